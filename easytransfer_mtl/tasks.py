@@ -1,0 +1,167 @@
+"""What a task is, and the three tasks of the contest."""
+
+import os
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import read_json
+
+METRICS = ("macro_f1", "accuracy")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One classification task: how its rows look and what its labels are.
+
+    Attributes:
+        name: upper- or lower-case identifier, for instance ``TNEWS``; names the head (``tnews_dense``), the logits
+            (``tnews_logits``) and the submission file (``tnews_predict.json``).
+        columns: the columns of a labelled row, in order; an unlabelled row is the same without the label column.
+        first_sequence: column of the first text.
+        label_enumerate_values: label strings; the position is the label id. The order is part of the model.
+        second_sequence: column of the second text of a pair, or None.
+        label_name: column of the label.
+        id_column: column of the row's id, which is kept as it stands in the file.
+        metric: what the task is scored by, one of ``METRICS``.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    first_sequence: str
+    label_enumerate_values: tuple[str, ...]
+    second_sequence: str | None = None
+    label_name: str = "label"
+    id_column: str = "idx"
+    metric: str = "macro_f1"
+
+    def __post_init__(self) -> None:
+        where = f"task {self.name!r}"
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
+            raise UserError(f"{where}: the name must be letters, digits and _, and start with a letter.")
+        for role in ("first_sequence", "second_sequence", "label_name", "id_column"):
+            column = getattr(self, role)
+            if column is not None and column not in self.columns:
+                raise UserError(f"{where}: {role} {column!r} is not one of its columns {list(self.columns)}.")
+        labels = self.label_enumerate_values
+        if len(labels) < 2 or len(set(labels)) != len(labels):
+            raise UserError(f"{where}: label_enumerate_values needs at least two different labels, found {list(labels)}.")
+        if self.metric not in METRICS:
+            raise UserError(f"{where}: metric {self.metric!r} is not one of {list(METRICS)}.")
+
+    @property
+    def kind(self) -> str:
+        """``pair`` for sentence pairs, ``single`` otherwise."""
+        return "pair" if self.second_sequence else "single"
+
+    @property
+    def num_labels(self) -> int:
+        """Number of labels."""
+        return len(self.label_enumerate_values)
+
+    @property
+    def head_name(self) -> str:
+        """EasyTransfer's name of the task's dense layer, for instance ``tnews_dense``."""
+        return f"{self.name.lower()}_dense"
+
+    @property
+    def logits_name(self) -> str:
+        """Key of the task's logits in ``build_logits``, for instance ``tnews_logits``."""
+        return f"{self.name.lower()}_logits"
+
+    @property
+    def submission_file(self) -> str:
+        """The contest's name of the task's prediction file."""
+        return f"{self.name.lower()}_predict.json"
+
+    @property
+    def unlabelled_columns(self) -> tuple[str, ...]:
+        """The columns of a row without its label."""
+        return tuple(column for column in self.columns if column != self.label_name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the task as a JSON object that ``task_from_json`` reads back."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+TNEWS = Task(
+    name="TNEWS",
+    columns=("idx", "sentence1", "label"),
+    first_sequence="sentence1",
+    label_enumerate_values=tuple("115,114,108,109,116,110,113,112,102,103,100,101,106,107,104".split(",")),
+)
+
+OCEMOTION = Task(
+    name="OCEMOTION",
+    columns=("idx", "sentence1", "label"),
+    first_sequence="sentence1",
+    label_enumerate_values=("like", "happiness", "sadness", "anger", "disgust", "fear", "surprise"),
+)
+
+OCNLI = Task(
+    name="OCNLI",
+    columns=("idx", "sentence1", "sentence2", "label"),
+    first_sequence="sentence1",
+    second_sequence="sentence2",
+    label_enumerate_values=("0", "1", "2"),
+)
+
+CONTEST_TASKS: tuple[Task, ...] = (TNEWS, OCEMOTION, OCNLI)
+"""EasyTransfer's order: step s trains the head of task s mod 3."""
+
+
+def task_from_json(value: Any, where: str = "task") -> Task:
+    """Builds a task from a JSON object with the field names of ``Task``.
+
+    Lists may be JSON lists or EasyTransfer's comma strings.
+
+    Raises:
+        UserError: a key is unknown or missing, or a value does not fit.
+    """
+    known = [field.name for field in fields(Task)]
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected an object with the keys {known}, found {value!r}.")
+    unknown = sorted(set(value) - set(known))
+    missing = [key for key in known[:4] if key not in value]
+    if unknown or missing:
+        raise UserError(f"{where}: unknown keys {unknown}, missing keys {missing}; the keys are {known}.")
+    value = dict(value)
+    for key in ("columns", "label_enumerate_values"):
+        parts = value[key].split(",") if isinstance(value[key], str) else value[key]
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            raise UserError(f"{where}: {key} must be a list of strings or a comma string, found {value[key]!r}.")
+        value[key] = tuple(parts)
+    return Task(**value)
+
+
+def check_tasks(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+    """Returns ``tasks``, or raises UserError if there is none or two share a name (upper and lower case are the same)."""
+    names = [task.name.lower() for task in tasks]
+    if not names or len(set(names)) != len(names):
+        raise UserError(f"Tasks need different names (upper and lower case are the same), found {names}.")
+    return tasks
+
+
+def load_tasks(path: str | os.PathLike[str]) -> tuple[Task, ...]:
+    """Reads tasks from a JSON file ``{"tasks": [{...}, ...]}``.
+
+    Raises:
+        UserError: the file or a task in it is not right.
+    """
+    value = read_json(path, "tasks file")
+    if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
+        raise UserError(f'tasks file {path}: expected {{"tasks": [...]}}.')
+    return check_tasks(tuple(task_from_json(item, f"{path}: task {i}") for i, item in enumerate(value["tasks"])))
+
+
+def task_named(name: str, tasks: tuple[Task, ...]) -> Task:
+    """Returns the task called ``name`` (upper and lower case are the same).
+
+    Raises:
+        UserError: there is none.
+    """
+    for task in tasks:
+        if task.name.lower() == name.lower():
+            return task
+    raise UserError(f"No task is called {name!r}; the tasks are {', '.join(task.name for task in tasks)}.")
