@@ -1,0 +1,81 @@
+"""The score that the original's evaluation would have printed, for comparison with its published logs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import classification_report
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.tasks import Task
+
+
+@dataclass(frozen=True)
+class LegacyScore:
+    """What the original's evaluation would have printed.
+
+    Attributes:
+        macro_f1: task name to the macro-F1 read from the printed report, four digits.
+        mean: mean of ``macro_f1``, by which the original chose its checkpoint.
+        misplaced: number of rows that were scored as another task's.
+    """
+
+    macro_f1: dict[str, float]
+    mean: float
+    misplaced: int
+
+
+def legacy_score(
+    tasks: Sequence[Task],
+    truths: Mapping[str, np.ndarray],
+    predictions: Mapping[str, Mapping[str, np.ndarray]],
+    batch_size: int,
+) -> LegacyScore:
+    """Reproduces the score that the original's evaluation printed, its defects included.
+
+    The original reads one batch of each task in turn, skips a task that has run out, and takes batch i for one of task
+    i mod K whatever it really is: unless all tasks have equally many batches, rows are read with another task's head and
+    scored as that task's. The macro-F1 is the four-digit number of scikit-learn's printed report.
+
+    Args:
+        tasks: the K tasks in the order of the list file.
+        truths: task name to the true label ids [N] of its rows, in file order.
+        predictions: task name to the name of the task whose head was read to the ids [N] predicted for the former's rows.
+            Heads that no batch is read with may be left out.
+        batch_size: ``predict_batch_size``.
+
+    Raises:
+        UserError: a batch has one row, on which the original fails, or no batch falls to a task.
+    """
+    pairs: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in tasks]
+    misplaced = 0
+    batches = _alternating_batches([len(truths[task.name]) for task in tasks], batch_size)
+    for position, (source, rows) in enumerate(batches):
+        real, head = tasks[source].name, tasks[position % len(tasks)].name
+        truth = truths[real][rows]
+        if len(truth) == 1:
+            raise UserError(
+                f"{real}: with predict_batch_size {batch_size} its {len(truths[real])} rows leave a batch of one row. The "
+                "original turns such a batch into a plain number and stops with a TypeError, so there is no score to "
+                "reproduce. Take another predict_batch_size, or the exact score, which has no such limit."
+            )
+        pairs[position % len(tasks)].append((truth, predictions[real][head][rows]))
+        misplaced += len(truth) if real != head else 0
+    macro_f1 = {task.name: _printed_macro_f1(task, part) for task, part in zip(tasks, pairs, strict=True)}
+    return LegacyScore(macro_f1, sum(macro_f1.values()) / len(tasks), misplaced)
+
+
+def _alternating_batches(sizes: Sequence[int], batch_size: int) -> Iterator[tuple[int, slice]]:
+    for start in range(0, max(sizes), batch_size):
+        for task, size in enumerate(sizes):
+            if start < size:
+                yield task, slice(start, min(start + batch_size, size))
+
+
+def _printed_macro_f1(task: Task, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    if not pairs:
+        raise UserError(f"{task.name}: no batch falls to this task, so the original could not score it. Add rows.")
+    truth, predicted = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    report = classification_report(truth, predicted, digits=4, zero_division=0)
+    # Eight words from the end of the report stands the F1 of its line "macro avg"; the original reads it there.
+    return float(report.split()[-8])

@@ -1,0 +1,193 @@
+"""Scores as aligned text, CSV and JSON: each class, the confusion matrix, all checkpoints, the final table."""
+
+import csv
+import io
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from easytransfer_mtl.evaluation.metrics import TaskScore, best_step, mean_score
+from easytransfer_mtl.files import write_json, write_text
+
+BOARD_ORDER = ("OCNLI", "OCEMOTION", "TNEWS")
+METRIC_NAMES = {"macro_f1": "macro-F1", "accuracy": "accuracy"}
+
+
+def class_report_text(score: TaskScore) -> str:
+    """Returns a task's precision, recall, F1 and support of each label and their averages as an aligned table.
+
+    A label that macro-F1 leaves out, since neither truth nor prediction has it, is marked with ``-``.
+    """
+    table = [["label", "precision", "recall", "F1", "support"]]
+    for label, p, r, f1, support, counted in _classes(score):
+        table.append([label, *(map(_digits, (p, r, f1)) if counted else ["-"] * 3), str(support)])
+    for name, p, r, f1 in _averages(score):
+        table.append([name, _digits(p), _digits(r), _digits(f1), str(score.rows)])
+    return (
+        f"{score.task.name}: macro-F1 {_digits(score.macro_f1)} over {score.counted.sum()} of {score.task.num_labels} labels, "
+        f"accuracy {_digits(score.accuracy)}, {score.rows} rows\n{_aligned(table)}"
+    )
+
+
+def class_report_csv(scores: Sequence[TaskScore]) -> str:
+    """Returns one CSV row per task and label (``kind`` is class) and two per task for the averages (``average``)."""
+    table: list[list[Any]] = [["task", "kind", "label", "precision", "recall", "f1", "support"]]
+    for score in scores:
+        name = score.task.name
+        table += [[name, "class", label, p, r, f1, support] for label, p, r, f1, support, _ in _classes(score)]
+        table += [[name, "average", label, p, r, f1, score.rows] for label, p, r, f1 in _averages(score)]
+    return _csv(table)
+
+
+def score_json(score: TaskScore) -> dict[str, Any]:
+    """Returns everything known about a task's score as a JSON object."""
+    return {
+        "task": score.task.name,
+        "rows": score.rows,
+        "metric": score.task.metric,
+        "score": score.score,
+        "macro_f1": score.macro_f1,
+        "accuracy": score.accuracy,
+        "chance": score.chance,
+        "classes": [
+            {"label": label, "precision": p, "recall": r, "f1": f1, "support": support, "counted": counted}
+            for label, p, r, f1, support, counted in _classes(score)
+        ],
+        "averages": [{"average": name, "precision": p, "recall": r, "f1": f1} for name, p, r, f1 in _averages(score)],
+        "confusion_rows_are_truth": score.confusion.tolist(),
+    }
+
+
+def confusion_text(score: TaskScore) -> str:
+    """Returns the confusion matrix as an aligned table: a row for the true label, a column for the predicted one."""
+    return f"{score.task.name}: rows are the truth, columns the prediction\n{_aligned(_confusion(score))}"
+
+
+def confusion_csv(score: TaskScore) -> str:
+    """Returns the confusion matrix as CSV: a row for the true label, a column for the predicted one."""
+    return _csv(_confusion(score))
+
+
+def write_reports(folder: str | os.PathLike[str], scores: Sequence[TaskScore]) -> None:
+    """Writes ``classes.txt``, ``.csv`` and ``.json`` and ``confusion_<task>.txt`` and ``.csv`` to ``folder``."""
+    folder = Path(folder)
+    write_text(folder / "classes.txt", "\n".join(class_report_text(score) for score in scores))
+    write_text(folder / "classes.csv", class_report_csv(scores))
+    write_json(folder / "classes.json", {"tasks": [score_json(score) for score in scores]})
+    for score in scores:
+        write_text(folder / f"confusion_{score.task.name.lower()}.txt", confusion_text(score))
+        write_text(folder / f"confusion_{score.task.name.lower()}.csv", confusion_csv(score))
+
+
+def summary_json(checkpoints: Mapping[int, Sequence[TaskScore]]) -> dict[str, Any]:
+    """Returns the best step and, by step, each task's score and the mean as a JSON object.
+
+    Args:
+        checkpoints: step to the scores of all tasks, every time the same tasks.
+
+    Raises:
+        UserError: there is no checkpoint, or one without a score.
+    """
+    means = {step: mean_score(checkpoints[step]) for step in sorted(checkpoints)}
+    best = best_step(means)
+    rows = [
+        {
+            "step": step,
+            "scores": {score.task.name: score.score for score in checkpoints[step]},
+            "mean": mean,
+            "best": step == best,
+        }
+        for step, mean in means.items()
+    ]
+    return {"best_step": best, "best_mean": means[best], "checkpoints": rows}
+
+
+def summary_text(checkpoints: Mapping[int, Sequence[TaskScore]]) -> str:
+    """Returns the table of all checkpoints, a line each, the best marked (of equal ones the later)."""
+    rows = summary_json(checkpoints)["checkpoints"]
+    table = [["step", *rows[0]["scores"], "mean", ""]]
+    for row in rows:
+        values = [*row["scores"].values(), row["mean"]]
+        table.append([str(row["step"]), *map(_digits, values), "best" if row["best"] else ""])
+    return _aligned(table)
+
+
+def summary_csv(checkpoints: Mapping[int, Sequence[TaskScore]]) -> str:
+    """Returns the table of all checkpoints as CSV; the column ``best`` holds 1 for the best and 0 for the others."""
+    rows = summary_json(checkpoints)["checkpoints"]
+    table = [["step", *rows[0]["scores"], "mean", "best"]]
+    return _csv(table + [[row["step"], *row["scores"].values(), row["mean"], int(row["best"])] for row in rows])
+
+
+def write_summary(folder: str | os.PathLike[str], checkpoints: Mapping[int, Sequence[TaskScore]]) -> None:
+    """Writes ``summary.txt``, ``summary.csv`` and ``summary.json`` to ``folder``."""
+    write_text(Path(folder) / "summary.txt", summary_text(checkpoints))
+    write_text(Path(folder) / "summary.csv", summary_csv(checkpoints))
+    write_json(Path(folder) / "summary.json", summary_json(checkpoints))
+
+
+def final_table(scores: Sequence[TaskScore]) -> str:
+    """Returns the terminal's table: each task's score beside that of chance, and their means.
+
+    The contest's tasks stand in the order of its board, others after them as given.
+
+    Raises:
+        UserError: there is no task.
+    """
+    mean = mean_score(scores)
+    board = [score for name in BOARD_ORDER for score in scores if score.task.name == name]
+    table = [["task", "rows", "metric", "score", "chance"]]
+    for score in board + [score for score in scores if score not in board]:
+        metric = METRIC_NAMES[score.task.metric]
+        table.append([score.task.name, str(score.rows), metric, _digits(score.score), _digits(score.chance)])
+    metrics = {METRIC_NAMES[score.task.metric] for score in scores}
+    chance = sum(score.chance for score in scores) / len(scores)
+    table.append(["mean", "", metrics.pop() if len(metrics) == 1 else "", _digits(mean), _digits(chance)])
+    return _aligned(table)
+
+
+def _classes(score: TaskScore) -> list[tuple[str, float, float, float, int, bool]]:
+    columns = (score.precision, score.recall, score.f1, score.support, score.counted)
+    return list(zip(score.task.label_enumerate_values, *(column.tolist() for column in columns), strict=True))
+
+
+def _averages(score: TaskScore) -> list[tuple[str, float, float, float]]:
+    values = np.stack([score.precision, score.recall, score.f1])
+    macro = values[:, score.counted].mean(axis=1)
+    weighted = values @ score.support / score.rows
+    return [("macro avg", *macro.tolist()), ("weighted avg", *weighted.tolist())]
+
+
+def _confusion(score: TaskScore) -> list[list[str]]:
+    labels = score.task.label_enumerate_values
+    rows = [[label, *map(str, counts)] for label, counts in zip(labels, score.confusion.tolist(), strict=True)]
+    return [["", *labels], *rows]
+
+
+def _digits(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _csv(table: Iterable[Iterable[Any]]) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(table)
+    return stream.getvalue()
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for first, *rest in table:
+        cells = [first + " " * (widths[0] - _width(first))]
+        cells += [" " * (width - _width(cell)) + cell for cell, width in zip(rest, widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _width(text: str) -> int:
+    # A Chinese character takes two columns of a terminal.
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

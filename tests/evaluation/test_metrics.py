@@ -1,0 +1,176 @@
+"""Scores against hand-computed cases and against what the original printed."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.legacy import legacy_score
+from easytransfer_mtl.evaluation.metrics import best_step, chance_score, mean_score, score_task
+from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION, OCNLI, TNEWS, Task, task_named
+
+EVAL = Path(__file__).parents[1] / "golden" / "eval"
+RUNS = ("normal", "bs1", "nodrop_noshuffle_adam")
+TWO = Task(name="two", columns=("idx", "text", "label"), first_sequence="text", label_enumerate_values=("no", "yes"))
+
+
+def golden(run: str) -> dict[str, Any]:
+    return json.loads((EVAL / f"{run}.json").read_text(encoding="utf-8"))
+
+
+def checkpoints(run: dict[str, Any]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    for i, name in enumerate(run["checkpoints"]):
+        yield int(name.rpartition("-")[2]), run["reports"][3 * i : 3 * i + 3]
+
+
+def test_hand_computed_scores() -> None:
+    score = score_task(OCNLI, np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 2, 2]))
+    assert score.rows == 6
+    np.testing.assert_allclose(score.precision, [1, 1 / 2, 1 / 2])
+    np.testing.assert_allclose(score.recall, [2 / 3, 1 / 2, 1])
+    np.testing.assert_allclose(score.f1, [4 / 5, 1 / 2, 2 / 3])
+    assert score.macro_f1 == pytest.approx((4 / 5 + 1 / 2 + 2 / 3) / 3, abs=1e-15)
+    assert score.accuracy == pytest.approx(4 / 6)
+    assert score.support.tolist() == [3, 2, 1]
+    assert score.confusion.tolist() == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+
+
+def test_present_leaves_out_labels_found_nowhere_and_all_counts_them_as_zero() -> None:
+    truth, predicted = np.array([0, 0, 1]), np.array([0, 0, 1])
+    present, every = score_task(OCNLI, truth, predicted), score_task(OCNLI, truth, predicted, labels="all")
+    assert (present.macro_f1, every.macro_f1) == (1.0, pytest.approx(2 / 3))
+    assert present.counted.tolist() == [True, True, False]
+    assert every.counted.all()
+
+
+def test_present_counts_a_label_that_is_only_predicted() -> None:
+    score = score_task(OCNLI, np.array([0, 0]), np.array([0, 2]))
+    assert score.counted.tolist() == [True, False, True]
+    assert score.macro_f1 == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_one_row_is_scored() -> None:
+    assert score_task(TNEWS, np.array([14]), np.array([14])).macro_f1 == 1.0
+    assert score_task(TNEWS, np.array([14]), np.array([3])).macro_f1 == 0.0
+
+
+def test_a_task_scored_by_accuracy() -> None:
+    task = dataclasses.replace(TWO, metric="accuracy")
+    score = score_task(task, np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]))
+    assert (score.score, score.chance) == (0.75, 0.5)
+    assert score.macro_f1 == pytest.approx((6 / 7 + 0) / 2)
+
+
+@pytest.mark.parametrize(
+    ("truth", "predicted", "labels", "message"),
+    [
+        ([0, 1], [0], "present", "same N"),
+        ([], [], "present", "at least 1"),
+        ([[0]], [[0]], "present", r"\[1, 1\]"),
+        ([0, 3], [0, 1], "present", "true label id 3 at row 1"),
+        ([0, 1], [-1, 1], "present", "predicted label id -1 at row 0"),
+        ([0, 1], [0.0, 1.0], "present", "must be integers"),
+        ([0], [0], "some", "present or all"),
+    ],
+)
+def test_refused_input(truth: list[Any], predicted: list[Any], labels: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        score_task(OCNLI, np.array(truth), np.array(predicted), labels)
+
+
+def test_chance_by_hand_and_by_simulation() -> None:
+    # Shares 3/4 and 1/4: F1 = 2 (3/8) / (5/4) = 3/5 and 2 (1/8) / (3/4) = 1/3.
+    assert chance_score(TWO, np.array([3, 1])) == pytest.approx((3 / 5 + 1 / 3) / 2)
+    assert chance_score(OCNLI, np.array([5, 5, 5])) == pytest.approx(1 / 3)
+    random = np.random.default_rng(0)
+    truth = random.choice(7, size=50_000, p=[0.115, 0.252, 0.353, 0.115, 0.123, 0.017, 0.025])
+    score = score_task(OCEMOTION, truth, random.integers(0, 7, size=50_000))
+    assert score.macro_f1 == pytest.approx(score.chance, abs=0.005)
+
+
+def test_mean_and_best() -> None:
+    scores = [score_task(OCNLI, np.array([0, 1]), np.array(guess)) for guess in ([0, 1], [1, 0])]
+    assert mean_score(scores) == 0.5
+    assert best_step({0: 0.5, 136: 0.6, 90: 0.6, 135: 0.1}) == 136
+    with pytest.raises(UserError, match="at least one"):
+        mean_score([])
+    with pytest.raises(UserError, match="at least one"):
+        best_step({})
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_golden_reports(run: str) -> None:
+    for report in golden(run)["reports"]:
+        task = task_named(report["called_as"], CONTEST_TASKS)
+        score = score_task(task, np.array(report["gts"]), np.array(report["preds"]))
+        assert score.macro_f1 == pytest.approx(report["macro_f1_read"], abs=5e-5)
+        lines = [line.split() for line in report["report"].splitlines()]
+        classes = {int(line[0]): line[1:] for line in lines if line and line[0].isdigit()}
+        assert sorted(classes) == np.flatnonzero(score.counted).tolist()
+        for label, (*values, support) in classes.items():
+            exact = [score.precision[label], score.recall[label], score.f1[label]]
+            np.testing.assert_allclose(exact, [float(value) for value in values], atol=5.1e-5)
+            assert score.support[label] == int(support)
+        printed_accuracy = next(float(line[1]) for line in lines if line and line[0] == "accuracy")
+        assert score.accuracy == pytest.approx(printed_accuracy, abs=5.1e-5)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_golden_best_checkpoint(run: str) -> None:
+    data = golden(run)
+    legacy, exact = {}, {}
+    for step, reports in checkpoints(data):
+        truths = {report["called_as"]: np.array(report["gts"]) for report in reports}
+        own = {report["called_as"]: np.array(report["preds"]) for report in reports}
+        predictions = {name: {name: ids} for name, ids in own.items()}
+        score = legacy_score(CONTEST_TASKS, truths, predictions, data["config"]["predict_config"]["predict_batch_size"])
+        assert list(score.macro_f1.values()) == [report["macro_f1_read"] for report in reports]
+        assert score.misplaced == 0
+        legacy[step] = score.mean
+        exact[step] = mean_score([score_task(task, truths[task.name], own[task.name]) for task in CONTEST_TASKS])
+        assert exact[step] == pytest.approx(score.mean, abs=5e-5)
+    best = best_step(legacy)
+    assert data["final_log"] == [f"best ckpt {best}, best best_macro_f1 {legacy[best]}"]
+    assert best_step(exact) == best
+
+
+def test_legacy_reads_misplaced_batches_with_another_head() -> None:
+    # 3, 1 and 2 batches of 2 rows: T E N T N T are taken for T E N T E N.
+    truths = {"TNEWS": np.arange(6), "OCEMOTION": np.array([1, 2]), "OCNLI": np.array([0, 1, 2, 0])}
+    heads = ("TNEWS", "OCEMOTION", "OCNLI")
+    predictions = {name: {head: np.full(len(ids), 7) for head in heads} for name, ids in truths.items()}
+    predictions["TNEWS"]["TNEWS"] = np.array([0, 1, 2, 0, 7, 7])
+    predictions["TNEWS"]["OCNLI"] = np.array([7, 7, 7, 7, 2, 1])
+    predictions["OCEMOTION"]["OCEMOTION"] = np.array([1, 2])
+    predictions["OCNLI"]["OCEMOTION"] = np.array([7, 7, 2, 3])
+    predictions["OCNLI"]["OCNLI"] = np.array([0, 1, 7, 7])
+    score = legacy_score(CONTEST_TASKS, truths, predictions, batch_size=2)
+    assert score.misplaced == 4
+    assert score.macro_f1 == {
+        "TNEWS": round((2 / 3 + 1 + 1 + 0) / 4, 4),  # truth 0 1 2 3, read 0 1 2 0
+        "OCEMOTION": 0.5,  # truth 1 2 2 0, read 1 2 2 3: F1 1, 1, 0, 0
+        "OCNLI": round((1 + 2 / 3 + 0 + 0 + 0) / 5, 4),  # truth 0 1 4 5, read 0 1 2 1
+    }
+    assert score.mean == sum(score.macro_f1.values()) / 3
+
+
+def test_legacy_refuses_the_one_row_batch_the_original_fails_on() -> None:
+    assert golden("uneven_lastbatch1")["error"].startswith("TypeError")
+    truths = {"TNEWS": np.zeros(24, int), "OCEMOTION": np.zeros(13, int), "OCNLI": np.zeros(6, int)}
+    predictions = {name: dict.fromkeys(truths, ids) for name, ids in truths.items()}
+    with pytest.raises(UserError, match="OCEMOTION: with predict_batch_size 4 its 13 rows leave a batch of one row"):
+        legacy_score(CONTEST_TASKS, truths, predictions, batch_size=4)
+    with pytest.raises(UserError, match="one row"):
+        legacy_score(CONTEST_TASKS, truths, predictions, batch_size=1)
+
+
+def test_legacy_needs_a_batch_for_every_task() -> None:
+    truths = {"TNEWS": np.zeros(2, int), "OCEMOTION": np.zeros(2, int), "OCNLI": np.zeros(0, int)}
+    predictions = {name: dict.fromkeys(truths, ids) for name, ids in truths.items()}
+    with pytest.raises(UserError, match="OCNLI: no batch"):
+        legacy_score(CONTEST_TASKS, truths, predictions, batch_size=4)
