@@ -1,0 +1,1 @@
+"""Text to features to TFRecord to batches. Knows no model."""

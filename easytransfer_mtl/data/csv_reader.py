@@ -1,0 +1,146 @@
+"""Reads the contest's tab separated files line by line, as EasyTransfer did, and tells what is wrong with them."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import replacing
+from easytransfer_mtl.tasks import Task
+
+BOM = b"\xef\xbb\xbf"
+ROWS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a contest file: its id as it stands there, one or two texts, and the label or None."""
+
+    row_id: str
+    texts: tuple[str, ...]
+    label: str | None
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be used: line number from 1, the reason, and the line's bytes."""
+
+    line: int
+    reason: str
+    raw: bytes
+
+
+@dataclass
+class CsvContent:
+    """What a file holds: good rows, bad rows, and how many rows have an empty text."""
+
+    path: Path
+    rows: list[Row] = field(default_factory=list)
+    bad_rows: list[BadRow] = field(default_factory=list)
+    empty_texts: int = 0
+
+
+def split_lines(content: bytes) -> list[bytes]:
+    """Splits at LF only, drops a leading byte order mark and every CR, as EasyTransfer's line reader did."""
+    lines = content.removeprefix(BOM).replace(b"\r", b"").split(b"\n")
+    return lines[:-1] if lines[-1] == b"" else lines
+
+
+def read_csv(path: str | os.PathLike[str], task: Task, labelled: bool, header: bool = False) -> CsvContent:
+    """Reads every row of a tab separated file; quotes are ordinary characters.
+
+    Args:
+        path: the file: UTF-8 with or without a byte order mark, LF or CRLF.
+        task: gives columns and labels.
+        labelled: whether the rows have the label column.
+        header: whether the first line is a header, to be passed over.
+
+    Returns:
+        Good and bad rows; see ``check_rows`` for what to do with the bad ones.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{task.name}: {path} is not a file.")
+    columns = task.columns if labelled else task.unlabelled_columns
+    content = CsvContent(path)
+    for number, line in enumerate(split_lines(path.read_bytes()), start=1):
+        if header and number == 1:
+            continue
+        parsed = _parse(line, columns, task, labelled)
+        if isinstance(parsed, Row):
+            content.rows.append(parsed)
+            content.empty_texts += "" in parsed.texts
+        else:
+            content.bad_rows.append(BadRow(number, parsed, line))
+    return content
+
+
+def _parse(line: bytes, columns: tuple[str, ...], task: Task, labelled: bool) -> Row | str:
+    """Returns the row, or the reason why there is none."""
+    try:
+        fields = line.decode("utf-8").split("\t")
+    except UnicodeDecodeError as error:
+        return f"byte {error.start + 1} of the line is not UTF-8 (found {line[error.start:error.start + 4]!r})"
+    if len(fields) != len(columns) or line == b"":
+        return _column_reason(fields if line else [], columns, task, labelled)
+    values = dict(zip(columns, fields))
+    label = values[task.label_name] if labelled else None
+    if labelled and label not in task.label_enumerate_values:
+        return _label_reason(fields, columns, str(label), task)
+    texts = [values[task.first_sequence]]
+    if task.second_sequence:
+        texts.append(values[task.second_sequence])
+    return Row(values[task.id_column], tuple(texts), label)
+
+
+def _column_reason(fields: list[str], columns: tuple[str, ...], task: Task, labelled: bool) -> str:
+    if not fields:
+        return f"the line is empty; expected {len(columns)} columns"
+    reason = f"found {len(fields)} columns, expected {len(columns)} ({', '.join(columns)}) separated by tabs"
+    if labelled and len(fields) == len(task.unlabelled_columns):
+        return reason + "; is it a file without labels?"
+    if not labelled and len(fields) == len(task.columns):
+        return reason + "; is it a file with labels?"
+    return reason
+
+
+def _label_reason(fields: list[str], columns: tuple[str, ...], label: str, task: Task) -> str:
+    allowed = ",".join(task.label_enumerate_values)
+    if label == task.label_name or [value.lower() for value in fields] == [column.lower() for column in columns]:
+        return f"label {label!r} looks like a header's: pass --header if the first line is one (labels: {allowed})"
+    if label == "":
+        return f"the label is missing; allowed: {allowed}"
+    near = [known for known in task.label_enumerate_values if known.lower() == label.strip().lower()]
+    hint = f"; did you mean {near[0]!r} (labels are compared exactly)?" if near else ""
+    return f"unknown label {label!r}; allowed: {allowed}{hint}"
+
+
+def check_rows(content: CsvContent, on_bad_row: str, rejects_path: str | os.PathLike[str]) -> None:
+    """Deals with bad rows: all of them in one error, or written to a file and passed over.
+
+    Args:
+        content: what ``read_csv`` returned.
+        on_bad_row: ``error`` or ``skip``.
+        rejects_path: with ``skip``, where the bad lines go: line number, reason and the line, tab separated.
+
+    Raises:
+        UserError: there are bad rows and ``on_bad_row`` is ``error``.
+    """
+    if not content.bad_rows:
+        return
+    if on_bad_row == "skip":
+        with replacing(rejects_path) as temporary, open(temporary, "wb") as stream:
+            for row in content.bad_rows:
+                stream.write(f"{row.line}\t{row.reason}\t".encode() + row.raw + b"\n")
+        return
+    shown = [f"  line {row.line}: {row.reason}" for row in content.bad_rows[:ROWS_SHOWN]]
+    more = len(content.bad_rows) - len(shown)
+    if more:
+        shown.append(f"  and {more} more")
+    raise UserError(
+        f"{content.path}: {len(content.bad_rows)} bad rows, {len(content.rows)} good ones:\n" + "\n".join(shown)
+        + "\nCorrect the file, or pass --on_bad_row=skip to set them aside in a rejects file."
+    )

@@ -1,0 +1,92 @@
+"""Encoded rows of one task in memory: flat arrays without padding, cut into batches on demand."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from easytransfer_mtl.data.features import Features
+
+Batch = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """N rows with T real tokens in all.
+
+    Attributes:
+        input_ids: int32 [T], the rows' token ids one after another.
+        segment_ids: uint8 [T].
+        offsets: int64 [N + 1]; row i is ``offsets[i]:offsets[i + 1]``.
+        label_ids: int32 [N]; zeros where there are no labels.
+    """
+
+    input_ids: np.ndarray
+    segment_ids: np.ndarray
+    offsets: np.ndarray
+    label_ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.label_ids)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of tokens of each row, int64 [N]."""
+        return np.diff(self.offsets)
+
+    def batch(self, rows: np.ndarray, padded_length: int | None = None) -> Batch:
+        """Pads rows to one length, the longest row's unless told.
+
+        Args:
+            rows: row numbers, int [B].
+            padded_length: pad to this length S instead; must not be less than the longest row.
+
+        Returns:
+            input_ids, input_mask, segment_ids (int32 [B, S]) and label_ids (int32 [B]).
+        """
+        starts, lengths = self.offsets[rows], self.lengths[rows]
+        size = padded_length or int(lengths.max())
+        input_mask = np.arange(size) < lengths[:, None]
+        positions = np.where(input_mask, starts[:, None] + np.arange(size), 0)
+        return {
+            "input_ids": np.where(input_mask, self.input_ids[positions], 0).astype(np.int32),
+            "input_mask": input_mask.astype(np.int32),
+            "segment_ids": np.where(input_mask, self.segment_ids[positions], 0).astype(np.int32),
+            "label_ids": self.label_ids[rows],
+        }
+
+
+def from_arrays(input_ids: np.ndarray, lengths: np.ndarray, segment_ids: np.ndarray, label_ids: np.ndarray) -> EncodedRows:
+    """Builds rows from padded [N, S] ids and segments and the rows' lengths [N]."""
+    real = np.arange(input_ids.shape[1]) < lengths[:, None]
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return EncodedRows(
+        input_ids[real].astype(np.int32), segment_ids[real].astype(np.uint8), offsets, label_ids.astype(np.int32)
+    )
+
+
+def from_features(features: Iterable[Features], label_ids: Iterable[int] | None = None) -> EncodedRows:
+    """Builds rows from ``FeatureBuilder.encode`` results; without labels they are zeros."""
+    features = list(features)
+    lengths = np.array([len(row.input_ids) for row in features], np.int64)
+    first = np.array([row.first_length for row in features], np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    input_ids = np.fromiter((index for row in features for index in row.input_ids), np.int32, int(offsets[-1]))
+    within_row = np.arange(len(input_ids)) - np.repeat(offsets[:-1], lengths)
+    segment_ids = (within_row >= np.repeat(first, lengths)).astype(np.uint8)
+    labels = np.zeros(len(features), np.int32) if label_ids is None else np.array(list(label_ids), np.int32)
+    return EncodedRows(input_ids, segment_ids, offsets, labels)
+
+
+def concatenate(parts: list[EncodedRows]) -> EncodedRows:
+    """Joins parts in order; no parts give no rows."""
+    if not parts:
+        empty = np.zeros(0, np.int32)
+        return EncodedRows(empty, empty.astype(np.uint8), np.zeros(1, np.int64), empty)
+    lengths = np.concatenate([part.lengths for part in parts])
+    return EncodedRows(
+        np.concatenate([part.input_ids for part in parts]),
+        np.concatenate([part.segment_ids for part in parts]),
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        np.concatenate([part.label_ids for part in parts]),
+    )

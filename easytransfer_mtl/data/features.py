@@ -1,0 +1,72 @@
+"""Texts to token ids in BERT's layout, with EasyTransfer's truncation."""
+
+from dataclasses import dataclass
+
+from easytransfer_mtl.data.tokenization import Tokenizer
+from easytransfer_mtl.errors import UserError
+
+
+@dataclass(frozen=True)
+class Features:
+    """One encoded row without padding.
+
+    Attributes:
+        input_ids: token ids, [CLS] a [SEP] or [CLS] a [SEP] b [SEP].
+        first_length: number of leading tokens with segment id 0; the rest has 1.
+    """
+
+    input_ids: list[int]
+    first_length: int
+
+
+def truncated_lengths(first: int, second: int, limit: int) -> tuple[int, int]:
+    """Returns the lengths of a pair cut to ``limit`` tokens in all.
+
+    The same as removing one token at a time from the end of the longer text, from the second on a tie (EasyTransfer's
+    ``_truncate_seq_pair``).
+    """
+    if first + second <= limit:
+        return first, second
+    second_share = limit // 2
+    first_share = limit - second_share
+    if first <= first_share:
+        return first, limit - first
+    if second <= second_share:
+        return limit - second, second
+    return first_share, second_share
+
+
+class FeatureBuilder:
+    """Encodes rows of one length limit.
+
+    A single text keeps ``sequence_length`` - 2 tokens. A pair keeps ``sequence_length`` - 3 in all, even if the second
+    text is empty; an empty second text gets no second [SEP].
+    """
+
+    def __init__(self, tokenizer: Tokenizer, sequence_length: int) -> None:
+        """Takes the tokenizer and the padded length in tokens.
+
+        Raises:
+            UserError: the length leaves no room for a text.
+        """
+        if sequence_length < 5:
+            raise UserError(f"sequence_length is {sequence_length}; it must be at least 5.")
+        self.tokenizer = tokenizer
+        self.sequence_length = sequence_length
+        self._cls = tokenizer.vocabulary.ids["[CLS]"]
+        self._sep = tokenizer.vocabulary.ids["[SEP]"]
+
+    def encode(self, texts: tuple[str, ...]) -> Features:
+        """Encodes one text or a pair of texts."""
+        first = self.tokenizer.ids(texts[0])
+        if len(texts) == 1:
+            ids = [self._cls, *first[: self.sequence_length - 2], self._sep]
+            return Features(ids, len(ids))
+        second = self.tokenizer.ids(texts[1])
+        keep_first, keep_second = truncated_lengths(len(first), len(second), self.sequence_length - 3)
+        ids = [self._cls, *first[:keep_first], self._sep]
+        first_length = len(ids)
+        if keep_second:
+            ids += second[:keep_second]
+            ids.append(self._sep)
+        return Features(ids, first_length)

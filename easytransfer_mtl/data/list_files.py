@@ -1,0 +1,103 @@
+"""EasyTransfer's ``*.list_tfrecord`` files, and which task each TFRecord file belongs to."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from easytransfer_mtl.data.manifest import Manifest, read_manifest
+from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.tasks import Task, task_named
+
+LIST_MARK = ".list_tfrecord"
+
+
+@dataclass(frozen=True)
+class TaskFile:
+    """A TFRecord file, its task, and its manifest where it has one."""
+
+    task: Task
+    path: Path
+    manifest: Manifest | None
+
+
+def read_list(path: str | os.PathLike[str]) -> list[Path]:
+    """Returns the files that ``path`` stands for: itself, or the lines of a ``*.list_tfrecord`` file.
+
+    Blank lines and a count line are passed over. A relative line is looked for from the current folder, then from the
+    list file's.
+
+    Raises:
+        UserError: the list or a file in it does not exist, or the list is empty.
+    """
+    path = Path(path)
+    if LIST_MARK not in path.name:
+        return [_existing(path, Path(), "TFRecord file")]
+    if not path.is_file():
+        raise UserError(f"list file {path} does not exist.")
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    entries = [line for line in lines if line and not line.isdigit()]
+    if len(entries) < len(lines):
+        logging.warning("%s: %d blank or count lines passed over", path, len(lines) - len(entries))
+    if not entries:
+        raise UserError(f"list file {path} is empty; it needs one TFRecord path per line.")
+    return [_existing(Path(entry), path.parent, f"list file {path}: TFRecord file") for entry in entries]
+
+
+def _existing(path: Path, base: Path, what: str) -> Path:
+    for candidate in (path, base / path):
+        if candidate.is_file():
+            return candidate
+    raise UserError(f"{what} {path} does not exist. Run convert first, or correct the path.")
+
+
+def task_files(path: str | os.PathLike[str], tasks: tuple[Task, ...]) -> list[TaskFile]:
+    """Says which task each file of a list belongs to.
+
+    By the manifest beside it; without one by the task's name in the path; without that by its place in the list
+    (EasyTransfer's rule).
+
+    Args:
+        path: a list file or one TFRecord file.
+        tasks: the tasks that may occur.
+
+    Raises:
+        UserError: a file fits no task, fits the task's name but not its label map, or two files have one task.
+    """
+    files = read_list(path)
+    result = [_task_file(file, index, tasks) for index, file in enumerate(files)]
+    names = [item.task.name for item in result]
+    if len(set(names)) != len(names):
+        found = ", ".join(f"{item.path} is {item.task.name}" for item in result)
+        raise UserError(f"{path}: two files have the same task: {found}.")
+    return result
+
+
+def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
+    manifest = read_manifest(path)
+    if manifest is None:
+        named = [task for task in tasks if task.name.lower() in str(path).lower()]
+        if len(named) != 1 and index >= len(tasks):
+            raise UserError(f"{path}: no manifest, no task's name in its path, and no task for place {index + 1} of the list.")
+        task = named[0] if len(named) == 1 else tasks[index]
+        logging.warning("%s has no manifest: taken as %s; its vocabulary and labels cannot be checked", path, task.name)
+        return TaskFile(task, path, None)
+    task = task_named(manifest.task.name, tasks)
+    if manifest.task.label_enumerate_values != task.label_enumerate_values:
+        raise UserError(
+            f"{path} was made with the labels {','.join(manifest.task.label_enumerate_values)} of {task.name}, "
+            f"the model has {','.join(task.label_enumerate_values)}. Convert the data with the model's label order."
+        )
+    return TaskFile(task, path, manifest)
+
+
+def check_vocabulary(file: TaskFile, vocabulary: Vocabulary, where: str) -> None:
+    """Raises UserError if the file was made with another vocabulary than the model's (``where`` says whose that is)."""
+    manifest = file.manifest
+    if manifest and manifest.vocabulary_sha256 != vocabulary.sha256:
+        raise UserError(
+            f"{file.path} was made with another vocabulary ({manifest.vocabulary_size} tokens, sha256 "
+            f"{manifest.vocabulary_sha256[:12]}) than the model's ({len(vocabulary)} tokens, {vocabulary.sha256[:12]}, "
+            f"{where}). Convert the data with --tokenizer_name_or_path set to the encoder you train."
+        )

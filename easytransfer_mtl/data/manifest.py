@@ -1,0 +1,79 @@
+"""What a TFRecord file holds and how it was made, in a JSON file beside it."""
+
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import read_json, write_json
+from easytransfer_mtl.tasks import Task, task_from_json
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Provenance of one TFRecord file.
+
+    Attributes:
+        task: the task with its label map.
+        rows: number of records.
+        labelled: whether label_id is a real label (0 everywhere otherwise).
+        sequence_length: padded length of the features.
+        text_normalization: applied before tokenizing; prediction applies the same.
+        vocabulary_sha256: see ``Vocabulary.sha256``.
+        vocabulary_size: number of tokens.
+        source: name of the CSV file.
+        source_sha256: hash of its bytes.
+    """
+
+    task: Task
+    rows: int
+    labelled: bool
+    sequence_length: int
+    text_normalization: str
+    vocabulary_sha256: str
+    vocabulary_size: int
+    source: str
+    source_sha256: str
+
+
+def manifest_path(tfrecord: str | os.PathLike[str]) -> Path:
+    """Returns the path of the manifest of a TFRecord file."""
+    return Path(f"{tfrecord}.manifest.json")
+
+
+def write_manifest(tfrecord: str | os.PathLike[str], manifest: Manifest) -> None:
+    """Writes the manifest beside ``tfrecord``."""
+    value = {"format_version": FORMAT_VERSION, **asdict(manifest), "task": manifest.task.to_json()}
+    write_json(manifest_path(tfrecord), value)
+
+
+def read_manifest(tfrecord: str | os.PathLike[str]) -> Manifest | None:
+    """Reads the manifest beside ``tfrecord``; None if there is none, as with files that EasyTransfer wrote.
+
+    Raises:
+        UserError: the manifest is damaged or of another format version.
+    """
+    path = manifest_path(tfrecord)
+    if not path.exists():
+        return None
+    value = read_json(path, "manifest")
+    names = [field.name for field in fields(Manifest)]
+    if not isinstance(value, dict) or set(value) != {"format_version", *names}:
+        raise UserError(f"manifest {path}: expected the keys format_version, {', '.join(names)}; convert the data again.")
+    if value.pop("format_version") != FORMAT_VERSION:
+        raise UserError(f"manifest {path}: unknown format_version; this program writes {FORMAT_VERSION}.")
+    _check_types(value, path)
+    return Manifest(**{**value, "task": task_from_json(value["task"], f"{path}: task")})
+
+
+def _check_types(value: dict[str, Any], path: Path) -> None:
+    wanted = {"rows": int, "sequence_length": int, "vocabulary_size": int, "labelled": bool}
+    for key, content in value.items():
+        if key != "task" and not isinstance(content, wanted.get(key, str)):
+            raise UserError(f"manifest {path}: {key} is {content!r}; convert the data again.")
+    if value["text_normalization"] not in TEXT_NORMALIZATIONS:
+        raise UserError(f"manifest {path}: text_normalization {value['text_normalization']!r} is not known.")

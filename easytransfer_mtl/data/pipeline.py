@@ -1,0 +1,134 @@
+"""Training batches: tasks in round robin, rows reshuffled every epoch, every batch a function of its step number.
+
+Because a batch depends on nothing but the seed and the step, going on after a stop needs no stored position.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
+from easytransfer_mtl.seeding import generator
+
+
+@dataclass
+class RowOrder:
+    """The endless order in which one task's rows are drawn.
+
+    The stream is one epoch after another, each a fresh permutation; a batch may reach from one epoch into the next, as
+    EasyTransfer's did, so batches are always full.
+
+    Attributes:
+        num_rows: rows of the task.
+        seed: the run's seed.
+        name: the task's name, which names the random stream.
+        shuffle: False keeps the file's order in every epoch.
+        batch_size: rows a batch.
+        group: with more than 1, this many consecutive batches are sorted by length and their batches then drawn in random
+            order, so that rows of a batch are about as long as each other.
+        lengths: the rows' lengths, needed for grouping.
+    """
+
+    num_rows: int
+    seed: int
+    name: str
+    shuffle: bool
+    batch_size: int
+    group: int = 1
+    lengths: np.ndarray | None = None
+    _epochs: dict[int, np.ndarray] = field(default_factory=dict)
+    _windows: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def batch_rows(self, index: int) -> np.ndarray:
+        """Returns the row numbers of the task's batch ``index``, int64 [batch_size]."""
+        if self.group <= 1:
+            return self._stream(index * self.batch_size, self.batch_size)
+        window, place = divmod(index, self.group)
+        if window not in self._windows:
+            self._windows = {window: self._grouped(window)}
+        return self._windows[window][place]
+
+    def _grouped(self, window: int) -> np.ndarray:
+        size = self.group * self.batch_size
+        rows = self._stream(window * size, size)
+        order = np.argsort(self.lengths[rows], kind="stable")
+        batches = rows[order].reshape(self.group, self.batch_size)
+        return generator(self.seed, "batch order", self.name, window).permutation(batches)
+
+    def _stream(self, start: int, count: int) -> np.ndarray:
+        parts = []
+        while count:
+            epoch, place = divmod(start, self.num_rows)
+            part = self._epoch(epoch)[place : place + count]
+            parts.append(part)
+            start, count = start + len(part), count - len(part)
+        return np.concatenate(parts)
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        if not self.shuffle:
+            return np.arange(self.num_rows)
+        if epoch not in self._epochs:
+            while len(self._epochs) >= 2:
+                self._epochs.pop(min(self._epochs))
+            self._epochs[epoch] = generator(self.seed, "row order", self.name, epoch).permutation(self.num_rows)
+        return self._epochs[epoch]
+
+
+@dataclass
+class TrainingBatches:
+    """Batches of K tasks, one task a step in round robin.
+
+    Attributes:
+        rows: one ``EncodedRows`` per task, in the cycle's order.
+        task_ids: the tasks' positions in the model, in the same order.
+        orders: one ``RowOrder`` per task, in the same order.
+        padded_length: pad every batch to this length instead of its longest row.
+    """
+
+    rows: list[EncodedRows]
+    task_ids: list[int]
+    orders: list[RowOrder]
+    padded_length: int | None = None
+
+    def batch(self, step: int) -> Batch:
+        """Returns the batch of a step: ``EncodedRows.batch`` plus task_id (int32 [])."""
+        turn, index = step % len(self.rows), step // len(self.rows)
+        batch = self.rows[turn].batch(self.orders[turn].batch_rows(index), self.padded_length)
+        return {**batch, "task_id": np.array(self.task_ids[turn], np.int32)}
+
+    def steps(self, start: int, stop: int) -> Iterator[Batch]:
+        """Yields the batches of the steps ``start`` to ``stop`` - 1."""
+        for step in range(start, stop):
+            yield self.batch(step)
+
+
+def evaluation_batches(rows: EncodedRows, batch_size: int) -> Iterator[tuple[np.ndarray, Batch]]:
+    """Yields every row once in batches of like length: row numbers [B] and their batch; longest rows first.
+
+    The order of rows is free in evaluation, since results are put back by row number.
+    """
+    order = np.argsort(-rows.lengths, kind="stable")
+    for start in range(0, len(rows), batch_size):
+        numbers = order[start : start + batch_size]
+        yield numbers, rows.batch(numbers)
+
+
+def round_robin(counts: list[int], batch_size: int, stop_on_empty: bool = False) -> Iterator[tuple[int, int, int]]:
+    """Yields (task, first row, end row) of one pass over K tasks, a batch of each in turn.
+
+    Args:
+        counts: rows per task.
+        batch_size: rows a batch; a task's last batch may be smaller.
+        stop_on_empty: stop as soon as a task whose turn it is has no rows left; otherwise it is passed over and the
+            others go on, as in EasyTransfer (TensorFlow 2's own interleaving stops by default).
+    """
+    position = [0] * len(counts)
+    while any(place < count for place, count in zip(position, counts)):
+        for task, count in enumerate(counts):
+            start = position[task]
+            if start < count:
+                position[task] = min(count, start + batch_size)
+                yield task, start, position[task]
+            elif stop_on_empty:
+                return
