@@ -1,0 +1,1 @@
+"""BERT encoders: reading published weights and building the model that takes them."""

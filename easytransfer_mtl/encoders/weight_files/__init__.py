@@ -1,0 +1,60 @@
+"""Reading encoder weights from every published layout, under the names in the file."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights
+from easytransfer_mtl.encoders.weight_files.h5_file import read_h5
+from easytransfer_mtl.encoders.weight_files.safetensors_file import read_safetensors
+from easytransfer_mtl.encoders.weight_files.sharded import INDEX_SUFFIX, read_sharded
+from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import read_tf1_checkpoint
+from easytransfer_mtl.encoders.weight_files.torch_bin import read_torch_bin
+from easytransfer_mtl.errors import UserError
+
+__all__ = ["WeightFile", "find_weights", "read_weights"]
+
+_READERS = {"safetensors": read_safetensors, "h5": read_h5, "torch": read_torch_bin, TF1_FORMAT: read_tf1_checkpoint}
+_LFS_POINTER = b"version https://git-lfs"
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """Weights as they are stored.
+
+    Attributes:
+        path: the file, the index of shards, or the prefix of a TensorFlow 1 checkpoint.
+        format: "safetensors", "h5", "torch" or "tf1".
+        arrays: the arrays under the names in the file; float16 and bfloat16 are float32 already.
+    """
+
+    path: Path
+    format: str
+    arrays: dict[str, np.ndarray]
+
+
+def read_weights(location: str | os.PathLike[str]) -> WeightFile:
+    """Finds and reads weights.
+
+    Args:
+        location: see ``find_weights``.
+
+    Raises:
+        UserError: there are no weights, or they cannot be read.
+    """
+    path, file_format = find_weights(location)
+    if path.name.endswith(INDEX_SUFFIX):
+        return WeightFile(path, file_format, read_sharded(path))
+    if file_format != TF1_FORMAT:
+        _refuse_lfs_pointer(path)
+    return WeightFile(path, file_format, _READERS[file_format](path))
+
+
+def _refuse_lfs_pointer(path: Path) -> None:
+    with open(path, "rb") as stream:
+        if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise UserError(
+                f"Weight file {path} is a Git LFS pointer, not the weights. Run git lfs pull, or download the file."
+            )

@@ -1,0 +1,54 @@
+"""Weights from ``model.safetensors``, written from PyTorch or from TensorFlow."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import safetensors
+
+from easytransfer_mtl.encoders.weight_files.damage import damaged
+from easytransfer_mtl.encoders.weight_files.dtypes import decode
+from easytransfer_mtl.errors import UserError
+
+_DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
+
+
+def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Reads every tensor of a safetensors file; float16 and bfloat16 become float32.
+
+    Args:
+        path: the file. Its metadata (``format`` "pt" or "tf") does not matter: the names tell the layout.
+
+    Returns:
+        The arrays under the names in the file, in the shapes in the file.
+
+    Raises:
+        UserError: the file cannot be read, or a tensor's number format is not supported.
+
+    Source: the format's description at https://huggingface.co/docs/safetensors.
+    """
+    try:
+        # The low-level call checks the header against the data and, unlike safetensors.numpy, hands out bfloat16.
+        tensors = safetensors.deserialize(Path(path).read_bytes())
+    except (OSError, safetensors.SafetensorError) as error:
+        raise damaged(path, "safetensors", error) from None
+    arrays = {}
+    for name, tensor in tensors:
+        if tensor["dtype"] not in _DTYPES:
+            raise UserError(
+                f"safetensors file {path}: tensor {name!r} has the number format {tensor['dtype']}; supported are "
+                f"{', '.join(_DTYPES)}. Save the model in float32, float16 or bfloat16."
+            )
+        arrays[name] = decode(tensor["data"], _DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+    return arrays
