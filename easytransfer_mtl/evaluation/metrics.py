@@ -95,8 +95,8 @@ def _check_ids(task: Task, truth: np.ndarray, predicted: np.ndarray) -> None:
         wrong = np.flatnonzero((ids < 0) | (ids >= task.num_labels))
         if len(wrong):
             raise UserError(
-                f"{task.name}: {what} label id {ids[wrong[0]]} at row {wrong[0]} (counted from 0; {len(wrong)} such rows) is "
-                f"not one of 0..{task.num_labels - 1}. Check that data and model were made with the same list of labels."
+                f"{task.name}: {what} label id {ids[wrong[0]]} at row {wrong[0]} (counted from 0; {len(wrong)} such rows) "
+                f"is not one of 0..{task.num_labels - 1}. Check that data and model were made with the same list of labels."
             )
 
 

@@ -28,8 +28,8 @@ def class_report_text(score: TaskScore) -> str:
     for name, p, r, f1 in _averages(score):
         table.append([name, _digits(p), _digits(r), _digits(f1), str(score.rows)])
     return (
-        f"{score.task.name}: macro-F1 {_digits(score.macro_f1)} over {score.counted.sum()} of {score.task.num_labels} labels, "
-        f"accuracy {_digits(score.accuracy)}, {score.rows} rows\n{_aligned(table)}"
+        f"{score.task.name}: macro-F1 {_digits(score.macro_f1)} over {score.counted.sum()} of {score.task.num_labels} "
+        f"labels, accuracy {_digits(score.accuracy)}, {score.rows} rows\n{_aligned(table)}"
     )
 
 

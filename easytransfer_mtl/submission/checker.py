@@ -1,0 +1,179 @@
+"""Checks a submission before it is sent: names, lines, labels, ids."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.submission.contents import read_contents
+from easytransfer_mtl.submission.findings import CheckReport, Findings, report_text
+from easytransfer_mtl.submission.writer import RESULT_NAME
+from easytransfer_mtl.tasks import Task, task_named
+
+__all__ = ["CONTEST_ROWS", "CheckReport", "check_submission", "ids_of_test_file", "report_text"]
+
+CONTEST_ROWS = 1500
+"""Rows of every test file of the contest, on both boards."""
+
+_BOM = b"\xef\xbb\xbf"
+_SHOWN = 60
+
+
+def check_submission(
+    source: str | os.PathLike[str],
+    tasks: Sequence[Task],
+    test_files: Mapping[str, str | os.PathLike[str]] | None = None,
+) -> CheckReport:
+    """Checks an archive, or a folder before it is packed, and reports all problems at once.
+
+    Args:
+        source: the zip archive or the folder.
+        tasks: the tasks whose ``submission_file`` must be there.
+        test_files: task name to its test file (tab separated, unlabelled). A task without one is only expected to have
+            ``CONTEST_ROWS`` lines, and its ids are not compared.
+
+    Raises:
+        UserError: ``source`` or a test file does not exist, or a test file cannot be read.
+    """
+    source, findings = Path(source), Findings()
+    expected = {}
+    for name, path in (test_files or {}).items():
+        task = task_named(name, tuple(tasks))
+        expected[task.name] = _read_test_ids(task, Path(path))
+    contents = read_contents(source, [task.submission_file for task in tasks], findings)
+    if source.is_file() and source.name != RESULT_NAME:
+        message = f"participants report that only {RESULT_NAME} is recognised by the contest's image. Rename it."
+        findings.warning(source.name, "name", message)
+    for task in tasks:
+        if task.submission_file in contents:
+            _check_file(task, contents[task.submission_file], expected.get(task.name), findings)
+    return findings.report(str(source))
+
+
+def ids_of_test_file(data: bytes, where: str, column: int = 0) -> list[str]:
+    """Returns the ids of a test file as they stand, never renumbered.
+
+    Lines end at LF only (a CR before it and a leading byte order mark are dropped), columns at tabs; quotes are ordinary
+    characters.
+
+    Args:
+        data: the file's bytes.
+        where: the file's name for errors.
+        column: position of the id among the columns.
+
+    Raises:
+        UserError: the file has no row, or a line lacks the column or has an id that is not UTF-8; names the line.
+    """
+    ids = []
+    for number, line in enumerate(_lines(data.removeprefix(_BOM)), 1):
+        cells = line.removesuffix(b"\r").split(b"\t")
+        try:
+            ids.append(cells[column].decode("utf-8"))
+        except (IndexError, UnicodeDecodeError):
+            raise UserError(
+                f"{where}: line {number} has no UTF-8 id in column {column + 1}: {line[:_SHOWN]!r}. Give the contest's test "
+                "file, whose columns are separated by tabs."
+            ) from None
+    if not ids:
+        raise UserError(f"{where}: the test file is empty. Give the contest's test file.")
+    return ids
+
+
+def _read_test_ids(task: Task, path: Path) -> list[str]:
+    if not path.is_file():
+        raise UserError(f"{task.name}: the test file {path} does not exist. Give the file that was predicted.")
+    return ids_of_test_file(path.read_bytes(), str(path), task.unlabelled_columns.index(task.id_column))
+
+
+def _lines(data: bytes) -> list[bytes]:
+    lines = data.split(b"\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def _check_file(task: Task, data: bytes, expected: list[str] | None, findings: Findings) -> None:
+    where = task.submission_file
+    if data.startswith(_BOM):
+        findings.error(where, "byte order mark", "starts with a byte order mark. Save it as UTF-8 without one.")
+    lines = _lines(data.removeprefix(_BOM))
+    if any(line.endswith(b"\r") for line in lines):
+        findings.warning(where, "line ends", "has CRLF line ends; only LF is known to be scored.")
+    rows = [_parse(line, f"line {number}", where, findings) for number, line in enumerate(lines, 1)]
+    _check_labels(task, [row.get("label") for row in rows], findings)
+    ids = [row.get("id") for row in rows]
+    _check_unique(ids, where, findings)
+    if expected is not None:
+        _check_against(ids, expected, where, findings)
+    elif not rows:
+        findings.error(where, "empty", "is empty. Write one line for each row of the test file.")
+    elif len(rows) != CONTEST_ROWS:
+        findings.warning(where, "rows", f"has {len(rows)} lines; the contest's test files have {CONTEST_ROWS} rows.")
+
+
+def _parse(line: bytes, number: str, where: str, findings: Findings) -> dict[str, str]:
+    """Returns those of ``id`` and ``label`` that can be checked further; numbers are reported and taken as text."""
+    try:
+        row = json.loads(line.decode("utf-8"), object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
+        findings.error(where, "not JSON", f"{number} is not JSON ({error}), found {line[:_SHOWN]!r}.")
+        return {}
+    if not isinstance(row, dict) or set(row) != {"id", "label"}:
+        message = f'{number} must look like {{"id": "0", "label": "1"}} with just these keys, found {line[:_SHOWN]!r}.'
+        findings.error(where, "other keys", message)
+        return {}
+    for key, value in list(row.items()):
+        if isinstance(value, str):
+            continue
+        message = f"{number}: {key} is {json.dumps(value)[:_SHOWN]}; it must be a string in quotes."
+        findings.error(where, f"{key} is no string", message)
+        if type(value) is int:
+            row[key] = str(value)
+        else:
+            del row[key]
+    return row
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key stands there twice")
+    return dict(pairs)
+
+
+def _check_labels(task: Task, labels: list[str | None], findings: Findings) -> None:
+    where, known = task.submission_file, task.label_enumerate_values
+    positions = {str(position): label for position, label in enumerate(known)}
+    for number, label in enumerate(labels, 1):
+        if label is None or label in known:
+            continue
+        if label in positions:
+            message = f"{label!r} is a label id where the label is wanted; at this position stands {positions[label]!r}."
+            findings.error(where, "label ids instead of labels", f"line {number}: {message}")
+        else:
+            message = f"line {number}: label {label[:_SHOWN]!r} is unknown; the labels are {', '.join(known)}."
+            findings.error(where, "unknown labels", message)
+    never = [label for label in known if label not in labels]
+    if 0 < len(never) < len(known):
+        findings.warning(where, "never predicted", f"never predicts {', '.join(never)}, which then has an F1 of 0.")
+
+
+def _check_unique(ids: list[str | None], where: str, findings: Findings) -> None:
+    first: dict[str, int] = {}
+    for number, id_ in enumerate(ids, 1):
+        if id_ is not None and first.setdefault(id_, number) != number:
+            findings.error(where, "repeated ids", f"line {number}: id {id_[:_SHOWN]!r} is on line {first[id_]} already.")
+
+
+def _check_against(ids: list[str | None], expected: list[str], where: str, findings: Findings) -> None:
+    if len(ids) != len(expected):
+        findings.error(where, "rows", f"has {len(ids)} lines, but the test file has {len(expected)} rows.")
+    for number, (id_, right) in enumerate(zip(ids, expected, strict=False), 1):
+        if id_ is None or id_ == right:
+            continue
+        hint = "Write the ids of the test file as they stand, in its order."
+        if number == 1 and id_ == "0":
+            hint = f"The ids were counted from 0, but this test file starts at {right} (OCNLI b starts at 1500). " + hint
+        elif set(ids) == set(expected):
+            hint = "The ids are right but in another order. " + hint
+        findings.error(where, "other ids", f"line {number}: id {id_[:_SHOWN]!r}, but the test file has {right!r}. {hint}")
+        return

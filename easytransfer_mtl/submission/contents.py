@@ -1,0 +1,124 @@
+"""Takes the prediction files out of an archive or a folder and reports names that are not right."""
+
+import re
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.submission.findings import Findings
+
+MAX_BYTES = 64 << 20
+"""Largest uncompressed size that is read; a real submission has about 0.2 MB."""
+
+
+def read_contents(source: Path, names: Sequence[str], findings: Findings) -> dict[str, bytes]:
+    """Reads the files called ``names`` from a zip archive or a folder; nothing is unpacked to disk.
+
+    A file under a similar name (in a folder of the archive, in other case, with another ending) is an error, but it is
+    returned under the right name, so that its content is checked as well. Other files are a warning in an archive and of
+    no concern in a folder.
+
+    Returns:
+        Name to content, for the names that were found and could be read.
+
+    Raises:
+        UserError: there is nothing at ``source``.
+    """
+    if source.is_dir():
+        return _read_folder(source, names, findings)
+    if not source.is_file():
+        raise UserError(f"{source} does not exist. Give the archive or the folder with {', '.join(names)}.")
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return _read_archive(archive, source.name, names, findings)
+    except zipfile.BadZipFile as error:
+        findings.error(source.name, "no archive", f"cannot be read as a zip archive ({error}). Pack it again, as zip.")
+        return {}
+
+
+def _read_folder(folder: Path, names: Sequence[str], findings: Findings) -> dict[str, bytes]:
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    found = _find(names, sizes, findings)
+    if not _small_enough(sum(sizes[entry] for entry in found.values()), str(folder), findings):
+        return {}
+    return {name: (folder / entry).read_bytes() for name, entry in found.items()}
+
+
+def _read_archive(archive: zipfile.ZipFile, where: str, names: Sequence[str], findings: Findings) -> dict[str, bytes]:
+    files = [info for info in archive.infolist() if not info.is_dir()]
+    entries = [info.filename for info in files]
+    _check_entries(entries, where, findings)
+    found = _find(names, entries, findings)
+    for entry in entries:
+        if entry not in found.values():
+            findings.warning(where, "extra files", f"also holds {entry!r}, which the contest does not ask for.")
+    if not _small_enough(sum(info.file_size for info in files), where, findings):
+        return {}
+    contents = {name: _read_entry(archive, entry, findings) for name, entry in found.items()}
+    return {name: content for name, content in contents.items() if content is not None}
+
+
+def _check_entries(entries: Sequence[str], where: str, findings: Findings) -> None:
+    for entry, times in Counter(entries).items():
+        if times > 1:
+            findings.error(where, "repeated names", f"holds {entry!r} {times} times; only one can be scored. Pack it again.")
+        if re.match(r"[/\\]|[A-Za-z]:", entry) or ".." in re.split(r"[/\\]", entry):
+            findings.error(where, "unsafe names", f"{entry!r} would be unpacked outside the folder. Pack the bare files.")
+
+
+def _small_enough(size: int, where: str, findings: Findings) -> bool:
+    if size > MAX_BYTES:
+        message = f"unpacks to {size:,} bytes; more than {MAX_BYTES:,} is not read. Pack the prediction files only."
+        findings.error(where, "too large", message)
+    return size <= MAX_BYTES
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: str, findings: Findings) -> bytes | None:
+    try:
+        # Never returns more than the size in the archive's directory, which is within MAX_BYTES.
+        return archive.read(entry)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        findings.error(entry, "unreadable", f"cannot be unpacked ({error}). Pack it again, deflated and without password.")
+        return None
+
+
+def _find(names: Sequence[str], entries: Collection[str], findings: Findings) -> dict[str, str]:
+    found = {}
+    for name in names:
+        entry = name if name in entries else _similar(name, [other for other in entries if other not in names])
+        if entry is None:
+            findings.error(name, "missing", "is missing. The submission needs exactly " + ", ".join(names) + ".")
+            continue
+        found[name] = entry
+        if entry != name:
+            findings.error(name, "name", f"is missing, but there is {entry!r}: {_what_to_rename(name, entry)}.")
+    return found
+
+
+def _similar(name: str, entries: Sequence[str]) -> str | None:
+    stem = name.removesuffix(".json").lower()
+    for entry in entries:
+        if _bare(entry).lower().startswith(stem) and not entry.startswith("__MACOSX/"):
+            return entry
+    return None
+
+
+def _what_to_rename(name: str, entry: str) -> str:
+    bare = _bare(entry)
+    hints = []
+    if bare != entry:
+        hints.append("the files must lie at the root of the archive, so zip them from inside their folder")
+    if bare.lower() == name.lower() != bare:
+        hints.append("upper and lower case count")
+    elif bare.lower() == name.lower() + ".json":
+        hints.append("the ending .json stands there twice")
+    elif bare != name:
+        hints.append("rename it")
+    return " and ".join(hints)
+
+
+def _bare(entry: str) -> str:
+    return re.split(r"[/\\]", entry)[-1]
