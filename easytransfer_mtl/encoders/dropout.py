@@ -1,0 +1,60 @@
+"""Dropout whose mask is a function of the run's seed, the layer's name and the step, so that it needs no stored state."""
+
+import tensorflow as tf
+import tf_keras
+
+from easytransfer_mtl.seeding import stream_seed
+
+
+class DropoutClock(tf.Module):
+    """Where training is: read by every ``SeededDropout`` of a model, set by its train step.
+
+    Attributes:
+        seed: the run's seed.
+        time: int64 variable; the same time gives the same masks.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(name="dropout_clock")
+        self.seed = seed
+        self.time = tf.Variable(0, dtype=tf.int64, trainable=False, name="dropout_time")
+
+
+class SeededDropout(tf_keras.layers.Layer):
+    """Inverted dropout: in training each value is zeroed with probability ``rate``, the others divided by 1 - ``rate``."""
+
+    def __init__(self, rate: float, stream: str, clock: DropoutClock) -> None:
+        """Takes the rate (0 to below 1), a name that no other dropout of the model has, and the model's clock."""
+        super().__init__(name=f"dropout_{stream.replace('/', '_')}")
+        self.rate = rate
+        self._key = stream_seed(clock.seed, "dropout", stream)
+        self._time = clock.time
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns ``inputs`` with dropout in training, unchanged otherwise."""
+        if not training or self.rate == 0.0:
+            return inputs
+        seed = tf.stack([tf.constant(self._key, tf.int64), self._time])
+        kept = tf.random.stateless_uniform(tf.shape(inputs), seed, alg="philox") >= self.rate
+        return tf.where(kept, inputs * (1.0 / (1.0 - self.rate)), tf.zeros_like(inputs))
+
+
+def use_seeded_dropout(layer: tf_keras.layers.Layer, clock: DropoutClock) -> int:
+    """Replaces every Keras dropout below ``layer`` by a ``SeededDropout``; returns how many there were."""
+    places = [
+        (path, owner, name)
+        for path, owner in _walk(layer, layer.name)
+        for name, value in list(vars(owner).items())
+        if isinstance(value, tf_keras.layers.Dropout)
+    ]
+    for path, owner, name in places:
+        setattr(owner, name, SeededDropout(getattr(owner, name).rate, f"{path}/{name}", clock))
+    return len(places)
+
+
+def _walk(layer: tf_keras.layers.Layer, path: str) -> list[tuple[str, tf_keras.layers.Layer]]:
+    """Returns ``layer`` and every layer below it with a path of names, which tells layers of one name apart."""
+    found = [(path, layer)]
+    for child in layer._flatten_layers(recursive=False, include_self=False):
+        found += _walk(child, f"{path}/{child.name}")
+    return found

@@ -1,0 +1,119 @@
+"""A name, a folder or a checkpoint prefix to the files of an encoder."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS, encoder_table
+from easytransfer_mtl.errors import UserError
+
+CONFIG_NAMES = ("config.json", "bert_config.json")
+DOWNLOADED = ("config.json", "vocab.txt", "*.safetensors", "*.safetensors.index.json")
+DOWNLOADED_INSTEAD = (
+    ("tf_model*.h5", "tf_model.h5.index.json"),
+    ("pytorch_model*.bin", "pytorch_model.bin.index.json"),
+)
+
+
+@dataclass(frozen=True)
+class EncoderFiles:
+    """Where an encoder's files are.
+
+    Attributes:
+        location: folder, TF1 checkpoint prefix or weights file.
+        folder: the folder that holds config and vocabulary.
+        tanh_gelu: whether the original computes this encoder with the tanh GELU whatever its config says.
+    """
+
+    location: Path
+    folder: Path
+    tanh_gelu: bool
+
+    @property
+    def config_file(self) -> Path:
+        """config.json, or Google's bert_config.json.
+
+        Raises:
+            UserError: there is neither.
+        """
+        for name in CONFIG_NAMES:
+            if (self.folder / name).is_file():
+                return self.folder / name
+        raise UserError(f"{self.folder} has no config.json (nor bert_config.json); it belongs beside the weights.")
+
+    @property
+    def vocabulary_file(self) -> Path:
+        """vocab.txt in the same folder; reading it says so if it is missing."""
+        return self.folder / "vocab.txt"
+
+
+def find_encoder(name: str, model_zoo: str | None = None, needs_weights: bool = True) -> EncoderFiles:
+    """Finds the files of an encoder, downloading them if it is the name of one on the Hugging Face hub.
+
+    Looked for in this order: a name of EasyTransfer's (its folder in the model zoo, then its Hugging Face counterpart),
+    a folder, a weights file, a TF1 checkpoint prefix, a Hugging Face name.
+
+    Args:
+        name: what the user gave as ``pretrain_model_name_or_path`` or ``tokenizer_name_or_path``.
+        model_zoo: EasyTransfer's ``modelZooBasePath``; ``~/.eztransfer_modelzoo`` if None.
+        needs_weights: False to look for config and vocabulary only.
+
+    Raises:
+        UserError: nothing fits.
+    """
+    if name in EASYTRANSFER_ENCODERS:
+        return _find_in_zoo(name, Path(model_zoo or "~/.eztransfer_modelzoo").expanduser(), needs_weights)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return EncoderFiles(path, path, _has_tf1_checkpoint(path))
+    if path.with_name(path.name + ".index").is_file():
+        return EncoderFiles(path, path.parent, True)
+    if path.is_file():
+        return EncoderFiles(path, path.parent, False)
+    if name.count("/") > 1 or name.startswith((".", "/", "~")) or not name:
+        raise UserError(
+            f"{name!r} is not a folder, a weights file or a TF1 checkpoint prefix (no {name}.index), and cannot be a "
+            "Hugging Face name (NAME or OWNER/NAME)."
+        )
+    return _downloaded(name, tanh_gelu=False, needs_weights=needs_weights)
+
+
+def _has_tf1_checkpoint(folder: Path) -> bool:
+    """Whether a folder's weights are a TF1 checkpoint, which EasyTransfer and Google computed with the tanh GELU."""
+    others = ("*.safetensors", "tf_model*.h5", "pytorch_model*.bin")
+    return any(folder.glob("*.index")) and not any(any(folder.glob(pattern)) for pattern in others)
+
+
+def _find_in_zoo(name: str, zoo: Path, needs_weights: bool) -> EncoderFiles:
+    entry = EASYTRANSFER_ENCODERS[name]
+    folder = zoo / entry.kind / name
+    if folder.is_dir():
+        return EncoderFiles(folder, folder, True)
+    if entry.hugging_face:
+        return _downloaded(entry.hugging_face, tanh_gelu=True, needs_weights=needs_weights)
+    raise UserError(
+        f"{name} is a name of EasyTransfer's model zoo that is published nowhere else. Put its config.json, vocab.txt and "
+        f"model.ckpt files into {folder}, or set modelZooBasePath to the folder that holds {entry.kind}/{name}."
+    )
+
+
+def _downloaded(name: str, tanh_gelu: bool, needs_weights: bool) -> EncoderFiles:
+    """Fetches config, vocabulary and one kind of weights from the hub, or takes them from its cache."""
+    from huggingface_hub import snapshot_download
+
+    wanted = DOWNLOADED if needs_weights else DOWNLOADED[:2]
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=list(wanted)))
+        for patterns in DOWNLOADED_INSTEAD if needs_weights else ():
+            if any(any(folder.glob(pattern)) for pattern in ("*.safetensors", "tf_model*.h5")):
+                break
+            folder = Path(snapshot_download(name, allow_patterns=list(patterns)))
+    except Exception as error:  # the hub client raises many kinds: no network, no such model, no access
+        near = difflib.get_close_matches(name, EASYTRANSFER_ENCODERS, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise UserError(
+            f"{name!r} is no folder, no checkpoint here, and could not be had from the Hugging Face hub "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no details'}). {hint}Download the "
+            f"encoder's folder and give its path, or use a name of EasyTransfer's:\n{encoder_table()}"
+        ) from None
+    return EncoderFiles(folder, folder, tanh_gelu)

@@ -1,0 +1,1 @@
+"""The multi-task model. Knows no files and no flags."""

@@ -1,0 +1,1 @@
+"""Optimizers, schedules, checkpoints, and the trainer that joins model, data and weighting."""
