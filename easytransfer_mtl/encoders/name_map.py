@@ -17,7 +17,7 @@ _CANONICAL = re.compile(
     rf"|intermediate/dense/{_DENSE}|output/(dense/{_DENSE}|{_NORM}))"
     rf"|pooler/dense/{_DENSE}"
 )
-_MODEL_SCOPE = re.compile(r"((tf_)?(ro)?bert(_model|_for_\w+)?(_\d+)?|\w*pre_trained_model\w*|model|module)")
+_MODEL_SCOPE = re.compile(r"((tf_)?(bert|roberta)(_model|_for_\w+)?(_\d+)?|\w*pre_trained_model\w*|model|module)")
 _PRETRAINING_HEADS = ("cls", "mlm___cls", "nsp___cls", "predictions", "seq_relationship")
 _BUFFERS = ("embeddings/position_ids", "embeddings/token_type_ids")
 _TASK_HEAD = re.compile(r"\w+_dense/(kernel|bias)")

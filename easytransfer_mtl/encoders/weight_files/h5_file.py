@@ -9,6 +9,8 @@ import numpy as np
 from easytransfer_mtl.encoders.weight_files.damage import damaged
 from easytransfer_mtl.errors import UserError
 
+# Keras lists weights of the model itself, which are no layer's, in this group.
+_MODEL_LEVEL = "top_level_model_weights"
 # Deflate cannot shrink data further than this, so a larger dataset is not backed by the bytes in the file.
 _LARGEST_DEFLATE_RATIO = 1100
 
@@ -46,7 +48,7 @@ def _datasets(file: h5py.File, path: str | os.PathLike[str]) -> Iterator[tuple[s
             f"HDF5 file {path} is not a Keras weights file: it has no attribute layer_names; it holds {list(file)[:10]}. "
             "Save the weights with save_pretrained or save_weights."
         )
-    for layer in [*layers, *(name for name in ("top_level_model_weights",) if name in file)]:
+    for layer in layers + [name for name in file if name == _MODEL_LEVEL and name not in layers]:
         node = file[layer]
         if isinstance(node, h5py.Dataset):
             yield layer, node

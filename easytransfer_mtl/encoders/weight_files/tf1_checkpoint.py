@@ -52,7 +52,7 @@ def read_tf1_checkpoint(prefix: str | os.PathLike[str]) -> dict[str, np.ndarray]
             )
         wanted = [name for name, dtype in dtypes.items() if _is_number(dtype) and not is_optimizer_state(name)]
         arrays = {name: np.asarray(reader.get_tensor(name)) for name in sorted(wanted)}
-    except (tf.errors.OpError, RuntimeError, ValueError, MemoryError) as error:
+    except (tf.errors.OpError, IndexError, KeyError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         raise damaged(prefix, _KIND, error) from None
     return {name: _half_to_float32(array) for name, array in arrays.items()}
 

@@ -26,6 +26,8 @@ STORAGE_DTYPES = {
 }
 """PyTorch's storage classes and the number format of each."""
 
+_ADVICE = "Save it with torch.save(model.state_dict(), ...)."
+
 
 class Storage(NamedTuple):
     """A block of numbers that tensors point into.
@@ -146,9 +148,6 @@ def tensor_records(value: Any, path: str | os.PathLike[str]) -> dict[str, Tensor
         if not isinstance(name, str) or not isinstance(record, TensorRecord):
             raise UserError(f"PyTorch file {path}: entry {name!r} is a {type(record).__name__}, not a tensor. {_ADVICE}")
     return dict(dict.items(value))
-
-
-_ADVICE = "Save it with torch.save(model.state_dict(), ...)."
 
 
 def view_tensor(record: TensorRecord, numbers: np.ndarray) -> np.ndarray:
