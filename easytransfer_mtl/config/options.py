@@ -1,0 +1,155 @@
+"""How a setting is declared: once, as a dataclass field, which gives the flag, the JSON key, the help and the checks."""
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+from absl import flags
+
+from easytransfer_mtl.errors import UserError
+
+TRUE_WORDS, FALSE_WORDS = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
+
+
+def option(
+    section: str | None,
+    text: str,
+    default: Any = None,
+    required: bool = False,
+    choices: tuple[str, ...] = (),
+    json_key: str | None = None,
+    minimum: float | None = None,
+) -> Any:
+    """Declares a setting as a dataclass field.
+
+    Args:
+        section: JSON section that holds it, dotted (``train_config.optimizer_config``), ``""`` for the top level, None
+            for a flag without a JSON key.
+        text: help.
+        default: value when neither flag nor JSON gives one.
+        required: whether one of them must.
+        choices: allowed values, if only some are.
+        json_key: key in the section where it differs from the flag's name.
+        minimum: smallest allowed number.
+    """
+    metadata = {
+        "section": section, "help": text, "required": required, "choices": choices, "json_key": json_key, "minimum": minimum
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One declared setting."""
+
+    name: str
+    kind: type
+    nullable: bool
+    default: Any
+    section: str | None
+    json_key: str
+    help: str
+    required: bool
+    choices: tuple[str, ...]
+    minimum: float | None
+
+    @property
+    def place(self) -> str:
+        """Dotted JSON path, or an empty string."""
+        return "" if self.section is None else f"{self.section}.{self.json_key}".lstrip(".")
+
+    def convert(self, value: Any, where: str) -> Any:
+        """Returns ``value`` as the setting's type; ``where`` names its origin in the error.
+
+        Raises:
+            UserError: it is not of the type, not one of the choices, or too small.
+        """
+        if value is None and self.nullable:
+            return None
+        try:
+            result = _cast(value, self.kind)
+        except (TypeError, ValueError):
+            raise UserError(f"{where}: {value!r} is not {_KIND_NAMES[self.kind]}.") from None
+        if self.choices and result not in self.choices:
+            raise UserError(f"{where}: {value!r} is not allowed; allowed: {', '.join(self.choices)}.")
+        if self.minimum is not None and not result >= self.minimum:
+            raise UserError(f"{where}: {value!r} is too small; at least {self.minimum} is needed.")
+        return result
+
+
+_KIND_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _cast(value: Any, kind: type) -> Any:
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        word = str(value).lower()
+        if isinstance(value, str) and word in TRUE_WORDS + FALSE_WORDS:
+            return word in TRUE_WORDS
+        raise ValueError
+    if isinstance(value, (bool, list, dict)) or value is None:
+        raise ValueError
+    if kind is int:
+        if isinstance(value, float) and not value.is_integer():
+            raise ValueError
+        return int(value)
+    return kind(value)
+
+
+def options_of(settings: type) -> dict[str, Option]:
+    """Returns the options that a settings dataclass declares, by name."""
+    hints = typing.get_type_hints(settings)
+    return {field.name: _option(field, hints[field.name]) for field in dataclasses.fields(settings)}
+
+
+def _option(field: dataclasses.Field, hint: Any) -> Option:
+    members = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kind = next(member for member in members if member is not type(None))
+    meta = dict(field.metadata)
+    json_key = meta.pop("json_key") or field.name
+    return Option(
+        name=field.name, kind=kind, nullable=type(None) in members, default=field.default, json_key=json_key, **meta
+    )
+
+
+def check_settings(settings: Any) -> None:
+    """Checks every value of a settings object, however it was made.
+
+    Raises:
+        UserError: a required setting is missing, or a value does not fit.
+    """
+    options = options_of(type(settings)).values()
+    missing = [item for item in options if item.required and getattr(settings, item.name) is None]
+    if missing:
+        needs = ", ".join(f"--{item.name}" + (f" (JSON: {item.place})" if item.place else "") for item in missing)
+        raise UserError(f"Missing: {needs}.")
+    for item in options:
+        value = getattr(settings, item.name)
+        if value is not None or not item.nullable:
+            item.convert(value, f"--{item.name}")
+
+
+def parse_flags(options: dict[str, Option], arguments: list[str], command: str) -> dict[str, Any]:
+    """Parses a command's flags with absl; returns those that were given.
+
+    Raises:
+        UserError: a flag is unknown (the nearest known one is named), a value does not fit, or words are left over.
+    """
+    values = flags.FlagValues()
+    for item in options.values():
+        define = flags.DEFINE_boolean if item.kind is bool else flags.DEFINE_string
+        define(item.name, None, item.help, flag_values=values)
+    try:
+        rest = values([command, *arguments])[1:]
+    except flags.Error as error:
+        raise UserError(f"{command}: {error} See `{command} --help`.") from None
+    if rest:
+        raise UserError(f"{command}: unexpected words {rest}; every setting is a flag --name=value. See `{command} --help`.")
+    return {
+        name: item.convert(values[name].value, f"flag --{name}")
+        for name, item in options.items()
+        if values[name].present
+    }

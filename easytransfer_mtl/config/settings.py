@@ -1,0 +1,187 @@
+"""The settings of every command: EasyTransfer's keys under their own names and sections, and ours beside them."""
+
+from dataclasses import dataclass
+
+from easytransfer_mtl.config.options import check_settings, option
+from easytransfer_mtl.seeding import DEFAULT_SEED
+
+PREPROCESS, MODEL, TRAIN = "preprocess_config", "model_config", "train_config"
+OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distribution_config"
+WEIGHTING, PREDICT, EVALUATE = "train_config.loss_weighting", "predict_config", "evaluate_config"
+NORMALIZATIONS = ("none", "nfkc")
+BOARDS = ("auto", "test", "b", "a")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonSettings:
+    """What every command takes."""
+
+    config: str | None = option(None, "EasyTransfer JSON file; flags win over it")
+    tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
+    modelZooBasePath: str | None = option("", "folder of EasyTransfer's model zoo; default ~/.eztransfer_modelzoo")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EasyTransferSettings(CommonSettings):
+    """EasyTransfer's engine flags."""
+
+    mode: str | None = option(None, "EasyTransfer's run mode; checked against the command, changes nothing")
+    tables: str | None = option(None, "comma list of input paths; overrides the configured input(s), in order")
+    outputs: str | None = option(None, "output path; overrides the configured one (convert only)")
+    worker_hosts: str = option("", "EasyTransfer flag; one worker only", "localhost:5001")
+    task_index: int = option("", "EasyTransfer flag; one worker only", 0)
+    job_name: str = option("", "EasyTransfer flag; one worker only", "worker")
+    workerGPU: int = option("", "GPUs a worker; 0 and 1 are the same here", 1, json_key="num_gpus")
+    workerCount: int = option("", "workers; only 1", 1, json_key="num_workers")
+    workerCPU: int = option(None, "EasyTransfer flag without effect, there and here", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertSettings(EasyTransferSettings):
+    """CSV to TFRecord: one file, or all contest files of a folder."""
+
+    data_dir: str | None = option(PREPROCESS, "folder of contest files; converts train and dev of every task")
+    output_dir: str | None = option(PREPROCESS, "with data_dir: where TFRecords, train.list_tfrecord, dev.list_tfrecord go")
+    dev_share: float = option(PREPROCESS, "with data_dir: share of the train file's end used as dev if there is no dev file", 0.1, minimum=0)
+    preprocess_input_fp: str | None = option(PREPROCESS, "one CSV file (tab separated, no header)")
+    preprocess_output_fp: str | None = option(PREPROCESS, "its TFRecord file")
+    preprocess_batch_size: int = option(PREPROCESS, "EasyTransfer key without effect here", 16)
+    task: str | None = option(PREPROCESS, "task of the one file; not needed where the label list tells it")
+    input_schema: str | None = option(PREPROCESS, "columns, for instance idx:str:1,sentence1:str:1,label:str:1")
+    first_sequence: str | None = option(PREPROCESS, "column of the first text")
+    second_sequence: str | None = option(PREPROCESS, "column of the second text")
+    label_name: str | None = option(PREPROCESS, "column of the label")
+    label_enumerate_values: str | None = option(PREPROCESS, "comma list of labels; the position is the id")
+    labelled: bool = option(PREPROCESS, "whether the file has the label column", True)
+    output_schema: str = option(PREPROCESS, "features to write", "input_ids,input_mask,segment_ids,label_id")
+    tokenizer_name_or_path: str | None = option(
+        PREPROCESS, "encoder (name, folder or checkpoint prefix) whose vocab.txt is used", required=True
+    )
+    sequence_length: int = option(PREPROCESS, "padded length in tokens", 128, minimum=5)
+    text_normalization: str = option(
+        PREPROCESS, "nfkc folds full-width punctuation and letters to half-width (differs from the original)", "none",
+        choices=NORMALIZATIONS,
+    )
+    on_bad_row: str = option(PREPROCESS, "error stops and lists all bad rows; skip sets them aside", "error", choices=("error", "skip"))
+    header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(EasyTransferSettings):
+    """Training, and evaluation after it."""
+
+    pretrain_model_name_or_path: str | None = option(
+        MODEL, "encoder: Hugging Face name or folder, EasyTransfer name, or TF1 checkpoint prefix", required=True
+    )
+    random_init: bool = option(MODEL, "start from random weights; reads config.json and vocab.txt only", False)
+    random_pooler: bool = option(MODEL, "draw a random pooler if the checkpoint has none", False)
+    gelu: str = option(
+        MODEL, "auto: tanh where EasyTransfer used it, else as config.json says", "auto", choices=("auto", "tanh", "exact")
+    )
+    head_dropout: float = option(MODEL, "dropout between pooled output and heads", 0.1, minimum=0)
+    train_input_fp: str | None = option(TRAIN, "*.list_tfrecord (one path a line) or one TFRecord file", required=True)
+    train_batch_size: int | None = option(TRAIN, "rows a batch, all of one task", required=True, minimum=1)
+    num_epochs: float = option(TRAIN, "passes over all rows together; fractions allowed", 1.0, minimum=0)
+    model_dir: str | None = option(TRAIN, "folder of the run: checkpoints, logs, best/", required=True)
+    save_steps: int | None = option(TRAIN, "steps between checkpoints; default once per epoch, 0 start and end only", minimum=0)
+    keep_checkpoint_max: int = option(TRAIN, "checkpoints kept", 10, minimum=1)
+    log_step_count_steps: int = option(TRAIN, "steps between progress lines", 100, minimum=1)
+    optimizer: str = option(
+        OPTIMIZER, "adam (AdamW with weight_decay_ratio > 0), lamb, adagrad, adadelta", "adam",
+        choices=("adam", "lamb", "adagrad", "adadelta"),
+    )
+    learning_rate: float = option(OPTIMIZER, "peak rate before decay", 0.001, minimum=0)
+    weight_decay_ratio: float = option(OPTIMIZER, "weight decay, not for LayerNorm and biases", 0.0, minimum=0)
+    warmup_ratio: float = option(OPTIMIZER, "share of the steps with rising rate", 0.1, minimum=0)
+    lr_decay: str = option(OPTIMIZER, "polynomial: linear to 0; anything else: constant", "polynomial")
+    gradient_clip: bool = option(OPTIMIZER, "clip by global norm", True)
+    clip_norm_value: float = option(OPTIMIZER, "norm to clip to", 1.0, minimum=0)
+    num_freezed_layers: int = option(OPTIMIZER, "encoder layers to freeze, from the bottom", 0, minimum=0)
+    distribution_strategy: str = option(DISTRIBUTION, "only None: one process", "None", choices=("None",))
+    num_accumulated_batches: int = option(DISTRIBUTION, "batches whose gradients are averaged for one step", 1, minimum=1)
+    loss_weighting: str = option(WEIGHTING, "equal (the original) or fixed", "equal", choices=("equal", "fixed"))
+    task_weights: str | None = option(WEIGHTING, "with fixed: ocnli=1.5,ocemotion=1,tnews=1")
+    idle_heads: str = option(
+        TRAIN, "heads of the other tasks: zero gives them zero gradients (the original), skip leaves them alone", "zero",
+        choices=("zero", "skip"),
+    )
+    shuffle: bool = option(TRAIN, "reshuffle each task's rows every epoch", True)
+    length_grouping: int = option(
+        TRAIN, "sort this many batches at a time by length, so that less is padded; 1: off (the original)", 1, minimum=1
+    )
+    pad_to_full_length: bool = option(TRAIN, "pad to the data's length instead of the batch's longest row (same numbers, slow)", False)
+    precision: str = option(
+        TRAIN, "bfloat16 computes matrix products in bfloat16 (differs from the original; faster on CPUs with AMX)", "float32",
+        choices=("float32", "bfloat16"),
+    )
+    seed: int = option(TRAIN, "seed of everything random", DEFAULT_SEED)
+    predict_input_fp: str | None = option(PREDICT, "dev files, evaluated after training; without it there is no evaluation")
+    predict_batch_size: int = option(PREDICT, "rows a batch in evaluation", 64, minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(CommonSettings):
+    """Every kept checkpoint of a run on the dev files."""
+
+    model_dir: str | None = option(TRAIN, "folder of the run", required=True)
+    predict_input_fp: str | None = option(PREDICT, "dev files: *.list_tfrecord or one TFRecord file")
+    predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1)
+    eval_input_fp: str | None = option(EVALUATE, "the same as predict_input_fp, which wins")
+    eval_batch_size: int | None = option(EVALUATE, "the same as predict_batch_size, wins over it", minimum=1)
+    eval_checkpoint_path: str | None = option(EVALUATE, "evaluate this checkpoint prefix only, and export nothing")
+    num_eval_steps: int | None = option(EVALUATE, "at most this many batches a task; default all", minimum=1)
+    f1_labels: str = option(
+        EVALUATE, "labels that macro-F1 averages over: present in truth or prediction (the original), or all", "present",
+        choices=("present", "all"),
+    )
+    legacy_score: bool = option(EVALUATE, "also print the number that the original would have printed", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings(CommonSettings):
+    """Probabilities and labels for unlabelled files."""
+
+    predict_checkpoint_path: str | None = option(PREDICT, "best/ folder of a run", required=True)
+    predict_input_fp: str | None = option(PREDICT, "TASK=FILE.csv,... of files without labels")
+    data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
+    board: str = option(PREDICT, "with data_dir: which test files; auto takes the first kind that is there", "auto", choices=BOARDS)
+    predict_output_fp: str | None = option(PREDICT, "output folder: one CSV a task with ids, labels, probabilities", required=True)
+    predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1)
+    header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitSettings(PredictSettings):
+    """The contest's submission: predictions, three JSON-lines files, result.zip, check."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSubmissionSettings(CommonSettings):
+    """Check of a result.zip or of a folder with the three files."""
+
+    submission: str | None = option(None, "result.zip, or the folder of the three files", required=True)
+    predict_input_fp: str | None = option(PREDICT, "TASK=FILE.csv,... of the test files, to compare ids with")
+    data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
+    board: str = option(PREDICT, "with data_dir: which test files; auto takes the first kind that is there", "auto", choices=BOARDS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSettings(CommonSettings):
+    """Speed of conversion and training on this machine."""
+
+    data_dir: str | None = option(None, "contest files for the length mix; default: the length histogram that comes along")
+    output: str | None = option(None, "write the results to this JSON file too")
+    rounds: int = option(None, "rounds; every kind is measured once a round, medians are compared", 3, minimum=1)
+    layers: int = option(None, "encoder layers", 12, minimum=1)
+    hidden_size: int = option(None, "encoder width", 768, minimum=64)
+    train_batch_size: int = option(None, "rows a batch", 16, minimum=1)
+    sequence_length: int = option(None, "padded length that trimming is compared with", 128, minimum=5)
+    convert_rows: int = option(None, "OCNLI rows to convert", 20000, minimum=1)
+
+
+ALL_SETTINGS: tuple[type, ...] = (
+    ConvertSettings, TrainSettings, EvaluateSettings, PredictSettings, SubmitSettings, CheckSubmissionSettings,
+)
