@@ -34,6 +34,12 @@ class EncodedRows:
         """Number of tokens of each row, int64 [N]."""
         return np.diff(self.offsets)
 
+    def first(self, count: int) -> "EncodedRows":
+        """Returns the first ``count`` rows, or all if there are fewer."""
+        count = min(count, len(self))
+        end = int(self.offsets[count])
+        return EncodedRows(self.input_ids[:end], self.segment_ids[:end], self.offsets[: count + 1], self.label_ids[:count])
+
     def batch(self, rows: np.ndarray, padded_length: int | None = None) -> Batch:
         """Pads rows to one length, the longest row's unless told.
 

@@ -72,6 +72,11 @@ def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_siz
     return concatenate(parts)
 
 
+def padded_length_of(path: str | os.PathLike[str]) -> int:
+    """Returns the padded length of a TFRecord file's rows, read off its first record; 0 for an empty file."""
+    return _sequence_length(Path(path), tf.data.TFRecordDataset(str(path)))
+
+
 def _sequence_length(path: Path, dataset: tf.data.Dataset) -> int:
     """Returns the padded length, read off the first record; 0 for an empty file."""
     for serialized in dataset.take(1):

@@ -1,0 +1,83 @@
+"""``python -m easytransfer_mtl COMMAND --flags`` and the console script ``easytransfer_mtl``."""
+
+import importlib
+import logging
+import signal
+import sys
+from typing import NamedTuple
+
+from easytransfer_mtl import __version__
+from easytransfer_mtl.config.help_text import command_help
+from easytransfer_mtl.config.merging import load_settings
+from easytransfer_mtl.config.settings import (
+    BenchmarkSettings, CheckSubmissionSettings, ConvertSettings, EvaluateSettings, PredictSettings, SubmitSettings,
+    TrainSettings,
+)
+from easytransfer_mtl.environment import check_environment, import_tensorflow
+from easytransfer_mtl.errors import UserError
+
+
+class Command(NamedTuple):
+    """A command: its settings, what it does, and whether it computes with TensorFlow."""
+
+    settings: type
+    purpose: str
+    uses_tensorflow: bool = True
+
+
+COMMANDS: dict[str, Command] = {
+    "convert": Command(ConvertSettings, "CSV files to TFRecord"),
+    "train": Command(TrainSettings, "train, evaluate every checkpoint, export the best"),
+    "evaluate": Command(EvaluateSettings, "evaluate every checkpoint of a run, export the best"),
+    "predict": Command(PredictSettings, "labels and probabilities of unlabelled files"),
+    "submit": Command(SubmitSettings, "predictions of the test files as a checked result.zip"),
+    "check_submission": Command(CheckSubmissionSettings, "check a result.zip", uses_tensorflow=False),
+    "benchmark": Command(BenchmarkSettings, "speed of conversion and training on this machine"),
+}
+"""The code of a command is in ``easytransfer_mtl.commands.<command>``."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns its exit status: 0 well, 1 the command's own no, 2 a mistake of the user's."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if command in ("--help", "-h", "-help", "help"):
+        print(_overview())
+        return 0
+    if command == "--version":
+        print(__version__)
+        return 0
+    try:
+        return _run(command, rest)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+def _run(command: str, arguments: list[str]) -> int:
+    if command not in COMMANDS:
+        raise UserError(f"unknown command {command!r}; the commands are {', '.join(COMMANDS)}.")
+    chosen = COMMANDS[command]
+    if any(word in ("--help", "-h", "-help", "--helpfull", "--helpshort") for word in arguments):
+        print(command_help(command, chosen.purpose, chosen.settings))
+        return 0
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("absl").setLevel(logging.WARNING)
+    settings = load_settings(chosen.settings, arguments, command)
+    if chosen.uses_tensorflow:
+        check_environment()
+        import_tensorflow()
+    return importlib.import_module(f"easytransfer_mtl.commands.{command}").run(settings)
+
+
+def _overview() -> str:
+    lines = [f"easytransfer_mtl {__version__}: EasyTransfer's multi-task baseline on TensorFlow 2", "", "commands:"]
+    lines += [f"  {name:<18} {chosen.purpose}" for name, chosen in COMMANDS.items()]
+    return "\n".join([*lines, "", "easytransfer_mtl COMMAND --help tells the flags of a command."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

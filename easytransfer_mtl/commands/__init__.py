@@ -1,0 +1,1 @@
+"""One file a command: read flags, call the rooms, print."""

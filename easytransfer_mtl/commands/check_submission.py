@@ -1,0 +1,17 @@
+"""Checks a submission before it is sent."""
+
+from easytransfer_mtl.commands.predict import test_files
+from easytransfer_mtl.config.settings import CheckSubmissionSettings
+from easytransfer_mtl.submission.checker import check_submission, report_text
+from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
+
+SETTINGS = CheckSubmissionSettings
+
+
+def run(settings: CheckSubmissionSettings) -> int:
+    """Checks and prints what was found; returns 0 if there is no error, else 1."""
+    tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
+    files = test_files(settings, tasks) if settings.predict_input_fp or settings.data_dir else None
+    report = check_submission(settings.submission, tasks, files)
+    print(report_text(report))
+    return 0 if report.ok else 1

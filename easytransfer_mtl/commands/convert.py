@@ -1,0 +1,109 @@
+"""CSV to TFRecord: one file (EasyTransfer's preprocess mode), or all contest files of a folder."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from easytransfer_mtl.config.settings import ConvertSettings
+from easytransfer_mtl.data.contest_files import find_files, require_files
+from easytransfer_mtl.data.conversion import Conversion, convert_file
+from easytransfer_mtl.data.features import FeatureBuilder
+from easytransfer_mtl.data.splitting import split_tail
+from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
+from easytransfer_mtl.encoders.finding import find_encoder
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import write_text
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, task_named
+
+SETTINGS = ConvertSettings
+MODES = (None, "preprocess")
+FEATURES = "input_ids,input_mask,segment_ids,label_id"
+
+
+def run(settings: ConvertSettings) -> int:
+    """Converts and prints a line a file; returns the exit status."""
+    if settings.mode not in MODES:
+        raise UserError(f"--mode={settings.mode} is not convert's; it is preprocess (training is the train command).")
+    if settings.output_schema.replace(" ", "") not in (FEATURES, "bert_finetune"):
+        raise UserError(f"output_schema {settings.output_schema!r} is not supported; use {FEATURES} (or bert_finetune).")
+    tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
+    conversions = _folder(settings, tasks) if settings.data_dir else [_single(settings, tasks)]
+    files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, needs_weights=False)
+    tokenizer = Tokenizer(load_vocabulary(files.vocabulary_file), settings.text_normalization)
+    builder = FeatureBuilder(tokenizer, settings.sequence_length)
+    for conversion in conversions:
+        for line in convert_file(conversion, builder, settings.on_bad_row, settings.header).lines():
+            print(line, flush=True)
+    if settings.data_dir:
+        _write_lists(Path(settings.output_dir), tasks)
+    return 0
+
+
+def _folder(settings: ConvertSettings, tasks: tuple[Task, ...]) -> list[Conversion]:
+    """Plans train and dev of every task; without a dev file the end of the train file is dev."""
+    if not settings.output_dir:
+        raise UserError("convert with --data_dir needs --output_dir.")
+    train, dev = require_files(settings.data_dir, "train", tasks), find_files(settings.data_dir, "dev", tasks)
+    output = Path(settings.output_dir)
+    conversions = []
+    for task in tasks:
+        parts = (train[task.name], dev.get(task.name))
+        if parts[1] is None:
+            parts = split_tail(train[task.name], settings.dev_share, output / "split", settings.header)
+            print(f"{task.name}: no dev file; the last {settings.dev_share:.0%} of {train[task.name].name} is dev ({parts[1]})")
+        conversions += [Conversion(path, output / f"{task.name}_{kind}.tfrecord", task) for path, kind in zip(parts, ("train", "dev"))]
+    return conversions
+
+
+def _write_lists(output: Path, tasks: tuple[Task, ...]) -> None:
+    for kind in ("train", "dev"):
+        path = output / f"{kind}.list_tfrecord"
+        write_text(path, "".join(f"{task.name}_{kind}.tfrecord\n" for task in tasks))
+        print(f"wrote {path}")
+
+
+def _single(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Conversion:
+    source, output = settings.preprocess_input_fp, settings.preprocess_output_fp
+    source = settings.tables.split(",")[0] if settings.tables else source
+    output = settings.outputs.split(",")[0] if settings.outputs else output
+    if not source or not output:
+        raise UserError("convert needs --data_dir and --output_dir, or --preprocess_input_fp and --preprocess_output_fp.")
+    labelled = settings.labelled and not (settings.input_schema and settings.label_name is None)
+    return Conversion(Path(source), Path(output), _task(settings, tasks), labelled)
+
+
+def _task(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Task:
+    """Finds the task: by name, or by EasyTransfer's label list; columns are those of ``input_schema`` if it is given."""
+    labels = tuple(settings.label_enumerate_values.split(",")) if settings.label_enumerate_values else None
+    if settings.task:
+        task = task_named(settings.task, tasks)
+    else:
+        fitting = [task for task in tasks if task.label_enumerate_values == labels]
+        if len(fitting) != 1:
+            known = "; ".join(f"{task.name}: {','.join(task.label_enumerate_values)}" for task in tasks)
+            raise UserError(f"Which task is it? Its label list is {settings.label_enumerate_values!r}. Give --task ({known}).")
+        task = fitting[0]
+    if labels and labels != task.label_enumerate_values:
+        raise UserError(f"{task.name} has the labels {','.join(task.label_enumerate_values)}, not {','.join(labels)}.")
+    if not settings.input_schema:
+        return task
+    columns = _columns(settings.input_schema)
+    label = settings.label_name or task.label_name
+    return replace(
+        task,
+        columns=columns if label in columns else (*columns, label),
+        first_sequence=settings.first_sequence or task.first_sequence,
+        second_sequence=settings.second_sequence if settings.second_sequence in columns else None,
+        label_name=label,
+        id_column=columns[0] if task.id_column not in columns else task.id_column,
+    )
+
+
+def _columns(schema: str) -> tuple[str, ...]:
+    """Returns the column names of an EasyTransfer schema, ``name:type:length`` joined by commas."""
+    columns = []
+    for item in schema.split(","):
+        parts = item.strip().split(":")
+        if len(parts) != 3 or parts[1] not in ("str", "int") or parts[2] != "1":
+            raise UserError(f"input_schema: {item!r} is not name:str:1 (or int); columns of other kinds are not supported.")
+        columns.append(parts[0])
+    return tuple(columns)

@@ -1,0 +1,37 @@
+"""Trains, then evaluates every kept checkpoint and exports the best, as EasyTransfer's baseline did."""
+
+from dataclasses import replace
+
+from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, evaluate_run
+from easytransfer_mtl.evaluation.reports import final_table, summary_text
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.training.trainer import run_training
+
+SETTINGS = TrainSettings
+
+
+def run(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
+    """Trains and evaluates; returns the exit status.
+
+    Args:
+        settings: the configuration.
+        model_class: ``MultiTaskModel`` or a subclass of it.
+    """
+    if settings.mode and not settings.mode.startswith("train"):
+        raise UserError(f"--mode={settings.mode} is not train's; use the command convert, evaluate or predict.")
+    if settings.tables:
+        tables = settings.tables.split(",")
+        settings = replace(settings, train_input_fp=tables[0], predict_input_fp=(tables[1:] or [settings.predict_input_fp])[0])
+    trained = run_training(settings, model_class)
+    if not trained.dev:
+        print(f"trained: {trained.folder.path} (no predict_input_fp, so nothing was evaluated)")
+        return 0
+    options = EvaluationOptions(batch_size=settings.predict_batch_size)
+    evaluation = evaluate_run(trained.model, trained.folder, trained.dev, options)
+    print(summary_text(evaluation.scores))
+    print(f"best checkpoint: {evaluation.best}")
+    print(final_table(evaluation.scores[evaluation.best]))
+    print(f"best model: {evaluation.best_folder}")
+    return 0

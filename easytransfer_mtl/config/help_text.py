@@ -1,0 +1,26 @@
+"""``--help`` of a command, from its declared settings."""
+
+import textwrap
+
+from easytransfer_mtl.config.options import Option, options_of
+
+WIDTH = 100
+
+
+def command_help(command: str, purpose: str, settings: type) -> str:
+    """Returns every flag of a command with help, default, allowed values and JSON key."""
+    lines = [f"easytransfer_mtl {command}: {purpose}", "", f"usage: easytransfer_mtl {command} --flag=value ...", ""]
+    for item in options_of(settings).values():
+        lines += _flag(item)
+    return "\n".join(lines)
+
+
+def _flag(item: Option) -> list[str]:
+    name = f"  --[no]{item.name}" if item.kind is bool else f"  --{item.name}"
+    facts = ["required"] if item.required else [] if item.default is None else [f"default: {item.default}"]
+    if item.choices:
+        facts.append(f"one of: {', '.join(item.choices)}")
+    if item.place:
+        facts.append(f"JSON: {item.place}")
+    text = f"{item.help}. " + "; ".join(facts) if facts else item.help
+    return [name, *textwrap.wrap(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)]

@@ -1,0 +1,82 @@
+"""The contest's files in a folder, under the names that they go by."""
+
+import os
+from pathlib import Path
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.tasks import Task, task_named
+
+NAMES: dict[str, tuple[str, ...]] = {
+    "train": ("{task}_train.csv", "{task}_train1128.csv", "{task}/train.csv", "{task}/total.csv"),
+    "dev": ("{task}_dev.csv", "{task}/dev.csv"),
+    "test": ("{task}_test.csv", "{task}/test.csv"),
+    "b": ("{task}_test_b.csv", "{task}_b.csv"),
+    "a": ("{task}_a.csv", "{task}_test_a.csv"),
+}
+"""Kind of file to its possible names below the folder; upper and lower case are the same."""
+
+
+def find_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
+    """Returns task name -> file of one kind of ``NAMES``, for the tasks that have one.
+
+    Raises:
+        UserError: the folder does not exist.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"data_dir {folder} is not a folder.")
+    there = {str(path.relative_to(folder)).lower(): path for pattern in ("*.csv", "*/*.csv") for path in sorted(folder.glob(pattern))}
+    found = {}
+    for task in tasks:
+        names = [name.format(task=task.name).lower().replace("/", os.sep) for name in NAMES[kind]]
+        paths = [there[name] for name in names if name in there]
+        if paths:
+            found[task.name] = paths[0]
+    return found
+
+
+def require_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
+    """The same as ``find_files``, but every task must have one.
+
+    Raises:
+        UserError: a task has none; lists the names looked for.
+    """
+    found = find_files(folder, kind, tasks)
+    missing = [task.name for task in tasks if task.name not in found]
+    if missing:
+        names = " or ".join(name.format(task=missing[0]) for name in NAMES[kind])
+        raise UserError(f"{folder} has no {kind} file of {', '.join(missing)}; looked for {names}.")
+    return found
+
+
+def find_test_files(folder: str | os.PathLike[str], board: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
+    """Returns the unlabelled files of a board, ``auto`` being the first of test, b, a that every task has.
+
+    Raises:
+        UserError: there are none.
+    """
+    if board != "auto":
+        return require_files(folder, board, tasks)
+    for kind in ("test", "b", "a"):
+        found = find_files(folder, kind, tasks)
+        if len(found) == len(tasks):
+            return found
+    return require_files(folder, "test", tasks)
+
+
+def parse_task_paths(text: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
+    """Parses ``TNEWS=a.csv,OCNLI=b.csv``.
+
+    Raises:
+        UserError: an item is not TASK=FILE, or a task is unknown or given twice.
+    """
+    found: dict[str, Path] = {}
+    for item in text.split(","):
+        name, equals, path = item.partition("=")
+        if not equals or not path:
+            raise UserError(f"predict_input_fp: {item!r} is not TASK=FILE.")
+        task = task_named(name.strip(), tasks)
+        if task.name in found:
+            raise UserError(f"predict_input_fp: {task.name} is given twice.")
+        found[task.name] = Path(path.strip())
+    return found

@@ -1,0 +1,37 @@
+"""A dev part from the end of a train file."""
+
+from pathlib import Path
+
+from easytransfer_mtl.data.csv_reader import split_lines
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import replacing
+
+
+def split_tail(source: Path, share: float, folder: Path, header: bool = False) -> tuple[Path, Path]:
+    """Writes the first part of a file's lines and the rest to two files, bytes as they are.
+
+    The contest's train files end with CLUE's own dev rows, so the tail is their natural dev part.
+
+    Args:
+        source: the train file.
+        share: share of the lines that goes to the dev part, at least one line.
+        folder: where ``<name>_train_part.csv`` and ``<name>_dev_part.csv`` go.
+        header: whether the first line is a header, which both parts then get.
+
+    Raises:
+        UserError: the share is not between 0 and 1, or the file has fewer than two rows.
+    """
+    if not 0.0 < share < 1.0:
+        raise UserError(f"dev_share is {share}; it must be more than 0 and less than 1.")
+    lines = split_lines(source.read_bytes())
+    head, rows = (lines[:1], lines[1:]) if header else ([], lines)
+    if len(rows) < 2:
+        raise UserError(f"{source} has {len(rows)} rows; too few to split into train and dev.")
+    dev_rows = min(len(rows) - 1, max(1, round(len(rows) * share)))
+    parts = []
+    for kind, part in (("train", rows[:-dev_rows]), ("dev", rows[-dev_rows:])):
+        path = folder / f"{source.stem}_{kind}_part.csv"
+        with replacing(path) as temporary:
+            temporary.write_bytes(b"".join(line + b"\n" for line in head + part))
+        parts.append(path)
+    return parts[0], parts[1]

@@ -1,0 +1,111 @@
+"""A run's best model as a folder that stands alone: Hugging Face encoder, heads, vocabulary, tasks."""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from transformers import TFBertModel
+
+from easytransfer_mtl import __version__
+from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.finding import find_encoder
+from easytransfer_mtl.encoders.loading import load_encoder
+from easytransfer_mtl.encoders.name_map import canonical_name
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import read_json, write_json
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
+
+HEADS_FILE, EXPORT_FILE = "heads.safetensors", "export.json"
+
+
+def own_variables(model: MultiTaskModel) -> dict[str, tf.Variable]:
+    """Returns the model's trainable variables outside the encoder by name, for instance ``tnews_dense/kernel``.
+
+    Raises:
+        UserError: two of them have one name, so that a file could not hold both.
+    """
+    encoder = {id(variable) for variable in model.encoder.weights}
+    own = [variable for variable in model.trainable_variables if id(variable) not in encoder]
+    named = {variable.name.split(":")[0]: variable for variable in own}
+    if len(named) < len(own):
+        raise UserError(f"Two variables of {type(model).__name__} have one name ({sorted(named)}); name its layers apart.")
+    return named
+
+
+def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskInput], about: dict[str, Any], name: str = "best") -> Path:
+    """Writes ``run.path / name``, replacing an older one only when the new one is complete.
+
+    The encoder is in Hugging Face's layout (config.json, model.safetensors, vocab.txt), so ``TFBertModel``, ``BertModel``
+    and ``--pretrain_model_name_or_path`` load it.
+
+    Args:
+        model: with the weights to export.
+        run: the run, for its vocabulary.
+        inputs: how each task's texts were encoded.
+        about: written to export.json: step and scores.
+        name: the folder's name.
+    """
+    target, fresh = run.path / name, run.path / f".{name}.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    _hugging_face_encoder(model).save_pretrained(fresh, safe_serialization=True)
+    RunFolder(fresh).write_model(model.encoder.config, run.encoder_files.vocabulary_file, model.tasks, inputs)
+    save_file({key: np.ascontiguousarray(v.numpy()) for key, v in own_variables(model).items()}, fresh / HEADS_FILE)
+    write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__})
+    old = run.path / f".{name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        os.replace(target, old)
+    os.replace(fresh, target)
+    shutil.rmtree(old, ignore_errors=True)
+    logging.info("Exported %s", target)
+    return target
+
+
+def _hugging_face_encoder(model: MultiTaskModel) -> TFBertModel:
+    encoder = TFBertModel(model.encoder.config)
+    encoder(tf.zeros((1, 2), tf.int32))
+    values = model.encoder.canonical_variables
+    for variable in encoder.weights:
+        variable.assign(values[str(canonical_name(variable.name))])
+    return encoder
+
+
+def load_exported(folder: str, model_class: type[MultiTaskModel] = MultiTaskModel) -> tuple[MultiTaskModel, dict[str, TaskInput]]:
+    """Loads a folder that ``export_model`` wrote; nothing else is needed.
+
+    Args:
+        folder: the folder, usually ``best/``.
+        model_class: the class it was trained with.
+
+    Returns:
+        The model, and how each task's texts are encoded.
+
+    Raises:
+        UserError: the folder is not an export, is damaged, or was trained with another class.
+    """
+    path = Path(folder)
+    if not (path / EXPORT_FILE).is_file():
+        inside = path / "best"
+        hint = f"did you mean {inside}?" if inside.is_dir() else "train and evaluate first; the best model goes to <model_dir>/best."
+        raise UserError(f"{path} is not an exported model (no {EXPORT_FILE}); {hint}")
+    read_json(path / EXPORT_FILE, "export.json")
+    tasks, inputs = RunFolder(path).read_tasks()
+    model = model_class(load_encoder(find_encoder(str(path)), DropoutClock(0)).encoder, tasks)
+    try:
+        arrays = load_file(path / HEADS_FILE)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path / HEADS_FILE} cannot be read: {error}") from None
+    variables = own_variables(model)
+    wrong = sorted(set(arrays) ^ set(variables)) or [key for key in arrays if arrays[key].shape != tuple(variables[key].shape)]
+    if wrong:
+        raise UserError(f"{path / HEADS_FILE} does not fit {model_class.__name__} ({', '.join(wrong)}); was it trained with another class?")
+    for key, value in arrays.items():
+        variables[key].assign(value)
+    return model, inputs

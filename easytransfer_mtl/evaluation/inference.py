@@ -1,0 +1,45 @@
+"""Rows through a model: probabilities of every task's head, in the rows' order."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from easytransfer_mtl.data.encoded_rows import EncodedRows
+from easytransfer_mtl.data.pipeline import evaluation_batches
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+
+FEATURES = ("input_ids", "input_mask", "segment_ids")
+
+
+class Inference:
+    """Runs a model without dropout; one traced function serves every checkpoint's weights."""
+
+    def __init__(self, model: MultiTaskModel, batch_size: int) -> None:
+        self.model = model
+        self.batch_size = batch_size
+        rows = tf.TensorSpec([None, None], tf.int32)
+        self._step = tf.function(model.predict_step, input_signature=[{name: rows for name in FEATURES}])
+
+    def probabilities(self, rows: EncodedRows, heads: Sequence[str], what: str, max_batches: int | None = None) -> dict[str, np.ndarray]:
+        """Returns task name -> probabilities float32 [N, C] of the wanted heads.
+
+        Args:
+            rows: N rows.
+            heads: names of the tasks whose heads are read.
+            what: shown beside the progress bar.
+            max_batches: only the first rows that fill as many batches, in file order; None for all.
+        """
+        if max_batches is not None:
+            rows = rows.first(max_batches * self.batch_size)
+        labels = {task.name: task.num_labels for task in self.model.tasks}
+        result = {name: np.zeros((len(rows), labels[name]), np.float32) for name in heads}
+        bar = tqdm(total=len(rows), desc=what, unit=" rows", disable=None, leave=False)
+        for numbers, batch in evaluation_batches(rows, self.batch_size):
+            outputs = self._step({name: tf.constant(batch[name]) for name in FEATURES})
+            for name in heads:
+                result[name][numbers] = outputs[f"{name.lower()}_probabilities"].numpy()
+            bar.update(len(numbers))
+        bar.close()
+        return result

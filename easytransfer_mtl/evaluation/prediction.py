@@ -1,0 +1,61 @@
+"""Unlabelled contest files through an exported model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from easytransfer_mtl.data.csv_reader import check_rows, read_csv
+from easytransfer_mtl.data.encoded_rows import from_features
+from easytransfer_mtl.data.features import FeatureBuilder
+from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
+from easytransfer_mtl.evaluation.export import load_exported
+from easytransfer_mtl.evaluation.inference import Inference
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import Task, task_named
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One task's predictions: the file's ids as they stand, labels, and probabilities float32 [N, C]."""
+
+    task: Task
+    ids: list[str]
+    labels: list[str]
+    probabilities: np.ndarray
+
+
+class Predictor:
+    """An exported model with the tokenizer and the text normalization it was trained with."""
+
+    def __init__(self, folder: str, batch_size: int = 64, model_class: type[MultiTaskModel] = MultiTaskModel) -> None:
+        """Loads ``folder``, usually a run's ``best/``; errors as ``load_exported``."""
+        self.model, self._inputs = load_exported(folder, model_class)
+        self._vocabulary = load_vocabulary(Path(folder) / "vocab.txt")
+        self._inference = Inference(self.model, batch_size)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The model's tasks."""
+        return self.model.tasks
+
+    def predict_file(self, task_name: str, path: Path, header: bool = False) -> Prediction:
+        """Predicts every row of an unlabelled file, in its order.
+
+        Raises:
+            UserError: the file is missing or has bad rows (all of them are named), or the task is unknown.
+        """
+        task = task_named(task_name, self.tasks)
+        content = read_csv(path, task, labelled=False, header=header)
+        check_rows(content, "error", path)
+        return self.predict(task.name, [row.row_id for row in content.rows], [row.texts for row in content.rows])
+
+    def predict(self, task_name: str, ids: list[str], texts: list[tuple[str, ...]]) -> Prediction:
+        """Predicts texts: each one or a pair, as the task wants."""
+        task = task_named(task_name, self.tasks)
+        how = self._inputs[task.name]
+        builder = FeatureBuilder(Tokenizer(self._vocabulary, how.text_normalization), how.sequence_length)
+        rows = from_features(builder.encode(item) for item in texts)
+        probabilities = self._inference.probabilities(rows, [task.name], f"predict {task.name}")[task.name]
+        labels = [task.label_enumerate_values[index] for index in probabilities.argmax(axis=1)]
+        return Prediction(task, ids, labels, probabilities)

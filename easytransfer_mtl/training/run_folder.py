@@ -1,0 +1,77 @@
+"""What lies in a run's folder beside its checkpoints: enough to rebuild the model and to repeat the run."""
+
+import json
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from transformers import BertConfig
+
+from easytransfer_mtl.encoders.finding import EncoderFiles
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import read_json, write_json, write_text
+from easytransfer_mtl.tasks import Task, check_tasks, task_from_json
+
+PACKAGES = ("tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn", "absl-py")
+
+
+@dataclass(frozen=True)
+class TaskInput:
+    """How a task's texts became features; prediction does the same."""
+
+    sequence_length: int
+    text_normalization: str
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's folder (``model_dir``) or an exported model (``best/``): config.json, vocab.txt, tasks.json and more."""
+
+    path: Path
+
+    @property
+    def encoder_files(self) -> EncoderFiles:
+        """The folder's config and vocabulary, for building the encoder."""
+        return EncoderFiles(self.path, self.path, tanh_gelu=False)
+
+    def write_model(self, config: BertConfig, vocabulary_file: Path, tasks: tuple[Task, ...], inputs: dict[str, TaskInput]) -> None:
+        """Writes config.json, vocab.txt and tasks.json."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
+        if vocabulary_file.resolve() != (self.path / "vocab.txt").resolve():
+            shutil.copyfile(vocabulary_file, self.path / "vocab.txt")
+        value = {"tasks": [task.to_json() for task in tasks], "inputs": {name: asdict(item) for name, item in inputs.items()}}
+        write_json(self.path / "tasks.json", value)
+
+    def read_tasks(self) -> tuple[tuple[Task, ...], dict[str, TaskInput]]:
+        """Reads the model's tasks and how their texts are encoded.
+
+        Raises:
+            UserError: the folder is not a run's, or tasks.json is damaged.
+        """
+        path = self.path / "tasks.json"
+        if not path.exists():
+            raise UserError(f"{self.path} holds no tasks.json: it is not the folder of a run, nor its best/ folder.")
+        value = read_json(path, "tasks.json")
+        try:
+            tasks = check_tasks(tuple(task_from_json(item, str(path)) for item in value["tasks"]))
+            inputs = {task.name: TaskInput(**value["inputs"][task.name]) for task in tasks}
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged ({error}).") from None
+        return tasks, inputs
+
+    def write_train_config(self, settings: dict[str, Any], data: dict[str, Any], plan: dict[str, Any]) -> None:
+        """Writes train_config.json: every resolved setting, the data, the step plan and the versions."""
+        versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+        write_json(self.path / "train_config.json", {"settings": settings, "data": data, "plan": plan, "versions": versions})
+
+    def changed_settings(self, settings: dict[str, Any]) -> list[str]:
+        """Returns how ``settings`` differ from those that the run was started with; empty for a new run."""
+        path = self.path / "train_config.json"
+        if not path.exists():
+            return []
+        before = read_json(path, "train_config.json").get("settings", {})
+        return [f"{name}: {before[name]!r} -> {settings[name]!r}" for name in before if name in settings and before[name] != settings[name]]

@@ -1,0 +1,83 @@
+"""The TFRecord files of a run, read and checked against the model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from easytransfer_mtl.data.encoded_rows import EncodedRows
+from easytransfer_mtl.data.list_files import TaskFile, check_vocabulary, task_files
+from easytransfer_mtl.data.tfrecords import padded_length_of, read_tfrecords
+from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.training.run_folder import TaskInput
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """One task's rows and the file they came from."""
+
+    file: TaskFile
+    rows: EncodedRows
+    padded_length: int
+
+    @property
+    def task(self) -> Task:
+        """The task."""
+        return self.file.task
+
+    @property
+    def task_input(self) -> TaskInput:
+        """How the rows were made; a file without manifest is taken as not normalized."""
+        manifest = self.file.manifest
+        return TaskInput(self.padded_length, manifest.text_normalization if manifest else "none")
+
+    def summary(self) -> dict[str, object]:
+        """What train_config.json says of the file."""
+        manifest = self.file.manifest
+        return {
+            "task": self.task.name, "file": self.file.path.name, "rows": len(self.rows),
+            "sequence_length": self.padded_length, "text_normalization": self.task_input.text_normalization,
+            "source_sha256": manifest.source_sha256 if manifest else None,
+        }
+
+
+def read_task_data(
+    path: str, tasks: tuple[Task, ...], vocabulary: Vocabulary, vocabulary_source: Path, max_positions: int
+) -> list[TaskData]:
+    """Reads the files of a list, in its order.
+
+    Args:
+        path: a list file or one TFRecord file.
+        tasks: the tasks that may occur.
+        vocabulary: the model's.
+        vocabulary_source: where that is from, for errors.
+        max_positions: rows must not be longer, in tokens.
+
+    Raises:
+        UserError: a file is missing or damaged, made for another vocabulary or label map, unlabelled, or too long.
+    """
+    files = task_files(path, tasks)
+    for file in files:
+        check_vocabulary(file, vocabulary, str(vocabulary_source))
+        if file.manifest and not file.manifest.labelled:
+            raise UserError(f"{file.path} has no labels: it cannot be trained on or evaluated.")
+    result = []
+    for file in files:
+        rows = read_tfrecords(file.path, file.task.num_labels, len(vocabulary))
+        if len(rows) and int(rows.lengths.max()) > max_positions:
+            raise UserError(
+                f"{file.path} has rows of {int(rows.lengths.max())} tokens; the encoder's config allows {max_positions} "
+                "(max_position_embeddings). Convert with a smaller --sequence_length."
+            )
+        result.append(TaskData(file, rows, padded_length_of(file.path)))
+    return result
+
+
+def check_training_data(data: list[TaskData], path: str) -> None:
+    """Raises UserError if a task has no rows, or the files were not normalized alike."""
+    empty = [item.file.path for item in data if not len(item.rows)]
+    if empty:
+        raise UserError(f"{path}: {', '.join(map(str, empty))} has no rows; take it out of the list or convert it again.")
+    kinds = {item.task.name: item.task_input.text_normalization for item in data}
+    if len(set(kinds.values())) > 1:
+        raise UserError(f"{path}: the files differ in text_normalization ({kinds}); convert them alike.")

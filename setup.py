@@ -1,0 +1,35 @@
+"""Package definition."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "easytransfer_mtl/__init__.py").read_text(encoding="utf-8")).group(1)
+
+setup(
+    name="easytransfer_mtl",
+    version=VERSION,
+    description="EasyTransfer's multi-task baseline on TensorFlow 2: one Chinese BERT, several tasks, one score",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8") if (HERE / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["easytransfer_mtl", "easytransfer_mtl.*"]),
+    package_data={"easytransfer_mtl": ["benchmarking/*.json"]},
+    python_requires=">=3.10,<3.13",
+    install_requires=[
+        "absl-py>=2.1",
+        "h5py>=3.11",
+        "numpy>=2.0",
+        "safetensors>=0.4.5",
+        "scikit-learn>=1.5",
+        "tensorflow>=2.20,<2.22",
+        "tf-keras>=2.20,<2.22",
+        "tqdm>=4.66",
+        # The TensorFlow classes end with transformers 4.
+        "transformers>=4.50,<5",
+    ],
+    extras_require={"test": ["pytest>=8"]},
+    entry_points={"console_scripts": ["easytransfer_mtl=easytransfer_mtl.__main__:main"]},
+)
