@@ -14,7 +14,7 @@ from easytransfer_mtl.config.settings import (
     TrainSettings,
 )
 from easytransfer_mtl.environment import check_environment, import_tensorflow
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import Stopped, UserError
 
 
 class Command(NamedTuple):
@@ -52,6 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 128 + signal.SIGINT

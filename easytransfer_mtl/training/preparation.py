@@ -1,0 +1,121 @@
+"""Everything that can be wrong with a run's settings and data, found before the first expensive step."""
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from transformers import BertConfig
+
+from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.data.tokenization import load_vocabulary
+from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
+from easytransfer_mtl.encoders.loading import load_config
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
+from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
+from easytransfer_mtl.training.task_data import TaskData, check_training_data, read_task_data
+from easytransfer_mtl.weighting import TaskWeighting, make_weighting
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run needs besides its model: checked files, rows, plan and weighting."""
+
+    files: EncoderFiles
+    train: list[TaskData]
+    dev: list[TaskData]
+    plan: StepPlan
+    weighting: TaskWeighting
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks in the order of the training list."""
+        return tuple(item.task for item in self.train)
+
+
+def prepare(settings: TrainSettings) -> Prepared:
+    """Finds the encoder's files, reads and checks the data, plans the steps, makes the weighting.
+
+    Raises:
+        UserError: something does not fit.
+    """
+    _check_engine(settings)
+    _set_up_tensorflow(settings)
+    files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
+    config = load_config(files, settings.gelu)
+    if settings.num_freezed_layers > config.num_hidden_layers:
+        raise UserError(f"num_freezed_layers is {settings.num_freezed_layers}; the encoder has {config.num_hidden_layers} layers.")
+    tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
+    train, dev = _read_data(settings, files, config, tasks)
+    rows = sum(len(item.rows) for item in train)
+    global_batch_size = settings.train_batch_size * settings.num_accumulated_batches
+    plan = plan_steps(rows, settings.num_epochs, global_batch_size, settings.warmup_ratio, settings.save_steps)
+    names = [item.task.name for item in train]
+    return Prepared(files, train, dev, plan, make_weighting(settings.loss_weighting, names, settings.task_weights))
+
+
+def _check_engine(settings: TrainSettings) -> None:
+    if settings.workerCount > 1 or settings.task_index > 0 or "," in settings.worker_hosts:
+        raise UserError("Only one worker is supported: leave workerCount, task_index and worker_hosts at their defaults.")
+    if settings.workerGPU > 1:
+        raise UserError(f"workerGPU is {settings.workerGPU}; only one GPU is supported: set --workerGPU=1.")
+    if settings.outputs:
+        raise UserError("--outputs has no meaning in training; the run's folder is --model_dir.")
+
+
+def _set_up_tensorflow(settings: TrainSettings) -> None:
+    """Sets what must be set before the first operation."""
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
+    if settings.precision == "bfloat16":
+        tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
+
+
+def _read_data(
+    settings: TrainSettings, files: EncoderFiles, config: BertConfig, tasks: tuple[Task, ...]
+) -> tuple[list[TaskData], list[TaskData]]:
+    vocabulary = load_vocabulary(files.vocabulary_file)
+    checks = (vocabulary, files.vocabulary_file, config.max_position_embeddings)
+    train = read_task_data(settings.train_input_fp, tasks, *checks)
+    check_training_data(train, settings.train_input_fp)
+    if not settings.predict_input_fp:
+        return train, []
+    return train, read_task_data(settings.predict_input_fp, tuple(item.task for item in train), *checks)
+
+
+def describe(settings: TrainSettings, prepared: Prepared, config: BertConfig) -> RunFolder:
+    """Writes what the run's folder says about the run, and logs it as EasyTransfer did."""
+    folder = RunFolder(Path(settings.model_dir))
+    for change in folder.changed_settings(asdict(settings)):
+        logging.warning("%s was started with another setting: %s", folder.path, change)
+    inputs = {item.task.name: item.task_input for item in prepared.train}
+    folder.write_model(config, prepared.files.vocabulary_file, prepared.tasks, inputs)
+    folder.write_train_config(asdict(settings), {"train": [item.summary() for item in prepared.train]}, asdict(prepared.plan))
+    for name, value in _log_block(settings, prepared).items():
+        logging.info("%s: %s", name, value)
+    for item in prepared.train:
+        logging.info("%s: %d rows of %s", item.task.name, len(item.rows), item.file.path)
+    return folder
+
+
+def _log_block(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
+    return {
+        "model_dir": settings.model_dir,
+        "learning rate": settings.learning_rate,
+        "train batch size": settings.train_batch_size,
+        "num accumulated batches": settings.num_accumulated_batches,
+        "num train examples per epoch": sum(len(item.rows) for item in prepared.train),
+        "num epochs": settings.num_epochs,
+        "train steps": prepared.plan.train_steps,
+        "save steps": prepared.plan.save_steps,
+        "keep checkpoint max": settings.keep_checkpoint_max,
+        "warmup steps": prepared.plan.warmup_steps,
+        "gradient clip": settings.gradient_clip,
+        "clip norm value": settings.clip_norm_value,
+        "optimizer": settings.optimizer,
+        "loss weighting": settings.loss_weighting,
+        "seed": settings.seed,
+    }

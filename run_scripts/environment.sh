@@ -1,0 +1,45 @@
+# Sourced by the scripts of this folder: finds or makes the Python environment, from the repository's root.
+# Sets PYTHON. An active virtual environment is used as it is; otherwise .venv in the repository.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if [ -n "${VIRTUAL_ENV:-}" ]; then
+  PYTHON="$VIRTUAL_ENV/bin/python"
+else
+  PYTHON="$PWD/.venv/bin/python"
+fi
+
+# make_environment [EXTRA]: creates .venv if need be and installs the package with the tested versions.
+make_environment() {
+  if [ ! -x "$PYTHON" ]; then
+    local base
+    base="$(find_python)" || return 1
+    echo "making .venv with $base"
+    "$base" -m venv .venv
+  fi
+  "$PYTHON" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".${1:+[$1]}"
+}
+
+# find_python: prints the newest supported Python there is, 3.10 to 3.12.
+find_python() {
+  local name
+  for name in python3.12 python3.11 python3.10 python3 python; do
+    if "$name" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
+      echo "$name"
+      return
+    fi
+  done
+  echo "error: Python 3.10, 3.11 or 3.12 is needed and none was found; install one, or activate an environment that has it." >&2
+  return 1
+}
+
+# require_environment: stops with a hint if nothing is installed yet.
+require_environment() {
+  if ! "$PYTHON" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("easytransfer_mtl") is None)' 2>/dev/null; then
+    echo "error: easytransfer_mtl is not installed in $PYTHON; run: bash run_scripts/quickstart.sh" >&2
+    exit 1
+  fi
+}
+
+# say TEXT: a heading between the steps.
+say() { printf '\n== %s\n' "$*"; }

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Predictions of the contest's test files by a run's best model, as a checked result.zip.
+# usage: bash run_scripts/run_submission.sh MODEL_DIR DATA_DIR [BOARD [OUTPUT_DIR]]
+#   BOARD: a, b, test or auto (default)      OUTPUT_DIR: default MODEL_DIR/submission
+set -euo pipefail
+if [ $# -lt 2 ]; then
+  sed -n '2,4s/^# //p' "${BASH_SOURCE[0]}" >&2
+  exit 2
+fi
+MODEL_DIR="$(realpath "$1")" DATA_DIR="$(realpath "$2")" BOARD="${3:-auto}"
+OUTPUT_DIR="$(realpath -m "${4:-$1/submission}")"
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+require_environment
+"$PYTHON" -m easytransfer_mtl submit --predict_checkpoint_path="$MODEL_DIR/best" --data_dir="$DATA_DIR" \
+  --board="$BOARD" --predict_output_fp="$OUTPUT_DIR"

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs them.
+# usage: bash run_scripts/run_tests.sh [pytest arguments]
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+make_environment test
+exec "$PYTHON" -m pytest "$@"
