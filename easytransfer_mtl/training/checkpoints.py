@@ -64,7 +64,7 @@ class RunCheckpoints:
         problems = []
         for step, prefix in found:
             try:
-                self._checkpoint.read(str(prefix)).assert_consumed()
+                self._checkpoint.restore(str(prefix)).assert_consumed()
                 return step
             except (tf.errors.OpError, AssertionError, ValueError) as error:
                 problems.append(f"{prefix}: {str(error).splitlines()[0]}")
