@@ -173,6 +173,7 @@ class BenchmarkSettings(CommonSettings):
     """Speed of conversion and training on this machine."""
 
     data_dir: str | None = option(None, "contest files for the length mix; default: the length histogram that comes along")
+    tokenizer_name_or_path: str | None = option(None, "with data_dir: encoder whose vocab.txt counts the tokens")
     output: str | None = option(None, "write the results to this JSON file too")
     rounds: int = option(None, "rounds; every kind is measured once a round, medians are compared", 3, minimum=1)
     layers: int = option(None, "encoder layers", 12, minimum=1)
