@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from easytransfer_mtl.errors import UserError
 
-MEND = f"{sys.executable} -m pip install 'tensorflow>=2.17,<2.22' 'tf-keras>=2.17,<2.22' 'transformers>=4.46,<5'"
+MEND = f"{sys.executable} -m pip install 'tensorflow>=2.20,<2.22' 'tf-keras>=2.20,<2.22' 'transformers>=4.50,<5'"
 
 
 def check_environment() -> None:
@@ -36,8 +36,9 @@ def check_environment() -> None:
             f"numbers must be equal. Mend with:\n  {sys.executable} -m pip install "
             f"'tf-keras=={'.'.join(versions['tensorflow'].split('.')[:2])}.*'"
         )
-    if os.environ.get("TF_USE_LEGACY_KERAS", "1").lower() not in ("1", "true"):
-        raise UserError("TF_USE_LEGACY_KERAS is set to 0, which selects Keras 3. Mend with:\n  unset TF_USE_LEGACY_KERAS")
+    legacy = os.environ.get("TF_USE_LEGACY_KERAS", "1")
+    if legacy.lower() not in ("1", "true"):
+        raise UserError(f"TF_USE_LEGACY_KERAS is {legacy!r}, which selects Keras 3. Mend with:\n  unset TF_USE_LEGACY_KERAS")
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

@@ -16,10 +16,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a temporary path beside ``path`` to write to; renames it to ``path`` when the block ends well.
 
     If the block raises, the temporary file is removed and a file already at ``path`` is left as it was.
+
+    Raises:
+        UserError: there can be no file at ``path``, known before the block is entered.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _check_writable(path, temporary)
     try:
         yield temporary
         with open(temporary, "rb+") as stream:
@@ -27,6 +30,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _check_writable(path: Path, temporary: Path) -> None:
+    if path.is_dir():
+        raise UserError(f"{path} cannot be written: it is a folder.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror} ({error.filename}).") from None
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -48,7 +61,7 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file") -> Any:
         what: what the file is to the user, named in the error.
 
     Raises:
-        UserError: the file is missing, is not UTF-8 or is not JSON; names line and column.
+        UserError: the file cannot be read, is not UTF-8 or is not JSON; names line and column.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -56,6 +69,8 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file") -> Any:
         raise UserError(f"{what} {path} does not exist.") from None
     except IsADirectoryError:
         raise UserError(f"{what} {path} is a folder, not a file.") from None
+    except OSError as error:
+        raise UserError(f"{what} {path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{what} {path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
     except json.JSONDecodeError as error:

@@ -38,11 +38,13 @@ class Task:
 
     def __post_init__(self) -> None:
         where = f"task {self.name!r}"
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
             raise UserError(f"{where}: the name must be letters, digits and _, and start with a letter.")
+        if len(set(self.columns)) != len(self.columns):
+            raise UserError(f"{where}: the columns {list(self.columns)} have a name twice.")
         for role in ("first_sequence", "second_sequence", "label_name", "id_column"):
             column = getattr(self, role)
-            if column is not None and column not in self.columns:
+            if column not in self.columns and (column is not None or role != "second_sequence"):
                 raise UserError(f"{where}: {role} {column!r} is not one of its columns {list(self.columns)}.")
         labels = self.label_enumerate_values
         if len(labels) < 2 or len(set(labels)) != len(labels):
