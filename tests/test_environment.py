@@ -1,0 +1,90 @@
+"""Packages that cannot work together are refused with the command that mends it."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from easytransfer_mtl import environment
+from easytransfer_mtl.environment import check_environment
+from easytransfer_mtl.errors import UserError
+
+SETUP = Path(__file__).parents[1] / "setup.py"
+GOOD = {"tensorflow": "2.20.0", "tf-keras": "2.20.1", "transformers": "4.57.6"}
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> None:
+    found = {**GOOD, **{name.replace("_", "-"): version for name, version in versions.items()}}
+    monkeypatch.setattr(environment, "_version", found.__getitem__)
+    monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
+
+
+def refusal() -> str:
+    with pytest.raises(UserError) as caught:
+        check_environment()
+    return str(caught.value)
+
+
+def test_good_versions_select_tf_keras(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch)
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "true")
+    check_environment()
+    assert environment.os.environ["TF_USE_LEGACY_KERAS"] == "1"
+
+
+def test_this_environment_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
+    check_environment()
+    assert environment.os.environ["TF_USE_LEGACY_KERAS"] == "1"
+
+
+@pytest.mark.parametrize("version", ["5.0.0", "5.0.0rc1", "10.1"])
+def test_transformers_5_is_refused(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    pretend(monkeypatch, transformers=version)
+    message = refusal()
+    assert f"transformers {version} has no TensorFlow models" in message
+    assert f"{sys.executable} -m pip install" in message and "'transformers>=" in message
+
+
+def test_tf_keras_of_another_tensorflow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, tf_keras="2.21.0")
+    message = refusal()
+    assert "tf-keras 2.21.0 does not belong to tensorflow 2.20.0" in message
+    assert f"{sys.executable} -m pip install 'tf-keras==2.20.*'" in message
+
+
+def test_missing_packages_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, tf_keras=None, transformers=None)
+    message = refusal()
+    assert "Not installed: tf-keras, transformers" in message
+    assert environment.MEND in message
+
+
+@pytest.mark.parametrize("value", ["0", "false", "False", ""])
+def test_keras_3_by_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    pretend(monkeypatch)
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", value)
+    message = refusal()
+    assert f"TF_USE_LEGACY_KERAS is {value!r}" in message
+    assert "unset TF_USE_LEGACY_KERAS" in message
+
+
+def test_the_mending_command_asks_for_what_setup_asks_for() -> None:
+    wanted = re.findall(r'"((?:tensorflow|tf-keras|transformers)>=[^"]+)"', SETUP.read_text(encoding="utf-8"))
+    assert len(wanted) == 3
+    for requirement in wanted:
+        assert f"'{requirement}'" in environment.MEND
+
+
+def test_versions_are_found_under_the_names_of_other_builds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "tensorflow-cpu":
+            return "2.20.0"
+        raise environment.PackageNotFoundError(name)
+
+    monkeypatch.setattr(environment, "version", version)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert environment._version("tensorflow") == "2.20.0"
+    assert environment._version("transformers") is None

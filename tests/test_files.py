@@ -1,0 +1,123 @@
+"""Files appear whole or not at all."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import read_json, replacing, sha256_of, write_json, write_text
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "file.txt"
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"new")
+        assert temporary.parent == path.parent
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    assert names(path.parent) == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+    path = tmp_path / "file.txt"
+    path.write_bytes(b"old")
+    with pytest.raises(error), replacing(path) as temporary:
+        temporary.write_bytes(b"half")
+        raise error
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file.txt"]
+
+
+def test_a_block_that_raises_leaves_no_new_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError), replacing(tmp_path / "file.txt") as temporary:
+        temporary.write_bytes(b"half")
+        raise ValueError
+    assert names(tmp_path) == []
+
+
+def test_the_old_file_stays_readable_until_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_bytes(b"old")
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+
+
+def test_a_path_that_is_a_folder_is_the_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match="out cannot be written"), replacing(tmp_path / "out") as temporary:
+        temporary.write_bytes(b"new")
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_folder_that_is_a_file_is_the_users_mistake(tmp_path: Path) -> None:
+    (tmp_path / "out").write_bytes(b"old")
+    with pytest.raises(UserError, match="file.txt cannot be written"), replacing(tmp_path / "out" / "file.txt") as temporary:
+        temporary.write_bytes(b"new")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_the_users_mistake(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(UserError, match="file.txt cannot be written"), replacing(tmp_path / "file.txt") as temporary:
+            temporary.write_bytes(b"new")
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_text_is_utf8_with_lf(tmp_path: Path) -> None:
+    write_text(tmp_path / "file.txt", "今天\nx\r\n")
+    assert (tmp_path / "file.txt").read_bytes() == "今天\nx\r\n".encode()
+
+
+def test_json_keeps_chinese_and_comes_back(tmp_path: Path) -> None:
+    value = {"文": [1, 2.5, None, "今天"]}
+    write_json(tmp_path / "file.json", value)
+    text = (tmp_path / "file.json").read_text(encoding="utf-8")
+    assert "今天" in text and text.endswith("}\n")
+    assert read_json(tmp_path / "file.json") == value
+
+
+def test_json_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "file.json").write_bytes(b"\xef\xbb\xbf" + json.dumps({"a": 1}).encode())
+    assert read_json(tmp_path / "file.json") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"a": 1,\n "b": }', "config .*file.json is not valid JSON: line 2, column 7"),
+        (b'{"a": "\xff"}', r"not UTF-8 \(byte 7\)"),
+        (b"", "line 1, column 1"),
+    ],
+)
+def test_damaged_json_says_where(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "file.json").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read_json(tmp_path / "file.json", "config")
+
+
+def test_a_missing_json_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="config .*none.json does not exist"):
+        read_json(tmp_path / "none.json", "config")
+    with pytest.raises(UserError, match="is a folder"):
+        read_json(tmp_path, "config")
+    (tmp_path / "file").write_bytes(b"{}")
+    with pytest.raises(UserError, match="config"):
+        read_json(tmp_path / "file" / "config.json", "config")
+
+
+def test_sha256(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 10_000  # more than one block
+    (tmp_path / "file").write_bytes(content)
+    assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()

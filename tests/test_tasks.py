@@ -1,0 +1,125 @@
+"""What a task may be, the contest's three tasks, and tasks from a JSON file."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.tasks import (
+    CONTEST_TASKS, OCEMOTION, OCNLI, TNEWS, Task, check_tasks, load_tasks, task_from_json, task_named,
+)
+
+GOOD = {"name": "mine", "columns": ["id", "text", "label"], "first_sequence": "text", "id_column": "id",
+        "label_enumerate_values": ["no", "yes"]}
+
+
+def test_the_contest_tasks_are_easytransfers_in_its_order() -> None:
+    assert [task.name for task in CONTEST_TASKS] == ["TNEWS", "OCEMOTION", "OCNLI"]
+    assert ",".join(TNEWS.label_enumerate_values) == "115,114,108,109,116,110,113,112,102,103,100,101,106,107,104"
+    assert ",".join(OCEMOTION.label_enumerate_values) == "like,happiness,sadness,anger,disgust,fear,surprise"
+    assert ",".join(OCNLI.label_enumerate_values) == "0,1,2"
+    assert [task.num_labels for task in CONTEST_TASKS] == [15, 7, 3]
+    assert TNEWS.columns == OCEMOTION.columns == ("idx", "sentence1", "label")
+    assert OCNLI.columns == ("idx", "sentence1", "sentence2", "label")
+    assert [task.kind for task in CONTEST_TASKS] == ["single", "single", "pair"]
+
+
+def test_names_derived_from_a_task() -> None:
+    assert (TNEWS.head_name, TNEWS.logits_name) == ("tnews_dense", "tnews_logits")
+    assert OCNLI.submission_file == "ocnli_predict.json"
+    assert OCNLI.unlabelled_columns == ("idx", "sentence1", "sentence2")
+
+
+@pytest.mark.parametrize("task", CONTEST_TASKS, ids=lambda task: task.name)
+def test_a_task_goes_to_json_and_back(task: Task) -> None:
+    assert task_from_json(json.loads(json.dumps(task.to_json()))) == task
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "a-b"}, "letters, digits and _"),
+        ({"name": "1a"}, "start with a letter"),
+        ({"name": ""}, "letters"),
+        ({"first_sequence": "txt"}, "first_sequence 'txt' is not one of its columns"),
+        ({"second_sequence": "txt"}, "second_sequence 'txt'"),
+        ({"label_name": "y"}, "label_name 'y'"),
+        ({"id_column": "key"}, "id_column 'key'"),
+        ({"columns": ["id", "text", "text", "label"]}, "columns"),
+        ({"label_enumerate_values": ["one"]}, "at least two different labels"),
+        ({"label_enumerate_values": ["a", "b", "a"]}, "different labels"),
+        ({"metric": "f2"}, "metric 'f2'"),
+    ],
+)
+def test_refused_values(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        task_from_json({**GOOD, **change})
+
+
+@pytest.mark.parametrize("key", ["name", "first_sequence", "label_name", "id_column", "metric"])
+@pytest.mark.parametrize("value", [None, 5, ["text"]])
+def test_a_value_of_the_wrong_type_is_refused_by_name(key: str, value: Any) -> None:
+    with pytest.raises(UserError, match=key):
+        task_from_json({**GOOD, key: value})
+
+
+@pytest.mark.parametrize("key", ["columns", "label_enumerate_values"])
+@pytest.mark.parametrize("value", [None, 5, ["a", 1], {"a": 1}])
+def test_lists_are_lists_of_strings(key: str, value: Any) -> None:
+    with pytest.raises(UserError, match=f"{key} must be a list of strings"):
+        task_from_json({**GOOD, key: value})
+
+
+def test_no_second_sequence_is_null_or_left_out() -> None:
+    assert task_from_json({**GOOD, "second_sequence": None}) == task_from_json(GOOD)
+
+
+def test_lists_may_be_comma_strings() -> None:
+    task = task_from_json({**GOOD, "columns": "id,text,label", "label_enumerate_values": "no,yes"})
+    assert task == task_from_json(GOOD)
+    assert task.columns == ("id", "text", "label")
+
+
+def test_unknown_and_missing_keys_are_named() -> None:
+    with pytest.raises(UserError, match=r"here: unknown keys \['colums'\], missing keys \['columns'\]"):
+        task_from_json({("colums" if key == "columns" else key): value for key, value in GOOD.items()}, "here")
+    with pytest.raises(UserError, match="expected an object"):
+        task_from_json(["mine"])
+
+
+def test_tasks_file(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps({"tasks": [GOOD, OCNLI.to_json()]}), encoding="utf-8")
+    assert [task.name for task in load_tasks(path)] == ["mine", "OCNLI"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[1]', "expected"),
+        ('{"tasks": {}}', "expected"),
+        ('{"tasks": []}', "Tasks need different names"),
+        ('{"tasks": [{}]}', "tasks.json: task 0: .*missing keys"),
+        ('{"tasks": [', "tasks.json is not valid JSON: line 1"),
+    ],
+)
+def test_refused_tasks_files(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "tasks.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        load_tasks(path)
+
+
+def test_two_tasks_may_not_differ_in_case_only() -> None:
+    with pytest.raises(UserError, match="different names"):
+        check_tasks((TNEWS, replace(OCNLI, name="tnews")))
+    assert check_tasks(CONTEST_TASKS) == CONTEST_TASKS
+
+
+def test_tasks_are_found_in_any_case() -> None:
+    assert task_named("ocnli", CONTEST_TASKS) is OCNLI
+    with pytest.raises(UserError, match="No task is called 'OCN'; the tasks are TNEWS, OCEMOTION, OCNLI"):
+        task_named("OCN", CONTEST_TASKS)
