@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from easytransfer_mtl.errors import UserError
 
-MEND = f"{sys.executable} -m pip install 'tensorflow>=2.20,<2.22' 'tf-keras>=2.20,<2.22' 'transformers>=4.50,<5'"
+MEND = f"{sys.executable} -m pip install 'tensorflow>=2.21,<2.22' 'tf-keras>=2.21,<2.22' 'transformers>=4.57,<5'"
 
 
 def check_environment() -> None:
