@@ -15,6 +15,8 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 """Kind of file to its possible names below the folder; upper and lower case are the same."""
 
+AUTO_BOARDS = ("test", "b", "a")
+
 
 def find_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
     """Returns task name -> file of one kind of ``NAMES``, for the tasks that have one.
@@ -25,13 +27,14 @@ def find_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, ...
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"data_dir {folder} is not a folder.")
-    there = {str(path.relative_to(folder)).lower(): path for pattern in ("*.csv", "*/*.csv") for path in sorted(folder.glob(pattern))}
+    paths = sorted(path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_file())
+    there = {path.relative_to(folder).as_posix().lower(): path for path in paths}
     found = {}
     for task in tasks:
-        names = [name.format(task=task.name).lower().replace("/", os.sep) for name in NAMES[kind]]
-        paths = [there[name] for name in names if name in there]
-        if paths:
-            found[task.name] = paths[0]
+        names = [name.format(task=task.name).lower() for name in NAMES[kind]]
+        named = [there[name] for name in names if name in there]
+        if named:
+            found[task.name] = named[0]
     return found
 
 
@@ -44,9 +47,12 @@ def require_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, 
     found = find_files(folder, kind, tasks)
     missing = [task.name for task in tasks if task.name not in found]
     if missing:
-        names = " or ".join(name.format(task=missing[0]) for name in NAMES[kind])
-        raise UserError(f"{folder} has no {kind} file of {', '.join(missing)}; looked for {names}.")
+        raise UserError(f"{folder} has no {kind} file of {', '.join(missing)}; looked for {_names(kind, missing[0])}.")
     return found
+
+
+def _names(kind: str, task_name: str) -> str:
+    return " or ".join(name.format(task=task_name) for name in NAMES[kind])
 
 
 def find_test_files(folder: str | os.PathLike[str], board: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
@@ -57,11 +63,12 @@ def find_test_files(folder: str | os.PathLike[str], board: str, tasks: tuple[Tas
     """
     if board != "auto":
         return require_files(folder, board, tasks)
-    for kind in ("test", "b", "a"):
+    for kind in AUTO_BOARDS:
         found = find_files(folder, kind, tasks)
         if len(found) == len(tasks):
             return found
-    return require_files(folder, "test", tasks)
+    looked_for = "; or ".join(_names(kind, tasks[0].name) for kind in AUTO_BOARDS)
+    raise UserError(f"{folder} has no kind of test file for every task; looked for {looked_for}, and so for the other tasks.")
 
 
 def parse_task_paths(text: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
@@ -72,8 +79,8 @@ def parse_task_paths(text: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for item in text.split(","):
-        name, equals, path = item.partition("=")
-        if not equals or not path:
+        name, _, path = item.partition("=")
+        if not path.strip():
             raise UserError(f"predict_input_fp: {item!r} is not TASK=FILE.")
         task = task_named(name.strip(), tasks)
         if task.name in found:

@@ -23,7 +23,7 @@ class Row:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that cannot be used: line number from 1, the reason, and the line's bytes."""
+    """A row that cannot be used: line number from 1, the reason, and the line's bytes as they are in the file."""
 
     line: int
     reason: str
@@ -41,9 +41,9 @@ class CsvContent:
 
 
 def split_lines(content: bytes) -> list[bytes]:
-    """Splits at LF only, drops a leading byte order mark and every CR, as EasyTransfer's line reader did."""
-    lines = content.removeprefix(BOM).replace(b"\r", b"").split(b"\n")
-    return lines[:-1] if lines[-1] == b"" else lines
+    """Splits at LF only and keeps every other byte; what follows the last LF is a line unless it is empty or CRs."""
+    lines = content.split(b"\n")
+    return lines if lines[-1].strip(b"\r") else lines[:-1]
 
 
 def read_csv(path: str | os.PathLike[str], task: Task, labelled: bool, header: bool = False) -> CsvContent:
@@ -66,10 +66,11 @@ def read_csv(path: str | os.PathLike[str], task: Task, labelled: bool, header: b
         raise UserError(f"{task.name}: {path} is not a file.")
     columns = task.columns if labelled else task.unlabelled_columns
     content = CsvContent(path)
-    for number, line in enumerate(split_lines(path.read_bytes()), start=1):
+    for number, line in enumerate(split_lines(path.read_bytes().removeprefix(BOM)), start=1):
         if header and number == 1:
             continue
-        parsed = _parse(line, columns, task, labelled)
+        # EasyTransfer's line reader dropped every CR, also inside a line.
+        parsed = _parse(line.replace(b"\r", b""), columns, task, labelled)
         if isinstance(parsed, Row):
             content.rows.append(parsed)
             content.empty_texts += "" in parsed.texts
