@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tf_keras
 
+from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import stream_seed
 
 
@@ -24,7 +25,13 @@ class SeededDropout(tf_keras.layers.Layer):
     """Inverted dropout: in training each value is zeroed with probability ``rate``, the others divided by 1 - ``rate``."""
 
     def __init__(self, rate: float, stream: str, clock: DropoutClock) -> None:
-        """Takes the rate (0 to below 1), a name that no other dropout of the model has, and the model's clock."""
+        """Takes the rate (0 to below 1), a name that no other dropout of the model has, and the model's clock.
+
+        Raises:
+            UserError: the rate is not from 0 to below 1.
+        """
+        if not 0.0 <= rate < 1.0:
+            raise UserError(f"dropout of {stream}: the rate is {rate}; it must be from 0 to below 1.")
         super().__init__(name=f"dropout_{stream.replace('/', '_')}")
         self.rate = rate
         self._key = stream_seed(clock.seed, "dropout", stream)

@@ -64,9 +64,9 @@ def find_encoder(name: str, model_zoo: str | None = None, needs_weights: bool = 
     if name in EASYTRANSFER_ENCODERS:
         return _find_in_zoo(name, Path(model_zoo or "~/.eztransfer_modelzoo").expanduser(), needs_weights)
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return EncoderFiles(path, path, _has_tf1_checkpoint(path))
-    if path.with_name(path.name + ".index").is_file():
+    if name and path.with_name(path.name + ".index").is_file():
         return EncoderFiles(path, path.parent, True)
     if path.is_file():
         return EncoderFiles(path, path.parent, False)

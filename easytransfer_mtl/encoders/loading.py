@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from transformers import BertConfig
+from transformers.activations_tf import ACT2FN
 
 from easytransfer_mtl.data.tokenization import Vocabulary, load_vocabulary
 from easytransfer_mtl.encoders.bert import BertEncoder, assign_weights, random_weights
@@ -28,6 +29,13 @@ LIMITS = {
     "max_position_embeddings": 65_536,
     "type_vocab_size": 64,
 }
+RANGES = {
+    "hidden_dropout_prob": (0, 1),
+    "attention_probs_dropout_prob": (0, 1),
+    "initializer_range": (0, 10),
+    "layer_norm_eps": (0, 1),
+}
+ACTIVATIONS = tuple(sorted(ACT2FN))
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,11 @@ def load_config(files: EncoderFiles, gelu: str = "auto") -> BertConfig:
             "BERT form) and EasyTransfer's roberta, which is in BERT form too."
         )
     _check_sizes(value, str(path))
+    _check_numbers(value, str(path))
     value = {key: content for key, content in value.items() if key not in ("model_type", "architectures")}
     value["hidden_act"] = _activation(value.get("hidden_act", "gelu"), gelu, files.tanh_gelu)
+    if value["hidden_act"] not in ACTIVATIONS:
+        raise UserError(f"{path}: hidden_act is {value['hidden_act']!r}; known are {', '.join(ACTIVATIONS)}.")
     return BertConfig(**value)
 
 
@@ -74,6 +85,13 @@ def _check_sizes(value: dict[str, Any], where: str) -> None:
         raise UserError(
             f"{where}: hidden_size {value['hidden_size']} cannot be divided among {value['num_attention_heads']} heads."
         )
+
+
+def _check_numbers(value: dict[str, Any], where: str) -> None:
+    for key, (low, high) in RANGES.items():
+        number = value.get(key, low)
+        if not isinstance(number, (int, float)) or isinstance(number, bool) or not low <= number < high:
+            raise UserError(f"{where}: {key} is {number!r}; expected a number from {low} to below {high}.")
 
 
 def _activation(configured: str, gelu: str, tanh_gelu: bool) -> str:
