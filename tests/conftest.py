@@ -1,0 +1,122 @@
+"""What the tests of encoders, models, training and evaluation share: the golden model, and tiny generated data."""
+
+import os
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task
+
+GOLDEN = Path(__file__).parent / "golden"
+LETTERS = "天地人日月山水火木金土心手口目耳田禾米竹"
+TINY_CONFIG = {
+    "model_type": "bert", "vocab_size": 5 + len(LETTERS), "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 16, "max_position_embeddings": 16, "type_vocab_size": 2, "hidden_act": "gelu",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of what the original computed."""
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def golden_files(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The original's checkpoint with the config without dropout, as in its runs without dropout."""
+    from easytransfer_mtl.encoders.finding import EncoderFiles
+
+    source, folder = GOLDEN / "checkpoint" / "pai-bert-tiny-zh", tmp_path_factory.mktemp("golden_encoder")
+    shutil.copyfile(source / "config_nodrop.json", folder / "config.json")
+    shutil.copyfile(source / "vocab.txt", folder / "vocab.txt")
+    return EncoderFiles(source / "model.ckpt", folder, tanh_gelu=True)
+
+
+@pytest.fixture(scope="session")
+def golden_model(golden_files: Any) -> Callable[..., Any]:
+    """Builds the contest's model from the original's checkpoint, without dropout, with heads from an npz below golden."""
+    from easytransfer_mtl.encoders.dropout import DropoutClock
+    from easytransfer_mtl.encoders.loading import load_encoder
+    from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+
+    def build(heads: str = "checkpoint/heads.npz", options: StepOptions = StepOptions(), **more: Any) -> MultiTaskModel:
+        encoder = load_encoder(golden_files, DropoutClock(0)).encoder
+        model = MultiTaskModel(encoder, CONTEST_TASKS, options=options, dropout_rate=0.0, **more)
+        with np.load(GOLDEN / heads) as values:
+            for task in CONTEST_TASKS:
+                model.heads[task.logits_name].set_weights([values[f"{task.head_name}/{part}"] for part in ("kernel", "bias")])
+        return model
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with config and vocabulary of a tiny BERT, and no weights."""
+    folder = tmp_path_factory.mktemp("tiny_encoder")
+    (folder / "config.json").write_text(json.dumps(TINY_CONFIG), encoding="utf-8")
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def convert_rows(tiny_encoder: Path) -> Callable[..., Path]:
+    """Writes invented rows of a task as a TFRecord file with its manifest, converted with the tiny encoder's vocabulary."""
+    from easytransfer_mtl.data.conversion import Conversion, convert_file
+    from easytransfer_mtl.data.features import FeatureBuilder
+    from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
+
+    def convert(
+        output: Path, task: Task, rows: int, normalization: str = "none", labelled: bool = True, length: int = 16, vocabulary: Path | None = None
+    ) -> Path:
+        random = np.random.default_rng(rows + len(task.name))
+        source = output.with_suffix(".csv")
+        columns = task.columns if labelled else task.unlabelled_columns
+        lines = []
+        for row in range(rows):
+            values = {column: "".join(random.choice(list(LETTERS), random.integers(1, 7))) for column in columns}
+            values |= {task.id_column: str(row), task.label_name: task.label_enumerate_values[row % task.num_labels]}
+            lines.append("\t".join(values[column] for column in columns) + "\n")
+        source.write_text("".join(lines), encoding="utf-8")
+        tokenizer = Tokenizer(load_vocabulary(vocabulary or tiny_encoder / "vocab.txt"), normalization)
+        convert_file(Conversion(source, output, task, labelled), FeatureBuilder(tokenizer, length), "error")
+        return output
+
+    return convert
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory, convert_rows: Callable[..., Path]) -> Path:
+    """A folder with train.list_tfrecord (12 rows a task) and dev.list_tfrecord (5, 6 and 7 rows) of the contest's tasks."""
+    folder = tmp_path_factory.mktemp("tiny_data")
+    for kind, sizes in (("train", (12, 12, 12)), ("dev", (5, 6, 7))):
+        for task, rows in zip(CONTEST_TASKS, sizes):
+            convert_rows(folder / f"{task.name}_{kind}.tfrecord", task, rows)
+        lines = "".join(f"{task.name}_{kind}.tfrecord\n" for task in CONTEST_TASKS)
+        (folder / f"{kind}.list_tfrecord").write_text(lines, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def tiny_settings(tmp_path: Path, tiny_encoder: Path, tiny_data: Path) -> Callable[..., Any]:
+    """Builds settings of a run of the tiny encoder on the tiny data in ``tmp_path/run``; arguments change them."""
+    from easytransfer_mtl.config.settings import TrainSettings
+
+    def build(**changes: Any) -> TrainSettings:
+        values = {
+            "pretrain_model_name_or_path": str(tiny_encoder), "random_init": True, "model_dir": str(tmp_path / "run"),
+            "train_input_fp": str(tiny_data / "train.list_tfrecord"), "train_batch_size": 4, "num_epochs": 0.6, "seed": 5,
+        }  # fmt: skip
+        return TrainSettings(**{**values, **changes})
+
+    return build
