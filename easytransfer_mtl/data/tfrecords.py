@@ -9,12 +9,15 @@ import tensorflow as tf
 
 from easytransfer_mtl.data.encoded_rows import EncodedRows, concatenate, from_arrays
 from easytransfer_mtl.data.features import Features
+from easytransfer_mtl.data.manifest import read_manifest
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import replacing
 
 SEQUENCE_FEATURES = ("input_ids", "input_mask", "segment_ids")
 LABEL_FEATURE = "label_id"
 RECORDS_PER_READ = 2048
+FRAME_BYTES = 16
+"""What TFRecord adds to a record: its length and two check sums."""
 
 
 def serialize(features: Features, label_id: int, sequence_length: int) -> bytes:
@@ -52,24 +55,41 @@ def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_siz
         vocabulary_size: token ids must be below it.
 
     Raises:
-        UserError: the file is missing, truncated or corrupt (the record is named), has other features, or a row's ids
-            are out of range (its number is named).
+        UserError: the file is missing, truncated or corrupt, or a record has other features or ids out of range (its
+            number is named), or the manifest beside it tells another number of rows.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"TFRecord file {path} does not exist.")
     parts: list[EncodedRows] = []
+    size = 0
     dataset = tf.data.TFRecordDataset(str(path))
     try:
         length = _sequence_length(path, dataset)
         for serialized in dataset.batch(RECORDS_PER_READ) if length else ():
             parts.append(_parse(serialized, length, path, sum(map(len, parts)), num_labels, vocabulary_size))
+            size += int(tf.reduce_sum(tf.strings.length(serialized))) + FRAME_BYTES * len(parts[-1])
     except tf.errors.DataLossError as error:
         raise UserError(
             f"TFRecord file {path} is corrupt or truncated at record {_good_records(dataset)} (counted from 0): "
             f"{error.message}. Convert it again."
         ) from None
-    return concatenate(parts)
+    rows = concatenate(parts)
+    _check_complete(path, len(rows), size)
+    return rows
+
+
+def _check_complete(path: Path, rows: int, size: int) -> None:
+    """Finds what TensorFlow passes over: less than a record's head at the end, and whole records missing there."""
+    surplus = path.stat().st_size - size
+    if surplus:
+        raise UserError(
+            f"TFRecord file {path} is corrupt or truncated at record {rows} (counted from 0): only {surplus} bytes of it "
+            "are there. Convert it again."
+        )
+    manifest = read_manifest(path)
+    if manifest and manifest.rows != rows:
+        raise UserError(f"TFRecord file {path} has {rows} rows, its manifest says {manifest.rows}. Convert it again.")
 
 
 def padded_length_of(path: str | os.PathLike[str]) -> int:
@@ -98,12 +118,7 @@ def _sequence_length(path: Path, dataset: tf.data.Dataset) -> int:
 def _parse(
     serialized: tf.Tensor, length: int, path: Path, first: int, num_labels: int, vocabulary_size: int
 ) -> EncodedRows:
-    spec = {name: tf.io.FixedLenFeature([length], tf.int64) for name in SEQUENCE_FEATURES}
-    spec[LABEL_FEATURE] = tf.io.FixedLenFeature([1], tf.int64)
-    try:
-        parsed = {name: value.numpy() for name, value in tf.io.parse_example(serialized, spec).items()}
-    except tf.errors.InvalidArgumentError as error:
-        raise UserError(f"TFRecord file {path}, records from {first}: {error.message}") from None
+    parsed = _parse_examples(serialized, length, path, first)
     ids, mask, segments = (parsed[name] for name in SEQUENCE_FEATURES)
     labels = parsed[LABEL_FEATURE][:, 0]
     lengths = mask.sum(axis=1)
@@ -119,6 +134,21 @@ def _parse(
             row = int(np.flatnonzero(wrong.any(axis=1))[0])
             raise UserError(f"TFRecord file {path}, record {first + row} (counted from 0): {problem}.")
     return from_arrays(ids, lengths, segments, labels)
+
+
+def _parse_examples(serialized: tf.Tensor, length: int, path: Path, first: int) -> dict[str, np.ndarray]:
+    spec = {name: tf.io.FixedLenFeature([length], tf.int64) for name in SEQUENCE_FEATURES}
+    spec[LABEL_FEATURE] = tf.io.FixedLenFeature([1], tf.int64)
+    try:
+        return {name: value.numpy() for name, value in tf.io.parse_example(serialized, spec).items()}
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
+        # The latter where TensorFlow quotes the record's bytes in its message.
+        if len(serialized) == 1:
+            reason = getattr(error, "message", "not a tf.train.Example")
+            raise UserError(f"TFRecord file {path}, record {first} (counted from 0): {reason}") from None
+    for place in range(len(serialized)):
+        _parse_examples(serialized[place : place + 1], length, path, first + place)
+    raise AssertionError("every record can be parsed alone, but not all together")
 
 
 def _good_records(dataset: tf.data.Dataset) -> int:
