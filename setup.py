@@ -14,7 +14,6 @@ setup(
     description="EasyTransfer's multi-task baseline on TensorFlow 2: one Chinese BERT, several tasks, one score",
     long_description=(HERE / "README.md").read_text(encoding="utf-8") if (HERE / "README.md").exists() else "",
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
     packages=find_packages(include=["easytransfer_mtl", "easytransfer_mtl.*"]),
     package_data={"easytransfer_mtl": ["benchmarking/*.json"]},
     python_requires=">=3.10,<3.13",

@@ -65,7 +65,10 @@ def import_tensorflow() -> None:
     with _silent_descriptor(2):
         import tensorflow  # noqa: F401
         import tf_keras  # noqa: F401
+        import transformers
         import transformers.models.bert.modeling_tf_bert  # noqa: F401
+    # Its advice to move to PyTorch is no use to someone who trains with TensorFlow.
+    transformers.utils.logging.set_verbosity_error()
 
 
 @contextlib.contextmanager
