@@ -29,14 +29,17 @@ def read_list(path: str | os.PathLike[str]) -> list[Path]:
     list file's.
 
     Raises:
-        UserError: the list or a file in it does not exist, or the list is empty.
+        UserError: the list or a file in it does not exist, or the list is empty or not UTF-8.
     """
     path = Path(path)
     if LIST_MARK not in path.name:
         return [_existing(path, Path(), "TFRecord file")]
     if not path.is_file():
         raise UserError(f"list file {path} does not exist.")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise UserError(f"list file {path} is not UTF-8 (byte {error.start}); is it a TFRecord file?") from None
     entries = [line for line in lines if line and not line.isdigit()]
     if len(entries) < len(lines):
         logging.warning("%s: %d blank or count lines passed over", path, len(lines) - len(entries))
@@ -55,8 +58,8 @@ def _existing(path: Path, base: Path, what: str) -> Path:
 def task_files(path: str | os.PathLike[str], tasks: tuple[Task, ...]) -> list[TaskFile]:
     """Says which task each file of a list belongs to.
 
-    By the manifest beside it; without one by the task's name in the path; without that by its place in the list
-    (EasyTransfer's rule).
+    By the manifest beside it; without one by the task's name in the file's name or else in the nearest folder that names
+    one; without that by its place in the list (EasyTransfer's rule).
 
     Args:
         path: a list file or one TFRecord file.
@@ -77,7 +80,7 @@ def task_files(path: str | os.PathLike[str], tasks: tuple[Task, ...]) -> list[Ta
 def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
     manifest = read_manifest(path)
     if manifest is None:
-        named = [task for task in tasks if task.name.lower() in str(path).lower()]
+        named = _named_tasks(path, tasks)
         if len(named) != 1 and index >= len(tasks):
             raise UserError(f"{path}: no manifest, no task's name in its path, and no task for place {index + 1} of the list.")
         task = named[0] if len(named) == 1 else tasks[index]
@@ -90,6 +93,15 @@ def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
             f"the model has {','.join(task.label_enumerate_values)}. Convert the data with the model's label order."
         )
     return TaskFile(task, path, manifest)
+
+
+def _named_tasks(path: Path, tasks: tuple[Task, ...]) -> list[Task]:
+    """Returns the tasks named in the last part of the path that names any."""
+    for part in reversed(path.parts):
+        named = [task for task in tasks if task.name.lower() in part.lower()]
+        if named:
+            return named
+    return []
 
 
 def check_vocabulary(file: TaskFile, vocabulary: Vocabulary, where: str) -> None:

@@ -73,7 +73,8 @@ def read_manifest(tfrecord: str | os.PathLike[str]) -> Manifest | None:
 def _check_types(value: dict[str, Any], path: Path) -> None:
     wanted = {"rows": int, "sequence_length": int, "vocabulary_size": int, "labelled": bool}
     for key, content in value.items():
-        if key != "task" and not isinstance(content, wanted.get(key, str)):
+        kind = wanted.get(key, str)
+        if key != "task" and (type(content) is not kind or (kind is int and content < 0)):
             raise UserError(f"manifest {path}: {key} is {content!r}; convert the data again.")
     if value["text_normalization"] not in TEXT_NORMALIZATIONS:
         raise UserError(f"manifest {path}: text_normalization {value['text_normalization']!r} is not known.")
