@@ -1,11 +1,12 @@
 """The score that the original's evaluation would have printed, for comparison with its published logs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import classification_report
 
+from easytransfer_mtl.data.pipeline import round_robin
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import Task
 
@@ -49,8 +50,9 @@ def legacy_score(
     """
     pairs: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in tasks]
     misplaced = 0
-    batches = _alternating_batches([len(truths[task.name]) for task in tasks], batch_size)
-    for position, (source, rows) in enumerate(batches):
+    batches = round_robin([len(truths[task.name]) for task in tasks], batch_size)
+    for position, (source, start, end) in enumerate(batches):
+        rows = slice(start, end)
         real, head = tasks[source].name, tasks[position % len(tasks)].name
         truth = truths[real][rows]
         if len(truth) == 1:
@@ -63,13 +65,6 @@ def legacy_score(
         misplaced += len(truth) if real != head else 0
     macro_f1 = {task.name: _printed_macro_f1(task, part) for task, part in zip(tasks, pairs, strict=True)}
     return LegacyScore(macro_f1, sum(macro_f1.values()) / len(tasks), misplaced)
-
-
-def _alternating_batches(sizes: Sequence[int], batch_size: int) -> Iterator[tuple[int, slice]]:
-    for start in range(0, max(sizes), batch_size):
-        for task, size in enumerate(sizes):
-            if start < size:
-                yield task, slice(start, min(start + batch_size, size))
 
 
 def _printed_macro_f1(task: Task, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
