@@ -11,6 +11,7 @@ from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv
 from easytransfer_mtl.data.features import FeatureBuilder, Features
 from easytransfer_mtl.data.manifest import Manifest, write_manifest
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
+from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import sha256_of
 from easytransfer_mtl.tasks import Task
 
@@ -72,10 +73,12 @@ def convert_file(conversion: Conversion, builder: FeatureBuilder, on_bad_row: st
         header: whether the first line is a header.
 
     Raises:
-        UserError: the source is missing or has bad rows.
+        UserError: the source is missing, is the output too, or has bad rows.
     """
     started = time.perf_counter()
     task, tokenizer = conversion.task, builder.tokenizer
+    if conversion.source.resolve() == conversion.output.resolve():
+        raise UserError(f"{conversion.source} is both source and output; give the output another name.")
     content = read_csv(conversion.source, task, conversion.labelled, header)
     check_rows(content, on_bad_row, rejects_path(conversion.output))
     counts = {"full": 0, "tokens": 0, "unknown": 0}
