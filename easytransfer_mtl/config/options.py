@@ -87,7 +87,7 @@ def _cast(value: Any, kind: type) -> Any:
         if isinstance(value, bool):
             return value
         word = str(value).lower()
-        if isinstance(value, str) and word in TRUE_WORDS + FALSE_WORDS:
+        if isinstance(value, (str, int)) and word in TRUE_WORDS + FALSE_WORDS:
             return word in TRUE_WORDS
         raise ValueError
     if isinstance(value, (bool, list, dict)) or value is None:
