@@ -1,0 +1,126 @@
+"""Runs the program as a process, over the sample data and a BERT so small that a step takes milliseconds."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 240
+MANY = """
+import contextlib, io, json, sys, traceback
+from easytransfer_mtl.__main__ import main
+results = []
+for arguments in json.load(sys.stdin):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main(arguments)
+        except BaseException:
+            code = 1
+            traceback.print_exc()
+    results.append((code, out.getvalue(), err.getvalue()))
+json.dump(results, sys.__stdout__)
+"""
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """Environment of the processes: this repository's package, no GPU, no network."""
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": "-1", "HF_HUB_OFFLINE": "1"}
+
+
+@pytest.fixture(scope="session")
+def run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs ``python -m easytransfer_mtl`` with the given words in a folder that is not the repository."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+
+    def run_program(*words: str | Path, cwd: Path = elsewhere) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "easytransfer_mtl", *map(str, words)]
+        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=SECONDS)
+
+    return run_program
+
+
+@pytest.fixture(scope="session")
+def run_many(environment: dict[str, str]) -> RunMany:
+    """Runs several command lines one after the other in one process, which saves the start-up of TensorFlow."""
+
+    def run_all(lines: list[list[str]], cwd: Path) -> list[subprocess.CompletedProcess[str]]:
+        done = subprocess.run(
+            [sys.executable, "-c", MANY], cwd=cwd, env=environment, input=json.dumps(lines), capture_output=True, text=True,
+            timeout=SECONDS,
+        )
+        assert done.returncode == 0, done.stderr
+        results = json.loads(done.stdout.splitlines()[-1])
+        return [subprocess.CompletedProcess(line, *result) for line, result in zip(lines, results, strict=True)]
+
+    return run_all
+
+
+@pytest.fixture(scope="session")
+def make_encoder() -> Callable[..., Path]:
+    """Writes the folder of an encoder without weights: the sample's vocabulary and a tiny config."""
+
+    def make(folder: Path, **changes: int) -> Path:
+        folder.mkdir(parents=True)
+        config = json.loads((ROOT / "data/tiny_bert_zh/config.json").read_text(encoding="utf-8"))
+        config |= {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, **changes}
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        shutil.copyfile(ROOT / "data/tiny_bert_zh/vocab.txt", folder / "vocab.txt")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def encoder(make_encoder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny encoder's folder."""
+    return make_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def data(run: Run, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """data/sample as TFRecords with their list files."""
+    folder = tmp_path_factory.mktemp("data")
+    done = run(
+        "convert", f"--data_dir={ROOT / 'data/sample'}", f"--output_dir={folder}", f"--tokenizer_name_or_path={encoder}",
+        "--sequence_length=40",
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def train_words(encoder: Path, data: Path) -> list[str]:
+    """The train command on the sample; what is still missing is ``--model_dir``."""
+    return [
+        "train", f"--pretrain_model_name_or_path={encoder}", "--random_init", f"--train_input_fp={data / 'train.list_tfrecord'}",
+        "--train_batch_size=8", "--learning_rate=3e-3",
+    ]
+
+
+@pytest.fixture(scope="session")
+def finished(
+    run: Run, train_words: list[str], data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A run that was trained for 40 steps and evaluated: its folder and its process. Do not write into the folder."""
+    folder = tmp_path_factory.mktemp("finished") / "model"
+    dev = f"--predict_input_fp={data / 'dev.list_tfrecord'}"
+    done = run(*train_words, dev, f"--model_dir={folder}", "--num_epochs=0.195", "--save_steps=20")
+    return folder, done
