@@ -13,6 +13,8 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
 NAME = "model.ckpt"
 INTERRUPTED = "interrupted"
+UNUSABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
+"""What TensorFlow raises for a checkpoint that is damaged or of another model."""
 
 
 class Progress(tf.Module):
@@ -37,36 +39,49 @@ class RunCheckpoints:
         checkpoint = tf.train.Checkpoint(model=model, progress=progress)
         self._checkpoint = checkpoint
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep, checkpoint_name=NAME)
+        self._current: int | None = None
 
     def save(self, step: int) -> None:
-        """Saves a regular checkpoint of ``step``, unless it is there."""
-        if step in checkpoint_steps(self.folder):
+        """Saves a regular checkpoint of ``step``, unless it is the one that was saved or restored last.
+
+        Any other of the same step is one that could not be restored, and is replaced.
+        """
+        if step == self._current:
             return
         prefix = self._manager.save(checkpoint_number=step)
         _to_disk(Path(prefix))
+        self._made_current(step)
         logging.info("Saving checkpoints for %d into %s.", step, prefix)
-        shutil.rmtree(self.folder / INTERRUPTED, ignore_errors=True)
 
     def save_interrupted(self, step: int) -> None:
-        """Saves ``step`` apart, for going on after a stop."""
+        """Saves ``step`` apart, for going on after a stop, unless its regular checkpoint was just saved."""
+        if step == self._current:
+            return
         folder = self.folder / INTERRUPTED
+        self._checkpoint.save_counter.assign_sub(1)  # the manager adds 1 to it; a stop must leave no trace
         manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=1, checkpoint_name=NAME)
         _to_disk(Path(manager.save(checkpoint_number=step)))
 
     def restore_latest(self) -> int | None:
         """Restores the newest checkpoint that can be read; returns its step, or None if there is none.
 
+        What a process that was killed while saving left half-written is removed.
+
         Raises:
             UserError: there are checkpoints but none can be read or fits the model.
         """
+        for unfinished in self.folder.glob(f"{NAME}-*_temp"):
+            shutil.rmtree(unfinished, ignore_errors=True)
         folders = (self.folder, self.folder / INTERRUPTED)
         found = sorted(((step, prefix) for folder in folders for step, prefix in checkpoint_steps(folder).items()), reverse=True)
         problems = []
         for step, prefix in found:
             try:
                 self._checkpoint.restore(str(prefix)).assert_consumed()
+                if prefix.parent == self.folder:
+                    self._made_current(step)
                 return step
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except UNUSABLE as error:
                 problems.append(f"{prefix}: {str(error).splitlines()[0]}")
                 logging.warning("Checkpoint %s cannot be used: %s", prefix, problems[-1])
         if problems:
@@ -75,6 +90,11 @@ class RunCheckpoints:
                 + "\nIf the model or the optimizer was changed, use another --model_dir."
             )
         return None
+
+    def _made_current(self, step: int) -> None:
+        """Notes that the regular checkpoint of ``step`` holds the present state; an older one of a stop is of no use then."""
+        self._current = step
+        shutil.rmtree(self.folder / INTERRUPTED, ignore_errors=True)
 
 
 def checkpoint_steps(folder: Path) -> dict[int, Path]:
@@ -101,7 +121,7 @@ def restore_model(model: MultiTaskModel, prefix: Path) -> None:
     try:
         status = tf.train.Checkpoint(model=model).read(str(prefix))
         status.expect_partial().assert_existing_objects_matched()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+    except UNUSABLE as error:
         raise UserError(f"Checkpoint {prefix} cannot be restored: {str(error).splitlines()[0]}") from None
 
 
