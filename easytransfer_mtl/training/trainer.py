@@ -4,6 +4,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import tensorflow as tf
 
@@ -12,7 +13,7 @@ from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
-from easytransfer_mtl.errors import Stopped
+from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
 from easytransfer_mtl.training.callbacks import SaveCheckpoints, StepLog, StopOnSignal
 from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints
@@ -47,6 +48,7 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
         Stopped: SIGINT or SIGTERM came; the step was saved.
     """
     prepared = prepare(settings)
+    _check_dev(prepared.dev)
     plan = prepared.plan
     clock = DropoutClock(settings.seed)
     loaded = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler, settings.gelu)
@@ -55,9 +57,19 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
     schedule = WarmupDecay(settings.learning_rate, plan.train_steps, plan.warmup_steps, settings.lr_decay == "polynomial")
     model.compile(optimizer=make_optimizer(settings.optimizer, schedule, settings.weight_decay_ratio))
     model.optimizer.build(model.trainable_variables)
+    progress = Progress()
+    checkpoints = RunCheckpoints(model, progress, Path(settings.model_dir), settings.keep_checkpoint_max)
+    step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
     folder = describe(settings, prepared, loaded.encoder.config)
-    _fit(model, settings, prepared, folder)
+    _fit(model, settings, prepared, checkpoints, progress, step)
     return TrainedRun(model, folder, prepared.dev)
+
+
+def _check_dev(data: list[TaskData]) -> None:
+    """Raises UserError if a dev file has no rows: the evaluation after training would fail."""
+    empty = [str(item.file.path) for item in data if not len(item.rows)]
+    if empty:
+        raise UserError(f"{', '.join(empty)} has no rows to evaluate on; take it out of the dev list or convert it again.")
 
 
 def _step_options(settings: TrainSettings) -> StepOptions:
@@ -79,17 +91,17 @@ def _start_heads(model: MultiTaskModel, loaded: LoadedEncoder) -> None:
             logging.info("Load head %s from the checkpoint", task.head_name)
 
 
-def _fit(model: MultiTaskModel, settings: TrainSettings, prepared: Prepared, folder: RunFolder) -> None:
+def _fit(
+    model: MultiTaskModel, settings: TrainSettings, prepared: Prepared, checkpoints: RunCheckpoints, progress: Progress, step: int
+) -> None:
+    """Trains from ``step`` to the plan's end."""
     plan = prepared.plan
-    progress = Progress()
-    checkpoints = RunCheckpoints(model, progress, folder.path, settings.keep_checkpoint_max)
-    step = checkpoints.restore_latest() or 0
     if step:
         logging.info("Going on from step %d of %d.", step, plan.train_steps)
     if step >= plan.train_steps:
         logging.info("Training is finished already.")
         return
-    metrics = MetricsLog(folder.path, step)
+    metrics = MetricsLog(checkpoints.folder, step)
     rows_per_step = settings.train_batch_size * settings.num_accumulated_batches
     stop = StopOnSignal(checkpoints, metrics)
     callbacks = [
@@ -104,7 +116,7 @@ def _fit(model: MultiTaskModel, settings: TrainSettings, prepared: Prepared, fol
         metrics.close()
     if stop.received is not None:
         name, step = signal.Signals(stop.received).name, int(model.optimizer.iterations)
-        message = f"{name}: stopped after step {step}, saved in {folder.path}. Start the same command again to go on."
+        message = f"{name}: stopped after step {step}, saved in {checkpoints.folder}. Start the same command again to go on."
         raise Stopped(message, stop.received)
 
 
