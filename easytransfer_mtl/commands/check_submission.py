@@ -1,6 +1,6 @@
 """Checks a submission before it is sent."""
 
-from easytransfer_mtl.commands.predict import test_files
+from easytransfer_mtl.commands.unlabelled import test_files
 from easytransfer_mtl.config.settings import CheckSubmissionSettings
 from easytransfer_mtl.submission.checker import check_submission, report_text
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks

@@ -30,6 +30,9 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
     model = build_model(folder, model_class)
     positions = model.encoder.config.max_position_embeddings
     data = read_task_data(source, tasks, vocabulary, files.vocabulary_file, positions)
+    empty = [str(item.file.path) for item in data if not len(item.rows)]
+    if empty:
+        raise UserError(f"{', '.join(empty)} has no rows to evaluate on.")
     options = EvaluationOptions(
         batch_size=settings.eval_batch_size or settings.predict_batch_size, max_batches=settings.num_eval_steps,
         f1_labels=settings.f1_labels, legacy=settings.legacy_score,

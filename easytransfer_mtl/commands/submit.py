@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from easytransfer_mtl.commands.predict import test_files
+from easytransfer_mtl.commands.unlabelled import test_files
 from easytransfer_mtl.config.settings import SubmitSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.prediction import Predictor
@@ -20,8 +20,8 @@ def run(settings: SubmitSettings) -> int:
     if missing:
         raise UserError(f"A submission needs every task; no test file was given for {', '.join(missing)}.")
     folder = Path(settings.predict_output_fp)
-    for task in predictor.tasks:
-        prediction = predictor.predict_file(task.name, files[task.name], settings.header)
+    predictions = [predictor.predict_file(task.name, files[task.name], settings.header) for task in predictor.tasks]
+    for task, prediction in zip(predictor.tasks, predictions):
         write_predictions(folder / task.submission_file, prediction.ids, prediction.labels)
         print(f"{task.name}: {files[task.name]} -> {folder / task.submission_file}: {len(prediction.ids)} rows")
     result = package(folder, predictor.tasks)
