@@ -1,5 +1,6 @@
 """``python -m easytransfer_mtl COMMAND --flags`` and the console script ``easytransfer_mtl``."""
 
+import difflib
 import importlib
 import logging
 import signal
@@ -62,7 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(command: str, arguments: list[str]) -> int:
     if command not in COMMANDS:
-        raise UserError(f"unknown command {command!r}; the commands are {', '.join(COMMANDS)}.")
+        near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
+        hint = f"did you mean {near[0]}? The" if near else "the"
+        raise UserError(f"unknown command {command!r}; {hint} commands are {', '.join(COMMANDS)}.")
     chosen = COMMANDS[command]
     if any(word in ("--help", "-h", "-help", "--helpfull", "--helpshort") for word in arguments):
         print(command_help(command, chosen.purpose, chosen.settings))
