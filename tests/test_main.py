@@ -1,0 +1,172 @@
+"""The command line: help, suggestions, exit codes, and a start that does not wait for TensorFlow."""
+
+import importlib
+import logging
+import os
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from easytransfer_mtl import __main__ as program
+from easytransfer_mtl import __version__
+from easytransfer_mtl.config.options import options_of
+from easytransfer_mtl.errors import Stopped, UserError
+
+ROOT = Path(__file__).parents[1]
+TABLE = ("convert", "train", "evaluate", "predict", "submit", "check_submission", "benchmark")
+HEAVY = ("tensorflow", "tf_keras", "transformers", "sklearn", "h5py")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:], logging.root.level = handlers, level
+
+
+def child(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, encoding="utf-8", check=False)
+
+
+def replace_command(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException) -> None:
+    def run(settings: object) -> int:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(run=run))
+
+
+def test_the_commands() -> None:
+    assert tuple(program.COMMANDS) == TABLE
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
+def test_the_overview_names_every_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert all(f"  {name} " in printed and command.purpose in printed for name, command in program.COMMANDS.items())
+    assert "COMMAND --help" in printed
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{__version__}\n"
+
+
+@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_lists_every_setting_with_default_choices_and_json_key(
+    name: str, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main([name, "--config=none.json", flag]) == 0
+    printed = capsys.readouterr().out
+    assert all(len(line) <= 100 for line in printed.splitlines())
+    parts = {part.split("\n", 1)[0].replace("[no]", "").strip(): " ".join(part.split()) for part in printed.split("\n  --")}
+    for item in options_of(program.COMMANDS[name].settings).values():
+        text = parts[item.name]
+        assert " ".join(item.help.split()) in text
+        assert ("required" in text) or not item.required
+        assert item.default is None or f"default: {item.default}" in text
+        assert not item.choices or f"one of: {', '.join(item.choices)}" in text
+        assert not item.place or f"JSON: {item.place}" in text
+
+
+@pytest.mark.parametrize(("word", "near"), [("trian", "train"), ("Predict", "predict"), ("check-submission", "check_submission")])
+def test_an_unknown_command_suggests_the_nearest(word: str, near: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main([word, "--help"]) == 2
+    message = capsys.readouterr().err
+    assert f"error: unknown command {word!r}; did you mean {near}?" in message
+    assert all(name in message for name in TABLE)
+
+
+def test_a_command_like_no_other_gets_the_list_only(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["--config=x.json"]) == 2
+    message = capsys.readouterr().err
+    assert "unknown command '--config=x.json'" in message and "did you mean" not in message
+
+
+def test_an_unknown_flag_suggests_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["train", "--lerning_rate=1"]) == 2
+    message = capsys.readouterr().err
+    assert "error: train: Unknown command line flag 'lerning_rate'. Did you mean: learning_rate" in message
+    assert "`train --help`" in message
+
+
+def test_an_unknown_json_key_suggests_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text('{"train_config": {"model_dri": "x"}}', encoding="utf-8")
+    assert program.main(["train", f"--config={tmp_path / 'config.json'}"]) == 2
+    assert "train_config.model_dri is not known; did you mean train_config.model_dir?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "message"),
+    [
+        (0, 0, ""), (1, 1, ""), (UserError("bad input"), 2, "error: bad input\n"),
+        (Stopped("stopped after step 7", signal.SIGTERM), 128 + 15, "stopped after step 7\n"),
+        (KeyboardInterrupt(), 130, "stopped\n"),
+    ],
+)
+def test_exit_codes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], outcome: int | BaseException, code: int, message: str
+) -> None:
+    replace_command(monkeypatch, outcome)
+    assert program.main(["check_submission", "--submission=x.zip"]) == code
+    assert capsys.readouterr().err == message
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_command(monkeypatch, ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        program.main(["check_submission", "--submission=x.zip"])
+
+
+def test_settings_are_checked_before_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def never() -> None:
+        raise AssertionError("looked at the environment first")
+
+    monkeypatch.setattr(program, "check_environment", never)
+    assert program.main(["train"]) == 2
+    assert "Missing: --pretrain_model_name_or_path" in capsys.readouterr().err
+
+
+def test_exit_codes_reach_the_shell() -> None:
+    good, bad = child("-m", "easytransfer_mtl", "--version"), child("-m", "easytransfer_mtl", "nothing")
+    assert (good.returncode, good.stdout) == (0, f"{__version__}\n")
+    assert bad.returncode == 2 and bad.stderr.startswith("error: unknown command") and not bad.stdout
+
+
+def test_help_and_import_leave_heavy_packages_alone() -> None:
+    script = (
+        "import sys, easytransfer_mtl\n"
+        "assert not set(sys.modules) & {'numpy', *HEAVY}, 'package'\n"
+        "from easytransfer_mtl.__main__ import main\n"
+        "for arguments in ([], ['train', '--help'], ['trian'], ['train', '--batch=1'], ['evaluate']):\n"
+        "    main(arguments)\n"
+        "    assert not set(sys.modules) & set(HEAVY), arguments\n"
+        "print('clean')\n"
+    )
+    done = child("-c", f"HEAVY = {HEAVY!r}\n{script}")
+    assert done.stdout.endswith("clean\n"), done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="no processor time of a child here")
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_help_takes_under_half_a_second_of_processor_time(arguments: list[str]) -> None:
+    times = []
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "easytransfer_mtl", *arguments], stdout=subprocess.DEVNULL, cwd=ROOT
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        times.append(usage.ru_utime + usage.ru_stime)
+    assert statistics.median(times) < 0.5
