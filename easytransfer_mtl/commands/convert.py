@@ -48,7 +48,7 @@ def _folder(settings: ConvertSettings, tasks: tuple[Task, ...]) -> list[Conversi
     for task in tasks:
         parts = (train[task.name], dev.get(task.name))
         if parts[1] is None:
-            parts = split_tail(train[task.name], settings.dev_share, output / "split", settings.header)
+            parts = split_tail(train[task.name], settings.dev_share, output / "split" / task.name, settings.header)
             print(f"{task.name}: no dev file; the last {settings.dev_share:.0%} of {train[task.name].name} is dev ({parts[1]})")
         conversions += [Conversion(path, output / f"{task.name}_{kind}.tfrecord", task) for path, kind in zip(parts, ("train", "dev"))]
     return conversions
@@ -87,7 +87,8 @@ def _task(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Task:
     if not settings.input_schema:
         return task
     columns = _columns(settings.input_schema)
-    label = settings.label_name or task.label_name
+    # Without label_name no column is the label, whatever it is called.
+    label = settings.label_name or "(no label)"
     return replace(
         task,
         columns=columns if label in columns else (*columns, label),
