@@ -1,0 +1,215 @@
+"""The convert command: EasyTransfer's preprocess files, folders of contest files, and what it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from easytransfer_mtl.commands.convert import run
+from easytransfer_mtl.config.merging import load_settings
+from easytransfer_mtl.config.settings import ConvertSettings
+from easytransfer_mtl.data.encoded_rows import EncodedRows
+from easytransfer_mtl.data.list_files import read_list, task_files
+from easytransfer_mtl.data.manifest import read_manifest
+from easytransfer_mtl.data.tfrecords import padded_length_of, read_tfrecords
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.tasks import CONTEST_TASKS
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+PREPROCESS = GOLDEN / "preprocess"
+ENCODER = GOLDEN / "checkpoint" / "pai-bert-tiny-zh"
+
+
+def convert(*flags: str, **settings: Any) -> None:
+    arguments = [*flags, *(f"--{name}={value}" for name, value in settings.items())]
+    if not any(argument.startswith("--tokenizer") for argument in arguments):
+        arguments.append(f"--tokenizer_name_or_path={ENCODER}")
+    assert run(load_settings(ConvertSettings, arguments, "convert")) == 0
+
+
+def single(folder: Path, content: str = "0\t今天\t115\n", **settings: Any) -> EncodedRows:
+    source, output = folder / "in.csv", folder / "out.tfrecord"
+    source.write_bytes(content.encode())
+    convert(preprocess_input_fp=source, preprocess_output_fp=output, **settings)
+    return read_tfrecords(output, 15, 570)
+
+
+def easytransfer_file(folder: Path, task: str = "OCNLI", **changes: Any) -> Path:
+    content = json.loads((ROOT / "run_scripts" / "config" / f"{task}_preprocess_dev.json").read_text(encoding="utf-8"))
+    content["preprocess_config"] |= {
+        "tokenizer_name_or_path": str(ENCODER), "preprocess_input_fp": str(PREPROCESS / f"{task}_dev.csv"),
+        "preprocess_output_fp": str(folder / "out.tfrecord"), **changes,
+    }
+    path = folder / "config.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def contest_folder(folder: Path, pattern: str, kinds: tuple[str, ...] = ("train", "dev")) -> Path:
+    for task in CONTEST_TASKS:
+        for kind in kinds:
+            path = folder / pattern.format(task=task.name, kind=kind)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes((PREPROCESS / f"{task.name}_{kind}.csv").read_bytes())
+    return folder
+
+
+def labels(output: Path, task: str, kind: str) -> list[int]:
+    rows = read_tfrecords(output / f"{task}_{kind}.tfrecord", 15, 570)
+    return rows.label_ids.tolist()
+
+
+def golden_labels(task: str, kind: str) -> list[int]:
+    examples = json.loads((PREPROCESS / f"{task}_{kind}.json").read_text(encoding="utf-8"))
+    return [example["label_id"]["list"][0] for example in examples]
+
+
+@pytest.mark.parametrize("task", ["TNEWS", "OCEMOTION", "OCNLI"])
+def test_easytransfers_json_gives_the_originals_file(tmp_path: Path, task: str) -> None:
+    convert(f"--config={easytransfer_file(tmp_path, task)}", "--mode=preprocess")
+    output = tmp_path / "out.tfrecord"
+    made, golden = (read_tfrecords(path, 15, 570) for path in (output, PREPROCESS / f"{task}_dev.tfrecord"))
+    assert made.input_ids.tolist() == golden.input_ids.tolist() and made.label_ids.tolist() == golden.label_ids.tolist()
+    assert output.stat().st_size == (PREPROCESS / f"{task}_dev.tfrecord").stat().st_size
+    manifest = read_manifest(output)
+    assert manifest is not None and manifest.task.name == task and manifest.source == f"{task}_dev.csv"
+
+
+def test_a_checkpoint_prefix_names_the_vocabulary_beside_it(tmp_path: Path) -> None:
+    rows = single(tmp_path, task="TNEWS", tokenizer_name_or_path=ENCODER / "model.ckpt")
+    assert rows.input_ids.tolist() == [6, 146, 232, 7]
+
+
+def test_tables_and_outputs_override_the_files(tmp_path: Path) -> None:
+    path = easytransfer_file(tmp_path, preprocess_input_fp="none.csv", preprocess_output_fp="none/out.tfrecord")
+    convert(f"--config={path}", tables=f"{PREPROCESS / 'OCNLI_train.csv'},x", outputs=f"{tmp_path / 'other.tfrecord'},y")
+    assert len(read_tfrecords(tmp_path / "other.tfrecord", 3, 570)) == 60
+
+
+def test_flags_win_over_the_json(tmp_path: Path) -> None:
+    convert(f"--config={easytransfer_file(tmp_path)}", sequence_length=64)
+    assert padded_length_of(tmp_path / "out.tfrecord") == 64
+
+
+def test_the_task_is_known_by_name_or_by_its_label_list(tmp_path: Path) -> None:
+    assert single(tmp_path, task="tnews").label_ids.tolist() == [0]
+    assert single(tmp_path, "0\ta\tb\t2\n", label_enumerate_values="0,1,2").label_ids.tolist() == [2]
+
+
+def test_columns_may_stand_in_another_order(tmp_path: Path) -> None:
+    schema = {"input_schema": "label:str:1,more:str:1,text:str:1,key:int:1", "first_sequence": "text", "label_name": "label"}
+    rows = single(tmp_path, "114\tx\t今天\t7\n", task="TNEWS", **schema)
+    assert (rows.input_ids.tolist(), rows.label_ids.tolist()) == ([6, 146, 232, 7], [1])
+
+
+@pytest.mark.parametrize("second", [{}, {"second_sequence": "other"}])
+def test_a_second_text_that_is_no_column_is_passed_over(tmp_path: Path, second: dict[str, str]) -> None:
+    schema = {"input_schema": "idx:str:1,sentence1:str:1,sentence2:str:1,label:str:1", "label_name": "label"}
+    rows = single(tmp_path, "0\t今天\t明天\t2\n", task="OCNLI", **schema, **second)
+    assert rows.input_ids.tolist() == [6, 146, 232, 7] and not rows.segment_ids.any()
+
+
+@pytest.mark.parametrize("flags", [{"labelled": "false"}, {"input_schema": "idx:str:1,sentence1:str:1"}])
+def test_files_without_labels(tmp_path: Path, flags: dict[str, str]) -> None:
+    assert single(tmp_path, "0\t今天\n", task="TNEWS", **flags).label_ids.tolist() == [0]
+    manifest = read_manifest(tmp_path / "out.tfrecord")
+    assert manifest is not None and not manifest.labelled
+
+
+def test_a_label_column_that_is_not_named_is_passed_over(tmp_path: Path) -> None:
+    rows = single(tmp_path, "0\t今天\tanything\n", task="TNEWS", input_schema="idx:str:1,sentence1:str:1,label:str:1")
+    assert (rows.input_ids.tolist(), rows.label_ids.tolist()) == ([6, 146, 232, 7], [0])
+
+
+def test_a_header_and_bad_rows_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = single(tmp_path, "idx\ttext\tlabel\n0\t今\t115\n1\t天\t105\n", task="TNEWS", header="true", on_bad_row="skip")
+    assert len(rows) == 1
+    assert (tmp_path / "out.tfrecord.rejects.tsv").read_text(encoding="utf-8").startswith("3\tunknown label '105'")
+    assert "warning: in.csv: 1 bad rows set aside" in capsys.readouterr().out
+
+
+def test_own_tasks(tmp_path: Path) -> None:
+    task = {"name": "own", "columns": "id,text,y", "first_sequence": "text", "label_name": "y", "id_column": "id",
+            "label_enumerate_values": "no,yes"}
+    (tmp_path / "tasks.json").write_text(json.dumps({"tasks": [task]}), encoding="utf-8")
+    rows = single(tmp_path, "0\t今\tyes\n", tasks_file=tmp_path / "tasks.json", task="own")
+    assert rows.label_ids.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "Which task is it\\? Its label list is None. Give --task"),
+        ({"label_enumerate_values": "0,2,1"}, "Which task is it\\? Its label list is '0,2,1'"),
+        ({"task": "NEWS"}, "No task is called 'NEWS'"),
+        ({"task": "OCNLI", "label_enumerate_values": "0,2,1"}, "OCNLI has the labels 0,1,2, not 0,2,1"),
+        ({"task": "TNEWS", "mode": "train"}, "--mode=train is not convert's"),
+        ({"task": "TNEWS", "output_schema": "input_ids,label_id"}, "output_schema 'input_ids,label_id' is not supported"),
+        ({"task": "TNEWS", "output_schema": "bert_predict"}, "is not supported"),
+        ({"task": "TNEWS", "input_schema": "idx,sentence1"}, "input_schema: 'idx' is not name:str:1"),
+        ({"task": "TNEWS", "input_schema": "idx:str:1,v:base64:4"}, "input_schema: 'v:base64:4'"),
+        ({"task": "TNEWS", "input_schema": "idx:str:1,v:float:1"}, "input_schema: 'v:float:1'"),
+        ({"task": "TNEWS", "input_schema": "idx:str:1,t:str:1,label:str:1"}, "first_sequence 'sentence1' is not one of its columns"),
+        ({"task": "TNEWS", "tokenizer_name_or_path": "none/here"}, "none/here"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path, settings: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        single(tmp_path, **settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_missing_paths_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="convert needs --data_dir and --output_dir, or --preprocess_input_fp"):
+        convert(task="TNEWS", preprocess_input_fp=tmp_path / "in.csv")
+    with pytest.raises(UserError, match="convert with --data_dir needs --output_dir"):
+        convert(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("pattern", ["{task}_{kind}.csv", "{task}/{kind}.csv"])
+def test_a_folder_with_dev_files(tmp_path: Path, pattern: str, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "out"
+    convert(data_dir=contest_folder(tmp_path / "in", pattern), output_dir=output)
+    for kind in ("train", "dev"):
+        path = output / f"{kind}.list_tfrecord"
+        assert path.read_bytes() == "".join(f"{task.name}_{kind}.tfrecord\n" for task in CONTEST_TASKS).encode()
+        assert [item.task.name for item in task_files(path, CONTEST_TASKS)] == ["TNEWS", "OCEMOTION", "OCNLI"]
+        for task in CONTEST_TASKS:
+            assert labels(output, task.name, kind) == golden_labels(task.name, kind)
+    assert capsys.readouterr().out.count(" rows in ") == 6
+    assert not (output / "split").exists()
+
+
+@pytest.mark.parametrize("pattern", ["{task}_{kind}.csv", "{task}/{kind}.csv"])
+def test_a_folder_without_dev_files_splits_the_train_files(
+    tmp_path: Path, pattern: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    convert(data_dir=contest_folder(tmp_path / "in", pattern, ("train",)), output_dir=output, dev_share=0.25)
+    printed = capsys.readouterr().out
+    for task in CONTEST_TASKS:
+        expected = golden_labels(task.name, "train")
+        assert labels(output, task.name, "train") == expected[:45]
+        assert labels(output, task.name, "dev") == expected[45:]
+        assert f"{task.name}: no dev file; the last 25% of" in printed
+    assert [path.name for path in read_list(output / "dev.list_tfrecord")][2] == "OCNLI_dev.tfrecord"
+
+
+def test_a_folder_without_a_train_file_is_refused(tmp_path: Path) -> None:
+    folder = contest_folder(tmp_path / "in", "{task}_{kind}.csv")
+    (folder / "OCNLI_train.csv").unlink()
+    with pytest.raises(UserError, match="no train file of OCNLI; looked for OCNLI_train.csv"):
+        convert(data_dir=folder, output_dir=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_row_in_a_folder_stops_before_the_lists_are_written(tmp_path: Path) -> None:
+    folder = contest_folder(tmp_path / "in", "{task}_{kind}.csv")
+    with open(folder / "OCEMOTION_dev.csv", "ab") as stream:
+        stream.write(b"x\n")
+    with pytest.raises(UserError, match=r"OCEMOTION_dev.csv: 1 bad rows, 24 good ones:\n  line 25: found 1 columns"):
+        convert(data_dir=folder, output_dir=tmp_path / "out")
+    names = [path.name for path in (tmp_path / "out").iterdir()]
+    assert not [name for name in names if "list_tfrecord" in name or name.startswith((".", "OCEMOTION_dev"))]
