@@ -3,12 +3,13 @@
 # Reads tianchi_datasets/<TASK>/{train,dev}.csv below DATA_DIR and writes the TFRecords beside them.
 # usage: bash run_scripts/run_convert_csv_to_tfrecords.sh [DATA_DIR] [convert flags]      default: the current folder
 set -euo pipefail
-DATA_DIR="$(realpath "${1:-.}")"
-shift || true
+DATA_DIR=.
+case "${1:--}" in -*) ;; *) DATA_DIR="$1"; shift ;; esac
+DATA_DIR="$(realpath "$DATA_DIR")"
 CONFIG="$(realpath "$(dirname "${BASH_SOURCE[0]}")/config")"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-require_environment
 cd "$DATA_DIR"
+require_environment
 
 for TASK in TNEWS OCEMOTION OCNLI; do
   for PART in train dev; do
