@@ -124,3 +124,20 @@ def finished(
     dev = f"--predict_input_fp={data / 'dev.list_tfrecord'}"
     done = run(*train_words, dev, f"--model_dir={folder}", "--num_epochs=0.195", "--save_steps=20")
     return folder, done
+
+
+@pytest.fixture(scope="session")
+def script(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs a script of run_scripts with this Python as the active virtual environment."""
+    folder = tmp_path_factory.mktemp("virtual_environment")
+    python = folder / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8", newline="\n")
+    python.chmod(0o755)
+    variables = {**environment, "VIRTUAL_ENV": str(folder)}
+
+    def run_script(name: str, *words: str | Path, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
+        command = ["bash", str(ROOT / "run_scripts" / name), *map(str, words)]
+        return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=SECONDS)
+
+    return run_script
