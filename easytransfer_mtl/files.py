@@ -74,7 +74,8 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file") -> Any:
     except UnicodeDecodeError as error:
         raise UserError(f"{what} {path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
     except json.JSONDecodeError as error:
-        raise UserError(f"{what} {path} is not valid JSON: line {error.lineno}, column {error.colno}: {error.msg}.") from None
+        place = f"line {error.lineno}, column {error.colno}"
+        raise UserError(f"{what} {path} is not valid JSON: {place}: {error.msg}.") from None
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

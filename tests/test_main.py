@@ -32,7 +32,8 @@ def logging_as_it_was() -> Iterator[None]:
 
 def child(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, encoding="utf-8", check=False)
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, encoding="utf-8", check=False)
 
 
 def replace_command(monkeypatch: pytest.MonkeyPatch, outcome: int | BaseException) -> None:
@@ -79,7 +80,9 @@ def test_help_lists_every_setting_with_default_choices_and_json_key(
         assert not item.place or f"JSON: {item.place}" in text
 
 
-@pytest.mark.parametrize(("word", "near"), [("trian", "train"), ("Predict", "predict"), ("check-submission", "check_submission")])
+@pytest.mark.parametrize(
+    ("word", "near"), [("trian", "train"), ("Predict", "predict"), ("check-submission", "check_submission")]
+)
 def test_an_unknown_command_suggests_the_nearest(word: str, near: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main([word, "--help"]) == 2
     message = capsys.readouterr().err
@@ -115,7 +118,11 @@ def test_an_unknown_json_key_suggests_the_nearest(tmp_path: Path, capsys: pytest
     ],
 )
 def test_exit_codes(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], outcome: int | BaseException, code: int, message: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    outcome: int | BaseException,
+    code: int,
+    message: str,
 ) -> None:
     replace_command(monkeypatch, outcome)
     assert program.main(["check_submission", "--submission=x.zip"]) == code
@@ -128,7 +135,9 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         program.main(["check_submission", "--submission=x.zip"])
 
 
-def test_settings_are_checked_before_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_are_checked_before_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def never() -> None:
         raise AssertionError("looked at the environment first")
 

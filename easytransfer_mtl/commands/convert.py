@@ -49,8 +49,10 @@ def _folder(settings: ConvertSettings, tasks: tuple[Task, ...]) -> list[Conversi
         parts = (train[task.name], dev.get(task.name))
         if parts[1] is None:
             parts = split_tail(train[task.name], settings.dev_share, output / "split" / task.name, settings.header)
-            print(f"{task.name}: no dev file; the last {settings.dev_share:.0%} of {train[task.name].name} is dev ({parts[1]})")
-        conversions += [Conversion(path, output / f"{task.name}_{kind}.tfrecord", task) for path, kind in zip(parts, ("train", "dev"))]
+            share = f"the last {settings.dev_share:.0%} of {train[task.name].name}"
+            print(f"{task.name}: no dev file; {share} is dev ({parts[1]})")
+        outputs = [output / f"{task.name}_{kind}.tfrecord" for kind in ("train", "dev")]
+        conversions += [Conversion(source, target, task) for source, target in zip(parts, outputs)]
     return conversions
 
 
@@ -80,7 +82,8 @@ def _task(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Task:
         fitting = [task for task in tasks if task.label_enumerate_values == labels]
         if len(fitting) != 1:
             known = "; ".join(f"{task.name}: {','.join(task.label_enumerate_values)}" for task in tasks)
-            raise UserError(f"Which task is it? Its label list is {settings.label_enumerate_values!r}. Give --task ({known}).")
+            given = settings.label_enumerate_values
+            raise UserError(f"Which task is it? Its label list is {given!r}. Give --task ({known}).")
         task = fitting[0]
     if labels and labels != task.label_enumerate_values:
         raise UserError(f"{task.name} has the labels {','.join(task.label_enumerate_values)}, not {','.join(labels)}.")

@@ -45,7 +45,9 @@ class ConvertSettings(EasyTransferSettings):
 
     data_dir: str | None = option(PREPROCESS, "folder of contest files; converts train and dev of every task")
     output_dir: str | None = option(PREPROCESS, "with data_dir: where TFRecords, train.list_tfrecord, dev.list_tfrecord go")
-    dev_share: float = option(PREPROCESS, "with data_dir: share of the train file's end used as dev if there is no dev file", 0.1, minimum=0)
+    dev_share: float = option(
+        PREPROCESS, "with data_dir: share of the train file's end used as dev if there is no dev file", 0.1, minimum=0
+    )
     preprocess_input_fp: str | None = option(PREPROCESS, "one CSV file (tab separated, no header)")
     preprocess_output_fp: str | None = option(PREPROCESS, "its TFRecord file")
     preprocess_batch_size: int = option(PREPROCESS, "EasyTransfer key without effect here", 16)
@@ -65,7 +67,9 @@ class ConvertSettings(EasyTransferSettings):
         PREPROCESS, "nfkc folds full-width punctuation and letters to half-width (differs from the original)", "none",
         choices=NORMALIZATIONS,
     )
-    on_bad_row: str = option(PREPROCESS, "error stops and lists all bad rows; skip sets them aside", "error", choices=("error", "skip"))
+    on_bad_row: str = option(
+        PREPROCESS, "error stops and lists all bad rows; skip sets them aside", "error", choices=("error", "skip")
+    )
     header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
 
 
@@ -86,7 +90,9 @@ class TrainSettings(EasyTransferSettings):
     train_batch_size: int | None = option(TRAIN, "rows a batch, all of one task", required=True, minimum=1)
     num_epochs: float = option(TRAIN, "passes over all rows together; fractions allowed", 1.0, minimum=0)
     model_dir: str | None = option(TRAIN, "folder of the run: checkpoints, logs, best/", required=True)
-    save_steps: int | None = option(TRAIN, "steps between checkpoints; default once per epoch, 0 start and end only", minimum=0)
+    save_steps: int | None = option(
+        TRAIN, "steps between checkpoints; default once per epoch, 0 start and end only", minimum=0
+    )
     keep_checkpoint_max: int = option(TRAIN, "checkpoints kept", 10, minimum=1)
     log_step_count_steps: int = option(TRAIN, "steps between progress lines", 100, minimum=1)
     optimizer: str = option(
@@ -112,10 +118,12 @@ class TrainSettings(EasyTransferSettings):
     length_grouping: int = option(
         TRAIN, "sort this many batches at a time by length, so that less is padded; 1: off (the original)", 1, minimum=1
     )
-    pad_to_full_length: bool = option(TRAIN, "pad to the data's length instead of the batch's longest row (same numbers, slow)", False)
+    pad_to_full_length: bool = option(
+        TRAIN, "pad to the data's length instead of the batch's longest row (same numbers, slow)", False
+    )
     precision: str = option(
-        TRAIN, "bfloat16 computes matrix products in bfloat16 (differs from the original; faster on CPUs with AMX)", "float32",
-        choices=("float32", "bfloat16"),
+        TRAIN, "bfloat16 computes matrix products in bfloat16 (differs from the original; faster on CPUs with AMX)",
+        "float32", choices=("float32", "bfloat16"),
     )
     seed: int = option(TRAIN, "seed of everything random", DEFAULT_SEED)
     predict_input_fp: str | None = option(PREDICT, "dev files, evaluated after training; without it there is no evaluation")
@@ -147,8 +155,12 @@ class PredictSettings(CommonSettings):
     predict_checkpoint_path: str | None = option(PREDICT, "best/ folder of a run", required=True)
     predict_input_fp: str | None = option(PREDICT, "TASK=FILE.csv,... of files without labels")
     data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
-    board: str = option(PREDICT, "with data_dir: which test files; auto takes the first kind that is there", "auto", choices=BOARDS)
-    predict_output_fp: str | None = option(PREDICT, "output folder: one CSV a task with ids, labels, probabilities", required=True)
+    board: str = option(
+        PREDICT, "with data_dir: which test files; auto takes the first kind that is there", "auto", choices=BOARDS
+    )
+    predict_output_fp: str | None = option(
+        PREDICT, "output folder: one CSV a task with ids, labels, probabilities", required=True
+    )
     predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1)
     header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
 
@@ -165,7 +177,9 @@ class CheckSubmissionSettings(CommonSettings):
     submission: str | None = option(None, "result.zip, or the folder of the three files", required=True)
     predict_input_fp: str | None = option(PREDICT, "TASK=FILE.csv,... of the test files, to compare ids with")
     data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
-    board: str = option(PREDICT, "with data_dir: which test files; auto takes the first kind that is there", "auto", choices=BOARDS)
+    board: str = option(
+        PREDICT, "with data_dir: which test files; auto takes the first kind that is there", "auto", choices=BOARDS
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,7 @@ def find_test_files(folder: str | os.PathLike[str], board: str, tasks: tuple[Tas
         if len(found) == len(tasks):
             return found
     looked_for = "; or ".join(_names(kind, tasks[0].name) for kind in AUTO_BOARDS)
-    raise UserError(f"{folder} has no kind of test file for every task; looked for {looked_for}, and so for the other tasks.")
+    raise UserError(f"{folder} has no kind of test file for every task; looked for {looked_for}, and alike for the others.")
 
 
 def parse_task_paths(text: str, tasks: tuple[Task, ...]) -> dict[str, Path]:

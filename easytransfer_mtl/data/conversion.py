@@ -44,7 +44,8 @@ class ConversionReport:
         name, rate = self.conversion.source.name, self.rows / max(self.seconds, 1e-9)
         result = [
             f"{self.conversion.task.name}: {name} -> {self.conversion.output}: {self.rows} rows in {self.seconds:.1f} s "
-            f"({rate:,.0f} rows/s), {self.tokens / max(self.rows, 1):.1f} tokens a row, {self.full_length} rows at full length"
+            f"({rate:,.0f} rows/s), {self.tokens / max(self.rows, 1):.1f} tokens a row, {self.full_length} rows at full "
+            "length"
         ]
         if self.rejected:
             result.append(f"warning: {name}: {self.rejected} bad rows set aside in {rejects_path(self.conversion.output)}")

@@ -82,7 +82,8 @@ def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
     if manifest is None:
         named = _named_tasks(path, tasks)
         if len(named) != 1 and index >= len(tasks):
-            raise UserError(f"{path}: no manifest, no task's name in its path, and no task for place {index + 1} of the list.")
+            place = f"place {index + 1} of the list"
+            raise UserError(f"{path}: no manifest, no task's name in its path, and no task for {place}.")
         task = named[0] if len(named) == 1 else tasks[index]
         logging.warning("%s has no manifest: taken as %s; its vocabulary and labels cannot be checked", path, task.name)
         return TaskFile(task, path, None)

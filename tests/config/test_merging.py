@@ -106,7 +106,9 @@ def test_every_key_of_easytransfer_with_its_default(settings: type, place: str, 
         assert item.default == default and type(item.default) is type(default)
 
 
-@pytest.mark.parametrize(("settings", "place"), [entry[:2] for entry in TABLE], ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(
+    ("settings", "place"), [entry[:2] for entry in TABLE], ids=lambda value: getattr(value, "__name__", value)
+)
 def test_the_json_value_is_taken_and_the_flag_wins(tmp_path: Path, settings: type, place: str) -> None:
     item = option_at(settings, place)
     value = another_value(item)
@@ -184,7 +186,8 @@ def test_values_as_easytransfer_casts_them_but_false_is_false(tmp_path: Path, pl
     ("place", "value"),
     [
         ("train_config.num_epochs", None), ("train_config.num_epochs", "many"), ("train_config.num_epochs", True),
-        ("train_config.keep_checkpoint_max", 2.5), (f"{OPTIMIZER}.gradient_clip", "perhaps"), (f"{OPTIMIZER}.optimizer", "sgd"),
+        ("train_config.keep_checkpoint_max", 2.5), (f"{OPTIMIZER}.gradient_clip", "perhaps"),
+        (f"{OPTIMIZER}.optimizer", "sgd"),
         (f"{DISTRIBUTION}.distribution_strategy", "MirroredStrategy"), ("train_config.train_input_fp", ["a", "b"]),
     ],
 )
@@ -203,7 +206,9 @@ def test_flags_have_easytransfers_names_for_workers(tmp_path: Path) -> None:
     assert (made.workerGPU, made.workerCount, made.workerCPU, made.worker_hosts) == (0, 1, 4, "a:1")
 
 
-@pytest.mark.parametrize(("content", "message"), [("[1]", "the file must be a JSON object"), ('{"a": 1,}', "is not valid JSON: line 1")])
+@pytest.mark.parametrize(
+    ("content", "message"), [("[1]", "the file must be a JSON object"), ('{"a": 1,}', "is not valid JSON: line 1")]
+)
 def test_a_file_that_is_no_json_object(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         load(tmp_path, TrainSettings, content)
@@ -226,7 +231,8 @@ def test_the_originals_preprocess_files_load_unchanged(task: str, kind: str, cap
     content = json.loads(path.read_text(encoding="utf-8"))["preprocess_config"]
     made = load_settings(ConvertSettings, [f"--config={path}", "--mode=preprocess"], "convert")
     assert {key: asdict(made)[key] for key in content} == content
-    assert made.preprocess_input_fp == f"tianchi_datasets/{task}/{kind}.csv" and made.tokenizer_name_or_path == "google-bert-base-zh"
+    assert made.preprocess_input_fp == f"tianchi_datasets/{task}/{kind}.csv"
+    assert made.tokenizer_name_or_path == "google-bert-base-zh"
     assert not caplog.records
 
 

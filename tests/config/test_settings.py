@@ -74,7 +74,8 @@ def test_settings_cannot_be_changed() -> None:
     ("settings", "missing"),
     [
         (ConvertSettings, ["--tokenizer_name_or_path (JSON: preprocess_config.tokenizer_name_or_path)"]),
-        (TrainSettings, ["--pretrain_model_name_or_path (JSON: model_config.", "--train_input_fp", "--train_batch_size", "--model_dir"]),
+        (TrainSettings, ["--pretrain_model_name_or_path (JSON: model_config.", "--train_input_fp", "--train_batch_size",
+                         "--model_dir"]),
         (EvaluateSettings, ["--model_dir (JSON: train_config.model_dir)"]),
         (PredictSettings, ["--predict_checkpoint_path", "--predict_output_fp"]),
         (SubmitSettings, ["--predict_checkpoint_path", "--predict_output_fp"]),

@@ -31,10 +31,10 @@ def builder(length: int = 128, normalization: str = "none") -> FeatureBuilder:
     return FeatureBuilder(Tokenizer(VOCABULARY, normalization), length)
 
 
-def convert(folder: Path, content: bytes, task: Task = OCEMOTION, on_bad_row: str = "error", **more: Any) -> ConversionReport:
+def convert(folder: Path, content: bytes, task: Task = OCEMOTION, **more: Any) -> ConversionReport:
     source = folder / "source.csv"
     source.write_bytes(content)
-    return convert_file(Conversion(source, folder / "out.tfrecord", task, **more), builder(), on_bad_row)
+    return convert_file(Conversion(source, folder / "out.tfrecord", task, **more), builder(), "error")
 
 
 def edge_conversion(name: str, folder: Path) -> Conversion:
@@ -146,8 +146,8 @@ def test_the_manifest_tells_how_the_file_was_made(tmp_path: Path) -> None:
     output = tmp_path / "out.tfrecord"
     convert_file(Conversion(source, output, OCNLI), builder(64, "nfkc"), "error", header=True)
     assert read_manifest(output) == Manifest(
-        task=OCNLI, rows=2, labelled=True, sequence_length=64, text_normalization="nfkc", vocabulary_sha256=VOCABULARY.sha256,
-        vocabulary_size=570, source="source.csv", source_sha256=sha256_of(source),
+        task=OCNLI, rows=2, labelled=True, sequence_length=64, text_normalization="nfkc",
+        vocabulary_sha256=VOCABULARY.sha256, vocabulary_size=570, source="source.csv", source_sha256=sha256_of(source),
     )
     assert manifest_path(output).is_file()
     assert read_tfrecords(output, 3, 570).label_ids.tolist() == [2, 0]
@@ -191,7 +191,8 @@ def test_at_least_10000_pairs_a_second_are_encoded() -> None:
     usual, rare = characters[:100], [chr(source.randint(0x4E00, 0x9FFF)) for _ in range(2000)]
 
     def text(length: int) -> str:
-        return "".join(source.choice(usual if source.random() < 0.9 else rare) for _ in range(length)) + source.choice("，。2a!")
+        letters = (source.choice(usual if source.random() < 0.9 else rare) for _ in range(length))
+        return "".join(letters) + source.choice("，。2a!")
 
     pairs = [(text(source.randint(8, 35)), text(source.randint(5, 18))) for _ in range(3000)]
     assert 30 < sum(len(first) + len(second) for first, second in pairs) / len(pairs) < 40

@@ -9,7 +9,9 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import OCEMOTION, OCNLI, TNEWS, Task
 
 
-def read(folder: Path, content: bytes | str, task: Task = OCEMOTION, labelled: bool = True, header: bool = False) -> CsvContent:
+def read(
+    folder: Path, content: bytes | str, task: Task = OCEMOTION, labelled: bool = True, header: bool = False
+) -> CsvContent:
     path = folder / "file.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return read_csv(path, task, labelled, header)
@@ -77,7 +79,8 @@ def test_white_space_alone_is_one_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "labelled", "message"),
     [
-        ("0\ta\n", True, "found 2 columns, expected 3 (idx, sentence1, label) separated by tabs; is it a file without labels?"),
+        ("0\ta\n", True, "found 2 columns, expected 3 (idx, sentence1, label) separated by tabs"),
+        ("0\ta\n", True, "separated by tabs; is it a file without labels?"),
         ("0\ta\tlike\tx\n", True, "found 4 columns, expected 3"),
         ("0 a like\n", True, "found 1 columns, expected 3"),
         ("0,a,like\n", True, "separated by tabs"),

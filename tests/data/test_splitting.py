@@ -25,7 +25,9 @@ def test_the_tail_is_dev_and_nothing_is_lost(tmp_path: Path) -> None:
     assert train.read_bytes() + dev.read_bytes() == rows(20)
 
 
-@pytest.mark.parametrize(("count", "share", "expected"), [(2, 0.9, 1), (2, 0.01, 1), (10, 0.25, 2), (100, 0.333, 33), (3, 0.999, 2)])
+@pytest.mark.parametrize(
+    ("count", "share", "expected"), [(2, 0.9, 1), (2, 0.01, 1), (10, 0.25, 2), (100, 0.333, 33), (3, 0.999, 2)]
+)
 def test_both_parts_get_at_least_one_row(tmp_path: Path, count: int, share: float, expected: int) -> None:
     train, dev = split_tail(source(tmp_path, rows(count)), share, tmp_path)
     assert dev.read_bytes().count(b"\n") == expected

@@ -2,6 +2,7 @@
 
 import json
 import random
+import string
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def reference_words(text: str) -> list[str]:
         plain = [char for char in unicodedata.normalize("NFD", word.lower()) if unicodedata.category(char) != "Mn"]
         current = ""
         for char in plain:
-            if unicodedata.category(char).startswith("P") or (char.isascii() and not char.isalnum() and char.isprintable() and char != " "):
+            if char in string.punctuation or unicodedata.category(char).startswith("P"):
                 words += [current, char]
                 current = ""
             else:
@@ -92,7 +93,8 @@ def random_texts(seed: int, count: int) -> list[str]:
 def rich_vocabulary() -> Vocabulary:
     """Single characters of every range, continuations and some longer pieces, so that few words are unknown."""
     source = random.Random(5)
-    characters = {character(source) for _ in range(6000)} | set("abcdefghijklmnopqrstuvwxyz0123456789.,!?()[]\"'-#今天气的是吗σςßı")
+    usual = f"{string.ascii_lowercase}{string.digits}{string.punctuation}今天气的是吗σςßı"
+    characters = {character(source) for _ in range(6000)} | set(usual)
     plain = sorted({part for char in characters for part in unicodedata.normalize("NFD", char.lower())} - set(" \n\r\t"))
     pairs = ["".join(source.sample(plain, 2)) for _ in range(500)] + ["ab", "abc", "##bc", "xyz", "01"]
     return Vocabulary(list(dict.fromkeys([*SPECIAL, *plain, *(f"##{char}" for char in plain), *pairs])))
@@ -162,7 +164,7 @@ def test_refused_vocabularies(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"bad.txt is not UTF-8 \(byte 13\)"):
         load_vocabulary(tmp_path / "bad.txt")
     for name in ("config.json", "empty.txt"):
-        with pytest.raises(UserError, match=rf"{name}: the tokens \['\[PAD\]', '\[UNK\]', '\[CLS\]', '\[SEP\]'\] are missing"):
+        with pytest.raises(UserError, match=rf"{name}: the tokens \['\[PAD\]', '\[UNK\]', .*\] are missing"):
             load_vocabulary(tmp_path / name)
 
 
