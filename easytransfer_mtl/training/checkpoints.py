@@ -121,8 +121,19 @@ def restore_model(model: MultiTaskModel, prefix: Path) -> None:
     try:
         status = tf.train.Checkpoint(model=model).read(str(prefix))
         status.expect_partial().assert_existing_objects_matched()
+        stored = [name for name, _ in tf.train.list_variables(str(prefix)) if _is_weight(name)]
     except UNUSABLE as error:
         raise UserError(f"Checkpoint {prefix} cannot be restored: {str(error).splitlines()[0]}") from None
+    if len(stored) > len(model.variables):
+        raise UserError(
+            f"Checkpoint {prefix} holds {len(stored)} weights, {type(model).__name__} has {len(model.variables)}: it is of "
+            "another model class. Evaluate it with the class it was trained with."
+        )
+
+
+def _is_weight(stored: str) -> bool:
+    """Whether a stored name is a weight's that predictions may depend on."""
+    return stored.startswith("model/") and not stored.startswith(("model/optimizer/", "model/weighting/"))
 
 
 def _to_disk(prefix: Path) -> None:
