@@ -61,10 +61,10 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file") -> Any:
         what: what the file is to the user, named in the error.
 
     Raises:
-        UserError: the file cannot be read, is not UTF-8 or is not JSON; names line and column.
+        UserError: the file cannot be read, is not UTF-8, is not JSON (names line and column), or has a key twice.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=lambda pairs: _object(pairs, what, path))
     except FileNotFoundError:
         raise UserError(f"{what} {path} does not exist.") from None
     except IsADirectoryError:
@@ -76,6 +76,15 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file") -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise UserError(f"{what} {path} is not valid JSON: {place}: {error.msg}.") from None
+
+
+def _object(pairs: list[tuple[str, Any]], what: str, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Refuses a key that stands twice in one object, of which JSON readers silently keep the last."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = sorted({key for key, _ in pairs if [name for name, _ in pairs].count(key) > 1})
+        raise UserError(f"{what} {path}: {', '.join(twice)} stands twice in one object; keep one.")
+    return value
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

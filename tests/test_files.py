@@ -121,3 +121,10 @@ def test_sha256(tmp_path: Path) -> None:
     content = bytes(range(256)) * 10_000  # more than one block
     (tmp_path / "file").write_bytes(content)
     assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"train_config": {"seed": 1, "seed": 2}}', encoding="utf-8")
+    with pytest.raises(UserError, match="config.json: seed stands twice"):
+        read_json(path)

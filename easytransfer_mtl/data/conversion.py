@@ -9,10 +9,10 @@ from tqdm import tqdm
 
 from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv
 from easytransfer_mtl.data.features import FeatureBuilder, Features
-from easytransfer_mtl.data.manifest import Manifest, write_manifest
+from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import sha256_of
+from easytransfer_mtl.files import replacing, sha256_of
 from easytransfer_mtl.tasks import Task
 
 
@@ -81,10 +81,14 @@ def convert_file(conversion: Conversion, builder: FeatureBuilder, on_bad_row: st
     if conversion.source.resolve() == conversion.output.resolve():
         raise UserError(f"{conversion.source} is both source and output; give the output another name.")
     content = read_csv(conversion.source, task, conversion.labelled, header)
+    rejects_path(conversion.output).unlink(missing_ok=True)
     check_rows(content, on_bad_row, rejects_path(conversion.output))
     counts = {"full": 0, "tokens": 0, "unknown": 0}
     examples = _examples(content, task, builder, counts)
-    rows = write_tfrecords(conversion.output, examples)
+    with replacing(conversion.output) as complete:
+        rows = write_tfrecords(complete, examples)
+        # An old manifest must never stand beside new records, not even if the process ends between the two.
+        manifest_path(conversion.output).unlink(missing_ok=True)
     manifest = Manifest(
         task=task,
         rows=rows,

@@ -212,3 +212,31 @@ def test_unknown_is_counted_by_the_vocabularys_own_id(tmp_path: Path) -> None:
     tokenizer = Tokenizer(Vocabulary(["[PAD]", "今", "[CLS]", "[SEP]", "[UNK]"]))
     report = convert_file(Conversion(source, tmp_path / "out", OCEMOTION), FeatureBuilder(tokenizer, 8), "error")
     assert (report.tokens, report.unknown_tokens) == (4, 1)
+
+
+def test_a_clean_conversion_takes_old_rejects_away(tmp_path: Path) -> None:
+    source, output = tmp_path / "a.csv", tmp_path / "a.tfrecord"
+    builder = FeatureBuilder(Tokenizer(Vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])), 16)
+    source.write_text("0\tx\tlike\n1\ty\tnothing\n", encoding="utf-8")
+    convert_file(Conversion(source, output, OCEMOTION), builder, "skip")
+    assert rejects_path(output).exists()
+    source.write_text("0\tx\tlike\n", encoding="utf-8")
+    convert_file(Conversion(source, output, OCEMOTION), builder, "skip")
+    assert not rejects_path(output).exists()
+
+
+def test_a_conversion_that_ends_between_records_and_manifest_leaves_no_old_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = tmp_path / "a.csv", tmp_path / "a.tfrecord"
+    builder = FeatureBuilder(Tokenizer(Vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])), 16)
+    source.write_text("0\tx\tlike\n", encoding="utf-8")
+    convert_file(Conversion(source, output, OCEMOTION), builder, "error")
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("easytransfer_mtl.data.conversion.write_manifest", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        convert_file(Conversion(source, output, OCEMOTION), builder, "error")
+    assert output.exists() and not manifest_path(output).exists()
