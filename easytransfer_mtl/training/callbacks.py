@@ -131,7 +131,7 @@ class StopOnSignal(tf_keras.callbacks.Callback):
         self.metrics.flush()
         self.checkpoints.save_interrupted(int(self.model.optimizer.iterations))
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Gives the signals back."""
+    def give_back(self) -> None:
+        """Gives the signals back; called however training ends."""
         for number, handler in self._before.items():
             signal.signal(number, handler)

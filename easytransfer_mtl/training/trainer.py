@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
+import tf_keras
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.encoded_rows import Batch
@@ -15,6 +16,7 @@ from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+from easytransfer_mtl.seeding import stream_seed
 from easytransfer_mtl.training.callbacks import SaveCheckpoints, StepLog, StopOnSignal
 from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints
 from easytransfer_mtl.training.metrics_log import MetricsLog
@@ -50,6 +52,7 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
     prepared = prepare(settings)
     _check_dev(prepared.dev)
     plan = prepared.plan
+    tf_keras.utils.set_random_seed(stream_seed(settings.seed, "layers") % 2**32)  # for what a subclass adds
     clock = DropoutClock(settings.seed)
     loaded = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler, settings.gelu)
     model = model_class(loaded.encoder, prepared.tasks, prepared.weighting, _step_options(settings), settings.head_dropout)
@@ -113,6 +116,7 @@ def _fit(
         dataset = _dataset(_batches(settings, prepared.train, rows_per_step), step, plan.train_steps)
         model.fit(dataset, epochs=1, steps_per_epoch=plan.train_steps - step, callbacks=callbacks, verbose=0)
     finally:
+        stop.give_back()
         metrics.close()
     if stop.received is not None:
         name, step = signal.Signals(stop.received).name, int(model.optimizer.iterations)
