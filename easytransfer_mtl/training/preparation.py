@@ -14,6 +14,7 @@ from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
+from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
 from easytransfer_mtl.training.task_data import TaskData, check_training_data, read_task_data
@@ -43,6 +44,7 @@ def prepare(settings: TrainSettings) -> Prepared:
         UserError: something does not fit.
     """
     _check_engine(settings)
+    _check_optimizer(settings)
     _set_up_tensorflow(settings)
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     config = load_config(files, settings.gelu)
@@ -64,6 +66,17 @@ def _check_engine(settings: TrainSettings) -> None:
         raise UserError(f"workerGPU is {settings.workerGPU}; only one GPU is supported: set --workerGPU=1.")
     if settings.outputs:
         raise UserError("--outputs has no meaning in training; the run's folder is --model_dir.")
+
+
+def _check_optimizer(settings: TrainSettings) -> None:
+    """Raises UserError if the folder's run has another optimizer: its state would be taken for this one's."""
+    folder = RunFolder(Path(settings.model_dir))
+    before = folder.written_settings().get("optimizer", settings.optimizer)
+    if before != settings.optimizer and any(checkpoint_steps(path) for path in (folder.path, folder.path / INTERRUPTED)):
+        raise UserError(
+            f"{folder.path} is a run with the optimizer {before}; it cannot go on with {settings.optimizer}. Use another "
+            "--model_dir."
+        )
 
 
 def _set_up_tensorflow(settings: TrainSettings) -> None:

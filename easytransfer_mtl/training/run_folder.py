@@ -68,10 +68,16 @@ class RunFolder:
         versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
         write_json(self.path / "train_config.json", {"settings": settings, "data": data, "plan": plan, "versions": versions})
 
-    def changed_settings(self, settings: dict[str, Any]) -> list[str]:
-        """Returns how ``settings`` differ from those that the run was started with; empty for a new run."""
+    def written_settings(self) -> dict[str, Any]:
+        """Returns the settings in train_config.json; none for a new run."""
         path = self.path / "train_config.json"
-        if not path.exists():
-            return []
-        before = read_json(path, "train_config.json").get("settings", {})
-        return [f"{name}: {before[name]!r} -> {settings[name]!r}" for name in before if name in settings and before[name] != settings[name]]
+        return read_json(path, "train_config.json").get("settings", {}) if path.exists() else {}
+
+    def changed_settings(self, settings: dict[str, Any]) -> list[str]:
+        """Returns how ``settings`` differ from those that the run was started with; empty for a new run.
+
+        The folder itself may have been moved.
+        """
+        before = self.written_settings()
+        names = [name for name in before if name in settings and name != "model_dir" and before[name] != settings[name]]
+        return [f"{name}: {before[name]!r} -> {settings[name]!r}" for name in names]
