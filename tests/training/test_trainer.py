@@ -1,0 +1,180 @@
+"""Runs in process on tiny data: their files, resuming, and everything that is found before something is written."""
+
+import logging
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import read_json
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.training.checkpoints import checkpoint_steps
+from easytransfer_mtl.training.trainer import run_training
+
+Settings = Callable[..., Any]
+
+
+def weights_of(model: MultiTaskModel) -> dict[str, np.ndarray]:
+    return {variable.name: variable.numpy() for variable in model.trainable_variables}
+
+
+def metric_rows(folder: Path) -> list[list[str]]:
+    lines = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    return [line.split(",")[:-1] for line in lines[1:]]  # without the speed
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **more: object) -> None:
+        raise AssertionError("it trained")
+
+    monkeypatch.setattr(MultiTaskModel, "fit", fail)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, tiny_data: Path
+) -> tuple[Path, dict[str, np.ndarray]]:
+    """The folder of a finished run of 6 steps that saved every 4, and its last weights."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    settings = TrainSettings(
+        pretrain_model_name_or_path=str(tiny_encoder), random_init=True, model_dir=str(folder), num_epochs=0.6, seed=5,
+        train_input_fp=str(tiny_data / "train.list_tfrecord"), train_batch_size=4, save_steps=4,
+    )  # fmt: skip
+    return folder, weights_of(run_training(settings).model)
+
+
+@pytest.fixture
+def run_copy(finished: tuple[Path, dict[str, np.ndarray]], tmp_path: Path) -> Path:
+    """A copy of the finished run's folder, where ``tiny_settings`` looks for one."""
+    return Path(shutil.copytree(finished[0], tmp_path / "run"))
+
+
+def test_run_leaves_checkpoints_metrics_and_what_it_takes_to_rebuild_it(finished: tuple[Path, dict[str, np.ndarray]]) -> None:
+    folder, _ = finished
+    assert list(checkpoint_steps(folder)) == [0, 4, 6]
+    rows = metric_rows(folder)
+    assert [row[:2] for row in rows] == [[str(i + 1), ("TNEWS", "OCEMOTION", "OCNLI")[i % 3]] for i in range(6)]
+    assert {"config.json", "vocab.txt", "tasks.json", "train_config.json"} <= {path.name for path in folder.iterdir()}
+    written = read_json(folder / "train_config.json")
+    assert written["settings"]["seed"] == 5 and written["plan"] == {"train_steps": 6, "save_steps": 4, "warmup_steps": 0}
+    assert [item["rows"] for item in written["data"]["train"]] == [12, 12, 12]
+
+
+def test_finished_run_is_not_trained_again(
+    run_copy: Path, finished: tuple[Path, dict[str, np.ndarray]], tiny_settings: Settings, no_training: None
+) -> None:
+    checkpoints = {name: data for name, data in files_in(run_copy).items() if name != "train_config.json"}
+    trained = run_training(tiny_settings(save_steps=4))
+    np.testing.assert_equal(weights_of(trained.model), finished[1])
+    assert {name: data for name, data in files_in(run_copy).items() if name != "train_config.json"} == checkpoints
+
+
+def test_run_goes_on_as_if_it_had_never_stopped(
+    run_copy: Path, finished: tuple[Path, dict[str, np.ndarray]], tiny_settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in run_copy.glob("model.ckpt-6.*"):
+        path.unlink()
+    with caplog.at_level(logging.INFO):
+        trained = run_training(tiny_settings(save_steps=4))
+    assert "Going on from step 4 of 6" in caplog.text and "another setting" not in caplog.text
+    np.testing.assert_equal(weights_of(trained.model), finished[1])
+    assert metric_rows(run_copy) == metric_rows(finished[0])
+    assert list(checkpoint_steps(run_copy)) == [0, 4, 6]
+
+
+def test_other_settings_for_the_same_folder_are_named(
+    run_copy: Path, tiny_settings: Settings, no_training: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_training(tiny_settings(save_steps=4, learning_rate=0.5))
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert any("another setting: learning_rate: 0.001 -> 0.5" in text for text in warnings)
+    assert not any("seed" in text or "save_steps" in text for text in warnings)
+
+
+@pytest.mark.parametrize("optimizer", ["adadelta", "lamb", "adagrad"])
+def test_another_optimizer_cannot_go_on(optimizer: str, run_copy: Path, tiny_settings: Settings) -> None:
+    before = files_in(run_copy)
+    with pytest.raises(UserError, match=f"is a run with the optimizer adam; it cannot go on with {optimizer}"):
+        run_training(tiny_settings(save_steps=4, optimizer=optimizer))
+    assert files_in(run_copy) == before
+
+
+def test_another_encoder_cannot_go_on_and_leaves_the_run_as_it_is(run_copy: Path, tiny_settings: Settings, tiny_encoder: Path) -> None:
+    other = Path(shutil.copytree(tiny_encoder, run_copy.parent / "other"))
+    config = (other / "config.json").read_text(encoding="utf-8").replace('"intermediate_size": 16', '"intermediate_size": 12')
+    (other / "config.json").write_text(config, encoding="utf-8")
+    before = files_in(run_copy)
+    with pytest.raises(UserError, match="No checkpoint in .* can be restored"):
+        run_training(tiny_settings(save_steps=4, pretrain_model_name_or_path=str(other)))
+    assert files_in(run_copy) == before
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"num_freezed_layers": 3}, "num_freezed_layers is 3; the encoder has 2 layers"),
+        ({"workerGPU": 2}, "only one GPU is supported"),
+        ({"workerCount": 2}, "Only one worker is supported"),
+        ({"task_index": 1}, "Only one worker is supported"),
+        ({"worker_hosts": "a:1,b:2"}, "Only one worker is supported"),
+        ({"outputs": "somewhere"}, "--outputs has no meaning in training"),
+        ({"random_init": False}, "weights"),
+        ({"loss_weighting": "fixed"}, "needs --task_weights"),
+        ({"head_dropout": 1.0}, "dropout of pooled_output: the rate is 1.0"),
+        ({"train_input_fp": "nothing.list_tfrecord"}, "does not exist"),
+        ({"predict_input_fp": "nothing.list_tfrecord"}, "does not exist"),
+    ],
+)
+def test_what_does_not_fit_is_found_before_anything_is_written(
+    changes: dict[str, Any], message: str, tiny_settings: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as error:
+        run_training(tiny_settings(**changes))
+    assert message in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+class Exploding(MultiTaskModel):
+    """Its loss is no number from the fifth step on."""
+
+    def build_loss(self, logits: dict[str, tf.Tensor], label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
+        """NaN at time 4 and later."""
+        return super().build_loss(logits, label_ids, task_id) * tf.where(self.encoder.clock.time >= 4, float("nan"), 1.0)
+
+
+def test_loss_that_is_no_number_names_task_and_step_and_keeps_the_checkpoint(tiny_settings: Settings, tmp_path: Path) -> None:
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(UserError, match="The loss of OCEMOTION is nan at step 5"):
+        run_training(tiny_settings(save_steps=1), Exploding)
+    assert list(checkpoint_steps(tmp_path / "run")) == [0, 1, 2, 3, 4]
+    reader = tf.train.load_checkpoint(str(tmp_path / "run" / "model.ckpt-4"))
+    assert all(np.all(np.isfinite(reader.get_tensor(name))) for name in reader.get_variable_to_shape_map() if name.startswith("model/"))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_heads_of_a_checkpoint_are_taken_over(tmp_path: Path, tiny_settings: Settings, tiny_encoder: Path) -> None:
+    first = run_training(tiny_settings(num_epochs=0.01)).model
+    arrays = {f"bert/{name}": variable for name, variable in first.encoder.canonical_variables.items()}
+    arrays["tnews_dense/kernel"], arrays["tnews_dense/bias"] = tf.fill((8, 15), 0.25), tf.fill((15,), 0.5)
+    arrays["ocnli_dense/kernel"], arrays["ocnli_dense/bias"] = tf.fill((8, 4), 0.25), tf.fill((4,), 0.5)
+    folder = Path(shutil.copytree(tiny_encoder, tmp_path / "tf1"))
+    names = list(arrays)
+    tf.raw_ops.SaveV2(prefix=str(folder / "model.ckpt"), tensor_names=names, shape_and_slices=[""] * len(names), tensors=[
+        tf.convert_to_tensor(arrays[name]) for name in names
+    ])  # fmt: skip
+    changes = {"pretrain_model_name_or_path": str(folder / "model.ckpt"), "random_init": False, "learning_rate": 0.0}
+    model = run_training(tiny_settings(num_epochs=0.01, model_dir=str(tmp_path / "second"), **changes)).model
+    assert (model.heads["tnews_logits"].kernel.numpy() == 0.25).all() and (model.heads["tnews_logits"].bias.numpy() == 0.5).all()
+    assert model.heads["ocnli_logits"].kernel.shape == (8, 3) and not np.any(model.heads["ocnli_logits"].kernel == 0.25)
