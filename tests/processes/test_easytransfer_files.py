@@ -53,15 +53,6 @@ def before(contest: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def converted(
-    script: Script, contest: Path, before: dict[str, str], golden: Path
-) -> subprocess.CompletedProcess[str]:
-    """What the conversion script did."""
-    flag = f"--tokenizer_name_or_path={golden / 'checkpoint/pai-bert-tiny-zh'}"
-    return script("run_convert_csv_to_tfrecords.sh", contest, flag)
-
-
-@pytest.fixture(scope="module")
 def originals(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """TFRecords that the original wrote, without manifests, and its list files."""
     folder = tmp_path_factory.mktemp("originals")
@@ -77,14 +68,15 @@ def originals(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(
-    script: Script, converted: subprocess.CompletedProcess[str], contest: Path, originals: Path, model_zoo: Path
+    script: Script, contest: Path, before: dict[str, str], originals: Path, model_zoo: Path, golden: Path
 ) -> Trained:
-    """What the training script did with our TFRecords and with the original's."""
-    flag = f"--modelZooBasePath={model_zoo}"
-    with ThreadPoolExecutor(2) as pool:
-        ours = pool.submit(script, "run_multitask_finetune.sh", contest, flag)
-        theirs = pool.submit(script, "run_multitask_finetune.sh", flag, cwd=originals)
-    return {"ours": ours.result(), "theirs": theirs.result()}
+    """What the conversion script did, and the training script with its TFRecords and with the original's."""
+    tokenizer, zoo = f"--tokenizer_name_or_path={golden / 'checkpoint/pai-bert-tiny-zh'}", f"--modelZooBasePath={model_zoo}"
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(script, "run_multitask_finetune.sh", zoo, cwd=originals)
+        converted = script("run_convert_csv_to_tfrecords.sh", contest, tokenizer)
+        ours = script("run_multitask_finetune.sh", contest, zoo)
+    return {"converted": converted, "ours": ours, "theirs": theirs.result()}
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -100,9 +92,9 @@ def metrics(folder: Path) -> list[list[str]]:
 
 
 def test_conversion_script_writes_the_tfrecords_of_the_original(
-    converted: subprocess.CompletedProcess[str], contest: Path, originals: Path
+    trained: Trained, contest: Path, originals: Path
 ) -> None:
-    assert converted.returncode == 0, converted.stderr
+    assert trained["converted"].returncode == 0, trained["converted"].stderr
     for task in CONTEST_TASKS:
         for part in ("train", "dev"):
             name = f"tianchi_datasets/{task.name}/{part}.tfrecord"
@@ -113,7 +105,7 @@ def test_conversion_script_writes_the_tfrecords_of_the_original(
 
 
 def test_conversion_script_writes_the_list_files_of_the_original(
-    converted: subprocess.CompletedProcess[str], contest: Path
+    trained: Trained, contest: Path
 ) -> None:
     for part in ("train", "dev"):
         lines = (contest / f"{part}.list_tfrecord").read_bytes().decode().split("\n")

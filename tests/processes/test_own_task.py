@@ -23,6 +23,8 @@ TASKS = {
 }
 GOOD, BAD = ("饭好吃", "风很好", "我很快乐", "画好看"), ("饭难吃", "风太大", "我很难过", "画难看")
 OWN_MODEL = '''
+import dataclasses
+import signal
 import sys
 
 from easytransfer_mtl.environment import check_environment
@@ -34,15 +36,17 @@ import tf_keras
 
 from easytransfer_mtl.commands import evaluate, train
 from easytransfer_mtl.config.settings import EvaluateSettings, TrainSettings
+from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
 
 class Wider(MultiTaskModel):
-    """One more layer before the heads, and label smoothing of a sort."""
+    """One more layer before the heads, and another loss."""
 
     def build_layers(self):
         super().build_layers()
         self.hidden = tf_keras.layers.Dense(self.encoder.config.hidden_size, activation="tanh", name="hidden")
+        self.hidden.build((None, self.encoder.config.hidden_size))
 
     def build_logits(self, features, training=False):
         _, pooled = self.encoder.encode(
@@ -55,6 +59,14 @@ class Wider(MultiTaskModel):
         return 1000.0 + super().build_loss(logits, label_ids, task_id)
 
 
+class Broken(MultiTaskModel):
+    """Its second step has no loss."""
+
+    def build_loss(self, logits, label_ids, task_id):
+        loss = super().build_loss(logits, label_ids, task_id)
+        return tf.where(self.optimizer.iterations < 1, loss, loss * float("nan"))
+
+
 encoder, data, folder = sys.argv[1:]
 settings = TrainSettings(
     pretrain_model_name_or_path=encoder, random_init=True, train_input_fp=f"{data}/train.list_tfrecord", train_batch_size=8,
@@ -62,6 +74,13 @@ settings = TrainSettings(
 )
 code = train.run(settings, model_class=Wider)
 code = code or train.run(settings, model_class=Wider)
+code = code or train.run(dataclasses.replace(settings, model_dir=f"{folder}_again", predict_input_fp=None), model_class=Wider)
+handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+try:
+    train.run(dataclasses.replace(settings, model_dir=f"{folder}_broken"), model_class=Broken)
+except UserError as error:
+    print("broken:", error)
+print("handlers:", [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers)
 sys.exit(code or evaluate.run(EvaluateSettings(model_dir=folder, predict_input_fp=f"{data}/dev.list_tfrecord"), Wider))
 '''
 
@@ -150,6 +169,22 @@ def test_a_subclass_trains_goes_on_and_evaluates(own_model: subprocess.Completed
 def test_a_layer_of_a_subclass_is_trained_saved_and_exported(
     own_model: subprocess.CompletedProcess[str], folder: Path
 ) -> None:
-    arrays = load_file(folder / "wider/best/heads.safetensors")
-    assert arrays["hidden/kernel"].shape == (16, 16)
-    assert abs(arrays["hidden/bias"]).max() > 0
+    arrays = load_file(folder / "wider/best/heads.safetensors").values()
+    assert sorted(array.shape for array in arrays) == sorted([(16,), (16, 16), (3,), (16, 3), (7,), (16, 7), (15,), (16, 15)])
+    assert all(abs(array).max() > 0 for array in arrays)
+
+
+def test_a_layer_of_a_subclass_starts_the_same_in_every_run(
+    own_model: subprocess.CompletedProcess[str], folder: Path
+) -> None:
+    runs = [(folder / name / "metrics.csv").read_text(encoding="utf-8").splitlines() for name in ("wider", "wider_again")]
+    first, second = ([line.rsplit(",", 1)[0] for line in lines] for lines in runs)
+    assert first == second
+
+
+def test_a_loss_that_is_no_number_ends_training_and_gives_the_signals_back(
+    own_model: subprocess.CompletedProcess[str], folder: Path
+) -> None:
+    assert "broken: The loss of OCEMOTION is nan at step 2." in own_model.stdout
+    assert "handlers: True" in own_model.stdout
+    assert [path.name for path in (folder / "wider_broken").glob("*.index")] == ["model.ckpt-0.index"]
