@@ -1,0 +1,82 @@
+"""Rows through a model: probabilities come back in the rows' order, whatever the batches."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easytransfer_mtl.data.encoded_rows import EncodedRows
+from easytransfer_mtl.data.tfrecords import read_tfrecords
+from easytransfer_mtl.evaluation.inference import FEATURES, Inference
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import OCNLI
+
+HEADS = ["TNEWS", "OCNLI"]
+
+
+@pytest.fixture(scope="module")
+def model(golden_model: Callable[..., MultiTaskModel]) -> MultiTaskModel:
+    return golden_model()
+
+
+@pytest.fixture(scope="module")
+def rows(golden: Path) -> EncodedRows:
+    return read_tfrecords(golden / "preprocess" / "OCNLI_dev.tfrecord", OCNLI.num_labels, 570)
+
+
+@pytest.fixture(scope="module")
+def expected(golden: Path) -> dict[str, np.ndarray]:
+    """The original's probabilities in file order."""
+    result = {}
+    with np.load(golden / "forward" / "OCNLI_dev.npz") as values:
+        for name in HEADS:
+            exponents = np.exp(values[f"{name.lower()}_logits"].astype(np.float64))
+            result[name] = exponents / exponents.sum(axis=1, keepdims=True)
+    return result
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 24, 100])
+def test_probabilities_are_in_file_order_for_any_batch_size(
+    batch_size: int, model: MultiTaskModel, rows: EncodedRows, expected: dict[str, np.ndarray]
+) -> None:
+    assert np.any(np.diff(rows.lengths) < 0) and np.any(np.diff(rows.lengths) > 0)  # file order is not the batches' order
+    found = Inference(model, batch_size).probabilities(rows, HEADS, "test")
+    assert list(found) == HEADS
+    for name, value in expected.items():
+        assert found[name].dtype == np.float32
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5)
+
+
+def test_max_batches_takes_the_first_rows_of_the_file(
+    model: MultiTaskModel, rows: EncodedRows, expected: dict[str, np.ndarray]
+) -> None:
+    found = Inference(model, 5).probabilities(rows, ["OCNLI"], "test", max_batches=2)
+    assert found.keys() == {"OCNLI"} and len(found["OCNLI"]) == 10
+    np.testing.assert_allclose(found["OCNLI"], expected["OCNLI"][:10], rtol=0, atol=1e-5)
+    assert len(Inference(model, 5).probabilities(rows, ["OCNLI"], "test", max_batches=100)["OCNLI"]) == 24
+
+
+def test_no_rows_give_no_probabilities(model: MultiTaskModel, rows: EncodedRows) -> None:
+    assert Inference(model, 5).probabilities(rows.first(0), ["OCNLI"], "test")["OCNLI"].shape == (0, 3)
+
+
+def test_one_tracing_serves_all_shapes_and_all_weights(model: MultiTaskModel, rows: EncodedRows) -> None:
+    inference = Inference(model, 9)
+    kernel = model.heads["ocnli_logits"].kernel
+    before = inference.probabilities(rows, ["OCNLI"], "test")["OCNLI"]
+    old = kernel.numpy()
+    kernel.assign(-old)
+    after = inference.probabilities(rows, ["OCNLI"], "test")["OCNLI"]
+    kernel.assign(old)
+    assert np.abs(after - before).max() > 0.1
+    assert inference._step.experimental_get_tracing_count() == 1
+
+
+def test_dropout_is_off(golden_files: object, rows: EncodedRows, model: MultiTaskModel) -> None:
+    dropping = MultiTaskModel(model.encoder, model.tasks, dropout_rate=0.9)
+    inference = Inference(dropping, 24)
+    one = inference.probabilities(rows, ["OCNLI"], "test")["OCNLI"]
+    model.encoder.clock.time.assign_add(1)
+    np.testing.assert_array_equal(inference.probabilities(rows, ["OCNLI"], "test")["OCNLI"], one)
+    assert set(FEATURES) == {"input_ids", "input_mask", "segment_ids"}
