@@ -110,8 +110,8 @@ def data(run: Run, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def train_words(encoder: Path, data: Path) -> list[str]:
     """The train command on the sample; what is still missing is ``--model_dir``."""
     return [
-        "train", f"--pretrain_model_name_or_path={encoder}", "--random_init", f"--train_input_fp={data / 'train.list_tfrecord'}",
-        "--train_batch_size=8", "--learning_rate=3e-3",
+        "train", f"--pretrain_model_name_or_path={encoder}", "--random_init", "--train_batch_size=8", "--learning_rate=3e-3",
+        f"--train_input_fp={data / 'train.list_tfrecord'}",
     ]
 
 

@@ -13,56 +13,75 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
 Finished = tuple[Path, subprocess.CompletedProcess[str]]
 
-TRAIN = [
-    "train", "--random_init", "--pretrain_model_name_or_path=encoder", "--train_input_fp=data/train.list_tfrecord",
-    "--train_batch_size=8", "--num_epochs=0.01", "--model_dir=model",
-]
-CASES: dict[str, tuple[list[str], tuple[str, ...]]] = {
-    "encoder folder missing": ([*TRAIN, "--pretrain_model_name_or_path=./nowhere"], ("./nowhere", "is not a folder")),
-    "encoder name unknown": ([*TRAIN, "--pretrain_model_name_or_path=gogle-bert-base-zh"], ("gogle-bert-base-zh", "google-bert-base-zh")),
-    "encoder without weights": ([*TRAIN, "--norandom_init"], ("encoder", "no weights")),
-    "data of another vocabulary": ([*TRAIN, "--pretrain_model_name_or_path=other_vocabulary"], ("another vocabulary", "--tokenizer_name_or_path")),
-    "TFRecord cut off": ([*TRAIN, "--train_input_fp=cut/TNEWS_train.tfrecord"], ("truncated", "TNEWS_train.tfrecord", "record 599")),
-    "TFRecord damaged": ([*TRAIN, "--train_input_fp=damaged/TNEWS_train.tfrecord"], ("corrupt", "TNEWS_train.tfrecord")),
-    "list names a missing file": ([*TRAIN, "--train_input_fp=missing.list_tfrecord"], ("missing.list_tfrecord", "gone.tfrecord", "does not exist")),
-    "list missing": ([*TRAIN, "--train_input_fp=nothing.list_tfrecord"], ("nothing.list_tfrecord", "does not exist")),
-    "list empty": ([*TRAIN, "--train_input_fp=empty.list_tfrecord"], ("empty.list_tfrecord", "empty")),
-    "weight of an unknown task": ([*TRAIN, "--loss_weighting=fixed", "--task_weights=cmnli=2"], ("cmnli", "tnews, ocemotion, ocnli")),
-    "train file without rows": ([*TRAIN, "--train_input_fp=no_rows.tfrecord"], ("no_rows.tfrecord", "no rows")),
-    "dev file without rows": ([*TRAIN, "--predict_input_fp=no_rows.tfrecord"], ("no_rows.tfrecord", "no rows")),
-    "rows too long": ([*TRAIN, "--pretrain_model_name_or_path=short_encoder"], ("40 tokens", "max_position_embeddings", "--sequence_length")),
-    "folder of another model": ([*TRAIN, "--pretrain_model_name_or_path=wide_encoder", "--model_dir=run"], ("run", "--model_dir")),
-    "unlabelled data": ([*TRAIN, "--train_input_fp=TNEWS_unlabelled.tfrecord"], ("TNEWS_unlabelled.tfrecord", "no labels")),
-    "setting misspelt": ([*TRAIN, "--warmup_ration=0.1"], ("warmup_ration", "--help")),
-    "config key misspelt": ([*TRAIN, "--config=misspelt.json"], ("num_epoch", "num_epochs")),
-    "evaluation on no rows": (["evaluate", "--model_dir=run", "--predict_input_fp=no_rows.tfrecord"], ("no_rows.tfrecord", "no rows")),
+TRAIN = (
+    "train --random_init --pretrain_model_name_or_path=encoder --train_input_fp=data/train.list_tfrecord "
+    "--train_batch_size=8 --num_epochs=0.01 --model_dir=model"
+)
+EVALUATE = "evaluate --model_dir=run --predict_input_fp"
+FROM_BEST = "--predict_checkpoint_path=run/best --predict_output_fp=out --predict_input_fp"
+CASES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "encoder folder missing": (f"{TRAIN} --pretrain_model_name_or_path=./nowhere", ("./nowhere", "is not a folder")),
+    "encoder name unknown": (
+        f"{TRAIN} --pretrain_model_name_or_path=gogle-bert-base-zh",
+        ("gogle-bert-base-zh", "google-bert-base-zh"),
+    ),
+    "encoder without weights": (f"{TRAIN} --norandom_init", ("encoder", "no weights")),
+    "data of another vocabulary": (
+        f"{TRAIN} --pretrain_model_name_or_path=other_vocabulary",
+        ("another vocabulary", "--tokenizer_name_or_path"),
+    ),
+    "TFRecord cut off": (
+        f"{TRAIN} --train_input_fp=cut/TNEWS_train.tfrecord",
+        ("truncated", "TNEWS_train.tfrecord", "record 599"),
+    ),
+    "TFRecord damaged": (f"{TRAIN} --train_input_fp=damaged/TNEWS_train.tfrecord", ("corrupt", "TNEWS_train.tfrecord")),
+    "list names a missing file": (
+        f"{TRAIN} --train_input_fp=missing.list_tfrecord",
+        ("missing.list_tfrecord", "gone.tfrecord", "does not exist"),
+    ),
+    "list missing": (f"{TRAIN} --train_input_fp=nothing.list_tfrecord", ("nothing.list_tfrecord", "does not exist")),
+    "list empty": (f"{TRAIN} --train_input_fp=empty.list_tfrecord", ("empty.list_tfrecord", "empty")),
+    "weight of an unknown task": (
+        f"{TRAIN} --loss_weighting=fixed --task_weights=cmnli=2",
+        ("cmnli", "tnews, ocemotion, ocnli"),
+    ),
+    "train file without rows": (f"{TRAIN} --train_input_fp=no_rows.tfrecord", ("no_rows.tfrecord", "no rows")),
+    "dev file without rows": (f"{TRAIN} --predict_input_fp=no_rows.tfrecord", ("no_rows.tfrecord", "no rows")),
+    "rows too long": (
+        f"{TRAIN} --pretrain_model_name_or_path=short_encoder",
+        ("40 tokens", "max_position_embeddings", "--sequence_length"),
+    ),
+    "folder of another model": (
+        f"{TRAIN} --pretrain_model_name_or_path=wide_encoder --model_dir=run",
+        ("run", "--model_dir"),
+    ),
+    "unlabelled data": (f"{TRAIN} --train_input_fp=TNEWS_unlabelled.tfrecord", ("TNEWS_unlabelled.tfrecord", "no labels")),
+    "setting misspelt": (f"{TRAIN} --warmup_ration=0.1", ("warmup_ration", "--help")),
+    "config key misspelt": (f"{TRAIN} --config=misspelt.json", ("num_epoch", "num_epochs")),
+    "evaluation on no rows": (f"{EVALUATE}=no_rows.tfrecord", ("no_rows.tfrecord", "no rows")),
     "evaluation of a checkpoint on no rows": (
-        ["evaluate", "--model_dir=run", "--predict_input_fp=no_rows.tfrecord", "--eval_checkpoint_path=run/model.ckpt-20"],
+        f"{EVALUATE}=no_rows.tfrecord --eval_checkpoint_path=run/model.ckpt-20",
         ("no_rows.tfrecord", "no rows"),
     ),
     "checkpoint missing": (
-        ["evaluate", "--model_dir=run", "--predict_input_fp=data/dev.list_tfrecord", "--eval_checkpoint_path=run/model.ckpt-7"],
+        f"{EVALUATE}=data/dev.list_tfrecord --eval_checkpoint_path=run/model.ckpt-7",
         ("run/model.ckpt-7",),
     ),
-    "model_dir is no run": (["evaluate", "--model_dir=data", "--predict_input_fp=data/dev.list_tfrecord"], ("data", "tasks.json")),
+    "model_dir is no run": ("evaluate --model_dir=data --predict_input_fp=data/dev.list_tfrecord", ("data", "tasks.json")),
     "prediction of a labelled file": (
-        ["predict", "--predict_checkpoint_path=run/best", "--predict_input_fp=TNEWS=sample/TNEWS_test.csv,OCNLI=sample/OCNLI_dev.csv",
-         "--predict_output_fp=out"],
+        f"predict {FROM_BEST}=TNEWS=sample/TNEWS_test.csv,OCNLI=sample/OCNLI_dev.csv",
         ("OCNLI_dev.csv", "line 1"),
     ),
     "prediction by a run instead of its best model": (
-        ["predict", "--predict_checkpoint_path=run", "--data_dir=sample", "--predict_output_fp=out"], ("did you mean run/best?",),
+        "predict --predict_checkpoint_path=run --data_dir=sample --predict_output_fp=out",
+        ("did you mean run/best?",),
     ),
     "submission with a labelled file": (
-        ["submit", "--predict_checkpoint_path=run/best", "--predict_output_fp=out",
-         "--predict_input_fp=TNEWS=sample/TNEWS_test.csv,OCEMOTION=sample/OCEMOTION_test.csv,OCNLI=sample/OCNLI_dev.csv"],
+        f"submit {FROM_BEST}=TNEWS=sample/TNEWS_test.csv,OCEMOTION=sample/OCEMOTION_test.csv,OCNLI=sample/OCNLI_dev.csv",
         ("OCNLI_dev.csv", "line 1"),
     ),
-    "submission without a task": (
-        ["submit", "--predict_checkpoint_path=run/best", "--predict_output_fp=out", "--predict_input_fp=TNEWS=sample/TNEWS_test.csv"],
-        ("OCEMOTION, OCNLI",),
-    ),
-    "checked submission missing": (["check_submission", "--submission=nothing.zip"], ("nothing.zip", "does not exist")),
+    "submission without a task": (f"submit {FROM_BEST}=TNEWS=sample/TNEWS_test.csv", ("OCEMOTION, OCNLI",)),
+    "checked submission missing": ("check_submission --submission=nothing.zip", ("nothing.zip", "does not exist")),
 }
 
 
@@ -92,7 +111,8 @@ def place(
     (folder / "misspelt.json").write_text('{"train_config": {"num_epoch": 1}}', encoding="utf-8")
     shutil.copyfile(data / "TNEWS_dev.tfrecord", folder / "TNEWS_unlabelled.tfrecord")
     manifest = json.loads((data / "TNEWS_dev.tfrecord.manifest.json").read_text(encoding="utf-8"))
-    (folder / "TNEWS_unlabelled.tfrecord.manifest.json").write_text(json.dumps({**manifest, "labelled": False}), encoding="utf-8")
+    unlabelled = json.dumps({**manifest, "labelled": False})
+    (folder / "TNEWS_unlabelled.tfrecord.manifest.json").write_text(unlabelled, encoding="utf-8")
     return folder
 
 
@@ -120,7 +140,7 @@ def _contents(place: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def results(place: Path, contents: dict[str, bytes], run_many: RunMany) -> dict[str, subprocess.CompletedProcess[str]]:
     """What became of every case."""
-    return dict(zip(CASES, run_many([words for words, _ in CASES.values()], place), strict=True))
+    return dict(zip(CASES, run_many([words.split() for words, _ in CASES.values()], place), strict=True))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -143,15 +163,15 @@ def test_bad_input_writes_nothing_and_changes_nothing(
 
 
 def test_a_process_exits_2_with_nothing_but_the_error(run: Run, place: Path) -> None:
-    done = run(*TRAIN, "--train_input_fp=empty.list_tfrecord", cwd=place)
+    done = run(*TRAIN.split(), "--train_input_fp=empty.list_tfrecord", cwd=place)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1].startswith("error: list file empty.list_tfrecord is empty")
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("words", [["tran"], ["train"], ["train", "words"], ["convert", "--data_dir=x", "--tokenizer_name_or_path=x"]])
-def test_a_wrong_command_line_exits_2(run: Run, words: list[str]) -> None:
-    done = run(*words)
+@pytest.mark.parametrize("words", ["tran", "train", "train words", "convert --data_dir=x --tokenizer_name_or_path=x"])
+def test_a_wrong_command_line_exits_2(run: Run, words: str) -> None:
+    done = run(*words.split())
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr

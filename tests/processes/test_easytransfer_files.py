@@ -98,15 +98,14 @@ def test_conversion_script_writes_the_tfrecords_of_the_original(
     for task in CONTEST_TASKS:
         for part in ("train", "dev"):
             name = f"tianchi_datasets/{task.name}/{part}.tfrecord"
-            ours, theirs = (read_tfrecords(folder / name, task.num_labels, VOCABULARY_SIZE) for folder in (contest, originals))
+            files = (contest / name, originals / name)
+            ours, theirs = (read_tfrecords(path, task.num_labels, VOCABULARY_SIZE) for path in files)
             assert ours.input_ids.tolist() == theirs.input_ids.tolist()
             assert ours.segment_ids.tolist() == theirs.segment_ids.tolist()
             assert ours.label_ids.tolist() == theirs.label_ids.tolist()
 
 
-def test_conversion_script_writes_the_list_files_of_the_original(
-    trained: Trained, contest: Path
-) -> None:
+def test_conversion_script_writes_the_list_files_of_the_original(trained: Trained, contest: Path) -> None:
     for part in ("train", "dev"):
         lines = (contest / f"{part}.list_tfrecord").read_bytes().decode().split("\n")
         assert lines == [f"tianchi_datasets/{task}/{part}.tfrecord" for task in ("TNEWS", "OCEMOTION", "OCNLI")] + [""]
@@ -126,7 +125,8 @@ def test_steps_are_those_of_the_original(trained: Trained, whose: str) -> None:
 
 
 def test_training_starts_from_the_model_zoos_weights(trained: Trained) -> None:
-    assert "pai-bert-tiny-zh" in next(line for line in trained["ours"].stderr.splitlines() if line.startswith("Load weights from"))
+    lines = [line for line in trained["ours"].stderr.splitlines() if line.startswith("Load weights from")]
+    assert len(lines) == 1 and lines[0].endswith("bert/pai-bert-tiny-zh")
 
 
 def test_the_originals_tfrecords_without_manifest_train_to_the_same_numbers(
@@ -157,7 +157,8 @@ def test_json_files_have_the_values_of_the_original(root: Path) -> None:
     assert finetune["predict_config"] == {"predict_input_fp": "dev.list_tfrecord", "predict_batch_size": 4}
     for task in CONTEST_TASKS:
         for part in ("train", "dev"):
-            config = json.loads((folder / f"{task.name}_preprocess_{part}.json").read_text(encoding="utf-8"))["preprocess_config"]
+            text = (folder / f"{task.name}_preprocess_{part}.json").read_text(encoding="utf-8")
+            config = json.loads(text)["preprocess_config"]
             assert config["preprocess_input_fp"] == f"tianchi_datasets/{task.name}/{part}.csv"
             assert config["label_enumerate_values"] == ",".join(task.label_enumerate_values)
             assert config["tokenizer_name_or_path"] == "google-bert-base-zh"

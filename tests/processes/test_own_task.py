@@ -15,8 +15,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
 TASKS = {
     "tasks": [
-        {"name": "Mood", "columns": "text,label", "first_sequence": "text", "label_enumerate_values": "好,坏", "id_column": "text",
-         "metric": "accuracy"},
+        {"name": "Mood", "columns": "text,label", "first_sequence": "text", "label_enumerate_values": "好,坏",
+         "id_column": "text", "metric": "accuracy"},
         {"name": "TNEWS", "columns": ["idx", "sentence1", "label"], "first_sequence": "sentence1",
          "label_enumerate_values": "115,114,108,109,116,110,113,112,102,103,100,101,106,107,104"},
     ]
@@ -74,7 +74,8 @@ settings = TrainSettings(
 )
 code = train.run(settings, model_class=Wider)
 code = code or train.run(settings, model_class=Wider)
-code = code or train.run(dataclasses.replace(settings, model_dir=f"{folder}_again", predict_input_fp=None), model_class=Wider)
+again = dataclasses.replace(settings, model_dir=f"{folder}_again", predict_input_fp=None)
+code = code or train.run(again, model_class=Wider)
 handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 try:
     train.run(dataclasses.replace(settings, model_dir=f"{folder}_broken"), model_class=Broken)
@@ -91,7 +92,8 @@ def folder(root: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("own")
     (folder / "csv").mkdir()
     (folder / "tasks.json").write_text(json.dumps(TASKS, ensure_ascii=False), encoding="utf-8")
-    rows = [f"{text}，第{number}次\t{label}\n" for number in range(5) for texts, label in ((GOOD, "好"), (BAD, "坏")) for text in texts]
+    texts = [(text, "好") for text in GOOD] + [(text, "坏") for text in BAD]
+    rows = [f"{text}，第{number}次\t{label}\n" for number in range(5) for text, label in texts]
     (folder / "csv/mood_train.csv").write_text("".join(rows), encoding="utf-8")
     (folder / "csv/mood_dev.csv").write_text("".join(rows[:11]), encoding="utf-8")
     (folder / "csv/mood_test.csv").write_text("".join(row.split("\t")[0] + "\n" for row in rows[:9]), encoding="utf-8")
@@ -106,13 +108,16 @@ def results(folder: Path, run_many: RunMany) -> list[subprocess.CompletedProcess
     """Conversion, training, prediction and submission of the two tasks."""
     return run_many(
         [
-            ["convert", "--tasks_file=tasks.json", "--data_dir=csv", "--output_dir=records", "--tokenizer_name_or_path=encoder"],
-            ["train", "--tasks_file=tasks.json", "--pretrain_model_name_or_path=encoder", "--random_init", "--learning_rate=0.01",
-             "--train_input_fp=records/train.list_tfrecord", "--predict_input_fp=records/dev.list_tfrecord", "--model_dir=model",
-             "--train_batch_size=8", "--num_epochs=0.3", "--loss_weighting=fixed", "--task_weights=mood=2", "--save_steps=0"],
-            ["predict", "--predict_checkpoint_path=model/best", "--data_dir=csv", "--predict_output_fp=out"],
-            ["submit", "--predict_checkpoint_path=model/best", "--data_dir=csv", "--predict_output_fp=submission"],
-            ["check_submission", "--tasks_file=tasks.json", "--submission=submission/result.zip", "--data_dir=csv"],
+            words.split()
+            for words in (
+                "convert --tasks_file=tasks.json --data_dir=csv --output_dir=records --tokenizer_name_or_path=encoder",
+                "train --tasks_file=tasks.json --pretrain_model_name_or_path=encoder --random_init --model_dir=model "
+                "--train_input_fp=records/train.list_tfrecord --predict_input_fp=records/dev.list_tfrecord --num_epochs=0.3 "
+                "--train_batch_size=8 --learning_rate=0.01 --loss_weighting=fixed --task_weights=mood=2 --save_steps=0",
+                "predict --predict_checkpoint_path=model/best --data_dir=csv --predict_output_fp=out",
+                "submit --predict_checkpoint_path=model/best --data_dir=csv --predict_output_fp=submission",
+                "check_submission --tasks_file=tasks.json --submission=submission/result.zip --data_dir=csv",
+            )
         ],
         folder,
     )
@@ -135,7 +140,8 @@ def test_every_command_works_on_an_own_task(results: list[subprocess.CompletedPr
 def test_the_list_and_the_model_have_the_order_of_the_tasks_file(
     results: list[subprocess.CompletedProcess[str]], folder: Path
 ) -> None:
-    assert (folder / "records/train.list_tfrecord").read_text(encoding="utf-8") == "Mood_train.tfrecord\nTNEWS_train.tfrecord\n"
+    lines = (folder / "records/train.list_tfrecord").read_text(encoding="utf-8").splitlines()
+    assert lines == ["Mood_train.tfrecord", "TNEWS_train.tfrecord"]
     tasks = json.loads((folder / "model/best/tasks.json").read_text(encoding="utf-8"))["tasks"]
     assert [task["name"] for task in tasks] == ["Mood", "TNEWS"]
     rows = (folder / "model/metrics.csv").read_text(encoding="utf-8").splitlines()[1:]
@@ -170,7 +176,7 @@ def test_a_layer_of_a_subclass_is_trained_saved_and_exported(
     own_model: subprocess.CompletedProcess[str], folder: Path
 ) -> None:
     arrays = load_file(folder / "wider/best/heads.safetensors").values()
-    assert sorted(array.shape for array in arrays) == sorted([(16,), (16, 16), (3,), (16, 3), (7,), (16, 7), (15,), (16, 15)])
+    assert {array.shape for array in arrays} == {(16,), (16, 16), (3,), (16, 3), (7,), (16, 7), (15,), (16, 15)}
     assert all(abs(array).max() > 0 for array in arrays)
 
 

@@ -53,14 +53,15 @@ def results(
         (board / f"{task.name}_a.csv").write_bytes(b"".join(lines[:7]))
     evaluate = ["evaluate", f"--model_dir={model}", f"--predict_input_fp={data / 'dev.list_tfrecord'}"]
     best = f"--predict_checkpoint_path={model / 'best'}"
+    submit = ["submit", best, f"--data_dir={board}"]
     lines = {
         "evaluate": evaluate,
         "legacy": [*evaluate, "--legacy_score", "--predict_batch_size=9"],
         "one checkpoint": [*evaluate, f"--eval_checkpoint_path={model / 'model.ckpt-20'}"],
         "predict": ["predict", best, f"--data_dir={sample}", f"--predict_output_fp={folder / 'predictions'}"],
-        "board a": ["submit", best, f"--data_dir={board}", "--board=a", f"--predict_output_fp={folder / 'board_a'}"],
-        "board auto": ["submit", best, f"--data_dir={board}", f"--predict_output_fp={folder / 'board_auto'}"],
-        "board test": ["submit", best, f"--data_dir={board}", "--board=test", f"--predict_output_fp={folder / 'board_test'}"],
+        "board a": [*submit, "--board=a", f"--predict_output_fp={folder / 'board_a'}"],
+        "board auto": [*submit, f"--predict_output_fp={folder / 'board_auto'}"],
+        "board test": [*submit, "--board=test", f"--predict_output_fp={folder / 'board_test'}"],
     }
     return dict(zip(lines, run_many(list(lines.values()), folder), strict=True))
 
@@ -113,7 +114,8 @@ def test_evaluation_alone_finds_the_same_scores(
 
 def test_legacy_score_prints_the_originals_line(results: dict[str, subprocess.CompletedProcess[str]]) -> None:
     assert results["legacy"].returncode == 0, results["legacy"].stderr
-    found = re.search(r"^the original would have printed: best ckpt (\d+), best best_macro_f1 (0\.\d+)$", results["legacy"].stdout, re.M)
+    line = r"^the original would have printed: best ckpt (\d+), best best_macro_f1 (0\.\d+)$"
+    found = re.search(line, results["legacy"].stdout, re.M)
     assert found and int(found.group(1)) in CHECKPOINTS
     assert "scored as another task's" in results["legacy"].stdout
     assert "the original" not in results["evaluate"].stdout
@@ -151,7 +153,8 @@ def test_best_alone_elsewhere_predicts_the_same(
     shutil.copytree(model / "best", moved)
     model.rename(hidden)
     try:
-        done = run("predict", f"--predict_checkpoint_path={moved}", f"--data_dir={sample}", "--predict_output_fp=out", cwd=folder)
+        flags = [f"--predict_checkpoint_path={moved}", f"--data_dir={sample}", "--predict_output_fp=out"]
+        done = run("predict", *flags, cwd=folder)
     finally:
         hidden.rename(model)
     assert done.returncode == 0, done.stderr

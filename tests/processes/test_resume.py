@@ -39,7 +39,8 @@ class Interrupter:
     """Starts the train command and sends it a signal at a moment of its log or of its folder."""
 
     def __init__(self, words: list[str], folder: Path, environment: dict[str, str]) -> None:
-        self.command = [sys.executable, "-m", "easytransfer_mtl", *words, f"--model_dir={folder}", "--log_step_count_steps=1"]
+        flags = [f"--model_dir={folder}", "--log_step_count_steps=1"]
+        self.command = [sys.executable, "-m", "easytransfer_mtl", *words, *flags]
         self.folder, self.environment = folder, environment
 
     def until(self, moment: str, number: signal.Signals) -> End:
@@ -66,7 +67,8 @@ class Interrupter:
 
     def _go(self, wait: Callable[[subprocess.Popen[str], list[str]], None], number: signal.Signals) -> End:
         process = subprocess.Popen(
-            self.command, cwd=self.folder.parent, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            self.command, cwd=self.folder.parent, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True,
         )
         lines: list[str] = []
         reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)

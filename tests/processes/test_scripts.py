@@ -17,6 +17,7 @@ USAGES = {
     "run_contest.sh": ([], ["nowhere"], [str(ROOT / "data/sample")]),
     "run_submission.sh": ([], ["model_only"]),
 }
+IN_DATA_DIR = ("run_convert_csv_to_tfrecords.sh", "run_multitask_finetune.sh")
 
 
 def name_of(path: Path) -> str:
@@ -78,13 +79,13 @@ def test_too_few_words_print_the_usage_and_exit_2(script: Script, tmp_path: Path
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["run_contest.sh", "run_submission.sh", "run_convert_csv_to_tfrecords.sh", "run_multitask_finetune.sh"])
+@pytest.mark.parametrize("name", [*USAGES, *IN_DATA_DIR])
 def test_without_the_package_the_way_to_install_it_is_told(name: str, tmp_path: Path) -> None:
     python = tmp_path / "venv/bin/python"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     python.chmod(0o755)
-    words = {"run_contest.sh": [str(tmp_path), "--vocab", str(python)], "run_submission.sh": [".", "."]}.get(name, [str(tmp_path)])
+    words = {"run_contest.sh": [".", "--vocab", str(python)], "run_submission.sh": [".", "."]}.get(name, ["."])
     done = subprocess.run(
         ["bash", str(ROOT / "run_scripts" / name), *words], cwd=tmp_path, capture_output=True, text=True,
         env={**os.environ, "VIRTUAL_ENV": str(tmp_path / "venv")},
@@ -94,7 +95,7 @@ def test_without_the_package_the_way_to_install_it_is_told(name: str, tmp_path: 
     assert os.listdir(tmp_path) == ["venv"]
 
 
-@pytest.mark.parametrize("name", ["run_convert_csv_to_tfrecords.sh", "run_multitask_finetune.sh"])
+@pytest.mark.parametrize("name", IN_DATA_DIR)
 def test_the_package_is_looked_for_from_the_folder_that_it_is_run_in(name: str) -> None:
     """The repository's own folder holds the package whether it is installed or not."""
     code = (ROOT / "run_scripts" / name).read_text(encoding="utf-8").splitlines()
