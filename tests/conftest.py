@@ -48,12 +48,14 @@ def golden_model(golden_files: Any) -> Callable[..., Any]:
     from easytransfer_mtl.encoders.loading import load_encoder
     from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
 
-    def build(heads: str = "checkpoint/heads.npz", options: StepOptions = StepOptions(), **more: Any) -> MultiTaskModel:
+    def build(heads: str = "checkpoint/heads.npz", options: StepOptions | None = None, **more: Any) -> MultiTaskModel:
         encoder = load_encoder(golden_files, DropoutClock(0)).encoder
-        model = MultiTaskModel(encoder, CONTEST_TASKS, options=options, dropout_rate=0.0, **more)
+        model = MultiTaskModel(encoder, CONTEST_TASKS, options=options or StepOptions(), dropout_rate=0.0, **more)
         with np.load(GOLDEN / heads) as values:
             for task in CONTEST_TASKS:
-                model.heads[task.logits_name].set_weights([values[f"{task.head_name}/{part}"] for part in ("kernel", "bias")])
+                model.heads[task.logits_name].set_weights(
+                    [values[f"{task.head_name}/{part}"] for part in ("kernel", "bias")]
+                )
         return model
 
     return build
@@ -77,7 +79,13 @@ def convert_rows(tiny_encoder: Path) -> Callable[..., Path]:
     from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
 
     def convert(
-        output: Path, task: Task, rows: int, normalization: str = "none", labelled: bool = True, length: int = 16, vocabulary: Path | None = None
+        output: Path,
+        task: Task,
+        rows: int,
+        normalization: str = "none",
+        labelled: bool = True,
+        length: int = 16,
+        vocabulary: Path | None = None,
     ) -> Path:
         random = np.random.default_rng(rows + len(task.name))
         source = output.with_suffix(".csv")
@@ -100,7 +108,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory, convert_rows: Callable[.
     """A folder with train.list_tfrecord (12 rows a task) and dev.list_tfrecord (5, 6 and 7 rows) of the contest's tasks."""
     folder = tmp_path_factory.mktemp("tiny_data")
     for kind, sizes in (("train", (12, 12, 12)), ("dev", (5, 6, 7))):
-        for task, rows in zip(CONTEST_TASKS, sizes):
+        for task, rows in zip(CONTEST_TASKS, sizes, strict=True):
             convert_rows(folder / f"{task.name}_{kind}.tfrecord", task, rows)
         lines = "".join(f"{task.name}_{kind}.tfrecord\n" for task in CONTEST_TASKS)
         (folder / f"{kind}.list_tfrecord").write_text(lines, encoding="utf-8")

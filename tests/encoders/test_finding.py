@@ -152,7 +152,7 @@ def test_no_nearest_name_for_a_name_unlike_all() -> None:
 def test_config_file_is_either_of_two_names(tmp_path: Path) -> None:
     files = EncoderFiles(tmp_path, tmp_path, False)
     with pytest.raises(UserError, match="no config.json"):
-        files.config_file
+        _ = files.config_file
     touched(tmp_path, "bert_config.json")
     assert files.config_file == tmp_path / "bert_config.json"
     touched(tmp_path, "config.json")

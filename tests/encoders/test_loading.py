@@ -65,7 +65,9 @@ def test_hugging_face_folder_gives_transformers_outputs(layout: str, hugging_fac
     encoder = load(folder / layout).encoder
     assert encoder.config.hidden_act == "gelu"
     expected = model(input_ids=IDS, attention_mask=MASK, token_type_ids=SEGMENTS)
-    for found, value in zip(encoder.encode(tf.constant(IDS), tf.constant(MASK), tf.constant(SEGMENTS)), expected[:2], strict=True):
+    for found, value in zip(
+        encoder.encode(tf.constant(IDS), tf.constant(MASK), tf.constant(SEGMENTS)), expected[:2], strict=True
+    ):
         np.testing.assert_array_equal(found, value)
 
 

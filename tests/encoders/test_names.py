@@ -34,7 +34,9 @@ def test_no_other_names() -> None:
 
 
 def test_names_without_weights_in_easytransfer_are_not_names_here() -> None:
-    assert not {"google-bert-tiny-zh", "google-bert-small-zh", "google-bert-large-zh", "pai-bert-base-en"} & set(EASYTRANSFER_ENCODERS)
+    assert not {"google-bert-tiny-zh", "google-bert-small-zh", "google-bert-large-zh", "pai-bert-base-en"} & set(
+        EASYTRANSFER_ENCODERS
+    )
 
 
 def test_hugging_face_counterparts_have_an_owner() -> None:

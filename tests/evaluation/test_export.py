@@ -190,7 +190,9 @@ def test_damaged_or_missing_file_is_named(
         load_exported(str(best))
 
 
-def test_heads_of_another_number_format_are_an_error_or_the_same(build: Callable[..., MultiTaskModel], run: RunFolder) -> None:
+def test_heads_of_another_number_format_are_an_error_or_the_same(
+    build: Callable[..., MultiTaskModel], run: RunFolder
+) -> None:
     model = build()
     best = exported(model, run)
     save_file({name: array.astype(np.float64) for name, array in load_file(best / HEADS_FILE).items()}, best / HEADS_FILE)

@@ -49,7 +49,7 @@ def test_freezing_zeroes_the_lower_layers_only(golden_model: Callable[..., Multi
     variables = golden_model().trainable_variables
     for count in range(3):
         kept = grads.freeze_layers([tf.ones_like(v) for v in variables], variables, count)
-        frozen = {v.name for v, g in zip(variables, kept) if not np.any(g)}
+        frozen = {v.name for v, g in zip(variables, kept, strict=True) if not np.any(g)}
         layers = tuple(f"bert/encoder/layer_._{layer}/" for layer in range(count))
         assert frozen == {v.name for v in variables if v.name.startswith(layers)} if count else not frozen
         assert len(frozen) == 16 * count

@@ -13,8 +13,11 @@ import tf_keras
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
+from easytransfer_mtl.training.checkpoints import checkpoint_steps, restore_model
 from easytransfer_mtl.training.trainer import run_training
 from easytransfer_mtl.weighting import Fixed
 
@@ -51,7 +54,7 @@ def head_gradients(model: MultiTaskModel, batch: dict[str, tf.Tensor]) -> dict[s
     """Largest absolute gradient of each head, and of the encoder."""
     _, _, gradients = model.gradients_of(batch)
     largest: dict[str, float] = {}
-    for variable, gradient in zip(model.trainable_variables, gradients):
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         part = variable.name.split("/")[0]
         largest[part] = max(largest.get(part, 0.0), float(tf.reduce_max(tf.abs(tf.convert_to_tensor(gradient)))))
     return largest
@@ -64,18 +67,20 @@ def test_accumulated_batches_are_one_big_batch(parts: int, traced: bool, build: 
         model = build(options=StepOptions(clip_norm=None, num_accumulated_batches=count))
         before = [variable.numpy() for variable in model.trainable_variables]
         outputs = (tf.function(model.train_step) if traced else model.train_step)(batch)
-        moves = [variable.numpy() - old for variable, old in zip(model.trainable_variables, before)]
+        moves = [variable.numpy() - old for variable, old in zip(model.trainable_variables, before, strict=True)]
         results.append((float(outputs["loss"]), moves))
     assert abs(results[0][0] - results[1][0]) < 1e-6
     assert max(np.abs(move).max() for move in results[0][1]) > 1e-2
-    for one, accumulated in zip(results[0][1], results[1][1]):
+    for one, accumulated in zip(results[0][1], results[1][1], strict=True):
         np.testing.assert_allclose(accumulated, one, rtol=0, atol=1e-7)
 
 
 def test_accumulated_parts_have_dropout_masks_of_their_own(build: Callable[..., MultiTaskModel]) -> None:
     model = build(options=StepOptions(num_accumulated_batches=2), dropout_rate=0.5)
     seen = []
-    model.build_loss = lambda logits, labels, task: seen.append(model.encoder.clock.time.numpy()) or tf.reduce_sum(logits["ocnli_logits"])
+    model.build_loss = lambda logits, labels, task: (
+        seen.append(model.encoder.clock.time.numpy()) or tf.reduce_sum(logits["ocnli_logits"])
+    )
     model.gradients_of(batch_of(2, [0, 1, 2, 0]))
     model.optimizer.iterations.assign(1)
     model.gradients_of(batch_of(2, [0, 1, 2, 0]))
@@ -89,7 +94,9 @@ def test_loss_is_the_mean_cross_entropy_of_the_batchs_task(task: int, build: Cal
     labels = [0, 2, 1, 2]
     own = logits[CONTEST_TASKS[task].logits_name]
     expected = -np.mean([own[row, label] - np.log(np.exp(own[row]).sum()) for row, label in enumerate(labels)])
-    found = model.build_loss({k: tf.constant(v, tf.float32) for k, v in logits.items()}, tf.constant(labels), tf.constant(task))
+    found = model.build_loss(
+        {k: tf.constant(v, tf.float32) for k, v in logits.items()}, tf.constant(labels), tf.constant(task)
+    )
     assert found.shape == () and found.dtype == tf.float32
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -117,7 +124,10 @@ def test_unit_weights_leave_other_tasks_without_gradient(build: Callable[..., Mu
 
 def test_fixed_weight_scales_the_gradient_but_not_the_logged_loss(build: Callable[..., MultiTaskModel]) -> None:
     batch = batch_of(2, [0, 1])
-    (loss, weight, _), (plain, _, _) = build(weighting=Fixed([1.0, 1.0, 4.0])).gradients_of(batch), build().gradients_of(batch)
+    (loss, weight, _), (plain, _, _) = (
+        build(weighting=Fixed([1.0, 1.0, 4.0])).gradients_of(batch),
+        build().gradients_of(batch),
+    )
     assert float(loss) == float(plain) and float(weight) == 4
     largest, reference = head_gradients(build(weighting=Fixed([1.0, 1.0, 4.0])), batch), head_gradients(build(), batch)
     np.testing.assert_allclose(largest["ocnli_dense"], 4 * reference["ocnli_dense"], rtol=1e-6)
@@ -127,7 +137,11 @@ def test_frozen_layers_stay_and_the_rest_moves(build: Callable[..., MultiTaskMod
     model = build(options=StepOptions(num_frozen_layers=1))
     before = {variable.name: variable.numpy() for variable in model.trainable_variables}
     model.train_step(batch_of(0, [0, 1]))
-    moved = {v.name.split("/")[2] for v in model.trainable_variables if v.name.startswith("bert/encoder") and np.any(v != before[v.name])}
+    moved = {
+        v.name.split("/")[2]
+        for v in model.trainable_variables
+        if v.name.startswith("bert/encoder") and np.any(v != before[v.name])
+    }
     assert moved == {"layer_._1"}
     assert np.any(model.encoder.embeddings.weight != before["bert/embeddings/word_embeddings/weight:0"])
 
@@ -146,7 +160,9 @@ class Overridden(MultiTaskModel):
     def build_logits(self, features: dict[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
         """Heads on mean-pooled states through the added layer."""
         type(self).traced += training
-        states, _ = self.encoder.encode(*(features[name] for name in ("input_ids", "input_mask", "segment_ids")), training=training)
+        states, _ = self.encoder.encode(
+            *(features[name] for name in ("input_ids", "input_mask", "segment_ids")), training=training
+        )
         return {name: head(self.between(tf.reduce_mean(states, axis=1))) for name, head in self.heads.items()}
 
     def build_loss(self, logits: dict[str, tf.Tensor], label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
@@ -168,10 +184,16 @@ def test_subclass_that_overrides_everything_trains_without_retracing(tiny_settin
     # Six steps of three tasks and several batch lengths: one tracing of the step serves all.
     assert Overridden.traced == 1
     assert "tnews_logits" in trained.model.predict_step(batch_of(0, [0, 1]))
+    prefix, again = checkpoint_steps(trained.folder.path)[6], build_model(trained.folder, Overridden)
+    restore_model(again, prefix)
+    np.testing.assert_array_equal(again.between.kernel, trained.model.between.kernel)
+    with pytest.raises(UserError, match="MultiTaskModel has .* it is of another model class"):
+        restore_model(build_model(trained.folder), prefix)
 
 
-def test_own_task_beside_the_contests(tiny_settings: Callable[..., Any], convert_rows: Callable[..., Path], tmp_path: Path) -> None:
-    import json
+def test_own_task_beside_the_contests(
+    tiny_settings: Callable[..., Any], convert_rows: Callable[..., Path], tmp_path: Path
+) -> None:
 
     tasks = (OWN_TASK, *CONTEST_TASKS)
     (tmp_path / "tasks.json").write_text(json.dumps({"tasks": [task.to_json() for task in tasks]}), encoding="utf-8")

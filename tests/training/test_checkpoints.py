@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.errors import UserError
@@ -63,7 +62,7 @@ def saved(tmp_path: Path) -> Callable[..., dict[int, list[np.ndarray]]]:
 
 def assert_equal(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
     assert len(found) == len(expected)
-    for one, other in zip(found, expected):
+    for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -150,7 +149,9 @@ def test_a_stop_right_after_a_regular_checkpoint_adds_none(saved: Callable, tmp_
 
 
 @pytest.mark.parametrize(
-    "other", [lambda: Small(width=4), lambda: Small(more=True), lambda: Small(optimizer="adagrad")], ids=["width", "layer", "slots"]
+    "other",
+    [lambda: Small(width=4), lambda: Small(more=True), lambda: Small(optimizer="adagrad")],
+    ids=["width", "layer", "slots"],
 )
 def test_another_model_or_number_of_slots_is_an_error(other: Callable[[], Small], saved: Callable, tmp_path: Path) -> None:
     saved(0, 5)
@@ -166,7 +167,9 @@ def test_weights_alone_for_evaluation(saved: Callable, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", [lambda: Small(width=4), lambda: Small(more=True)], ids=["width", "layer"])
-def test_weights_of_another_model_are_an_error_in_evaluation(other: Callable[[], Small], saved: Callable, tmp_path: Path) -> None:
+def test_weights_of_another_model_are_an_error_in_evaluation(
+    other: Callable[[], Small], saved: Callable, tmp_path: Path
+) -> None:
     saved(5)
     with pytest.raises(UserError, match="model.ckpt-5 cannot be restored"):
         restore_model(other(), checkpoint_steps(tmp_path)[5])

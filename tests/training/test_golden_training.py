@@ -64,14 +64,18 @@ def arrays_of(path: Path) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def rows(golden: Path) -> list[EncodedRows]:
-    return [read_tfrecords(golden / "preprocess" / f"{task.name}_train.tfrecord", task.num_labels, 570) for task in CONTEST_TASKS]
+    return [
+        read_tfrecords(golden / "preprocess" / f"{task.name}_train.tfrecord", task.num_labels, 570) for task in CONTEST_TASKS
+    ]
 
 
 def variables_of(model: MultiTaskModel) -> dict[str, tf.Variable]:
     """The model's variables by the original's names, without the scope of its encoder."""
     named = {f"bert/{name}": variable for name, variable in model.encoder.canonical_variables.items()}
     for task in CONTEST_TASKS:
-        named |= {variable.name.removesuffix(":0"): variable for variable in model.heads[task.logits_name].trainable_variables}
+        named |= {
+            variable.name.removesuffix(":0"): variable for variable in model.heads[task.logits_name].trainable_variables
+        }
     return named
 
 
@@ -91,12 +95,18 @@ def replay(golden: Path, golden_model: Callable[..., MultiTaskModel], rows: list
         model = golden_model(f"train/{name}/initial_heads.npz", options)
         steps = record["train_steps"]
         schedule = WarmupDecay(1e-3, steps, 0 if name == CONSTANT else int(0.1 * steps), decay=name != CONSTANT)
-        rule = optimizer(schedule, 0.9, 0.98, 1e-6) if optimizer else make_optimizer("adam", schedule, 0.01 if name == ADAMW else 0.0)
+        rule = (
+            optimizer(schedule, 0.9, 0.98, 1e-6)
+            if optimizer
+            else make_optimizer("adam", schedule, 0.01 if name == ADAMW else 0.0)
+        )
         model.compile(optimizer=rule)
         rule.build(model.trainable_variables)
         train_step = tf.function(model.train_step, reduce_retracing=True)
         variables = variables_of(model)
-        watched = {key: variables[recorded_name(key, variables)] for key in arrays_of(golden / "train" / name / "trajectory.npz")}
+        watched = {
+            key: variables[recorded_name(key, variables)] for key in arrays_of(golden / "train" / name / "trajectory.npz")
+        }
         result = Replay(model, 0.0, 0.0, [], {key: [variable.numpy()] for key, variable in watched.items()})
         for step in record["steps"]:
             task = [item.name for item in CONTEST_TASKS].index(step["task"])
@@ -206,10 +216,13 @@ def test_keras_form_of_epsilon_falls_outside_the_tolerances(replay: Callable[...
 @pytest.mark.parametrize("run", [ADAM, ADAMW, CONSTANT])
 def test_batches_are_the_recorded_rows_and_tasks(run: str, golden: Path, rows: list[EncodedRows]) -> None:
     record = read_json(golden / "train" / run / "train.json")
-    orders = [RowOrder(len(item), 0, task.name, shuffle=False, batch_size=4) for item, task in zip(rows, CONTEST_TASKS)]
+    orders = [
+        RowOrder(len(item), 0, task.name, shuffle=False, batch_size=4)
+        for item, task in zip(rows, CONTEST_TASKS, strict=True)
+    ]
     batches = list(TrainingBatches(rows, [0, 1, 2], orders).steps(0, record["train_steps"]))
     assert len(batches) == len(record["steps"])
-    for batch, step in zip(batches, record["steps"]):
+    for batch, step in zip(batches, record["steps"], strict=True):
         task = int(batch["task_id"])
         assert CONTEST_TASKS[task].name == step["task"] and CONTEST_TASKS[task].name.lower() == step["head"]
         expected = rows[task].batch(np.array(step["rows"]))

@@ -53,15 +53,17 @@ def adadelta(x: np.ndarray, g: np.ndarray, state: dict, t: int, lr: float, decay
     return x - lr * step
 
 
-def values_after(name: str, decay: float, start: np.ndarray, gradients: list[np.ndarray], traced: bool) -> list[list[np.ndarray]]:
+def values_after(
+    name: str, decay: float, start: np.ndarray, gradients: list[np.ndarray], traced: bool
+) -> list[list[np.ndarray]]:
     """The variables ``NAMES`` after each step, all of them with the same values and gradients."""
     optimizer = make_optimizer(name, 0.0, decay)
     variables = [tf.Variable(start, name=item, dtype=tf.float32) for item in NAMES]
     optimizer.build(variables)
-    apply = lambda *items: optimizer.apply_gradients(zip(items, variables))  # noqa: E731
+    apply = lambda *items: optimizer.apply_gradients(zip(items, variables, strict=True))  # noqa: E731
     apply = tf.function(apply) if traced else apply
     found = []
-    for rate, gradient in zip(RATES, gradients):
+    for rate, gradient in zip(RATES, gradients, strict=False):
         optimizer.learning_rate = rate
         apply(*[tf.constant(gradient, tf.float32)] * len(NAMES))
         found.append([variable.numpy() for variable in variables])
@@ -84,7 +86,7 @@ def test_optimizer_follows_its_formula(name: str, decay: float, rule: Rule, trac
     found = values_after(name, decay, start, gradients, traced)
     for column, variable_name in enumerate(NAMES):
         x, state = start, {}
-        for step, (gradient, rate) in enumerate(zip(gradients, RATES)):
+        for step, (gradient, rate) in enumerate(zip(gradients, RATES, strict=True)):
             x = rule(x, gradient, state, step + 1, rate, variable_name == "encoder/dense/kernel")
             # In float32 1 - 0.999^t has few digits left, hence not less.
             np.testing.assert_allclose(found[step][column], x, rtol=2e-5, atol=5e-6, err_msg=f"{variable_name} step {step}")

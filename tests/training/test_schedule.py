@@ -17,7 +17,14 @@ def rates(schedule: WarmupDecay, steps: int) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    "run", ["nodrop_noshuffle_adam", "nodrop_noshuffle_adamw", "nodrop_shuffle", "dropout_shuffle", "nodrop_noshuffle_resume_part2"]
+    "run",
+    [
+        "nodrop_noshuffle_adam",
+        "nodrop_noshuffle_adamw",
+        "nodrop_shuffle",
+        "dropout_shuffle",
+        "nodrop_noshuffle_resume_part2",
+    ],
 )
 def test_rates_are_the_originals_to_the_last_bit(run: str, golden: Path) -> None:
     record = json.loads((golden / "train" / run / "train.json").read_text(encoding="utf-8"))

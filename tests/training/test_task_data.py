@@ -23,7 +23,9 @@ Read = Callable[..., list[TaskData]]
 def read(tiny_encoder: Path) -> Read:
     """Reads with the tiny encoder's vocabulary, or another."""
 
-    def read(path: Path, tasks: tuple[Task, ...] = CONTEST_TASKS, vocabulary: Path | None = None, positions: int = 16) -> list[TaskData]:
+    def read(
+        path: Path, tasks: tuple[Task, ...] = CONTEST_TASKS, vocabulary: Path | None = None, positions: int = 16
+    ) -> list[TaskData]:
         source = vocabulary or tiny_encoder / "vocab.txt"
         return read_task_data(str(path), tasks, load_vocabulary(source), source, positions)
 
@@ -44,7 +46,11 @@ def foreign(source: Path, target: Path) -> Path:
 
 def test_files_in_the_lists_order_with_rows_and_how_they_were_made(read: Read, tiny_data: Path) -> None:
     data = read(tiny_data / "dev.list_tfrecord")
-    assert [(item.task.name, len(item.rows), item.padded_length) for item in data] == [("TNEWS", 5, 16), ("OCEMOTION", 6, 16), ("OCNLI", 7, 16)]
+    assert [(item.task.name, len(item.rows), item.padded_length) for item in data] == [
+        ("TNEWS", 5, 16),
+        ("OCEMOTION", 6, 16),
+        ("OCNLI", 7, 16),
+    ]
     assert data[2].task_input == TaskInput(16, "none")
     np.testing.assert_array_equal(data[2].rows.label_ids, [0, 1, 2, 0, 1, 2, 0])
     summary = data[0].summary()
@@ -64,7 +70,9 @@ def test_another_vocabulary(read: Read, tiny_data: Path, tiny_encoder: Path, tmp
     other.write_text((tiny_encoder / "vocab.txt").read_text(encoding="utf-8") + "新\n", encoding="utf-8")
     with pytest.raises(UserError) as error:
         read(tiny_data / "dev.list_tfrecord", vocabulary=other)
-    assert "TNEWS_dev.tfrecord was made with another vocabulary (25 tokens" in str(error.value) and str(other) in str(error.value)
+    assert "TNEWS_dev.tfrecord was made with another vocabulary (25 tokens" in str(error.value) and str(other) in str(
+        error.value
+    )
 
 
 def test_another_label_map(read: Read, tiny_data: Path) -> None:
@@ -110,7 +118,10 @@ def test_two_files_of_one_task(read: Read, tiny_data: Path, tmp_path: Path) -> N
 def test_foreign_files_belong_to_the_task_in_their_name(
     read: Read, tiny_data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    files = [foreign(tiny_data / f"{name}_dev.tfrecord", tmp_path / "f" / f"my_{name.lower()}.tfrecord") for name in ("OCNLI", "TNEWS")]
+    files = [
+        foreign(tiny_data / f"{name}_dev.tfrecord", tmp_path / "f" / f"my_{name.lower()}.tfrecord")
+        for name in ("OCNLI", "TNEWS")
+    ]
     with caplog.at_level(logging.WARNING):
         data = read(list_of(tmp_path, *files))
     assert [item.task.name for item in data] == ["OCNLI", "TNEWS"]

@@ -61,7 +61,9 @@ def run_copy(finished: tuple[Path, dict[str, np.ndarray]], tmp_path: Path) -> Pa
     return Path(shutil.copytree(finished[0], tmp_path / "run"))
 
 
-def test_run_leaves_checkpoints_metrics_and_what_it_takes_to_rebuild_it(finished: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_run_leaves_checkpoints_metrics_and_what_it_takes_to_rebuild_it(
+    finished: tuple[Path, dict[str, np.ndarray]],
+) -> None:
     folder, _ = finished
     assert list(checkpoint_steps(folder)) == [0, 4, 6]
     rows = metric_rows(folder)
@@ -111,9 +113,13 @@ def test_another_optimizer_cannot_go_on(optimizer: str, run_copy: Path, tiny_set
     assert files_in(run_copy) == before
 
 
-def test_another_encoder_cannot_go_on_and_leaves_the_run_as_it_is(run_copy: Path, tiny_settings: Settings, tiny_encoder: Path) -> None:
+def test_another_encoder_cannot_go_on_and_leaves_the_run_as_it_is(
+    run_copy: Path, tiny_settings: Settings, tiny_encoder: Path
+) -> None:
     other = Path(shutil.copytree(tiny_encoder, run_copy.parent / "other"))
-    config = (other / "config.json").read_text(encoding="utf-8").replace('"intermediate_size": 16', '"intermediate_size": 12')
+    config = (
+        (other / "config.json").read_text(encoding="utf-8").replace('"intermediate_size": 16', '"intermediate_size": 12')
+    )
     (other / "config.json").write_text(config, encoding="utf-8")
     before = files_in(run_copy)
     with pytest.raises(UserError, match="No checkpoint in .* can be restored"):
@@ -154,13 +160,19 @@ class Exploding(MultiTaskModel):
         return super().build_loss(logits, label_ids, task_id) * tf.where(self.encoder.clock.time >= 4, float("nan"), 1.0)
 
 
-def test_loss_that_is_no_number_names_task_and_step_and_keeps_the_checkpoint(tiny_settings: Settings, tmp_path: Path) -> None:
+def test_loss_that_is_no_number_names_task_and_step_and_keeps_the_checkpoint(
+    tiny_settings: Settings, tmp_path: Path
+) -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with pytest.raises(UserError, match="The loss of OCEMOTION is nan at step 5"):
         run_training(tiny_settings(save_steps=1), Exploding)
     assert list(checkpoint_steps(tmp_path / "run")) == [0, 1, 2, 3, 4]
     reader = tf.train.load_checkpoint(str(tmp_path / "run" / "model.ckpt-4"))
-    assert all(np.all(np.isfinite(reader.get_tensor(name))) for name in reader.get_variable_to_shape_map() if name.startswith("model/"))
+    assert all(
+        np.all(np.isfinite(reader.get_tensor(name)))
+        for name in reader.get_variable_to_shape_map()
+        if name.startswith("model/")
+    )
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
@@ -176,5 +188,7 @@ def test_heads_of_a_checkpoint_are_taken_over(tmp_path: Path, tiny_settings: Set
     ])  # fmt: skip
     changes = {"pretrain_model_name_or_path": str(folder / "model.ckpt"), "random_init": False, "learning_rate": 0.0}
     model = run_training(tiny_settings(num_epochs=0.01, model_dir=str(tmp_path / "second"), **changes)).model
-    assert (model.heads["tnews_logits"].kernel.numpy() == 0.25).all() and (model.heads["tnews_logits"].bias.numpy() == 0.5).all()
+    assert (model.heads["tnews_logits"].kernel.numpy() == 0.25).all() and (
+        model.heads["tnews_logits"].bias.numpy() == 0.5
+    ).all()
     assert model.heads["ocnli_logits"].kernel.shape == (8, 3) and not np.any(model.heads["ocnli_logits"].kernel == 0.25)

@@ -58,7 +58,9 @@ def test_fixed_weights_are_used_as_given_and_never_move() -> None:
     assert not weighting.trainable_variables
 
 
-@pytest.mark.parametrize("weights", [[-1.0, 1.0, 1.0], [float("nan"), 1.0, 1.0], [float("inf"), 1.0, 1.0], [0.0, 0.0, 0.0], []])
+@pytest.mark.parametrize(
+    "weights", [[-1.0, 1.0, 1.0], [float("nan"), 1.0, 1.0], [float("inf"), 1.0, 1.0], [0.0, 0.0, 0.0], []]
+)
 def test_fixed_weights_must_be_finite_not_negative_and_not_all_zero(weights: list[float]) -> None:
     with pytest.raises(UserError, match="finite, not negative, and not all zero"):
         Fixed(weights)
