@@ -51,6 +51,12 @@ class OtherShape(MultiTaskModel):
             with tf.name_scope(task.head_name):
                 self.heads[task.logits_name].build((None, 9))
 
+    def build_logits(self, features: dict[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
+        """Heads on the pooled output and a zero."""
+        inputs = (features[name] for name in ("input_ids", "input_mask", "segment_ids"))
+        pooled = tf.pad(self.encoder.encode(*inputs, training=training)[1], [[0, 0], [0, 1]])
+        return {name: head(pooled) for name, head in self.heads.items()}
+
 
 @pytest.fixture
 def run(tiny_encoder: Path, tmp_path: Path) -> RunFolder:
@@ -175,7 +181,7 @@ def test_two_variables_of_one_name_cannot_be_exported(build: Callable[..., Multi
     model.more = tf_keras.layers.Dense(3, name="extra")
     with tf.name_scope("extra"):
         model.more.build((None, 4))
-    with pytest.raises(UserError, match="Two variables of WithLayer have one name"):
+    with pytest.raises(UserError, match="(?i)two variables"):
         own_variables(model)
 
 
