@@ -19,20 +19,21 @@ from easytransfer_mtl.errors import Stopped, UserError
 
 
 class Command(NamedTuple):
-    """A command: its settings, what it does, and whether it computes with TensorFlow."""
+    """A command: its settings, what it does, and whether it needs TensorFlow and, beyond that, BERT."""
 
     settings: type
     purpose: str
     uses_tensorflow: bool = True
+    uses_bert: bool = True
 
 
 COMMANDS: dict[str, Command] = {
-    "convert": Command(ConvertSettings, "CSV files to TFRecord"),
+    "convert": Command(ConvertSettings, "CSV files to TFRecord", uses_bert=False),
     "train": Command(TrainSettings, "train, evaluate every checkpoint, export the best"),
     "evaluate": Command(EvaluateSettings, "evaluate every checkpoint of a run, export the best"),
     "predict": Command(PredictSettings, "labels and probabilities of unlabelled files"),
     "submit": Command(SubmitSettings, "predictions of the test files as a checked result.zip"),
-    "check_submission": Command(CheckSubmissionSettings, "check a result.zip", uses_tensorflow=False),
+    "check_submission": Command(CheckSubmissionSettings, "check a result.zip", uses_tensorflow=False, uses_bert=False),
     "benchmark": Command(BenchmarkSettings, "speed of conversion and training on this machine"),
 }
 """The code of a command is in ``easytransfer_mtl.commands.<command>``."""
@@ -75,7 +76,7 @@ def _run(command: str, arguments: list[str]) -> int:
     settings = load_settings(chosen.settings, arguments, command)
     if chosen.uses_tensorflow:
         check_environment()
-        import_tensorflow()
+        import_tensorflow(chosen.uses_bert)
     return importlib.import_module(f"easytransfer_mtl.commands.{command}").run(settings)
 
 

@@ -57,13 +57,16 @@ def _major(found: str) -> int:
     return int(found.split(".")[0])
 
 
-def import_tensorflow() -> None:
-    """Imports TensorFlow, tf-keras and transformers' BERT without the start-up messages of their compiled parts.
+def import_tensorflow(with_bert: bool) -> None:
+    """Imports TensorFlow and, ``with_bert``, tf-keras and transformers' BERT without the start-up messages of their compiled parts.
 
     Those are written to the standard error's file descriptor before any log level can hold them back.
     """
     with _silent_descriptor(2):
         import tensorflow  # noqa: F401
+
+        if not with_bert:
+            return
         import tf_keras  # noqa: F401
         import transformers
         import transformers.models.bert.modeling_tf_bert  # noqa: F401

@@ -8,6 +8,7 @@ from transformers import BertConfig
 from transformers.models.bert.modeling_tf_bert import TFBertMainLayer
 
 from easytransfer_mtl.encoders.dropout import DropoutClock, use_seeded_dropout
+from easytransfer_mtl.encoders.gelu import tanh_gelu
 from easytransfer_mtl.encoders.name_map import canonical_name
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import truncated_normal
@@ -28,6 +29,9 @@ class BertEncoder(TFBertMainLayer):
         super().__call__(input_ids=tf.zeros((1, 2), tf.int32))
         self.clock = clock
         use_seeded_dropout(self, clock)
+        if config.hidden_act == "gelu_new":
+            for layer in self.encoder.layer:
+                layer.intermediate.intermediate_act_fn = tanh_gelu
 
     def encode(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False

@@ -15,6 +15,7 @@ from easytransfer_mtl.evaluation.legacy import LegacyScore, legacy_score
 from easytransfer_mtl.evaluation.metrics import TaskScore, best_step, mean_score, score_task
 from easytransfer_mtl.evaluation.reports import score_json, write_reports, write_summary
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.training.checkpoints import checkpoint_steps, restore_model
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.task_data import TaskData
@@ -58,7 +59,9 @@ def build_model(folder: RunFolder, model_class: type[MultiTaskModel] = MultiTask
     """Builds a run's model from its folder, weights yet to be restored."""
     tasks, _ = folder.read_tasks()
     encoder = load_encoder(folder.encoder_files, DropoutClock(0), random_init=True).encoder
-    return model_class(encoder, tasks)
+    model = model_class(encoder, tasks)
+    build_variables(model)
+    return model
 
 
 def score_rows(
@@ -73,10 +76,27 @@ def score_rows(
         result = inference.probabilities(item.rows, heads, f"{what} {item.task.name}", options.max_batches)
         predictions[item.task.name] = {name: values.argmax(axis=1) for name, values in result.items()}
         truths[item.task.name] = item.rows.label_ids[: len(result[item.task.name])]
-    scores = [score_task(item.task, truths[item.task.name], predictions[item.task.name][item.task.name], options.f1_labels) for item in data]
+    scores = [
+        score_task(task, truths[task.name], predictions[task.name][task.name], options.f1_labels)
+        for task in (item.task for item in data)
+    ]
+    return scores, _legacy(data, truths, predictions, options)
+
+
+def _legacy(
+    data: list[TaskData],
+    truths: dict[str, np.ndarray],
+    predictions: dict[str, dict[str, np.ndarray]],
+    options: EvaluationOptions,
+) -> LegacyScore | None:
+    """Returns the original's score where it is wanted and the original would have had one."""
     if not options.legacy:
-        return scores, None
-    return scores, legacy_score([item.task for item in data], truths, predictions, options.batch_size)
+        return None
+    try:
+        return legacy_score([item.task for item in data], truths, predictions, options.batch_size)
+    except UserError as error:
+        logging.warning("No score of the original's: %s", error)
+        return None
 
 
 def evaluate_run(model: MultiTaskModel, folder: RunFolder, data: list[TaskData], options: EvaluationOptions) -> Evaluation:

@@ -20,23 +20,10 @@ from easytransfer_mtl.encoders.name_map import canonical_name
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.variables import build_variables, own_variables
 from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
 
 HEADS_FILE, EXPORT_FILE = "heads.safetensors", "export.json"
-
-
-def own_variables(model: MultiTaskModel) -> dict[str, tf.Variable]:
-    """Returns the model's trainable variables outside the encoder by name, for instance ``tnews_dense/kernel``.
-
-    Raises:
-        UserError: two of them have one name, so that a file could not hold both.
-    """
-    encoder = {id(variable) for variable in model.encoder.weights}
-    own = [variable for variable in model.trainable_variables if id(variable) not in encoder]
-    named = {variable.name.split(":")[0]: variable for variable in own}
-    if len(named) < len(own):
-        raise UserError(f"Two variables of {type(model).__name__} have one name ({sorted(named)}); name its layers apart.")
-    return named
 
 
 def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskInput], about: dict[str, Any], name: str = "best") -> Path:
@@ -98,6 +85,7 @@ def load_exported(folder: str, model_class: type[MultiTaskModel] = MultiTaskMode
     read_json(path / EXPORT_FILE, "export.json")
     tasks, inputs = RunFolder(path).read_tasks()
     model = model_class(load_encoder(find_encoder(str(path)), DropoutClock(0)).encoder, tasks)
+    build_variables(model)
     try:
         arrays = load_file(path / HEADS_FILE)
     except (SafetensorError, OSError) as error:

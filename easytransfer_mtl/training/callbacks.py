@@ -4,6 +4,7 @@ import logging
 import math
 import signal
 import time
+from datetime import timedelta
 from types import FrameType
 from typing import Any
 
@@ -37,7 +38,7 @@ class StepLog(tf_keras.callbacks.Callback):
         """Starts the bar at the step that training goes on from."""
         self.step = int(self.model.optimizer.iterations)
         self.bar = tqdm(total=self.plan.train_steps, initial=self.step, desc="train", unit=" steps", disable=None)
-        self.last_time = self.hundred_time = time.perf_counter()
+        self.start_time = self.last_time = self.hundred_time = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Logs one step."""
@@ -76,12 +77,19 @@ class StepLog(tf_keras.callbacks.Callback):
             self.hundred_time = now
         if self.local_step % self.every == 0:
             average = float(self.progress.avg_loss)
-            logging.info("progress = %.2f%%, avg_loss = %.6f", 100.0 * (self.step - 1) / self.plan.train_steps, average)
+            left = (now - self.start_time) / (self.local_step + 1) * (self.plan.train_steps - self.step)
+            share = 100.0 * (self.step - 1) / self.plan.train_steps
+            logging.info("progress = %.2f%%, avg_loss = %.6f, time left = %s", share, average, _clock(left))
             self.metrics.add_average(self.step, average)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Closes the bar."""
         self.bar.close()
+
+
+def _clock(seconds: float) -> str:
+    """Returns hours, minutes and seconds as h:mm:ss."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 class SaveCheckpoints(tf_keras.callbacks.Callback):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 import tf_keras
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.encoded_rows import Batch
@@ -16,6 +17,7 @@ from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.seeding import stream_seed
 from easytransfer_mtl.training.callbacks import SaveCheckpoints, StepLog, StopOnSignal
 from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints
@@ -56,6 +58,7 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
     clock = DropoutClock(settings.seed)
     loaded = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler, settings.gelu)
     model = model_class(loaded.encoder, prepared.tasks, prepared.weighting, _step_options(settings), settings.head_dropout)
+    build_variables(model)
     _start_heads(model, loaded)
     schedule = WarmupDecay(settings.learning_rate, plan.train_steps, plan.warmup_steps, settings.lr_decay == "polynomial")
     model.compile(optimizer=make_optimizer(settings.optimizer, schedule, settings.weight_decay_ratio))
@@ -114,7 +117,8 @@ def _fit(
     ]
     try:
         dataset = _dataset(_batches(settings, prepared.train, rows_per_step), step, plan.train_steps)
-        model.fit(dataset, epochs=1, steps_per_epoch=plan.train_steps - step, callbacks=callbacks, verbose=0)
+        with logging_redirect_tqdm():
+            model.fit(dataset, epochs=1, steps_per_epoch=plan.train_steps - step, callbacks=callbacks, verbose=0)
     finally:
         stop.give_back()
         metrics.close()

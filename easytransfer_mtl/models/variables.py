@@ -1,0 +1,46 @@
+"""The variables of a model that a subclass may have changed: built before training, named for files."""
+
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from easytransfer_mtl.errors import UserError
+
+if TYPE_CHECKING:
+    from easytransfer_mtl.models.multitask_model import MultiTaskModel
+
+
+def build_variables(model: "MultiTaskModel") -> None:
+    """Runs one short row through the model, so that every layer has its variables before anything needs them.
+
+    Raises:
+        UserError: ``build_logits`` does not return the logits of the tasks, or two variables cannot be told apart.
+    """
+    ids = tf.zeros((1, 3), tf.int32)
+    logits = model.build_logits({"input_ids": ids, "input_mask": tf.ones_like(ids), "segment_ids": ids}, training=False)
+    found = {name: value.shape[-1] for name, value in logits.items()}
+    expected = {task.logits_name: task.num_labels for task in model.tasks}
+    if found != expected:
+        raise UserError(f"{type(model).__name__}.build_logits returned {found}; expected logits and labels are {expected}.")
+    own_variables(model)
+
+
+def own_variables(model: "MultiTaskModel") -> dict[str, tf.Variable]:
+    """Returns the model's variables outside the encoder by layer and name, for instance ``tnews_dense/kernel``.
+
+    Raises:
+        UserError: two of them have one name, so that a file could not hold both.
+    """
+    skipped = {id(variable) for variable in model.encoder.weights} | {id(model.encoder.clock.time)}
+    named: dict[str, tf.Variable] = {}
+    for layer in [layer for layer in model.layers if layer is not model.encoder] + [model]:
+        for variable in layer.weights:
+            if id(variable) in skipped:
+                continue
+            skipped.add(id(variable))
+            inner = variable.name.split(":")[0].split(f"{layer.name}/", 1)[-1]
+            name = f"{layer.name}/{inner}" if layer is not model else inner
+            if name in named:
+                raise UserError(f"{type(model).__name__} has two variables called {name}; give its layers different names.")
+            named[name] = variable
+    return named
