@@ -11,7 +11,12 @@ from easytransfer_mtl import __version__
 from easytransfer_mtl.config.help_text import command_help
 from easytransfer_mtl.config.merging import load_settings
 from easytransfer_mtl.config.settings import (
-    BenchmarkSettings, CheckSubmissionSettings, ConvertSettings, EvaluateSettings, PredictSettings, SubmitSettings,
+    BenchmarkSettings,
+    CheckSubmissionSettings,
+    ConvertSettings,
+    EvaluateSettings,
+    PredictSettings,
+    SubmitSettings,
     TrainSettings,
 )
 from easytransfer_mtl.environment import check_environment, import_tensorflow

@@ -58,7 +58,7 @@ def _major(found: str) -> int:
 
 
 def import_tensorflow(with_bert: bool) -> None:
-    """Imports TensorFlow and, ``with_bert``, tf-keras and transformers' BERT without the start-up messages of their compiled parts.
+    """Imports TensorFlow and, ``with_bert``, tf-keras and transformers' BERT, without the messages of their compiled parts.
 
     Those are written to the standard error's file descriptor before any log level can hold them back.
     """

@@ -64,7 +64,9 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file") -> Any:
         UserError: the file cannot be read, is not UTF-8, is not JSON (names line and column), or has a key twice.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=lambda pairs: _object(pairs, what, path))
+        return json.loads(
+            Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=lambda pairs: _object(pairs, what, path)
+        )
     except FileNotFoundError:
         raise UserError(f"{what} {path} does not exist.") from None
     except IsADirectoryError:

@@ -1,1 +1,1 @@
-"""How fast the program is on this machine, measured so that the numbers can be compared: in one run, in rounds, as ratios."""
+"""How fast the program is on this machine: measured in one run, in rounds, as ratios, so that numbers can be compared."""

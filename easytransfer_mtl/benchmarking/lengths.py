@@ -20,19 +20,29 @@ FIRST_ID = 200
 
 def stored_histograms() -> dict[str, dict[int, int]]:
     """Returns the histograms that come with the package."""
-    return {name: {int(size): count for size, count in sizes.items()} for name, sizes in read_json(HISTOGRAM)["lengths"].items()}
+    return {
+        name: {int(size): count for size, count in sizes.items()} for name, sizes in read_json(HISTOGRAM)["lengths"].items()
+    }
 
 
 def measured_histograms(folder: str, tasks: tuple[Task, ...], builder: FeatureBuilder) -> dict[str, dict[int, int]]:
     """Counts the lengths of a folder's train files."""
     files = require_files(folder, "train", tasks)
     return {
-        task.name: dict(sorted(Counter(len(builder.encode(row.texts).input_ids) for row in read_csv(files[task.name], task, True).rows).items()))
+        task.name: dict(
+            sorted(
+                Counter(
+                    len(builder.encode(row.texts).input_ids) for row in read_csv(files[task.name], task, True).rows
+                ).items()
+            )
+        )
         for task in tasks
     }
 
 
-def rows_of_lengths(histogram: dict[int, int], sequence_length: int, vocabulary_size: int, task: Task, seed: int) -> EncodedRows:
+def rows_of_lengths(
+    histogram: dict[int, int], sequence_length: int, vocabulary_size: int, task: Task, seed: int
+) -> EncodedRows:
     """Makes rows of random tokens and labels with the lengths of a histogram, cut to ``sequence_length``."""
     random = generator(seed, "benchmark rows", task.name)
     lengths = np.minimum(np.repeat(list(histogram), list(histogram.values())), sequence_length)

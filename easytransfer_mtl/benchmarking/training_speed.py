@@ -43,8 +43,12 @@ class TrainingSpeed:
         """Builds the model; ``build_seconds`` and ``trace_seconds`` tell what is not training."""
         started = time.perf_counter()
         config = BertConfig(
-            vocab_size=vocabulary_size, hidden_size=hidden_size, num_hidden_layers=layers, hidden_act="gelu_new",
-            num_attention_heads=hidden_size // 64, intermediate_size=4 * hidden_size,
+            vocab_size=vocabulary_size,
+            hidden_size=hidden_size,
+            num_hidden_layers=layers,
+            hidden_act="gelu_new",
+            num_attention_heads=hidden_size // 64,
+            intermediate_size=4 * hidden_size,
         )
         self.model = MultiTaskModel(BertEncoder(config, DropoutClock(DEFAULT_SEED)), tasks)
         self.model.compile(optimizer=make_optimizer("adam", 1e-5, 0.01))
@@ -73,10 +77,13 @@ def _tensors(batches: TrainingBatches, step: int) -> dict[str, tf.Tensor]:
     return {name: tf.constant(value) for name, value in batches.batch(step).items()}
 
 
-def batches_of(rows: list[EncodedRows], tasks: tuple[Task, ...], mode: PaddingMode, batch_size: int, length: int) -> TrainingBatches:
+def batches_of(
+    rows: list[EncodedRows], tasks: tuple[Task, ...], mode: PaddingMode, batch_size: int, length: int
+) -> TrainingBatches:
     """Returns the batches of a mode."""
     orders = [
-        RowOrder(len(part), DEFAULT_SEED, task.name, True, batch_size, mode.group, part.lengths) for part, task in zip(rows, tasks)
+        RowOrder(len(part), DEFAULT_SEED, task.name, True, batch_size, mode.group, part.lengths)
+        for part, task in zip(rows, tasks)
     ]
     return TrainingBatches(rows, list(range(len(tasks))), orders, length if mode.full_length else None)
 
@@ -108,7 +115,9 @@ def training_rates(
     return rates
 
 
-def tokens_per_row(rows: list[EncodedRows], tasks: tuple[Task, ...], mode: PaddingMode, batch_size: int, length: int) -> float:
+def tokens_per_row(
+    rows: list[EncodedRows], tasks: tuple[Task, ...], mode: PaddingMode, batch_size: int, length: int
+) -> float:
     """Returns the mean padded length of a mode over many batches: the arithmetic behind its rate."""
     batches = batches_of(rows, tasks, mode, batch_size, length)
     return float(np.mean([batches.batch(step)["input_ids"].shape[1] for step in range(300 * len(tasks))]))

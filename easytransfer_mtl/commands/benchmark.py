@@ -27,19 +27,27 @@ def run(settings: BenchmarkSettings) -> int:
     histograms = _histograms(settings)
     length = settings.sequence_length
     rows = [
-        rows_of_lengths(histograms[task.name], length, BERT_BASE_CHINESE_VOCABULARY, task, DEFAULT_SEED) for task in CONTEST_TASKS
+        rows_of_lengths(histograms[task.name], length, BERT_BASE_CHINESE_VOCABULARY, task, DEFAULT_SEED)
+        for task in CONTEST_TASKS
     ]
     conversion = conversion_rates(settings.convert_rows, settings.rounds, length)
     speed = TrainingSpeed(settings.layers, settings.hidden_size, BERT_BASE_CHINESE_VOCABULARY, CONTEST_TASKS)
     training = training_rates(speed, rows, CONTEST_TASKS, settings.train_batch_size, length, settings.rounds)
     result: dict[str, Any] = {
         "machine": machine_facts(),
-        "settings": {"layers": settings.layers, "hidden_size": settings.hidden_size, "batch_size": settings.train_batch_size,
-                     "sequence_length": length, "rounds": settings.rounds, "precision": "float32"},
+        "settings": {
+            "layers": settings.layers,
+            "hidden_size": settings.hidden_size,
+            "batch_size": settings.train_batch_size,
+            "sequence_length": length,
+            "rounds": settings.rounds,
+            "precision": "float32",
+        },
         "conversion": {name: _spread(values) for name, values in conversion.items()},
         "training_rows_per_s": {name: _spread(values) for name, values in training.items()},
         "ratio_to_padded": {
-            name: _spread([value / base for value, base in zip(values, training["padded"])]) for name, values in training.items()
+            name: _spread([value / base for value, base in zip(values, training["padded"])])
+            for name, values in training.items()
         },
         "padded_tokens_per_row": {
             mode.name: tokens_per_row(rows, CONTEST_TASKS, mode, settings.train_batch_size, length) for mode in MODES
@@ -72,15 +80,20 @@ def _spread(values: list[float]) -> dict[str, float]:
 def _table(result: dict[str, Any]) -> str:
     machine, settings = result["machine"], result["settings"]
     lines = [
-        f"{machine['processor']}, {machine['cores']} cores, load {machine['load_1min']}, TensorFlow {machine['versions']['tensorflow']}",
-        f"BERT {settings['layers']} layers x {settings['hidden_size']}, batch {settings['batch_size']}, {settings['rounds']} rounds; "
-        "median (min to max)",
+        f"{machine['processor']}, {machine['cores']} cores, load {machine['load_1min']:.1f}, "
+        f"TensorFlow {machine['versions']['tensorflow']}",
+        f"BERT {settings['layers']} layers x {settings['hidden_size']}, batch {settings['batch_size']}, "
+        f"{settings['rounds']} rounds; median (min to max)",
         "",
     ]
     rates = {f"conversion, {name}": value for name, value in result["conversion"].items()}
     rates |= {f"training rows/s, {name}": value for name, value in result["training_rows_per_s"].items()}
     rates |= {f"ratio to padded, {name}": value for name, value in result["ratio_to_padded"].items()}
-    lines += [f"{name:<42} {value['median']:>10.2f}  ({value['min']:.2f} to {value['max']:.2f})" for name, value in rates.items()]
-    lines += [f"{'padded tokens a row, ' + name:<42} {value:>10.1f}" for name, value in result["padded_tokens_per_row"].items()]
+    lines += [
+        f"{name:<42} {value['median']:>10.2f}  ({value['min']:.2f} to {value['max']:.2f})" for name, value in rates.items()
+    ]
+    lines += [
+        f"{'padded tokens a row, ' + name:<42} {value:>10.1f}" for name, value in result["padded_tokens_per_row"].items()
+    ]
     lines += [f"{'set-up seconds, ' + name:<42} {value:>10.1f}" for name, value in result["setup_seconds"].items()]
     return "\n".join([*lines, f"{'peak memory, GB':<42} {result['peak_memory_gb']:>10.2f}"])

@@ -13,7 +13,7 @@ from easytransfer_mtl.evaluation.reports import class_report_text, final_table, 
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.checkpoints import restore_model
 from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.task_data import read_task_data
+from easytransfer_mtl.training.task_data import check_dev_data, read_task_data
 
 SETTINGS = EvaluateSettings
 
@@ -21,7 +21,7 @@ SETTINGS = EvaluateSettings
 def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
     """Evaluates and prints tables; returns the exit status."""
     folder = RunFolder(Path(settings.model_dir))
-    tasks, _ = folder.read_tasks()
+    tasks, inputs = folder.read_tasks()
     source = settings.predict_input_fp or settings.eval_input_fp
     if not source:
         raise UserError("evaluate needs --predict_input_fp: the dev files (*.list_tfrecord, or one TFRecord file).")
@@ -30,12 +30,12 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
     model = build_model(folder, model_class)
     positions = model.encoder.config.max_position_embeddings
     data = read_task_data(source, tasks, vocabulary, files.vocabulary_file, positions)
-    empty = [str(item.file.path) for item in data if not len(item.rows)]
-    if empty:
-        raise UserError(f"{', '.join(empty)} has no rows to evaluate on.")
+    check_dev_data(data, inputs)
     options = EvaluationOptions(
-        batch_size=settings.eval_batch_size or settings.predict_batch_size, max_batches=settings.num_eval_steps,
-        f1_labels=settings.f1_labels, legacy=settings.legacy_score,
+        batch_size=settings.eval_batch_size or settings.predict_batch_size,
+        max_batches=settings.num_eval_steps,
+        f1_labels=settings.f1_labels,
+        legacy=settings.legacy_score,
     )
     if settings.eval_checkpoint_path:
         restore_model(model, Path(settings.eval_checkpoint_path))
@@ -62,4 +62,6 @@ def _print_legacy(legacy: dict[int, LegacyScore]) -> None:
         misplaced = legacy[best].misplaced
         print(f"the original would have printed: best ckpt {best}, best best_macro_f1 {legacy[best].mean}")
         if misplaced:
-            print(f"({misplaced} rows of it scored as another task's, because the dev files have unequal numbers of batches)")
+            print(
+                f"({misplaced} rows of it scored as another task's, because the dev files have unequal numbers of batches)"
+            )

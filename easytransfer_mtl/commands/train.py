@@ -23,7 +23,9 @@ def run(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskMo
         raise UserError(f"--mode={settings.mode} is not train's; use the command convert, evaluate or predict.")
     if settings.tables:
         tables = settings.tables.split(",")
-        settings = replace(settings, train_input_fp=tables[0], predict_input_fp=(tables[1:] or [settings.predict_input_fp])[0])
+        settings = replace(
+            settings, train_input_fp=tables[0], predict_input_fp=(tables[1:] or [settings.predict_input_fp])[0]
+        )
     trained = run_training(settings, model_class)
     if not trained.dev:
         print(f"trained: {trained.folder.path} (no predict_input_fp, so nothing was evaluated)")

@@ -35,7 +35,12 @@ def option(
         minimum: smallest allowed number.
     """
     metadata = {
-        "section": section, "help": text, "required": required, "choices": choices, "json_key": json_key, "minimum": minimum
+        "section": section,
+        "help": text,
+        "required": required,
+        "choices": choices,
+        "json_key": json_key,
+        "minimum": minimum,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -149,7 +154,5 @@ def parse_flags(options: dict[str, Option], arguments: list[str], command: str) 
     if rest:
         raise UserError(f"{command}: unexpected words {rest}; every setting is a flag --name=value. See `{command} --help`.")
     return {
-        name: item.convert(values[name].value, f"flag --{name}")
-        for name, item in options.items()
-        if values[name].present
+        name: item.convert(values[name].value, f"flag --{name}") for name, item in options.items() if values[name].present
     }

@@ -64,7 +64,9 @@ class ConvertSettings(EasyTransferSettings):
     )
     sequence_length: int = option(PREPROCESS, "padded length in tokens", 128, minimum=5)
     text_normalization: str = option(
-        PREPROCESS, "nfkc folds full-width punctuation and letters to half-width (differs from the original)", "none",
+        PREPROCESS,
+        "nfkc folds full-width punctuation and letters to half-width (differs from the original)",
+        "none",
         choices=NORMALIZATIONS,
     )
     on_bad_row: str = option(
@@ -96,7 +98,9 @@ class TrainSettings(EasyTransferSettings):
     keep_checkpoint_max: int = option(TRAIN, "checkpoints kept", 10, minimum=1)
     log_step_count_steps: int = option(TRAIN, "steps between progress lines", 100, minimum=1)
     optimizer: str = option(
-        OPTIMIZER, "adam (AdamW with weight_decay_ratio > 0), lamb, adagrad, adadelta", "adam",
+        OPTIMIZER,
+        "adam (AdamW with weight_decay_ratio > 0), lamb, adagrad, adadelta",
+        "adam",
         choices=("adam", "lamb", "adagrad", "adadelta"),
     )
     learning_rate: float = option(OPTIMIZER, "peak rate before decay", 0.001, minimum=0)
@@ -111,7 +115,9 @@ class TrainSettings(EasyTransferSettings):
     loss_weighting: str = option(WEIGHTING, "equal (the original) or fixed", "equal", choices=("equal", "fixed"))
     task_weights: str | None = option(WEIGHTING, "with fixed: ocnli=1.5,ocemotion=1,tnews=1")
     idle_heads: str = option(
-        TRAIN, "heads of the other tasks: zero gives them zero gradients (the original), skip leaves them alone", "zero",
+        TRAIN,
+        "heads of the other tasks: zero gives them zero gradients (the original), skip leaves them alone",
+        "zero",
         choices=("zero", "skip"),
     )
     shuffle: bool = option(TRAIN, "reshuffle each task's rows every epoch", True)
@@ -122,8 +128,10 @@ class TrainSettings(EasyTransferSettings):
         TRAIN, "pad to the data's length instead of the batch's longest row (same numbers, slow)", False
     )
     precision: str = option(
-        TRAIN, "bfloat16 computes matrix products in bfloat16 (differs from the original; faster on CPUs with AMX)",
-        "float32", choices=("float32", "bfloat16"),
+        TRAIN,
+        "bfloat16 computes matrix products in bfloat16 (differs from the original; faster on CPUs with AMX)",
+        "float32",
+        choices=("float32", "bfloat16"),
     )
     seed: int = option(TRAIN, "seed of everything random", DEFAULT_SEED)
     predict_input_fp: str | None = option(PREDICT, "dev files, evaluated after training; without it there is no evaluation")
@@ -142,7 +150,9 @@ class EvaluateSettings(CommonSettings):
     eval_checkpoint_path: str | None = option(EVALUATE, "evaluate this checkpoint prefix only, and export nothing")
     num_eval_steps: int | None = option(EVALUATE, "at most this many batches a task; default all", minimum=1)
     f1_labels: str = option(
-        EVALUATE, "labels that macro-F1 averages over: present in truth or prediction (the original), or all", "present",
+        EVALUATE,
+        "labels that macro-F1 averages over: present in truth or prediction (the original), or all",
+        "present",
         choices=("present", "all"),
     )
     legacy_score: bool = option(EVALUATE, "also print the number that the original would have printed", False)
@@ -198,5 +208,10 @@ class BenchmarkSettings(CommonSettings):
 
 
 ALL_SETTINGS: tuple[type, ...] = (
-    ConvertSettings, TrainSettings, EvaluateSettings, PredictSettings, SubmitSettings, CheckSubmissionSettings,
+    ConvertSettings,
+    TrainSettings,
+    EvaluateSettings,
+    PredictSettings,
+    SubmitSettings,
+    CheckSubmissionSettings,
 )

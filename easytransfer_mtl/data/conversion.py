@@ -77,7 +77,7 @@ def convert_file(conversion: Conversion, builder: FeatureBuilder, on_bad_row: st
         UserError: the source is missing, is the output too, or has bad rows.
     """
     started = time.perf_counter()
-    task, tokenizer = conversion.task, builder.tokenizer
+    task = conversion.task
     if conversion.source.resolve() == conversion.output.resolve():
         raise UserError(f"{conversion.source} is both source and output; give the output another name.")
     content = read_csv(conversion.source, task, conversion.labelled, header)
@@ -89,8 +89,23 @@ def convert_file(conversion: Conversion, builder: FeatureBuilder, on_bad_row: st
         rows = write_tfrecords(complete, examples)
         # An old manifest must never stand beside new records, not even if the process ends between the two.
         manifest_path(conversion.output).unlink(missing_ok=True)
-    manifest = Manifest(
-        task=task,
+    write_manifest(conversion.output, _manifest(conversion, builder, rows))
+    return ConversionReport(
+        conversion,
+        rows,
+        len(content.bad_rows),
+        content.empty_texts,
+        counts["full"],
+        counts["tokens"],
+        counts["unknown"],
+        time.perf_counter() - started,
+    )
+
+
+def _manifest(conversion: Conversion, builder: FeatureBuilder, rows: int) -> Manifest:
+    tokenizer = builder.tokenizer
+    return Manifest(
+        task=conversion.task,
         rows=rows,
         labelled=conversion.labelled,
         sequence_length=builder.sequence_length,
@@ -99,11 +114,6 @@ def convert_file(conversion: Conversion, builder: FeatureBuilder, on_bad_row: st
         vocabulary_size=len(tokenizer.vocabulary),
         source=conversion.source.name,
         source_sha256=sha256_of(conversion.source),
-    )
-    write_manifest(conversion.output, manifest)
-    return ConversionReport(
-        conversion, rows, len(content.bad_rows), content.empty_texts, counts["full"], counts["tokens"], counts["unknown"],
-        time.perf_counter() - started,
     )
 
 

@@ -84,7 +84,7 @@ def _parse(line: bytes, columns: tuple[str, ...], task: Task, labelled: bool) ->
     try:
         fields = line.decode("utf-8").split("\t")
     except UnicodeDecodeError as error:
-        return f"byte {error.start + 1} of the line is not UTF-8 (found {line[error.start:error.start + 4]!r})"
+        return f"byte {error.start + 1} of the line is not UTF-8 (found {line[error.start : error.start + 4]!r})"
     if len(fields) != len(columns) or line == b"":
         return _column_reason(fields if line else [], columns, task, labelled)
     values = dict(zip(columns, fields))
@@ -142,6 +142,7 @@ def check_rows(content: CsvContent, on_bad_row: str, rejects_path: str | os.Path
     if more:
         shown.append(f"  and {more} more")
     raise UserError(
-        f"{content.path}: {len(content.bad_rows)} bad rows, {len(content.rows)} good ones:\n" + "\n".join(shown)
+        f"{content.path}: {len(content.bad_rows)} bad rows, {len(content.rows)} good ones:\n"
+        + "\n".join(shown)
         + "\nCorrect the file, or pass --on_bad_row=skip to set them aside in a rejects file."
     )

@@ -115,9 +115,7 @@ def _sequence_length(path: Path, dataset: tf.data.Dataset) -> int:
     return 0
 
 
-def _parse(
-    serialized: tf.Tensor, length: int, path: Path, first: int, num_labels: int, vocabulary_size: int
-) -> EncodedRows:
+def _parse(serialized: tf.Tensor, length: int, path: Path, first: int, num_labels: int, vocabulary_size: int) -> EncodedRows:
     parsed = _parse_examples(serialized, length, path, first)
     ids, mask, segments = (parsed[name] for name in SEQUENCE_FEATURES)
     labels = parsed[LABEL_FEATURE][:, 0]

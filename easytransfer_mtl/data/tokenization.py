@@ -13,8 +13,10 @@ from pathlib import Path
 
 from easytransfer_mtl.errors import UserError
 
-CJK = "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b820-\U0002ceaf" \
-      "\uf900-\ufaff\U0002f800-\U0002fa1f"
+CJK = (
+    "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b820-\U0002ceaf"
+    "\uf900-\ufaff\U0002f800-\U0002fa1f"
+)
 SPACE = " \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 CHUNK = re.compile(f"[{CJK}]|[^{CJK}{SPACE}]+")
 MAX_WORD_CHARACTERS = 200

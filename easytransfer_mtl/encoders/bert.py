@@ -69,7 +69,11 @@ class WeightMismatch:
 
 
 def assign_weights(
-    encoder: BertEncoder, arrays: dict[str, np.ndarray], left_over: tuple[str, ...], source: str, may_miss: tuple[str, ...] = ()
+    encoder: BertEncoder,
+    arrays: dict[str, np.ndarray],
+    left_over: tuple[str, ...],
+    source: str,
+    may_miss: tuple[str, ...] = (),
 ) -> None:
     """Gives the encoder its weights, all or none.
 

@@ -18,7 +18,7 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.training.checkpoints import checkpoint_steps, restore_model
 from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.task_data import TaskData
+from easytransfer_mtl.training.task_data import TaskData, check_dev_data
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,8 @@ def evaluate_run(model: MultiTaskModel, folder: RunFolder, data: list[TaskData],
     checkpoints = checkpoint_steps(folder.path)
     if not checkpoints:
         raise UserError(f"{folder.path} has no checkpoint to evaluate; train first.")
-    empty = [str(item.file.path) for item in data if not len(item.rows)]
-    if empty:
-        raise UserError(f"{', '.join(empty)} has no rows to evaluate on.")
+    _, inputs = folder.read_tasks()
+    check_dev_data(data, inputs)
     inference = Inference(model, options.batch_size)
     scores: dict[int, list[TaskScore]] = {}
     legacy: dict[int, LegacyScore] = {}
@@ -132,6 +131,5 @@ def evaluate_run(model: MultiTaskModel, folder: RunFolder, data: list[TaskData],
     write_summary(folder.path / "evaluation", scores)
     write_reports(folder.path / "evaluation" / "best", scores[best])
     about = {"step": best, "mean_score": mean_score(scores[best]), "scores": [score_json(score) for score in scores[best]]}
-    _, inputs = folder.read_tasks()
     best_folder = export_model(model, folder, inputs, about)
     return Evaluation(scores, best, best_folder, legacy)

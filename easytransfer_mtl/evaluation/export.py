@@ -26,7 +26,9 @@ from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
 HEADS_FILE, EXPORT_FILE = "heads.safetensors", "export.json"
 
 
-def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskInput], about: dict[str, Any], name: str = "best") -> Path:
+def export_model(
+    model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskInput], about: dict[str, Any], name: str = "best"
+) -> Path:
     """Writes ``run.path / name``, replacing an older one only when the new one is complete.
 
     The encoder is in Hugging Face's layout (config.json, model.safetensors, vocab.txt), so ``TFBertModel``, ``BertModel``
@@ -64,7 +66,9 @@ def _hugging_face_encoder(model: MultiTaskModel) -> TFBertModel:
     return encoder
 
 
-def load_exported(folder: str, model_class: type[MultiTaskModel] = MultiTaskModel) -> tuple[MultiTaskModel, dict[str, TaskInput]]:
+def load_exported(
+    folder: str, model_class: type[MultiTaskModel] = MultiTaskModel
+) -> tuple[MultiTaskModel, dict[str, TaskInput]]:
     """Loads a folder that ``export_model`` wrote; nothing else is needed.
 
     Args:
@@ -80,7 +84,11 @@ def load_exported(folder: str, model_class: type[MultiTaskModel] = MultiTaskMode
     path = Path(folder)
     if not (path / EXPORT_FILE).is_file():
         inside = path / "best"
-        hint = f"did you mean {inside}?" if inside.is_dir() else "train and evaluate first; the best model goes to <model_dir>/best."
+        hint = (
+            f"did you mean {inside}?"
+            if inside.is_dir()
+            else "train and evaluate first; the best model goes to <model_dir>/best."
+        )
         raise UserError(f"{path} is not an exported model (no {EXPORT_FILE}); {hint}")
     read_json(path / EXPORT_FILE, "export.json")
     tasks, inputs = RunFolder(path).read_tasks()
@@ -91,9 +99,14 @@ def load_exported(folder: str, model_class: type[MultiTaskModel] = MultiTaskMode
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path / HEADS_FILE} cannot be read: {error}") from None
     variables = own_variables(model)
-    wrong = sorted(set(arrays) ^ set(variables)) or [key for key in arrays if arrays[key].shape != tuple(variables[key].shape)]
+    wrong = sorted(set(arrays) ^ set(variables)) or [
+        key for key in arrays if arrays[key].shape != tuple(variables[key].shape)
+    ]
     if wrong:
-        raise UserError(f"{path / HEADS_FILE} does not fit {model_class.__name__} ({', '.join(wrong)}); was it trained with another class?")
+        raise UserError(
+            f"{path / HEADS_FILE} does not fit {model_class.__name__} ({', '.join(wrong)}); "
+            "was it trained with another class?"
+        )
     for key, value in arrays.items():
         variables[key].assign(value)
     return model, inputs

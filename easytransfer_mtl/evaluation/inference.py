@@ -22,7 +22,9 @@ class Inference:
         rows = tf.TensorSpec([None, None], tf.int32)
         self._step = tf.function(model.predict_step, input_signature=[{name: rows for name in FEATURES}])
 
-    def probabilities(self, rows: EncodedRows, heads: Sequence[str], what: str, max_batches: int | None = None) -> dict[str, np.ndarray]:
+    def probabilities(
+        self, rows: EncodedRows, heads: Sequence[str], what: str, max_batches: int | None = None
+    ) -> dict[str, np.ndarray]:
         """Returns task name -> probabilities float32 [N, C] of the wanted heads.
 
         Args:

@@ -25,7 +25,13 @@ class StepLog(tf_keras.callbacks.Callback):
     """Prints EasyTransfer's log lines and a progress bar, writes metrics, and stops on a loss that is not a number."""
 
     def __init__(
-        self, tasks: tuple[Task, ...], plan: StepPlan, progress: Progress, metrics: MetricsLog, rows_per_step: int, every: int
+        self,
+        tasks: tuple[Task, ...],
+        plan: StepPlan,
+        progress: Progress,
+        metrics: MetricsLog,
+        rows_per_step: int,
+        every: int,
     ) -> None:
         """Takes the run's parts and ``log_step_count_steps``."""
         super().__init__()
@@ -57,7 +63,9 @@ class StepLog(tf_keras.callbacks.Callback):
         self.metrics.add({"step": self.step, "task": task, **row, "examples_per_second": round(rate, 1)})
         self.last_time = now
         self.losses[task] = loss
-        self.bar.set_postfix({name: f"{value:.3f}" for name, value in self.losses.items()} | {"rows/s": f"{rate:.0f}"}, refresh=False)
+        self.bar.set_postfix(
+            {name: f"{value:.3f}" for name, value in self.losses.items()} | {"rows/s": f"{rate:.0f}"}, refresh=False
+        )
         self.bar.update()
         self._print_lines(loss, now)
         self.local_step += 1

@@ -73,7 +73,9 @@ class RunCheckpoints:
         for unfinished in self.folder.glob(f"{NAME}-*_temp"):
             shutil.rmtree(unfinished, ignore_errors=True)
         folders = (self.folder, self.folder / INTERRUPTED)
-        found = sorted(((step, prefix) for folder in folders for step, prefix in checkpoint_steps(folder).items()), reverse=True)
+        found = sorted(
+            ((step, prefix) for folder in folders for step, prefix in checkpoint_steps(folder).items()), reverse=True
+        )
         problems = []
         for step, prefix in found:
             try:
@@ -86,13 +88,14 @@ class RunCheckpoints:
                 logging.warning("Checkpoint %s cannot be used: %s", prefix, problems[-1])
         if problems:
             raise UserError(
-                f"No checkpoint in {self.folder} can be restored:\n" + "\n".join(problems)
+                f"No checkpoint in {self.folder} can be restored:\n"
+                + "\n".join(problems)
                 + "\nIf the model or the optimizer was changed, use another --model_dir."
             )
         return None
 
     def _made_current(self, step: int) -> None:
-        """Notes that the regular checkpoint of ``step`` holds the present state; an older one of a stop is of no use then."""
+        """Notes that ``step``'s regular checkpoint holds the present state; an older one of a stop is of no use then."""
         self._current = step
         shutil.rmtree(self.folder / INTERRUPTED, ignore_errors=True)
 

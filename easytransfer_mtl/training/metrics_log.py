@@ -27,10 +27,15 @@ class MetricsLog:
         """Adds a step; ``row`` has ``COLUMNS`` as keys, step counted after the update."""
         self._csv.writerow([_text(row[column]) for column in COLUMNS])
         task = row["task"]
-        self._scalars(row["step"], {
-            f"loss/{task}": row["loss"], f"weight/{task}": row["weight"],
-            "learning_rate": row["learning_rate"], "grad_norm": row["grad_norm"],
-        })
+        self._scalars(
+            row["step"],
+            {
+                f"loss/{task}": row["loss"],
+                f"weight/{task}": row["weight"],
+                "learning_rate": row["learning_rate"],
+                "grad_norm": row["grad_norm"],
+            },
+        )
 
     def add_average(self, step: int, avg_loss: float) -> None:
         """Adds the running mean of the loss to TensorBoard."""

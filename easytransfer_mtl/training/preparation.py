@@ -17,7 +17,7 @@ from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
-from easytransfer_mtl.training.task_data import TaskData, check_training_data, read_task_data
+from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.weighting import TaskWeighting, make_weighting
 
 
@@ -49,7 +49,9 @@ def prepare(settings: TrainSettings) -> Prepared:
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     config = load_config(files, settings.gelu)
     if settings.num_freezed_layers > config.num_hidden_layers:
-        raise UserError(f"num_freezed_layers is {settings.num_freezed_layers}; the encoder has {config.num_hidden_layers} layers.")
+        raise UserError(
+            f"num_freezed_layers is {settings.num_freezed_layers}; the encoder has {config.num_hidden_layers} layers."
+        )
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = _read_data(settings, files, config, tasks)
     rows = sum(len(item.rows) for item in train)
@@ -96,7 +98,9 @@ def _read_data(
     check_training_data(train, settings.train_input_fp)
     if not settings.predict_input_fp:
         return train, []
-    return train, read_task_data(settings.predict_input_fp, tuple(item.task for item in train), *checks)
+    dev = read_task_data(settings.predict_input_fp, tuple(item.task for item in train), *checks)
+    check_dev_data(dev, {item.task.name: item.task_input for item in train})
+    return train, dev
 
 
 def describe(settings: TrainSettings, prepared: Prepared, config: BertConfig) -> RunFolder:
@@ -106,7 +110,9 @@ def describe(settings: TrainSettings, prepared: Prepared, config: BertConfig) ->
         logging.warning("%s was started with another setting: %s", folder.path, change)
     inputs = {item.task.name: item.task_input for item in prepared.train}
     folder.write_model(config, prepared.files.vocabulary_file, prepared.tasks, inputs)
-    folder.write_train_config(asdict(settings), {"train": [item.summary() for item in prepared.train]}, asdict(prepared.plan))
+    folder.write_train_config(
+        asdict(settings), {"train": [item.summary() for item in prepared.train]}, asdict(prepared.plan)
+    )
     for name, value in _log_block(settings, prepared).items():
         logging.info("%s: %s", name, value)
     for item in prepared.train:

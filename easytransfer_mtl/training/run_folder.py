@@ -37,13 +37,18 @@ class RunFolder:
         """The folder's config and vocabulary, for building the encoder."""
         return EncoderFiles(self.path, self.path, tanh_gelu=False)
 
-    def write_model(self, config: BertConfig, vocabulary_file: Path, tasks: tuple[Task, ...], inputs: dict[str, TaskInput]) -> None:
+    def write_model(
+        self, config: BertConfig, vocabulary_file: Path, tasks: tuple[Task, ...], inputs: dict[str, TaskInput]
+    ) -> None:
         """Writes config.json, vocab.txt and tasks.json."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
         if vocabulary_file.resolve() != (self.path / "vocab.txt").resolve():
             shutil.copyfile(vocabulary_file, self.path / "vocab.txt")
-        value = {"tasks": [task.to_json() for task in tasks], "inputs": {name: asdict(item) for name, item in inputs.items()}}
+        value = {
+            "tasks": [task.to_json() for task in tasks],
+            "inputs": {name: asdict(item) for name, item in inputs.items()},
+        }
         write_json(self.path / "tasks.json", value)
 
     def read_tasks(self) -> tuple[tuple[Task, ...], dict[str, TaskInput]]:

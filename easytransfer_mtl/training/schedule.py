@@ -35,6 +35,8 @@ class WarmupDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
-            "learning_rate": self.learning_rate, "train_steps": self.train_steps, "warmup_steps": self.warmup_steps,
+            "learning_rate": self.learning_rate,
+            "train_steps": self.train_steps,
+            "warmup_steps": self.warmup_steps,
             "decay": self.decay,
         }

@@ -35,8 +35,11 @@ class TaskData:
         """What train_config.json says of the file."""
         manifest = self.file.manifest
         return {
-            "task": self.task.name, "file": self.file.path.name, "rows": len(self.rows),
-            "sequence_length": self.padded_length, "text_normalization": self.task_input.text_normalization,
+            "task": self.task.name,
+            "file": self.file.path.name,
+            "rows": len(self.rows),
+            "sequence_length": self.padded_length,
+            "text_normalization": self.task_input.text_normalization,
             "source_sha256": manifest.source_sha256 if manifest else None,
         }
 
@@ -81,3 +84,24 @@ def check_training_data(data: list[TaskData], path: str) -> None:
     kinds = {item.task.name: item.task_input.text_normalization for item in data}
     if len(set(kinds.values())) > 1:
         raise UserError(f"{path}: the files differ in text_normalization ({kinds}); convert them alike.")
+
+
+def check_dev_data(data: list[TaskData], inputs: dict[str, TaskInput]) -> None:
+    """Checks files to evaluate on against how the model's training texts were encoded.
+
+    Args:
+        data: the dev files.
+        inputs: task name -> how its training rows were made.
+
+    Raises:
+        UserError: a file has no rows, or its manifest tells another text normalization.
+    """
+    for item in data:
+        if not len(item.rows):
+            raise UserError(f"{item.file.path} has no rows to evaluate on; take it out of the list or convert it again.")
+        trained = inputs[item.task.name].text_normalization
+        if item.file.manifest and item.file.manifest.text_normalization != trained:
+            raise UserError(
+                f"{item.file.path} was converted with text_normalization {item.file.manifest.text_normalization}, the "
+                f"training rows of {item.task.name} with {trained}. Convert them alike."
+            )

@@ -15,7 +15,7 @@ from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
-from easytransfer_mtl.errors import Stopped, UserError
+from easytransfer_mtl.errors import Stopped
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
 from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.seeding import stream_seed
@@ -52,7 +52,6 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
         Stopped: SIGINT or SIGTERM came; the step was saved.
     """
     prepared = prepare(settings)
-    _check_dev(prepared.dev)
     plan = prepared.plan
     tf_keras.utils.set_random_seed(stream_seed(settings.seed, "layers") % 2**32)  # for what a subclass adds
     clock = DropoutClock(settings.seed)
@@ -69,13 +68,6 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
     folder = describe(settings, prepared, loaded.encoder.config)
     _fit(model, settings, prepared, checkpoints, progress, step)
     return TrainedRun(model, folder, prepared.dev)
-
-
-def _check_dev(data: list[TaskData]) -> None:
-    """Raises UserError if a dev file has no rows: the evaluation after training would fail."""
-    empty = [str(item.file.path) for item in data if not len(item.rows)]
-    if empty:
-        raise UserError(f"{', '.join(empty)} has no rows to evaluate on; take it out of the dev list or convert it again.")
 
 
 def _step_options(settings: TrainSettings) -> StepOptions:
@@ -98,7 +90,12 @@ def _start_heads(model: MultiTaskModel, loaded: LoadedEncoder) -> None:
 
 
 def _fit(
-    model: MultiTaskModel, settings: TrainSettings, prepared: Prepared, checkpoints: RunCheckpoints, progress: Progress, step: int
+    model: MultiTaskModel,
+    settings: TrainSettings,
+    prepared: Prepared,
+    checkpoints: RunCheckpoints,
+    progress: Progress,
+    step: int,
 ) -> None:
     """Trains from ``step`` to the plan's end."""
     plan = prepared.plan
@@ -131,8 +128,13 @@ def _fit(
 def _batches(settings: TrainSettings, data: list[TaskData], rows_per_step: int) -> TrainingBatches:
     orders = [
         RowOrder(
-            num_rows=len(item.rows), seed=settings.seed, name=item.task.name, shuffle=settings.shuffle,
-            batch_size=rows_per_step, group=settings.length_grouping, lengths=item.rows.lengths,
+            num_rows=len(item.rows),
+            seed=settings.seed,
+            name=item.task.name,
+            shuffle=settings.shuffle,
+            batch_size=rows_per_step,
+            group=settings.length_grouping,
+            lengths=item.rows.lengths,
         )
         for item in data
     ]

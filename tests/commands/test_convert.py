@@ -39,8 +39,10 @@ def single(folder: Path, content: str = "0\t今天\t115\n", **settings: Any) -> 
 def easytransfer_file(folder: Path, task: str = "OCNLI", **changes: Any) -> Path:
     content = json.loads((ROOT / "run_scripts" / "config" / f"{task}_preprocess_dev.json").read_text(encoding="utf-8"))
     content["preprocess_config"] |= {
-        "tokenizer_name_or_path": str(ENCODER), "preprocess_input_fp": str(PREPROCESS / f"{task}_dev.csv"),
-        "preprocess_output_fp": str(folder / "out.tfrecord"), **changes,
+        "tokenizer_name_or_path": str(ENCODER),
+        "preprocess_input_fp": str(PREPROCESS / f"{task}_dev.csv"),
+        "preprocess_output_fp": str(folder / "out.tfrecord"),
+        **changes,
     }
     path = folder / "config.json"
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -131,8 +133,14 @@ def test_a_header_and_bad_rows_on_request(tmp_path: Path, capsys: pytest.Capture
 
 
 def test_own_tasks(tmp_path: Path) -> None:
-    task = {"name": "own", "columns": "id,text,y", "first_sequence": "text", "label_name": "y", "id_column": "id",
-            "label_enumerate_values": "no,yes"}
+    task = {
+        "name": "own",
+        "columns": "id,text,y",
+        "first_sequence": "text",
+        "label_name": "y",
+        "id_column": "id",
+        "label_enumerate_values": "no,yes",
+    }
     (tmp_path / "tasks.json").write_text(json.dumps({"tasks": [task]}), encoding="utf-8")
     rows = single(tmp_path, "0\t今\tyes\n", tasks_file=tmp_path / "tasks.json", task="own")
     assert rows.label_ids.tolist() == [1]

@@ -12,7 +12,12 @@ from easytransfer_mtl.config.easytransfer_keys import NO_EFFECT
 from easytransfer_mtl.config.merging import load_settings
 from easytransfer_mtl.config.options import Option, options_of
 from easytransfer_mtl.config.settings import (
-    ALL_SETTINGS, CheckSubmissionSettings, ConvertSettings, EvaluateSettings, PredictSettings, TrainSettings,
+    ALL_SETTINGS,
+    CheckSubmissionSettings,
+    ConvertSettings,
+    EvaluateSettings,
+    PredictSettings,
+    TrainSettings,
 )
 from easytransfer_mtl.errors import UserError
 
@@ -23,42 +28,74 @@ REQUIRED = object()
 OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distribution_config"
 EASYTRANSFER: dict[type, dict[str, Any]] = {
     ConvertSettings: {
-        "preprocess_config.input_schema": REQUIRED, "preprocess_config.sequence_length": REQUIRED,
-        "preprocess_config.first_sequence": REQUIRED, "preprocess_config.second_sequence": None,
-        "preprocess_config.label_name": None, "preprocess_config.label_enumerate_values": None,
-        "preprocess_config.output_schema": REQUIRED, "preprocess_config.preprocess_input_fp": REQUIRED,
-        "preprocess_config.preprocess_output_fp": REQUIRED, "preprocess_config.preprocess_batch_size": REQUIRED,
+        "preprocess_config.input_schema": REQUIRED,
+        "preprocess_config.sequence_length": REQUIRED,
+        "preprocess_config.first_sequence": REQUIRED,
+        "preprocess_config.second_sequence": None,
+        "preprocess_config.label_name": None,
+        "preprocess_config.label_enumerate_values": None,
+        "preprocess_config.output_schema": REQUIRED,
+        "preprocess_config.preprocess_input_fp": REQUIRED,
+        "preprocess_config.preprocess_output_fp": REQUIRED,
+        "preprocess_config.preprocess_batch_size": REQUIRED,
         "preprocess_config.tokenizer_name_or_path": REQUIRED,
     },
     TrainSettings: {
         "model_config.pretrain_model_name_or_path": REQUIRED,
-        "train_config.train_input_fp": REQUIRED, "train_config.train_batch_size": REQUIRED, "train_config.num_epochs": 1.0,
-        "train_config.model_dir": REQUIRED, "train_config.save_steps": None, "train_config.keep_checkpoint_max": 10,
+        "train_config.train_input_fp": REQUIRED,
+        "train_config.train_batch_size": REQUIRED,
+        "train_config.num_epochs": 1.0,
+        "train_config.model_dir": REQUIRED,
+        "train_config.save_steps": None,
+        "train_config.keep_checkpoint_max": 10,
         "train_config.log_step_count_steps": 100,
-        f"{OPTIMIZER}.optimizer": "adam", f"{OPTIMIZER}.learning_rate": 0.001, f"{OPTIMIZER}.weight_decay_ratio": 0.0,
-        f"{OPTIMIZER}.warmup_ratio": 0.1, f"{OPTIMIZER}.lr_decay": "polynomial", f"{OPTIMIZER}.gradient_clip": True,
-        f"{OPTIMIZER}.clip_norm_value": 1.0, f"{OPTIMIZER}.num_freezed_layers": 0,
-        f"{DISTRIBUTION}.distribution_strategy": "None", f"{DISTRIBUTION}.num_accumulated_batches": 1,
-        "predict_config.predict_input_fp": REQUIRED, "predict_config.predict_batch_size": REQUIRED,
-        "worker_hosts": "localhost:5001", "task_index": 0, "job_name": "worker", "num_gpus": 1, "num_workers": 1,
+        f"{OPTIMIZER}.optimizer": "adam",
+        f"{OPTIMIZER}.learning_rate": 0.001,
+        f"{OPTIMIZER}.weight_decay_ratio": 0.0,
+        f"{OPTIMIZER}.warmup_ratio": 0.1,
+        f"{OPTIMIZER}.lr_decay": "polynomial",
+        f"{OPTIMIZER}.gradient_clip": True,
+        f"{OPTIMIZER}.clip_norm_value": 1.0,
+        f"{OPTIMIZER}.num_freezed_layers": 0,
+        f"{DISTRIBUTION}.distribution_strategy": "None",
+        f"{DISTRIBUTION}.num_accumulated_batches": 1,
+        "predict_config.predict_input_fp": REQUIRED,
+        "predict_config.predict_batch_size": REQUIRED,
+        "worker_hosts": "localhost:5001",
+        "task_index": 0,
+        "job_name": "worker",
+        "num_gpus": 1,
+        "num_workers": 1,
     },
     EvaluateSettings: {
-        "evaluate_config.eval_input_fp": REQUIRED, "evaluate_config.eval_batch_size": REQUIRED,
-        "evaluate_config.num_eval_steps": None, "evaluate_config.eval_checkpoint_path": REQUIRED,
+        "evaluate_config.eval_input_fp": REQUIRED,
+        "evaluate_config.eval_batch_size": REQUIRED,
+        "evaluate_config.num_eval_steps": None,
+        "evaluate_config.eval_checkpoint_path": REQUIRED,
         "train_config.model_dir": REQUIRED,
     },
     PredictSettings: {
-        "predict_config.predict_checkpoint_path": REQUIRED, "predict_config.predict_output_fp": None,
-        "predict_config.predict_input_fp": REQUIRED, "predict_config.predict_batch_size": REQUIRED,
+        "predict_config.predict_checkpoint_path": REQUIRED,
+        "predict_config.predict_output_fp": None,
+        "predict_config.predict_input_fp": REQUIRED,
+        "predict_config.predict_batch_size": REQUIRED,
     },
 }
 WITHOUT_EFFECT: dict[str, Any] = {
-    "preprocess_config.append_feature_columns": None, "preprocess_config.max_predictions_per_seq": None,
-    "preprocess_config.multi_label": False, "preprocess_config.max_num_labels": 5, "train_config.throttle_secs": 100,
-    f"{DISTRIBUTION}.num_model_replica": 1, f"{DISTRIBUTION}.num_communicators": 1, f"{DISTRIBUTION}.num_splits": 1,
-    f"{DISTRIBUTION}.enable_xla": False, f"{DISTRIBUTION}.pull_evaluation_in_multiworkers_training": False,
-    "export_config.checkpoint_path": None, "export_config.export_dir_base": None,
-    "export_config.receiver_tensors_schema": None, "export_config.input_tensors_schema": None,
+    "preprocess_config.append_feature_columns": None,
+    "preprocess_config.max_predictions_per_seq": None,
+    "preprocess_config.multi_label": False,
+    "preprocess_config.max_num_labels": 5,
+    "train_config.throttle_secs": 100,
+    f"{DISTRIBUTION}.num_model_replica": 1,
+    f"{DISTRIBUTION}.num_communicators": 1,
+    f"{DISTRIBUTION}.num_splits": 1,
+    f"{DISTRIBUTION}.enable_xla": False,
+    f"{DISTRIBUTION}.pull_evaluation_in_multiworkers_training": False,
+    "export_config.checkpoint_path": None,
+    "export_config.export_dir_base": None,
+    "export_config.receiver_tensors_schema": None,
+    "export_config.input_tensors_schema": None,
 }
 ENOUGH: dict[type, list[str]] = {
     ConvertSettings: ["--tokenizer_name_or_path=t"],
@@ -169,12 +206,19 @@ def test_unknown_keys_and_sections_suggest_the_nearest(tmp_path: Path, place: st
 @pytest.mark.parametrize(
     ("place", "value", "expected"),
     [
-        ("train_config.num_epochs", "0.01", 0.01), ("train_config.keep_checkpoint_max", "3", 3),
-        ("train_config.keep_checkpoint_max", 3.0, 3), (f"{OPTIMIZER}.learning_rate", "1e-5", 1e-5),
-        (f"{OPTIMIZER}.gradient_clip", "false", False), (f"{OPTIMIZER}.gradient_clip", "True", True),
-        (f"{OPTIMIZER}.gradient_clip", 0, False), ("train_config.save_steps", None, None), ("train_config.save_steps", 0, 0),
-        (f"{DISTRIBUTION}.distribution_strategy", None, None), (f"{DISTRIBUTION}.distribution_strategy", "None", "None"),
-        (f"{OPTIMIZER}.lr_decay", None, None), (f"{OPTIMIZER}.lr_decay", "none", "none"),
+        ("train_config.num_epochs", "0.01", 0.01),
+        ("train_config.keep_checkpoint_max", "3", 3),
+        ("train_config.keep_checkpoint_max", 3.0, 3),
+        (f"{OPTIMIZER}.learning_rate", "1e-5", 1e-5),
+        (f"{OPTIMIZER}.gradient_clip", "false", False),
+        (f"{OPTIMIZER}.gradient_clip", "True", True),
+        (f"{OPTIMIZER}.gradient_clip", 0, False),
+        ("train_config.save_steps", None, None),
+        ("train_config.save_steps", 0, 0),
+        (f"{DISTRIBUTION}.distribution_strategy", None, None),
+        (f"{DISTRIBUTION}.distribution_strategy", "None", "None"),
+        (f"{OPTIMIZER}.lr_decay", None, None),
+        (f"{OPTIMIZER}.lr_decay", "none", "none"),
     ],
 )
 def test_values_as_easytransfer_casts_them_but_false_is_false(tmp_path: Path, place: str, value: Any, expected: Any) -> None:
@@ -185,10 +229,14 @@ def test_values_as_easytransfer_casts_them_but_false_is_false(tmp_path: Path, pl
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        ("train_config.num_epochs", None), ("train_config.num_epochs", "many"), ("train_config.num_epochs", True),
-        ("train_config.keep_checkpoint_max", 2.5), (f"{OPTIMIZER}.gradient_clip", "perhaps"),
+        ("train_config.num_epochs", None),
+        ("train_config.num_epochs", "many"),
+        ("train_config.num_epochs", True),
+        ("train_config.keep_checkpoint_max", 2.5),
+        (f"{OPTIMIZER}.gradient_clip", "perhaps"),
         (f"{OPTIMIZER}.optimizer", "sgd"),
-        (f"{DISTRIBUTION}.distribution_strategy", "MirroredStrategy"), ("train_config.train_input_fp", ["a", "b"]),
+        (f"{DISTRIBUTION}.distribution_strategy", "MirroredStrategy"),
+        ("train_config.train_input_fp", ["a", "b"]),
     ],
 )
 def test_values_that_do_not_fit_name_file_and_key(tmp_path: Path, place: str, value: Any) -> None:
@@ -239,7 +287,9 @@ def test_the_originals_preprocess_files_load_unchanged(task: str, kind: str, cap
 def test_the_originals_training_file_loads_unchanged(caplog: pytest.LogCaptureFixture) -> None:
     made = load_settings(TrainSettings, [f"--config={CONFIGS / 'multitask_finetune.json'}"], "train")
     assert (made.pretrain_model_name_or_path, made.train_input_fp, made.model_dir) == (
-        "pai-bert-tiny-zh", "train.list_tfrecord", "model_dir"
+        "pai-bert-tiny-zh",
+        "train.list_tfrecord",
+        "model_dir",
     )
     assert (made.train_batch_size, made.num_epochs, made.learning_rate) == (2, 0.01, 1e-5)
     assert (made.predict_input_fp, made.predict_batch_size) == ("dev.list_tfrecord", 4)

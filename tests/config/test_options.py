@@ -38,7 +38,12 @@ def flags(*arguments: str) -> dict[str, Any]:
 def test_declarations() -> None:
     assert list(OPTIONS) == ["path", "count", "maybe", "rate", "flag", "kind"]
     assert [(entry.kind, entry.nullable) for entry in OPTIONS.values()] == [
-        (str, True), (int, False), (int, True), (float, False), (bool, False), (str, False)
+        (str, True),
+        (int, False),
+        (int, True),
+        (float, False),
+        (bool, False),
+        (str, False),
     ]
     places = ["some.section.path", "some.count", "some.maybe", "the_rate", "", "some.kind"]
     assert [entry.place for entry in OPTIONS.values()] == places
@@ -47,12 +52,26 @@ def test_declarations() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("count", 7, 7), ("count", "7", 7), ("count", 7.0, 7),
-        ("rate", "1e-5", 1e-5), ("rate", 1, 1.0), ("rate", "0.01", 0.01),
-        ("flag", True, True), ("flag", "false", False), ("flag", "False", False), ("flag", "TRUE", True),
+        ("count", 7, 7),
+        ("count", "7", 7),
+        ("count", 7.0, 7),
+        ("rate", "1e-5", 1e-5),
+        ("rate", 1, 1.0),
+        ("rate", "0.01", 0.01),
+        ("flag", True, True),
+        ("flag", "false", False),
+        ("flag", "False", False),
+        ("flag", "TRUE", True),
         ("flag", "0", False),
-        ("flag", "1", True), ("flag", "no", False), ("flag", 0, False), ("flag", 1, True),
-        ("path", "a b", "a b"), ("path", 5, "5"), ("maybe", None, None), ("path", None, None), ("kind", "green", "green"),
+        ("flag", "1", True),
+        ("flag", "no", False),
+        ("flag", 0, False),
+        ("flag", 1, True),
+        ("path", "a b", "a b"),
+        ("path", 5, "5"),
+        ("maybe", None, None),
+        ("path", None, None),
+        ("kind", "green", "green"),
     ],
 )
 def test_values_that_are_converted(name: str, value: Any, expected: Any) -> None:
@@ -63,17 +82,28 @@ def test_values_that_are_converted(name: str, value: Any, expected: Any) -> None
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("count", "many", "here: 'many' is not a whole number"), ("count", 1.5, "1.5 is not a whole number"),
-        ("count", "1.5", "'1.5' is not a whole number"), ("count", True, "True is not a whole number"),
-        ("count", None, "None is not a whole number"), ("count", [3], "is not a whole number"), ("count", 0, "at least 1"),
-        ("count", float("inf"), "is not a whole number"), ("count", float("nan"), "is not a whole number"),
+        ("count", "many", "here: 'many' is not a whole number"),
+        ("count", 1.5, "1.5 is not a whole number"),
+        ("count", "1.5", "'1.5' is not a whole number"),
+        ("count", True, "True is not a whole number"),
+        ("count", None, "None is not a whole number"),
+        ("count", [3], "is not a whole number"),
+        ("count", 0, "at least 1"),
+        ("count", float("inf"), "is not a whole number"),
+        ("count", float("nan"), "is not a whole number"),
         ("maybe", "", "'' is not a whole number"),
-        ("rate", "fast", "'fast' is not a number"), ("rate", -0.1, "too small"), ("rate", float("nan"), "too small"),
-        ("flag", "maybe", "'maybe' is not true or false"), ("flag", 2, "2 is not true or false"),
+        ("rate", "fast", "'fast' is not a number"),
+        ("rate", -0.1, "too small"),
+        ("rate", float("nan"), "too small"),
+        ("flag", "maybe", "'maybe' is not true or false"),
+        ("flag", 2, "2 is not true or false"),
         ("flag", None, "None is not true or false"),
         ("flag", 0.5, "0.5 is not true or false"),
-        ("path", ["a"], r"\['a'\] is not text"), ("path", {"a": 1}, "is not text"), ("path", True, "True is not text"),
-        ("kind", "blue", "'blue' is not allowed; allowed: red, green"), ("kind", None, "None is not text"),
+        ("path", ["a"], r"\['a'\] is not text"),
+        ("path", {"a": 1}, "is not text"),
+        ("path", True, "True is not text"),
+        ("kind", "blue", "'blue' is not allowed; allowed: red, green"),
+        ("kind", None, "None is not text"),
     ],
 )
 def test_values_that_are_refused(name: str, value: Any, message: str) -> None:

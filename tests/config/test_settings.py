@@ -8,7 +8,13 @@ from easytransfer_mtl.config import settings as declared
 from easytransfer_mtl.config.easytransfer_keys import NO_EFFECT
 from easytransfer_mtl.config.options import Option, options_of
 from easytransfer_mtl.config.settings import (
-    ALL_SETTINGS, BenchmarkSettings, ConvertSettings, EvaluateSettings, PredictSettings, SubmitSettings, TrainSettings,
+    ALL_SETTINGS,
+    BenchmarkSettings,
+    ConvertSettings,
+    EvaluateSettings,
+    PredictSettings,
+    SubmitSettings,
+    TrainSettings,
 )
 from easytransfer_mtl.data.contest_files import NAMES
 from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
@@ -74,8 +80,10 @@ def test_settings_cannot_be_changed() -> None:
     ("settings", "missing"),
     [
         (ConvertSettings, ["--tokenizer_name_or_path (JSON: preprocess_config.tokenizer_name_or_path)"]),
-        (TrainSettings, ["--pretrain_model_name_or_path (JSON: model_config.", "--train_input_fp", "--train_batch_size",
-                         "--model_dir"]),
+        (
+            TrainSettings,
+            ["--pretrain_model_name_or_path (JSON: model_config.", "--train_input_fp", "--train_batch_size", "--model_dir"],
+        ),
         (EvaluateSettings, ["--model_dir (JSON: train_config.model_dir)"]),
         (PredictSettings, ["--predict_checkpoint_path", "--predict_output_fp"]),
         (SubmitSettings, ["--predict_checkpoint_path", "--predict_output_fp"]),

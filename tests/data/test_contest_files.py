@@ -23,10 +23,18 @@ def found(folder: Path, kind: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        ("train", "{}_train.csv"), ("train", "{}_train1128.csv"), ("train", "{}/train.csv"), ("train", "{}/total.csv"),
-        ("dev", "{}_dev.csv"), ("dev", "{}/dev.csv"),
-        ("test", "{}_test.csv"), ("test", "{}/test.csv"),
-        ("a", "{}_a.csv"), ("a", "{}_test_A.csv"), ("b", "{}_test_B.csv"), ("b", "{}_b.csv"),
+        ("train", "{}_train.csv"),
+        ("train", "{}_train1128.csv"),
+        ("train", "{}/train.csv"),
+        ("train", "{}/total.csv"),
+        ("dev", "{}_dev.csv"),
+        ("dev", "{}/dev.csv"),
+        ("test", "{}_test.csv"),
+        ("test", "{}/test.csv"),
+        ("a", "{}_a.csv"),
+        ("a", "{}_test_A.csv"),
+        ("b", "{}_test_B.csv"),
+        ("b", "{}_b.csv"),
     ],
 )
 @pytest.mark.parametrize("case", [str.upper, str.lower, str], ids=["upper", "lower", "mixed"])
@@ -99,8 +107,11 @@ def test_task_paths() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a.csv", "'a.csv' is not TASK=FILE"), ("TNEWS=", "is not TASK=FILE"), ("TNEWS= ", "is not TASK=FILE"),
-        ("TNEWS=a.csv,", "'' is not TASK=FILE"), ("NEWS=a.csv", "No task is called 'NEWS'"),
+        ("a.csv", "'a.csv' is not TASK=FILE"),
+        ("TNEWS=", "is not TASK=FILE"),
+        ("TNEWS= ", "is not TASK=FILE"),
+        ("TNEWS=a.csv,", "'' is not TASK=FILE"),
+        ("NEWS=a.csv", "No task is called 'NEWS'"),
         ("TNEWS=a.csv,tnews=b.csv", "TNEWS is given twice"),
     ],
 )

@@ -53,9 +53,7 @@ def records(path: Path) -> list[dict[str, list[int]]]:
 
 
 def golden_records(name: str) -> list[dict[str, list[int]]]:
-    return [
-        {key: value["list"] for key, value in record.items() if key != "nonpad"} for record in OUTCOMES[name]["records"]
-    ]
+    return [{key: value["list"] for key, value in record.items() if key != "nonpad"} for record in OUTCOMES[name]["records"]]
 
 
 def names(folder: Path) -> list[str]:
@@ -146,8 +144,15 @@ def test_the_manifest_tells_how_the_file_was_made(tmp_path: Path) -> None:
     output = tmp_path / "out.tfrecord"
     convert_file(Conversion(source, output, OCNLI), builder(64, "nfkc"), "error", header=True)
     assert read_manifest(output) == Manifest(
-        task=OCNLI, rows=2, labelled=True, sequence_length=64, text_normalization="nfkc",
-        vocabulary_sha256=VOCABULARY.sha256, vocabulary_size=570, source="source.csv", source_sha256=sha256_of(source),
+        task=OCNLI,
+        rows=2,
+        labelled=True,
+        sequence_length=64,
+        text_normalization="nfkc",
+        vocabulary_sha256=VOCABULARY.sha256,
+        vocabulary_size=570,
+        source="source.csv",
+        source_sha256=sha256_of(source),
     )
     assert manifest_path(output).is_file()
     assert read_tfrecords(output, 3, 570).label_ids.tolist() == [2, 0]

@@ -33,7 +33,7 @@ def test_pairs_have_two_texts(tmp_path: Path) -> None:
 
 
 def test_quotes_are_ordinary_characters(tmp_path: Path) -> None:
-    lines = ['0\t"今天\tlike', '1\t今"天"\tlike', '2\t"今天"\tanger', "3\t\"a\"\"b\"\tanger", "4\t'x\tlike"]
+    lines = ['0\t"今天\tlike', '1\t今"天"\tlike', '2\t"今天"\tanger', '3\t"a""b"\tanger', "4\t'x\tlike"]
     content = read(tmp_path, "\n".join(lines) + "\n")
     assert [row.texts[0] for row in content.rows] == ['"今天', '今"天"', '"今天"', '"a""b"', "'x"]
 

@@ -87,7 +87,9 @@ def test_empty_first_texts() -> None:
 def test_every_row_fits_and_has_the_layout(length: int) -> None:
     source, builder = random.Random(length), FeatureBuilder(TOKENIZER, length)
     for _ in range(200):
-        texts = tuple("".join(source.choices("甲乙丙丁", k=source.randint(0, 2 * length))) for _ in range(source.randint(1, 2)))
+        texts = tuple(
+            "".join(source.choices("甲乙丙丁", k=source.randint(0, 2 * length))) for _ in range(source.randint(1, 2))
+        )
         features = builder.encode(texts)
         ids, first = features.input_ids, features.first_length
         assert len(ids) <= length

@@ -13,8 +13,10 @@ from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches, evaluation
 
 def encoded(lengths: np.ndarray | list[int], first_label: int = 0) -> EncodedRows:
     """Rows whose label is their number, so that batches tell which rows they hold."""
-    return from_features([Features([2] + [5] * (int(length) - 1), int(length)) for length in lengths],
-                         range(first_label, first_label + len(lengths)))
+    return from_features(
+        [Features([2] + [5] * (int(length) - 1), int(length)) for length in lengths],
+        range(first_label, first_label + len(lengths)),
+    )
 
 
 def order(num_rows: int, batch_size: int, **changes: Any) -> RowOrder:

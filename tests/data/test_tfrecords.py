@@ -47,8 +47,12 @@ def example(**features: list[int] | list[float]) -> bytes:
 
 def row(ids: tuple[int, ...] = (2, 5, 3), length: int = 6, label: int = 1, **changes: list[int] | list[float]) -> bytes:
     padding = [0] * (length - len(ids))
-    features: dict[str, Any] = {"input_ids": [*ids, *padding], "input_mask": [1] * len(ids) + padding,
-                                "segment_ids": [0] * length, "label_id": [label]}
+    features: dict[str, Any] = {
+        "input_ids": [*ids, *padding],
+        "input_mask": [1] * len(ids) + padding,
+        "segment_ids": [0] * length,
+        "label_id": [label],
+    }
     features = {name: values for name, values in {**features, **changes}.items() if values is not None}
     return example(**features)
 

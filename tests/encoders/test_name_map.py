@@ -190,7 +190,9 @@ def test_unknown_names_are_left_over() -> None:
 
 def test_two_weights_of_one_name() -> None:
     arrays = {f"{scope}pooler.dense.bias": np.zeros(2, np.float32) for scope in ("", "bert.")}
-    with pytest.raises(UserError, match="'pooler.dense.bias' and 'bert.pooler.dense.bias' are both the encoder's pooler/dense"):
+    with pytest.raises(
+        UserError, match="'pooler.dense.bias' and 'bert.pooler.dense.bias' are both the encoder's pooler/dense"
+    ):
         canonical_weights(weight_file(arrays))
 
 

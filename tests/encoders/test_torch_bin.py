@@ -227,7 +227,9 @@ def test_stride_of_an_axis_of_length_one_is_ignored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("numel, key", [(7, "0"), (-1, "0"), (6.0, "0"), (6, 0), (6, "1"), (6, "../data.pkl"), (2**60, "0")])
 @pytest.mark.parametrize("write", WRITERS)
-def test_storage_that_is_not_as_described_is_refused(write: Callable[..., Path], numel: object, key: object, tmp_path: Path) -> None:
+def test_storage_that_is_not_as_described_is_refused(
+    write: Callable[..., Path], numel: object, key: object, tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match=r"w\.bin cannot be read"):
         read_torch_bin(write(tmp_path / "w.bin", {"w": tensor(0, (2,), (1,), numel, key)}))
 

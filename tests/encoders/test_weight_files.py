@@ -202,7 +202,10 @@ OPTIMIZER_STATE = [
 
 
 def test_optimizer_state_is_not_loaded(tmp_path: Path) -> None:
-    kept = {"bert_pre_trained_model/bert/pooler/dense/bias": np.ones(3, np.float32), "adam_dense/bias": np.ones(2, np.float32)}
+    kept = {
+        "bert_pre_trained_model/bert/pooler/dense/bias": np.ones(3, np.float32),
+        "adam_dense/bias": np.ones(2, np.float32),
+    }
     half = {"half": np.ones(2, np.float16)}
     slots = {name: np.zeros(1, np.float32) for name in OPTIMIZER_STATE}
     prefix = write_tf1(tmp_path / "model.ckpt-5", kept | half | slots)

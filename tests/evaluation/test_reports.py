@@ -54,7 +54,13 @@ def test_class_report_csv() -> None:
     rows = rows_of(reports.class_report_csv([half(), perfect(OCEMOTION)]))
     assert [row["task"] for row in rows] == ["OCNLI"] * 5 + ["OCEMOTION"] * 9
     assert rows[0] | {"f1": ""} == {
-        "task": "OCNLI", "kind": "class", "label": "0", "precision": "0.5", "recall": "1.0", "f1": "", "support": "2",
+        "task": "OCNLI",
+        "kind": "class",
+        "label": "0",
+        "precision": "0.5",
+        "recall": "1.0",
+        "f1": "",
+        "support": "2",
     }
     assert float(rows[0]["f1"]) == pytest.approx(2 / 3)
     assert [(row["kind"], row["label"]) for row in rows[3:5]] == [("average", "macro avg"), ("average", "weighted avg")]
@@ -137,7 +143,15 @@ def test_written_files(tmp_path: Path) -> None:
     reports.write_summary(tmp_path / "report", {7: scores})
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert names == {
-        "classes.txt", "classes.csv", "classes.json", "confusion_ocnli.txt", "confusion_ocnli.csv", "confusion_tnews.txt",
-        "confusion_tnews.csv", "summary.txt", "summary.csv", "summary.json",
+        "classes.txt",
+        "classes.csv",
+        "classes.json",
+        "confusion_ocnli.txt",
+        "confusion_ocnli.csv",
+        "confusion_tnews.txt",
+        "confusion_tnews.csv",
+        "summary.txt",
+        "summary.csv",
+        "summary.json",
     }
     assert json.loads((tmp_path / "report" / "summary.json").read_text(encoding="utf-8"))["best_step"] == 7

@@ -63,7 +63,12 @@ def run_many(environment: dict[str, str]) -> RunMany:
 
     def run_all(lines: list[list[str]], cwd: Path) -> list[subprocess.CompletedProcess[str]]:
         done = subprocess.run(
-            [sys.executable, "-c", MANY], cwd=cwd, env=environment, input=json.dumps(lines), capture_output=True, text=True,
+            [sys.executable, "-c", MANY],
+            cwd=cwd,
+            env=environment,
+            input=json.dumps(lines),
+            capture_output=True,
+            text=True,
             timeout=SECONDS,
         )
         assert done.returncode == 0, done.stderr
@@ -99,7 +104,10 @@ def data(run: Run, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """data/sample as TFRecords with their list files."""
     folder = tmp_path_factory.mktemp("data")
     done = run(
-        "convert", f"--data_dir={ROOT / 'data/sample'}", f"--output_dir={folder}", f"--tokenizer_name_or_path={encoder}",
+        "convert",
+        f"--data_dir={ROOT / 'data/sample'}",
+        f"--output_dir={folder}",
+        f"--tokenizer_name_or_path={encoder}",
         "--sequence_length=40",
     )
     assert done.returncode == 0, done.stderr
@@ -110,7 +118,11 @@ def data(run: Run, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def train_words(encoder: Path, data: Path) -> list[str]:
     """The train command on the sample; what is still missing is ``--model_dir``."""
     return [
-        "train", f"--pretrain_model_name_or_path={encoder}", "--random_init", "--train_batch_size=8", "--learning_rate=3e-3",
+        "train",
+        f"--pretrain_model_name_or_path={encoder}",
+        "--random_init",
+        "--train_batch_size=8",
+        "--learning_rate=3e-3",
         f"--train_input_fp={data / 'train.list_tfrecord'}",
     ]
 

@@ -87,7 +87,11 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 @pytest.fixture(scope="module")
 def place(
-    root: Path, encoder: Path, data: Path, finished: Finished, make_encoder: Callable[..., Path],
+    root: Path,
+    encoder: Path,
+    data: Path,
+    finished: Finished,
+    make_encoder: Callable[..., Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A folder with good and bad things, under the names that ``CASES`` has."""

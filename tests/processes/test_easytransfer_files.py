@@ -91,9 +91,7 @@ def metrics(folder: Path) -> list[list[str]]:
         return [row[:-1] for row in csv.reader(stream)]
 
 
-def test_conversion_script_writes_the_tfrecords_of_the_original(
-    trained: Trained, contest: Path, originals: Path
-) -> None:
+def test_conversion_script_writes_the_tfrecords_of_the_original(trained: Trained, contest: Path, originals: Path) -> None:
     assert trained["converted"].returncode == 0, trained["converted"].stderr
     for task in CONTEST_TASKS:
         for part in ("train", "dev"):
@@ -117,8 +115,15 @@ def test_steps_are_those_of_the_original(trained: Trained, whose: str) -> None:
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
     for line in (
-        "num train examples per epoch: 180", "train batch size: 2", "num epochs: 0.01", "train steps: 1", "save steps: 90",
-        "warmup steps: 0", "learning rate: 1e-05", "clip norm value: 1.0", "keep checkpoint max: 10",
+        "num train examples per epoch: 180",
+        "train batch size: 2",
+        "num epochs: 0.01",
+        "train steps: 1",
+        "save steps: 90",
+        "warmup steps: 0",
+        "learning rate: 1e-05",
+        "clip norm value: 1.0",
+        "keep checkpoint max: 10",
     ):
         assert line in lines
     assert "best checkpoint: " in done.stdout

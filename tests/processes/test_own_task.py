@@ -15,10 +15,20 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
 TASKS = {
     "tasks": [
-        {"name": "Mood", "columns": "text,label", "first_sequence": "text", "label_enumerate_values": "好,坏",
-         "id_column": "text", "metric": "accuracy"},
-        {"name": "TNEWS", "columns": ["idx", "sentence1", "label"], "first_sequence": "sentence1",
-         "label_enumerate_values": "115,114,108,109,116,110,113,112,102,103,100,101,106,107,104"},
+        {
+            "name": "Mood",
+            "columns": "text,label",
+            "first_sequence": "text",
+            "label_enumerate_values": "好,坏",
+            "id_column": "text",
+            "metric": "accuracy",
+        },
+        {
+            "name": "TNEWS",
+            "columns": ["idx", "sentence1", "label"],
+            "first_sequence": "sentence1",
+            "label_enumerate_values": "115,114,108,109,116,110,113,112,102,103,100,101,106,107,104",
+        },
     ]
 }
 GOOD, BAD = ("饭好吃", "风很好", "我很快乐", "画好看"), ("饭难吃", "风太大", "我很难过", "画难看")

@@ -180,7 +180,8 @@ def test_submission_has_ids_order_and_strings_of_the_test_files(
 
 
 def test_submission_and_predictions_agree(
-    submission: tuple[Path, subprocess.CompletedProcess[str]], folder: Path,
+    submission: tuple[Path, subprocess.CompletedProcess[str]],
+    folder: Path,
     results: dict[str, subprocess.CompletedProcess[str]],
 ) -> None:
     for task in CONTEST_TASKS:

@@ -67,7 +67,11 @@ class Interrupter:
 
     def _go(self, wait: Callable[[subprocess.Popen[str], list[str]], None], number: signal.Signals) -> End:
         process = subprocess.Popen(
-            self.command, cwd=self.folder.parent, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            self.command,
+            cwd=self.folder.parent,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
         )
         lines: list[str] = []

@@ -87,7 +87,10 @@ def test_without_the_package_the_way_to_install_it_is_told(name: str, tmp_path: 
     python.chmod(0o755)
     words = {"run_contest.sh": [".", "--vocab", str(python)], "run_submission.sh": [".", "."]}.get(name, ["."])
     done = subprocess.run(
-        ["bash", str(ROOT / "run_scripts" / name), *words], cwd=tmp_path, capture_output=True, text=True,
+        ["bash", str(ROOT / "run_scripts" / name), *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
         env={**os.environ, "VIRTUAL_ENV": str(tmp_path / "venv")},
     )
     assert done.returncode == 1

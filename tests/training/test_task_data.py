@@ -14,7 +14,7 @@ from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION, OCNLI, TNEWS, Task
 from easytransfer_mtl.training.run_folder import TaskInput
-from easytransfer_mtl.training.task_data import TaskData, check_training_data, read_task_data
+from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 
 Read = Callable[..., list[TaskData]]
 
@@ -108,6 +108,21 @@ def test_mixed_normalization(read: Read, convert_rows: Callable[..., Path], tiny
     assert data[1].task_input == TaskInput(16, "nfkc")
     with pytest.raises(UserError, match="differ in text_normalization .*'OCNLI': 'none', 'TNEWS': 'nfkc'"):
         check_training_data(data, "train")
+
+
+def test_dev_file_of_another_normalization_or_without_rows(
+    read: Read, convert_rows: Callable[..., Path], tiny_data: Path, tmp_path: Path
+) -> None:
+    folded = read(convert_rows(tmp_path / "folded.tfrecord", TNEWS, 4, normalization="nfkc"))
+    with pytest.raises(UserError, match="folded.tfrecord was converted with text_normalization nfkc.*TNEWS with none"):
+        check_dev_data(folded, {"TNEWS": TaskInput(16, "none")})
+    check_dev_data(folded, {"TNEWS": TaskInput(16, "nfkc")})
+    check_dev_data(
+        read(foreign(tmp_path / "folded.tfrecord", tmp_path / "tnews.tfrecord")), {"TNEWS": TaskInput(16, "none")}
+    )
+    empty = [replace(folded[0], rows=folded[0].rows.first(0))]
+    with pytest.raises(UserError, match="folded.tfrecord has no rows to evaluate on"):
+        check_dev_data(empty, {"TNEWS": TaskInput(16, "nfkc")})
 
 
 def test_two_files_of_one_task(read: Read, tiny_data: Path, tmp_path: Path) -> None:

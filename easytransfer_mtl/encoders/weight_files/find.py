@@ -63,8 +63,10 @@ def _find_in_folder(folder: Path) -> tuple[Path, str]:
         return folder / prefixes[0], TF1_FORMAT
     looked_for = f"{', '.join(_PREFERRED)}, {_TF1_LOOKED_FOR}"
     found = f"{names[:20]}{f' and {len(names) - 20} more' if len(names) > 20 else ''}" if names else "nothing"
-    raise UserError(f"Folder {folder} has no weights. Looked for: {looked_for}. Found: {found}. To start from random "
-        "weights on purpose, pass --random_init.")
+    raise UserError(
+        f"Folder {folder} has no weights. Looked for: {looked_for}. Found: {found}. To start from random "
+        "weights on purpose, pass --random_init."
+    )
 
 
 def _latest_checkpoint(folder: Path) -> Path | None:
