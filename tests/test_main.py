@@ -112,7 +112,9 @@ def test_an_unknown_json_key_suggests_the_nearest(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("outcome", "code", "message"),
     [
-        (0, 0, ""), (1, 1, ""), (UserError("bad input"), 2, "error: bad input\n"),
+        (0, 0, ""),
+        (1, 1, ""),
+        (UserError("bad input"), 2, "error: bad input\n"),
         (Stopped("stopped after step 7", signal.SIGTERM), 128 + 15, "stopped after step 7\n"),
         (KeyboardInterrupt(), 130, "stopped\n"),
     ],

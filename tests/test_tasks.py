@@ -9,11 +9,24 @@ import pytest
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import (
-    CONTEST_TASKS, OCEMOTION, OCNLI, TNEWS, Task, check_tasks, load_tasks, task_from_json, task_named,
+    CONTEST_TASKS,
+    OCEMOTION,
+    OCNLI,
+    TNEWS,
+    Task,
+    check_tasks,
+    load_tasks,
+    task_from_json,
+    task_named,
 )
 
-GOOD = {"name": "mine", "columns": ["id", "text", "label"], "first_sequence": "text", "id_column": "id",
-        "label_enumerate_values": ["no", "yes"]}
+GOOD = {
+    "name": "mine",
+    "columns": ["id", "text", "label"],
+    "first_sequence": "text",
+    "id_column": "id",
+    "label_enumerate_values": ["no", "yes"],
+}
 
 
 def test_the_contest_tasks_are_easytransfers_in_its_order() -> None:
@@ -99,7 +112,7 @@ def test_tasks_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('[1]', "expected"),
+        ("[1]", "expected"),
         ('{"tasks": {}}', "expected"),
         ('{"tasks": []}', "Tasks need different names"),
         ('{"tasks": [{}]}', "tasks.json: task 0: .*missing keys"),
