@@ -7,6 +7,7 @@ from typing import Any
 from easytransfer_mtl.benchmarking.conversion_speed import conversion_rates
 from easytransfer_mtl.benchmarking.lengths import measured_histograms, rows_of_lengths, stored_histograms
 from easytransfer_mtl.benchmarking.machine import machine_facts, peak_memory_gb
+from easytransfer_mtl.benchmarking.start_up import start_up_seconds
 from easytransfer_mtl.benchmarking.training_speed import MODES, TrainingSpeed, tokens_per_row, training_rates
 from easytransfer_mtl.config.settings import BenchmarkSettings
 from easytransfer_mtl.data.features import FeatureBuilder
@@ -52,7 +53,11 @@ def run(settings: BenchmarkSettings) -> int:
         "padded_tokens_per_row": {
             mode.name: tokens_per_row(rows, CONTEST_TASKS, mode, settings.train_batch_size, length) for mode in MODES
         },
-        "setup_seconds": {"build_model": speed.build_seconds, "trace_and_first_steps": speed.trace_seconds},
+        "setup_seconds": {
+            **start_up_seconds(settings.rounds),
+            "build_model": speed.build_seconds,
+            "trace_and_first_steps": speed.trace_seconds,
+        },
         "peak_memory_gb": peak_memory_gb(),
         "seconds": time.perf_counter() - started,
     }
