@@ -127,8 +127,9 @@ class MultiTaskModel(tf_keras.Model):
         """
         loss, weight, gradients = self.gradients_of(batch)
         variables = self.trainable_variables
-        norm = tf.linalg.global_norm(gradients)
-        if self.options.clip_norm is not None:
+        if self.options.clip_norm is None:
+            norm = tf.linalg.global_norm(gradients)
+        else:
             gradients, norm = grads.clip_by_unsummed_norm(gradients, self.options.clip_norm)
         gradients = grads.freeze_layers(grads.dense(gradients), variables, self.options.num_frozen_layers)
         with keep_idle_heads(self, batch["task_id"], active=self.options.idle_heads == "skip"):

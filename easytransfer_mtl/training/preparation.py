@@ -45,7 +45,7 @@ def prepare(settings: TrainSettings) -> Prepared:
     """
     _check_engine(settings)
     _check_optimizer(settings)
-    _set_up_tensorflow(settings)
+    _make_deterministic()
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     config = load_config(files, settings.gelu)
     if settings.num_freezed_layers > config.num_hidden_layers:
@@ -81,12 +81,10 @@ def _check_optimizer(settings: TrainSettings) -> None:
         )
 
 
-def _set_up_tensorflow(settings: TrainSettings) -> None:
-    """Sets what must be set before the first operation."""
+def _make_deterministic() -> None:
+    """Has TensorFlow repeat bit for bit on a CPU; on a GPU that would cost speed."""
     if not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
-    if settings.precision == "bfloat16":
-        tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
 
 
 def _read_data(

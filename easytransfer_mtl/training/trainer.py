@@ -114,15 +114,22 @@ def _fit(
     ]
     try:
         dataset = _dataset(_batches(settings, prepared.train, rows_per_step), step, plan.train_steps)
+        _use_bfloat16(settings.precision == "bfloat16")
         with logging_redirect_tqdm():
             model.fit(dataset, epochs=1, steps_per_epoch=plan.train_steps - step, callbacks=callbacks, verbose=0)
     finally:
+        _use_bfloat16(False)  # evaluation is in float32, whatever training was in
         stop.give_back()
         metrics.close()
     if stop.received is not None:
         name, step = signal.Signals(stop.received).name, int(model.optimizer.iterations)
         message = f"{name}: stopped after step {step}, saved in {checkpoints.folder}. Start the same command again to go on."
         raise Stopped(message, stop.received)
+
+
+def _use_bfloat16(wanted: bool) -> None:
+    """Has TensorFlow compute the matrix products of graphs that are traced from now on in bfloat16, or not."""
+    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": wanted})
 
 
 def _batches(settings: TrainSettings, data: list[TaskData], rows_per_step: int) -> TrainingBatches:

@@ -192,3 +192,19 @@ def test_heads_of_a_checkpoint_are_taken_over(tmp_path: Path, tiny_settings: Set
         model.heads["tnews_logits"].bias.numpy() == 0.5
     ).all()
     assert model.heads["ocnli_logits"].kernel.shape == (8, 3) and not np.any(model.heads["ocnli_logits"].kernel == 0.25)
+
+
+def test_bfloat16_is_for_training_only(tiny_settings: Settings) -> None:
+    seen: list[bool] = []
+
+    class Watching(MultiTaskModel):
+        """Notes the option whenever its loss is traced."""
+
+        def build_loss(self, logits: dict[str, tf.Tensor], label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
+            """Notes the option."""
+            seen.append(tf.config.optimizer.get_experimental_options()["auto_mixed_precision_onednn_bfloat16"])
+            return super().build_loss(logits, label_ids, task_id)
+
+    run_training(tiny_settings(precision="bfloat16", num_epochs=0.1), Watching)
+    assert seen and all(seen)
+    assert not tf.config.optimizer.get_experimental_options()["auto_mixed_precision_onednn_bfloat16"]
