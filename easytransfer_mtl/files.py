@@ -75,6 +75,8 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file") -> Any:
         raise UserError(f"{what} {path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{what} {path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
+    except RecursionError:
+        raise UserError(f"{what} {path} is nested too deeply.") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise UserError(f"{what} {path} is not valid JSON: {place}: {error.msg}.") from None

@@ -20,12 +20,13 @@ OUTPUT="$(dirname "${BASH_SOURCE[0]}")/../runs/contest" VOCAB="" ENCODER="" FLAG
 while [ $# -gt 0 ]; do
   case "$1" in
     --vocab) VOCAB="$(realpath "$2")"; shift 2 ;;
-    --encoder) ENCODER="$2"; [ ! -e "$2" ] || ENCODER="$(realpath "$2")"; shift 2 ;;
+    --encoder) ENCODER="$2"; [ ! -e "$2" ] && [ ! -e "$2.index" ] || ENCODER="$(realpath -m "$2")"; shift 2 ;;
     --output) OUTPUT="$2"; shift 2 ;;
     *) FLAGS+=("$1"); shift ;;
   esac
 done
 [ -n "$VOCAB$ENCODER" ] || usage
+[ -z "$VOCAB" ] || [ -z "$ENCODER" ] || usage
 OUTPUT="$(realpath -m "$OUTPUT")"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 require_environment

@@ -18,7 +18,6 @@ from easytransfer_mtl.files import write_json
 from easytransfer_mtl.seeding import DEFAULT_SEED
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
-SETTINGS = BenchmarkSettings
 BERT_BASE_CHINESE_VOCABULARY = 21128
 
 

@@ -5,13 +5,11 @@ from easytransfer_mtl.config.settings import CheckSubmissionSettings
 from easytransfer_mtl.submission.checker import check_submission, report_text
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 
-SETTINGS = CheckSubmissionSettings
-
 
 def run(settings: CheckSubmissionSettings) -> int:
     """Checks and prints what was found; returns 0 if there is no error, else 1."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     files = test_files(settings, tasks) if settings.predict_input_fp or settings.data_dir else None
-    report = check_submission(settings.submission, tasks, files)
+    report = check_submission(settings.submission, tasks, files, settings.header)
     print(report_text(report))
     return 0 if report.ok else 1

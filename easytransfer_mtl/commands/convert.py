@@ -14,7 +14,6 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import write_text
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, task_named
 
-SETTINGS = ConvertSettings
 MODES = (None, "preprocess")
 FEATURES = "input_ids,input_mask,segment_ids,label_id"
 

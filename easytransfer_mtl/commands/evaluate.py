@@ -15,8 +15,6 @@ from easytransfer_mtl.training.checkpoints import restore_model
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.task_data import check_dev_data, read_task_data
 
-SETTINGS = EvaluateSettings
-
 
 def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
     """Evaluates and prints tables; returns the exit status."""
@@ -50,7 +48,10 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
     print("\n".join(class_report_text(score) for score in best))
     print(f"best checkpoint: {evaluation.best}")
     print(final_table(best))
-    print(f"tables: {folder.path / 'evaluation'}\nbest model: {evaluation.best_folder}")
+    if evaluation.best_folder:
+        print(f"tables: {folder.path / 'evaluation'}\nbest model: {evaluation.best_folder}")
+    else:
+        print("only a part of the rows was scored (num_eval_steps): nothing was written or exported")
     _print_legacy(evaluation.legacy)
     return 0
 

@@ -8,13 +8,12 @@ from easytransfer_mtl.commands.unlabelled import test_files
 from easytransfer_mtl.config.settings import PredictSettings
 from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
 from easytransfer_mtl.files import write_text
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
-SETTINGS = PredictSettings
 
-
-def run(settings: PredictSettings) -> int:
+def run(settings: PredictSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
     """Predicts and prints a line a file; returns the exit status."""
-    predictor = Predictor(settings.predict_checkpoint_path, settings.predict_batch_size)
+    predictor = Predictor(settings.predict_checkpoint_path, settings.predict_batch_size, model_class)
     files = test_files(settings, predictor.tasks)
     predictions = {name: predictor.predict_file(name, path, settings.header) for name, path in files.items()}
     for name, prediction in predictions.items():

@@ -6,15 +6,14 @@ from easytransfer_mtl.commands.unlabelled import test_files
 from easytransfer_mtl.config.settings import SubmitSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.prediction import Predictor
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.submission.checker import check_submission, report_text
 from easytransfer_mtl.submission.writer import package, write_predictions
 
-SETTINGS = SubmitSettings
 
-
-def run(settings: SubmitSettings) -> int:
+def run(settings: SubmitSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
     """Predicts, writes, packs and checks; returns 0 if the check found no error, else 1."""
-    predictor = Predictor(settings.predict_checkpoint_path, settings.predict_batch_size)
+    predictor = Predictor(settings.predict_checkpoint_path, settings.predict_batch_size, model_class)
     files = test_files(settings, predictor.tasks)
     missing = [task.name for task in predictor.tasks if task.name not in files]
     if missing:
@@ -25,7 +24,7 @@ def run(settings: SubmitSettings) -> int:
         write_predictions(folder / task.submission_file, prediction.ids, prediction.labels)
         print(f"{task.name}: {files[task.name]} -> {folder / task.submission_file}: {len(prediction.ids)} rows")
     result = package(folder, predictor.tasks)
-    report = check_submission(result, predictor.tasks, files)
+    report = check_submission(result, predictor.tasks, files, settings.header)
     print(report_text(report))
     print(f"submission: {result}")
     return 0 if report.ok else 1

@@ -9,8 +9,6 @@ from easytransfer_mtl.evaluation.reports import final_table, summary_text
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.trainer import run_training
 
-SETTINGS = TrainSettings
-
 
 def run(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
     """Trains and evaluates; returns the exit status.

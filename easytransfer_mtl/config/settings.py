@@ -17,8 +17,6 @@ class CommonSettings:
     """What every command takes."""
 
     config: str | None = option(None, "EasyTransfer JSON file; flags win over it")
-    tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
-    modelZooBasePath: str | None = option("", "folder of EasyTransfer's model zoo; default ~/.eztransfer_modelzoo")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -28,6 +26,8 @@ class CommonSettings:
 class EasyTransferSettings(CommonSettings):
     """EasyTransfer's engine flags."""
 
+    tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
+    modelZooBasePath: str | None = option("", "folder of EasyTransfer's model zoo; default ~/.eztransfer_modelzoo")
     mode: str | None = option(None, "EasyTransfer's run mode; checked against the command, changes nothing")
     tables: str | None = option(None, "comma list of input paths; overrides the configured input(s), in order")
     outputs: str | None = option(None, "output path; overrides the configured one (convert only)")
@@ -129,7 +129,7 @@ class TrainSettings(EasyTransferSettings):
     )
     precision: str = option(
         TRAIN,
-        "bfloat16 computes matrix products in bfloat16 (differs from the original; faster on CPUs with AMX)",
+        "CPU only: bfloat16 computes training's matrix products in bfloat16 (differs from the original; faster)",
         "float32",
         choices=("float32", "bfloat16"),
     )
@@ -184,18 +184,21 @@ class SubmitSettings(PredictSettings):
 class CheckSubmissionSettings(CommonSettings):
     """Check of a result.zip or of a folder with the three files."""
 
+    tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
     submission: str | None = option(None, "result.zip, or the folder of the three files", required=True)
     predict_input_fp: str | None = option(PREDICT, "TASK=FILE.csv,... of the test files, to compare ids with")
     data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
     board: str = option(
         PREDICT, "with data_dir: which test files; auto takes the first kind that is there", "auto", choices=BOARDS
     )
+    header: bool = option(PREPROCESS, "whether the first line of every test file is a header", False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSettings(CommonSettings):
     """Speed of conversion and training on this machine."""
 
+    modelZooBasePath: str | None = option("", "folder of EasyTransfer's model zoo; default ~/.eztransfer_modelzoo")
     data_dir: str | None = option(None, "contest files for the length mix; default: the length histogram that comes along")
     tokenizer_name_or_path: str | None = option(None, "with data_dir: encoder whose vocab.txt counts the tokens")
     output: str | None = option(None, "write the results to this JSON file too")

@@ -119,30 +119,32 @@ def _label_reason(fields: list[str], columns: tuple[str, ...], label: str, task:
     return f"unknown label {label!r}; allowed: {allowed}{hint}"
 
 
-def check_rows(content: CsvContent, on_bad_row: str, rejects_path: str | os.PathLike[str]) -> None:
+def check_rows(content: CsvContent, on_bad_row: str, rejects_path: str | os.PathLike[str] | None = None) -> None:
     """Deals with bad rows: all of them in one error, or written to a file and passed over.
 
     Args:
         content: what ``read_csv`` returned.
         on_bad_row: ``error`` or ``skip``.
-        rejects_path: with ``skip``, where the bad lines go: line number, reason and the line, tab separated.
+        rejects_path: with ``skip``, where the bad lines go: line number, reason and the line, tab separated. None where
+            rows cannot be skipped.
 
     Raises:
         UserError: there are bad rows and ``on_bad_row`` is ``error``.
     """
     if not content.bad_rows:
         return
-    if on_bad_row == "skip":
+    if on_bad_row == "skip" and rejects_path is not None:
         with replacing(rejects_path) as temporary, open(temporary, "wb") as stream:
             for row in content.bad_rows:
                 stream.write(f"{row.line}\t{row.reason}\t".encode() + row.raw + b"\n")
         return
     shown = [f"  line {row.line}: {row.reason}" for row in content.bad_rows[:ROWS_SHOWN]]
-    more = len(content.bad_rows) - len(shown)
+    more = [str(row.line) for row in content.bad_rows[ROWS_SHOWN:]]
     if more:
-        shown.append(f"  and {more} more")
+        shown.append(f"  and {len(more)} more, in the lines {', '.join(more)}")
+    advice = "" if rejects_path is None else ", or pass --on_bad_row=skip to set them aside in a rejects file"
     raise UserError(
         f"{content.path}: {len(content.bad_rows)} bad rows, {len(content.rows)} good ones:\n"
         + "\n".join(shown)
-        + "\nCorrect the file, or pass --on_bad_row=skip to set them aside in a rejects file."
+        + f"\nCorrect the file{advice}."
     )

@@ -93,7 +93,22 @@ def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
             f"{path} was made with the labels {','.join(manifest.task.label_enumerate_values)} of {task.name}, "
             f"the model has {','.join(task.label_enumerate_values)}. Convert the data with the model's label order."
         )
+    if _text_places(manifest.task) != _text_places(task):
+        made, wanted = (f"{_texts(item)} of {','.join(item.columns)}" for item in (manifest.task, task))
+        raise UserError(
+            f"{path} was made from the texts {made}, the task {task.name} has {wanted}: prediction would read other texts than "
+            "training. Convert with the task's columns, or describe the task in a --tasks_file."
+        )
     return TaskFile(task, path, manifest)
+
+
+def _texts(task: Task) -> list[str]:
+    return [column for column in (task.first_sequence, task.second_sequence) if column]
+
+
+def _text_places(task: Task) -> list[int]:
+    """Returns where a task's texts stand among the columns of an unlabelled row; the columns' names are free."""
+    return [task.unlabelled_columns.index(column) for column in _texts(task)]
 
 
 def _named_tasks(path: Path, tasks: tuple[Task, ...]) -> list[Task]:

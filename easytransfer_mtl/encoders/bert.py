@@ -73,7 +73,6 @@ def assign_weights(
     arrays: dict[str, np.ndarray],
     left_over: tuple[str, ...],
     source: str,
-    may_miss: tuple[str, ...] = (),
 ) -> None:
     """Gives the encoder its weights, all or none.
 
@@ -82,13 +81,12 @@ def assign_weights(
         arrays: float32 arrays by canonical name.
         left_over: stored names that fit nothing; an error too.
         source: where the weights are from, for the error.
-        may_miss: canonical names that keep their present value if absent.
 
     Raises:
         UserError: names are missing, left over or of another shape.
     """
     variables = encoder.canonical_variables
-    missing = tuple(name for name in variables if name not in arrays and name not in may_miss)
+    missing = tuple(name for name in variables if name not in arrays)
     extra = tuple(name for name in arrays if name not in variables)
     shapes = tuple(
         f"{name} {tuple(arrays[name].shape)} instead of {tuple(variable.shape)}"

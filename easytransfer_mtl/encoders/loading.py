@@ -18,7 +18,6 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json
 
 MODEL_TYPES = ("bert", "roberta")
-GELUS = ("auto", "tanh", "exact")
 POOLER = ("pooler/dense/kernel", "pooler/dense/bias")
 LIMITS = {
     "vocab_size": 1_000_000,
@@ -124,13 +123,13 @@ def load_encoder(
         )
     weights = None if random_init else canonical_weights(read_weights(files.location))
     encoder = BertEncoder(config, clock)
-    start = random_weights(encoder, clock.seed)
     if weights is None:
-        assign_weights(encoder, start, (), "a random start")
+        assign_weights(encoder, random_weights(encoder, clock.seed), (), "a random start")
         logging.info("Encoder: random start of %s", files.config_file)
         return LoadedEncoder(encoder, vocabulary, {})
     arrays = dict(weights.encoder)
     if random_pooler:
+        start = random_weights(encoder, clock.seed)
         arrays = {**{name: start[name] for name in POOLER}, **arrays}
     assign_weights(encoder, arrays, weights.left_over, str(files.location))
     logging.info("Load weights from %s", files.location)

@@ -1,1 +1,1 @@
-"""From predicted label ids to scores, and from scores to tables and files. Needs no TensorFlow."""
+"""Checkpoints to predictions, predictions to scores, scores to tables and files, the best model to best/."""

@@ -45,19 +45,20 @@ class Evaluation:
     Attributes:
         scores: step -> one score per task.
         best: the step with the highest mean; the later one of equals.
-        best_folder: the exported model.
+        best_folder: the exported model; None if only a part of the rows was scored, which exports nothing.
         legacy: step -> what the original would have printed, where asked for and possible.
     """
 
     scores: dict[int, list[TaskScore]]
     best: int
-    best_folder: Path
+    best_folder: Path | None
     legacy: dict[int, LegacyScore]
 
 
 def build_model(folder: RunFolder, model_class: type[MultiTaskModel] = MultiTaskModel) -> MultiTaskModel:
     """Builds a run's model from its folder, weights yet to be restored."""
     tasks, _ = folder.read_tasks()
+    folder.check_class(model_class)
     encoder = load_encoder(folder.encoder_files, DropoutClock(0), random_init=True).encoder
     model = model_class(encoder, tasks)
     build_variables(model)
@@ -73,9 +74,9 @@ def score_rows(
     truths: dict[str, np.ndarray] = {}
     for item in data:
         heads = names if options.legacy else [item.task.name]
-        result = inference.probabilities(item.rows, heads, f"{what} {item.task.name}", options.max_batches)
-        predictions[item.task.name] = {name: values.argmax(axis=1) for name, values in result.items()}
-        truths[item.task.name] = item.rows.label_ids[: len(result[item.task.name])]
+        result = inference.outputs(item.rows, heads, f"{what} {item.task.name}", options.max_batches)
+        predictions[item.task.name] = {name: output.predictions for name, output in result.items()}
+        truths[item.task.name] = item.rows.label_ids[: len(result[item.task.name].predictions)]
     scores = [
         score_task(task, truths[task.name], predictions[task.name][task.name], options.f1_labels)
         for task in (item.task for item in data)
@@ -127,6 +128,8 @@ def evaluate_run(model: MultiTaskModel, folder: RunFolder, data: list[TaskData],
         each = ", ".join(f"{score.task.name} {score.score:.4f}" for score in scores[step])
         logging.info("checkpoint %d: %s, mean %.4f", step, each, mean_score(scores[step]))
     best = best_step({step: mean_score(values) for step, values in scores.items()})
+    if options.max_batches is not None:
+        return Evaluation(scores, best, None, legacy)
     restore_model(model, checkpoints[best])
     write_summary(folder.path / "evaluation", scores)
     write_reports(folder.path / "evaluation" / "best", scores[best])

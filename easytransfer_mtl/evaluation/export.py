@@ -44,7 +44,9 @@ def export_model(
     target, fresh = run.path / name, run.path / f".{name}.new"
     shutil.rmtree(fresh, ignore_errors=True)
     _hugging_face_encoder(model).save_pretrained(fresh, safe_serialization=True)
-    RunFolder(fresh).write_model(model.encoder.config, run.encoder_files.vocabulary_file, model.tasks, inputs)
+    RunFolder(fresh).write_model(
+        model.encoder.config, run.encoder_files.vocabulary_file, model.tasks, inputs, type(model).__name__
+    )
     save_file({key: np.ascontiguousarray(v.numpy()) for key, v in own_variables(model).items()}, fresh / HEADS_FILE)
     write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__})
     old = run.path / f".{name}.old"
@@ -92,6 +94,7 @@ def load_exported(
         raise UserError(f"{path} is not an exported model (no {EXPORT_FILE}); {hint}")
     read_json(path / EXPORT_FILE, "export.json")
     tasks, inputs = RunFolder(path).read_tasks()
+    RunFolder(path).check_class(model_class)
     model = model_class(load_encoder(find_encoder(str(path)), DropoutClock(0)).encoder, tasks)
     build_variables(model)
     try:

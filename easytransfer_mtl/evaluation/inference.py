@@ -1,6 +1,7 @@
 """Rows through a model: probabilities of every task's head, in the rows' order."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,13 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 FEATURES = ("input_ids", "input_mask", "segment_ids")
 
 
+class HeadOutput(NamedTuple):
+    """One head's label ids, int32 [N], and probabilities, float32 [N, C]."""
+
+    predictions: np.ndarray
+    probabilities: np.ndarray
+
+
 class Inference:
     """Runs a model without dropout; one traced function serves every checkpoint's weights."""
 
@@ -22,10 +30,10 @@ class Inference:
         rows = tf.TensorSpec([None, None], tf.int32)
         self._step = tf.function(model.predict_step, input_signature=[{name: rows for name in FEATURES}])
 
-    def probabilities(
+    def outputs(
         self, rows: EncodedRows, heads: Sequence[str], what: str, max_batches: int | None = None
-    ) -> dict[str, np.ndarray]:
-        """Returns task name -> probabilities float32 [N, C] of the wanted heads.
+    ) -> dict[str, HeadOutput]:
+        """Returns task name -> what ``build_predictions`` gives for the wanted heads, in the rows' order.
 
         Args:
             rows: N rows.
@@ -36,12 +44,16 @@ class Inference:
         if max_batches is not None:
             rows = rows.first(max_batches * self.batch_size)
         labels = {task.name: task.num_labels for task in self.model.tasks}
-        result = {name: np.zeros((len(rows), labels[name]), np.float32) for name in heads}
+        result = {
+            name: HeadOutput(np.zeros(len(rows), np.int32), np.zeros((len(rows), labels[name]), np.float32))
+            for name in heads
+        }
         bar = tqdm(total=len(rows), desc=what, unit=" rows", disable=None, leave=False)
         for numbers, batch in evaluation_batches(rows, self.batch_size):
             outputs = self._step({name: tf.constant(batch[name]) for name in FEATURES})
             for name in heads:
-                result[name][numbers] = outputs[f"{name.lower()}_probabilities"].numpy()
+                result[name].predictions[numbers] = outputs[f"{name.lower()}_predictions"].numpy()
+                result[name].probabilities[numbers] = outputs[f"{name.lower()}_probabilities"].numpy()
             bar.update(len(numbers))
         bar.close()
         return result

@@ -47,7 +47,7 @@ class Predictor:
         """
         task = task_named(task_name, self.tasks)
         content = read_csv(path, task, labelled=False, header=header)
-        check_rows(content, "error", path)
+        check_rows(content, "error")
         return self.predict(task.name, [row.row_id for row in content.rows], [row.texts for row in content.rows])
 
     def predict(self, task_name: str, ids: list[str], texts: list[tuple[str, ...]]) -> Prediction:
@@ -56,6 +56,6 @@ class Predictor:
         how = self._inputs[task.name]
         builder = FeatureBuilder(Tokenizer(self._vocabulary, how.text_normalization), how.sequence_length)
         rows = from_features(builder.encode(item) for item in texts)
-        probabilities = self._inference.probabilities(rows, [task.name], f"predict {task.name}")[task.name]
-        labels = [task.label_enumerate_values[index] for index in probabilities.argmax(axis=1)]
-        return Prediction(task, ids, labels, probabilities)
+        output = self._inference.outputs(rows, [task.name], f"predict {task.name}")[task.name]
+        labels = [task.label_enumerate_values[index] for index in output.predictions]
+        return Prediction(task, ids, labels, output.probabilities)

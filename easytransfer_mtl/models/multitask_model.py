@@ -14,7 +14,6 @@ from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import Equal, TaskWeighting
 
 Features = dict[str, tf.Tensor]
-IDLE_HEADS = ("zero", "skip")
 
 
 @dataclass(frozen=True)

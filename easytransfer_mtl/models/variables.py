@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from easytransfer_mtl.encoders.dropout import use_seeded_dropout
 from easytransfer_mtl.errors import UserError
 
 if TYPE_CHECKING:
@@ -13,15 +14,28 @@ if TYPE_CHECKING:
 def build_variables(model: "MultiTaskModel") -> None:
     """Runs one short row through the model, so that every layer has its variables before anything needs them.
 
+    Keras dropout layers that a subclass added become seeded ones, so that its runs resume exactly too.
+
     Raises:
-        UserError: ``build_logits`` does not return the logits of the tasks, or two variables cannot be told apart.
+        UserError: ``build_logits`` or ``build_predictions`` does not return what the tasks need, or two variables cannot
+            be told apart.
     """
+    use_seeded_dropout(model, model.encoder.clock)
     ids = tf.zeros((1, 3), tf.int32)
     logits = model.build_logits({"input_ids": ids, "input_mask": tf.ones_like(ids), "segment_ids": ids}, training=False)
     found = {name: value.shape[-1] for name, value in logits.items()}
     expected = {task.logits_name: task.num_labels for task in model.tasks}
     if found != expected:
         raise UserError(f"{type(model).__name__}.build_logits returned {found}; expected logits and labels are {expected}.")
+    predictions = model.build_predictions(logits)
+    missing = sorted(
+        key
+        for task in model.tasks
+        for key in (f"{task.name.lower()}_predictions", f"{task.name.lower()}_probabilities")
+        if key not in predictions
+    )
+    if missing:
+        raise UserError(f"{type(model).__name__}.build_predictions returned no {', '.join(missing)}.")
     own_variables(model)
 
 

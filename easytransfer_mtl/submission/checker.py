@@ -25,6 +25,7 @@ def check_submission(
     source: str | os.PathLike[str],
     tasks: Sequence[Task],
     test_files: Mapping[str, str | os.PathLike[str]] | None = None,
+    header: bool = False,
 ) -> CheckReport:
     """Checks an archive, or a folder before it is packed, and reports all problems at once.
 
@@ -33,6 +34,7 @@ def check_submission(
         tasks: the tasks whose ``submission_file`` must be there.
         test_files: task name to its test file (tab separated, unlabelled). A task without one is only expected to have
             ``CONTEST_ROWS`` lines, and its ids are not compared.
+        header: whether the first line of each test file is a header.
 
     Raises:
         UserError: ``source`` or a test file does not exist, or a test file cannot be read.
@@ -41,7 +43,7 @@ def check_submission(
     expected = {}
     for name, path in (test_files or {}).items():
         task = task_named(name, tuple(tasks))
-        expected[task.name] = _read_test_ids(task, Path(path))
+        expected[task.name] = _read_test_ids(task, Path(path), header)
     contents = read_contents(source, [task.submission_file for task in tasks], findings)
     if source.is_file() and source.name != RESULT_NAME:
         message = f"participants report that only {RESULT_NAME} is recognised by the contest's image. Rename it."
@@ -81,10 +83,11 @@ def ids_of_test_file(data: bytes, where: str, column: int = 0) -> list[str]:
     return ids
 
 
-def _read_test_ids(task: Task, path: Path) -> list[str]:
+def _read_test_ids(task: Task, path: Path, header: bool) -> list[str]:
     if not path.is_file():
         raise UserError(f"{task.name}: the test file {path} does not exist. Give the file that was predicted.")
-    return ids_of_test_file(path.read_bytes(), str(path), task.unlabelled_columns.index(task.id_column))
+    ids = ids_of_test_file(path.read_bytes(), str(path), task.unlabelled_columns.index(task.id_column))
+    return ids[1:] if header else ids
 
 
 def _lines(data: bytes) -> list[bytes]:

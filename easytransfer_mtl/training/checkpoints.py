@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,6 +14,7 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
 NAME = "model.ckpt"
 INTERRUPTED = "interrupted"
+STATE = "checkpoint"
 UNUSABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 """What TensorFlow raises for a checkpoint that is damaged or of another model."""
 
@@ -38,6 +40,7 @@ class RunCheckpoints:
         self.folder = folder
         checkpoint = tf.train.Checkpoint(model=model, progress=progress)
         self._checkpoint = checkpoint
+        _repair_state(folder)
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep, checkpoint_name=NAME)
         self._current: int | None = None
 
@@ -101,18 +104,46 @@ class RunCheckpoints:
 
 
 def checkpoint_steps(folder: Path) -> dict[int, Path]:
-    """Returns step -> prefix of the complete checkpoints that ``folder``'s state file lists, in ascending order."""
-    try:
-        state = tf.train.get_checkpoint_state(str(folder))
-    except (tf.errors.OpError, ValueError):
-        state = None
-    paths = list(state.all_model_checkpoint_paths) if state else []
+    """Returns step -> prefix of a folder's complete checkpoints, in ascending order.
+
+    They are those that the state file lists, or, if that is lost, all that are there.
+    """
+    state = _read_state(folder)
+    if state is None:
+        paths = [path.name.removesuffix(".index") for path in folder.glob(f"{NAME}-*.index")]
+    else:
+        paths = list(state.all_model_checkpoint_paths)
     found = {}
     for path in (folder / Path(path).name for path in paths):
         match = re.fullmatch(rf"{NAME}-(\d+)", path.name)
         if match and path.with_name(path.name + ".index").exists():
             found[int(match.group(1))] = path
     return dict(sorted(found.items()))
+
+
+def _read_state(folder: Path) -> Any:
+    """Returns TensorFlow's state file of a folder's checkpoints, or None if there is none that can be read."""
+    try:
+        return tf.train.get_checkpoint_state(str(folder))
+    except (tf.errors.OpError, ValueError):
+        return None
+
+
+def _repair_state(folder: Path) -> None:
+    """Writes the state file anew from the checkpoints that are there, if a power cut has spoiled it."""
+    if (folder / STATE).exists() and _read_state(folder) is None:
+        paths = [str(path) for path in checkpoint_steps(folder).values()]
+        (folder / STATE).unlink()
+        if paths:
+            logging.warning("%s cannot be read; taking the checkpoints that are there", folder / STATE)
+            times = [Path(f"{path}.index").stat().st_mtime for path in paths]
+            tf.compat.v1.train.update_checkpoint_state(
+                str(folder),
+                paths[-1],
+                paths,
+                all_model_checkpoint_timestamps=times,
+                last_preserved_timestamp=times[0],
+            )
 
 
 def restore_model(model: MultiTaskModel, prefix: Path) -> None:
@@ -141,7 +172,7 @@ def _is_weight(stored: str) -> bool:
 
 def _to_disk(prefix: Path) -> None:
     """Has the operating system write a checkpoint's files, so that a power cut after the save cannot take them."""
-    for path in prefix.parent.glob(f"{prefix.name}.*"):
+    for path in [*prefix.parent.glob(f"{prefix.name}.*"), prefix.parent / STATE, prefix.parent]:
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)

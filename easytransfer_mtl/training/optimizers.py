@@ -8,7 +8,7 @@ import tf_keras
 from easytransfer_mtl.errors import UserError
 
 OPTIMIZERS = ("adam", "lamb", "adagrad", "adadelta")
-NO_DECAY = re.compile(r"LayerNorm|layer_norm|bias")
+NO_DECAY = re.compile(r"LayerNorm|layer_norm|bias|gamma|beta")
 Schedule = float | tf_keras.optimizers.schedules.LearningRateSchedule
 
 

@@ -13,6 +13,7 @@ from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.run_folder import RunFolder
@@ -101,13 +102,14 @@ def _read_data(
     return train, dev
 
 
-def describe(settings: TrainSettings, prepared: Prepared, config: BertConfig) -> RunFolder:
+def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel) -> None:
     """Writes what the run's folder says about the run, and logs it as EasyTransfer did."""
     folder = RunFolder(Path(settings.model_dir))
     for change in folder.changed_settings(asdict(settings)):
         logging.warning("%s was started with another setting: %s", folder.path, change)
     inputs = {item.task.name: item.task_input for item in prepared.train}
-    folder.write_model(config, prepared.files.vocabulary_file, prepared.tasks, inputs)
+    vocabulary_file = prepared.files.vocabulary_file
+    folder.write_model(model.encoder.config, vocabulary_file, prepared.tasks, inputs, type(model).__name__)
     folder.write_train_config(
         asdict(settings), {"train": [item.summary() for item in prepared.train]}, asdict(prepared.plan)
     )
@@ -115,7 +117,6 @@ def describe(settings: TrainSettings, prepared: Prepared, config: BertConfig) ->
         logging.info("%s: %s", name, value)
     for item in prepared.train:
         logging.info("%s: %d rows of %s", item.task.name, len(item.rows), item.file.path)
-    return folder
 
 
 def _log_block(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:

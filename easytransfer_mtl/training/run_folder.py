@@ -10,9 +10,10 @@ from typing import Any
 
 from transformers import BertConfig
 
+from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import read_json, write_json, write_text
+from easytransfer_mtl.files import read_json, sha256_of, write_json, write_text
 from easytransfer_mtl.tasks import Task, check_tasks, task_from_json
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn", "absl-py")
@@ -38,7 +39,12 @@ class RunFolder:
         return EncoderFiles(self.path, self.path, tanh_gelu=False)
 
     def write_model(
-        self, config: BertConfig, vocabulary_file: Path, tasks: tuple[Task, ...], inputs: dict[str, TaskInput]
+        self,
+        config: BertConfig,
+        vocabulary_file: Path,
+        tasks: tuple[Task, ...],
+        inputs: dict[str, TaskInput],
+        model_class: str = "MultiTaskModel",
     ) -> None:
         """Writes config.json, vocab.txt and tasks.json."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -46,6 +52,7 @@ class RunFolder:
         if vocabulary_file.resolve() != (self.path / "vocab.txt").resolve():
             shutil.copyfile(vocabulary_file, self.path / "vocab.txt")
         value = {
+            "model_class": model_class,
             "tasks": [task.to_json() for task in tasks],
             "inputs": {name: asdict(item) for name, item in inputs.items()},
         }
@@ -66,7 +73,35 @@ class RunFolder:
             inputs = {task.name: TaskInput(**value["inputs"][task.name]) for task in tasks}
         except (KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged ({error}).") from None
+        for name, item in inputs.items():
+            if item.text_normalization not in TEXT_NORMALIZATIONS or type(item.sequence_length) is not int:
+                raise UserError(f"{path} is damaged (inputs of {name}: {item}).")
         return tasks, inputs
+
+    def check_class(self, model_class: type) -> None:
+        """Raises UserError if the folder's model is of another class: its weights would mean something else."""
+        written = read_json(self.path / "tasks.json", "tasks.json").get("model_class", model_class.__name__)
+        if written != model_class.__name__:
+            raise UserError(
+                f"{self.path} does not fit {model_class.__name__}: it was trained with the class {written}. Use that one "
+                "(in Python: the model_class argument of train, evaluate, predict and submit)."
+            )
+
+    def check_same_model(self, vocabulary_file: Path, tasks: tuple[Task, ...], model_class: type) -> None:
+        """Checks that what is to go on is the run in this folder.
+
+        Raises:
+            UserError: the run has other tasks, labels or class, or another vocabulary.
+        """
+        self.check_class(model_class)
+        before, _ = self.read_tasks()
+        old, new = ([(task.name, task.label_enumerate_values) for task in group] for group in (before, tasks))
+        if old != new:
+            raise UserError(f"{self.path} holds a run of the tasks {old}, not {new}. Use another --model_dir.")
+        if sha256_of(self.path / "vocab.txt") != sha256_of(vocabulary_file):
+            raise UserError(
+                f"{self.path} holds a run with another vocabulary than {vocabulary_file}. Use another --model_dir."
+            )
 
     def write_train_config(self, settings: dict[str, Any], data: dict[str, Any], plan: dict[str, Any]) -> None:
         """Writes train_config.json: every resolved setting, the data, the step plan and the versions."""

@@ -15,7 +15,7 @@ from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
-from easytransfer_mtl.errors import Stopped
+from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
 from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.seeding import stream_seed
@@ -65,7 +65,11 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
     progress = Progress()
     checkpoints = RunCheckpoints(model, progress, Path(settings.model_dir), settings.keep_checkpoint_max)
     step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
-    folder = describe(settings, prepared, loaded.encoder.config)
+    folder = RunFolder(Path(settings.model_dir))
+    if step:
+        folder.check_same_model(prepared.files.vocabulary_file, prepared.tasks, model_class)
+    if step < plan.train_steps:
+        describe(settings, prepared, model)
     _fit(model, settings, prepared, checkpoints, progress, step)
     return TrainedRun(model, folder, prepared.dev)
 
@@ -83,10 +87,18 @@ def _start_heads(model: MultiTaskModel, loaded: LoadedEncoder) -> None:
     """Takes over heads that the checkpoint held, as EasyTransfer's own training checkpoints do."""
     for task in model.tasks:
         arrays = [loaded.heads.get(f"{task.head_name}/{part}") for part in ("kernel", "bias")]
+        if all(array is None for array in arrays):
+            continue
         head = model.heads[task.logits_name]
-        if all(array is not None and array.shape == weight.shape for array, weight in zip(arrays, head.get_weights())):
-            head.set_weights(arrays)
-            logging.info("Load head %s from the checkpoint", task.head_name)
+        found = [None if array is None else array.shape for array in arrays]
+        wanted = [weight.shape for weight in head.get_weights()]
+        if found != wanted:
+            raise UserError(
+                f"The checkpoint's head {task.head_name} has kernel and bias of the shapes {found}; the task needs {wanted}."
+                " Use a checkpoint of the same labels, or one without task heads."
+            )
+        head.set_weights(arrays)
+        logging.info("Load head %s from the checkpoint", task.head_name)
 
 
 def _fit(
@@ -140,7 +152,7 @@ def _batches(settings: TrainSettings, data: list[TaskData], rows_per_step: int) 
             name=item.task.name,
             shuffle=settings.shuffle,
             batch_size=rows_per_step,
-            group=settings.length_grouping,
+            group=min(settings.length_grouping, max(1, len(item.rows) // rows_per_step)),
             lengths=item.rows.lengths,
         )
         for item in data

@@ -157,3 +157,18 @@ def test_another_vocabulary_is_refused() -> None:
     check_vocabulary(replace(file, manifest=None), Vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "b"]), "here")
     with pytest.raises(UserError, match=r"a.tfrecord was made with another vocabulary \(5 tokens.*model's \(6 tokens"):
         check_vocabulary(file, Vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b"]), "here")
+
+
+def test_a_file_made_from_other_text_columns_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "OCNLI.tfrecord"
+    path.write_bytes(b"")
+    swapped = replace(OCNLI, first_sequence="sentence2", second_sequence="sentence1")
+    for other in (swapped, replace(OCNLI, second_sequence=None)):
+        write_manifest(path, Manifest(other, 0, True, 16, "none", "0" * 64, 5, "a.csv", "0" * 64))
+        with pytest.raises(UserError, match="prediction would read other texts"):
+            task_files(path, (OCNLI,))
+    renamed = replace(
+        OCNLI, columns=("id", "a", "b", "y"), first_sequence="a", second_sequence="b", label_name="y", id_column="id"
+    )
+    write_manifest(path, Manifest(renamed, 0, True, 16, "none", "0" * 64, 5, "a.csv", "0" * 64))
+    assert task_files(path, (OCNLI,))[0].task == OCNLI

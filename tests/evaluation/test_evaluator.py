@@ -114,7 +114,7 @@ def test_predictions_row_by_row_are_the_originals(
     best = evaluate_run(build_model(run), run, dev(), EvaluationOptions()).best_folder
     model, _ = load_exported(str(best))
     for item, report in zip(dev(), recorded[3:], strict=True):
-        found = Inference(model, 64).probabilities(item.rows, [item.task.name], "test")[item.task.name].argmax(axis=1)
+        found = Inference(model, 64).outputs(item.rows, [item.task.name], "test")[item.task.name].predictions
         np.testing.assert_array_equal(found, report["preds"])
         np.testing.assert_array_equal(item.rows.label_ids, report["gts"])
 

@@ -41,33 +41,34 @@ def test_probabilities_are_in_file_order_for_any_batch_size(
     batch_size: int, model: MultiTaskModel, rows: EncodedRows, expected: dict[str, np.ndarray]
 ) -> None:
     assert np.any(np.diff(rows.lengths) < 0) and np.any(np.diff(rows.lengths) > 0)  # file order is not the batches' order
-    found = Inference(model, batch_size).probabilities(rows, HEADS, "test")
+    found = Inference(model, batch_size).outputs(rows, HEADS, "test")
     assert list(found) == HEADS
     for name, value in expected.items():
-        assert found[name].dtype == np.float32
-        np.testing.assert_allclose(found[name], value, rtol=0, atol=1e-5)
+        assert found[name].probabilities.dtype == np.float32
+        np.testing.assert_allclose(found[name].probabilities, value, rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(found[name].predictions, found[name].probabilities.argmax(axis=1))
 
 
 def test_max_batches_takes_the_first_rows_of_the_file(
     model: MultiTaskModel, rows: EncodedRows, expected: dict[str, np.ndarray]
 ) -> None:
-    found = Inference(model, 5).probabilities(rows, ["OCNLI"], "test", max_batches=2)
-    assert found.keys() == {"OCNLI"} and len(found["OCNLI"]) == 10
-    np.testing.assert_allclose(found["OCNLI"], expected["OCNLI"][:10], rtol=0, atol=1e-5)
-    assert len(Inference(model, 5).probabilities(rows, ["OCNLI"], "test", max_batches=100)["OCNLI"]) == 24
+    found = Inference(model, 5).outputs(rows, ["OCNLI"], "test", max_batches=2)
+    assert found.keys() == {"OCNLI"} and len(found["OCNLI"].predictions) == 10
+    np.testing.assert_allclose(found["OCNLI"].probabilities, expected["OCNLI"][:10], rtol=0, atol=1e-5)
+    assert len(Inference(model, 5).outputs(rows, ["OCNLI"], "test", max_batches=100)["OCNLI"].predictions) == 24
 
 
 def test_no_rows_give_no_probabilities(model: MultiTaskModel, rows: EncodedRows) -> None:
-    assert Inference(model, 5).probabilities(rows.first(0), ["OCNLI"], "test")["OCNLI"].shape == (0, 3)
+    assert Inference(model, 5).outputs(rows.first(0), ["OCNLI"], "test")["OCNLI"].probabilities.shape == (0, 3)
 
 
 def test_one_tracing_serves_all_shapes_and_all_weights(model: MultiTaskModel, rows: EncodedRows) -> None:
     inference = Inference(model, 9)
     kernel = model.heads["ocnli_logits"].kernel
-    before = inference.probabilities(rows, ["OCNLI"], "test")["OCNLI"]
+    before = inference.outputs(rows, ["OCNLI"], "test")["OCNLI"].probabilities
     old = kernel.numpy()
     kernel.assign(-old)
-    after = inference.probabilities(rows, ["OCNLI"], "test")["OCNLI"]
+    after = inference.outputs(rows, ["OCNLI"], "test")["OCNLI"].probabilities
     kernel.assign(old)
     assert np.abs(after - before).max() > 0.1
     assert inference._step.experimental_get_tracing_count() == 1
@@ -76,7 +77,7 @@ def test_one_tracing_serves_all_shapes_and_all_weights(model: MultiTaskModel, ro
 def test_dropout_is_off(golden_files: object, rows: EncodedRows, model: MultiTaskModel) -> None:
     dropping = MultiTaskModel(model.encoder, model.tasks, dropout_rate=0.9)
     inference = Inference(dropping, 24)
-    one = inference.probabilities(rows, ["OCNLI"], "test")["OCNLI"]
+    one = inference.outputs(rows, ["OCNLI"], "test")["OCNLI"].probabilities
     model.encoder.clock.time.assign_add(1)
-    np.testing.assert_array_equal(inference.probabilities(rows, ["OCNLI"], "test")["OCNLI"], one)
+    np.testing.assert_array_equal(inference.outputs(rows, ["OCNLI"], "test")["OCNLI"].probabilities, one)
     assert set(FEATURES) == {"input_ids", "input_mask", "segment_ids"}

@@ -1,0 +1,116 @@
+"""A run goes on only as the run it is: same tasks, labels, class and vocabulary, whatever became of its state file."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tf_keras
+
+from easytransfer_mtl.encoders.dropout import SeededDropout
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.evaluator import build_model
+from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
+from easytransfer_mtl.training.checkpoints import checkpoint_steps
+from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.trainer import run_training
+
+Settings = Callable[..., Any]
+
+
+class SameVariables(MultiTaskModel):
+    """A subclass that changes what is computed but no variable."""
+
+    def build_logits(self, features: Features, training: bool = False) -> Features:
+        """Doubles the logits."""
+        return {name: 2.0 * value for name, value in super().build_logits(features, training=training).items()}
+
+
+class Dropping(MultiTaskModel):
+    """A subclass with a Keras dropout."""
+
+    def build_layers(self) -> None:
+        """Adds it."""
+        super().build_layers()
+        self.more_dropout = tf_keras.layers.Dropout(0.5)
+
+
+class NoLabels(MultiTaskModel):
+    """A subclass whose predictions lack what evaluation reads."""
+
+    def build_predictions(self, logits: Features) -> Features:
+        """Returns nothing."""
+        return {}
+
+
+def test_another_vocabulary_cannot_go_on(tiny_settings: Settings, tiny_encoder: Path, tmp_path: Path) -> None:
+    run_training(tiny_settings(num_epochs=0.1))
+    before = (tmp_path / "run" / "vocab.txt").read_bytes()
+    (tmp_path / "run" / "vocab.txt").write_bytes(before.replace("天".encode(), "乙".encode()))
+    with pytest.raises(UserError, match="holds a run with another vocabulary"):
+        run_training(tiny_settings(num_epochs=0.1))
+
+
+def test_another_label_order_cannot_go_on(tiny_settings: Settings, tmp_path: Path) -> None:
+    run_training(tiny_settings(num_epochs=0.1))
+    path = tmp_path / "run" / "tasks.json"
+    value = json.loads(path.read_text(encoding="utf-8"))
+    value["tasks"][0]["label_enumerate_values"].reverse()
+    path.write_text(json.dumps(value), encoding="utf-8")
+    with pytest.raises(UserError, match="holds a run of the tasks"):
+        run_training(tiny_settings(num_epochs=0.1))
+
+
+def test_a_finished_run_keeps_the_settings_it_was_trained_with(tiny_settings: Settings, tmp_path: Path) -> None:
+    run_training(tiny_settings(num_epochs=0.1))
+    before = (tmp_path / "run" / "train_config.json").read_bytes()
+    run_training(tiny_settings(num_epochs=0.1, learning_rate=0.5))
+    assert (tmp_path / "run" / "train_config.json").read_bytes() == before
+
+
+def test_another_class_without_other_variables_is_refused(tiny_settings: Settings, tmp_path: Path) -> None:
+    run_training(tiny_settings(num_epochs=0.1), SameVariables)
+    folder = RunFolder(tmp_path / "run")
+    build_model(folder, SameVariables)
+    with pytest.raises(UserError, match="trained with the class SameVariables"):
+        build_model(folder)
+    with pytest.raises(UserError, match="trained with the class SameVariables"):
+        run_training(tiny_settings(num_epochs=0.1))
+
+
+def test_dropout_of_a_subclass_is_seeded(tiny_settings: Settings) -> None:
+    model = run_training(tiny_settings(num_epochs=0.1), Dropping).model
+    assert isinstance(model.more_dropout, SeededDropout) and model.more_dropout.rate == 0.5
+
+
+def test_predictions_that_evaluation_reads_are_asked_for_before_training(tiny_settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="NoLabels.build_predictions returned no .*tnews_predictions"):
+        run_training(tiny_settings(), NoLabels)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense {"])
+def test_a_spoiled_state_file_loses_no_checkpoint(content: bytes, tiny_settings: Settings, tmp_path: Path) -> None:
+    run_training(tiny_settings(num_epochs=0.1, save_steps=1, keep_checkpoint_max=100))
+    folder = tmp_path / "run"
+    steps = list(checkpoint_steps(folder))
+    (folder / "checkpoint").write_bytes(content)
+    assert list(checkpoint_steps(folder)) == steps
+    run_training(tiny_settings(num_epochs=0.6, save_steps=1, keep_checkpoint_max=100))
+    assert list(checkpoint_steps(folder))[: len(steps)] == steps
+    (folder / "checkpoint").unlink()
+    assert list(checkpoint_steps(folder))[: len(steps)] == steps
+
+
+def test_a_damaged_tasks_file_is_named(tiny_settings: Settings, tmp_path: Path) -> None:
+    run_training(tiny_settings(num_epochs=0.1))
+    folder = RunFolder(shutil.copytree(tmp_path / "run", tmp_path / "copy"))
+    _, inputs = folder.read_tasks()
+    value = json.loads((folder.path / "tasks.json").read_text(encoding="utf-8"))
+    value["inputs"]["TNEWS"] = vars(replace(inputs["TNEWS"], text_normalization="NFKC"))
+    (folder.path / "tasks.json").write_text(json.dumps(value), encoding="utf-8")
+    with pytest.raises(UserError, match="tasks.json is damaged .*NFKC"):
+        folder.read_tasks()
