@@ -96,8 +96,8 @@ def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
     if _text_places(manifest.task) != _text_places(task):
         made, wanted = (f"{_texts(item)} of {','.join(item.columns)}" for item in (manifest.task, task))
         raise UserError(
-            f"{path} was made from the texts {made}, the task {task.name} has {wanted}: prediction would read other texts than "
-            "training. Convert with the task's columns, or describe the task in a --tasks_file."
+            f"{path} was made from the texts {made}, the task {task.name} has {wanted}: prediction would read other texts "
+            "than training. Convert with the task's columns, or describe the task in a --tasks_file."
         )
     return TaskFile(task, path, manifest)
 

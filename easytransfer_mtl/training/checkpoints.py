@@ -142,7 +142,7 @@ def _repair_state(folder: Path) -> None:
                 paths[-1],
                 paths,
                 all_model_checkpoint_timestamps=times,
-                last_preserved_timestamp=times[0],
+                last_preserved_timestamp=min(times) - 1.0,  # what is not later is kept but no longer listed
             )
 
 
