@@ -1,0 +1,39 @@
+import sys
+
+import tensorflow as tf
+import tf_keras
+
+from easytransfer_mtl import MultiTaskModel, TrainSettings, train
+
+
+class MeanPooled(MultiTaskModel):
+    """Reads the mean of the last layer's real tokens instead of the pooled output."""
+
+    def build_layers(self):
+        super().build_layers()
+        self.norm = tf_keras.layers.LayerNormalization(name="mean_norm")
+        self.norm.build((None, self.encoder.config.hidden_size))
+
+    def build_logits(self, features, training=False):
+        states, _ = self.encoder.encode(
+            features["input_ids"], features["input_mask"], features["segment_ids"], training=training
+        )
+        mask = tf.cast(features["input_mask"], states.dtype)[:, :, None]
+        mean = tf.reduce_sum(states * mask, axis=1) / tf.reduce_sum(mask, axis=1)
+        mean = self.dropout(self.norm(mean), training=training)
+        return {name: head(mean) for name, head in self.heads.items()}
+
+
+if __name__ == "__main__":
+    data, model_dir = sys.argv[1:]
+    settings = TrainSettings(
+        pretrain_model_name_or_path="data/tiny_bert_zh",
+        random_init=True,
+        train_batch_size=32,
+        num_epochs=2,
+        train_input_fp=f"{data}/train.list_tfrecord",
+        predict_input_fp=f"{data}/dev.list_tfrecord",
+        model_dir=model_dir,
+        learning_rate=1e-3,
+    )
+    sys.exit(train(settings, model_class=MeanPooled))

@@ -1,0 +1,90 @@
+"""README's examples are the files that they show, and its commands run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from easytransfer_mtl.encoders.names import encoder_table
+
+ROOT = Path(__file__).parent.parent
+READMES = ("README.md", "README.zh-CN.md")
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """Returns the code blocks of one language in a README."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def environment() -> dict[str, str]:
+    """Returns an environment in which ``easytransfer_mtl`` and ``python`` are those of this test run."""
+    folder = Path(sys.executable).parent
+    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_shown_files_are_the_files(name: str) -> None:
+    assert blocks(name, "python") == [(ROOT / "tests/examples/own_model.py").read_text(encoding="utf-8")]
+    assert blocks(name, "json") == [(ROOT / "data/own_task/tasks.json").read_text(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_encoder_table_is_the_programs(name: str) -> None:
+    assert f"```\n{encoder_table()}\n```" in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_two_languages_show_the_same_commands() -> None:
+    without_comments = [[re.sub(r"\s*#.*", "", block) for block in blocks(name, "bash")] for name in READMES]
+    assert without_comments[0] == without_comments[1]
+
+
+def test_the_two_languages_have_the_same_sections_tables_and_numbers() -> None:
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in READMES]
+    shapes = [[len(line) - len(line.lstrip("#")) for line in text.splitlines() if re.match(r"#+ ", line)] for text in texts]
+    assert shapes[0] == shapes[1]
+    numbers = [sorted(re.findall(r"\d+\.\d+", text)) for text in texts]
+    assert numbers[0] == numbers[1]
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_every_flag_and_file_that_is_named_exists(name: str) -> None:
+    from easytransfer_mtl.__main__ import COMMANDS
+    from easytransfer_mtl.config.options import options_of
+
+    text = (ROOT / name).read_text(encoding="utf-8")
+    known = {flag for command in COMMANDS.values() for flag in options_of(command.settings)}
+    scripts_own = {"help", "encoder", "vocab", "output"}
+    assert set(re.findall(r"--([A-Za-z_]+)", text)) <= known | scripts_own
+    for path in re.findall(r"(?<!/)\b(?:run_scripts|tests|data)/[\w./*]+", text):
+        assert list(ROOT.glob(path.rstrip("./"))), path
+
+
+def test_the_own_task_of_the_readme_trains(tmp_path: Path) -> None:
+    commands = next(block for block in blocks("README.md", "bash") if "data/own_task" in block)
+    commands = commands.replace("runs/own", str(tmp_path)).replace(
+        "easytransfer_mtl ", f"{sys.executable} -m easytransfer_mtl "
+    )
+    done = subprocess.run(["bash", "-e", "-c", commands], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    review = re.search(r"^REVIEW\s+40\s+macro-F1\s+([\d.]+)\s+0\.5000$", done.stdout, re.MULTILINE)
+    assert review and float(review.group(1)) > 0.9, done.stdout
+
+
+def test_the_own_model_of_the_readme_trains(tmp_path: Path) -> None:
+    convert = [
+        sys.executable,
+        "-m",
+        "easytransfer_mtl",
+        "convert",
+        "--data_dir=data/sample",
+        f"--output_dir={tmp_path}/data",
+        "--tokenizer_name_or_path=data/tiny_bert_zh",
+    ]
+    subprocess.run(convert, cwd=ROOT, env=environment(), check=True, capture_output=True)
+    train = [sys.executable, "tests/examples/own_model.py", f"{tmp_path}/data", f"{tmp_path}/model"]
+    done = subprocess.run(train, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "model/best/heads.safetensors").exists()
