@@ -102,11 +102,16 @@ def _read_data(
     return train, dev
 
 
-def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel) -> None:
-    """Writes what the run's folder says about the run, and logs it as EasyTransfer did."""
+def warn_of_changes(settings: TrainSettings) -> None:
+    """Names in the log what differs from the settings that the folder's run was started with."""
     folder = RunFolder(Path(settings.model_dir))
     for change in folder.changed_settings(asdict(settings)):
         logging.warning("%s was started with another setting: %s", folder.path, change)
+
+
+def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel) -> None:
+    """Writes what the run's folder says about the run, and logs it as EasyTransfer did."""
+    folder = RunFolder(Path(settings.model_dir))
     inputs = {item.task.name: item.task_input for item in prepared.train}
     vocabulary_file = prepared.files.vocabulary_file
     folder.write_model(model.encoder.config, vocabulary_file, prepared.tasks, inputs, type(model).__name__)

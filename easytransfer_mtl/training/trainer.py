@@ -23,7 +23,7 @@ from easytransfer_mtl.training.callbacks import SaveCheckpoints, StepLog, StopOn
 from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints
 from easytransfer_mtl.training.metrics_log import MetricsLog
 from easytransfer_mtl.training.optimizers import make_optimizer
-from easytransfer_mtl.training.preparation import Prepared, describe, prepare
+from easytransfer_mtl.training.preparation import Prepared, describe, prepare, warn_of_changes
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.schedule import WarmupDecay
 from easytransfer_mtl.training.task_data import TaskData
@@ -68,6 +68,7 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
     folder = RunFolder(Path(settings.model_dir))
     if step:
         folder.check_same_model(prepared.files.vocabulary_file, prepared.tasks, model_class)
+        warn_of_changes(settings)
     if step < plan.train_steps:
         describe(settings, prepared, model)
     _fit(model, settings, prepared, checkpoints, progress, step)

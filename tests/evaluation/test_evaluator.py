@@ -197,7 +197,8 @@ def test_nothing_to_evaluate(run: RunFolder, dev: Callable[..., list[TaskData]])
     model = build_model(run)
     with pytest.raises(UserError, match="OCNLI_dev.tfrecord has no rows"):
         evaluate_run(model, run, dev(24, 24, 0), EvaluationOptions())
-    (run.path / "checkpoint").unlink()
+    for path in [run.path / "checkpoint", *run.path.glob("model.ckpt-*")]:
+        path.unlink()
     with pytest.raises(UserError, match="has no checkpoint to evaluate; train first"):
         evaluate_run(model, run, dev(), EvaluationOptions())
     assert not (run.path / "best").exists() and not (run.path / "evaluation").exists()

@@ -188,7 +188,9 @@ def test_subclass_that_overrides_everything_trains_without_retracing(tiny_settin
     restore_model(again, prefix)
     np.testing.assert_array_equal(again.between.kernel, trained.model.between.kernel)
     with pytest.raises(UserError, match="MultiTaskModel has .* it is of another model class"):
-        restore_model(build_model(trained.folder), prefix)
+        restore_model(MultiTaskModel(again.encoder, again.tasks), prefix)
+    with pytest.raises(UserError, match="trained with the class Overridden"):
+        build_model(trained.folder)
 
 
 def test_own_task_beside_the_contests(

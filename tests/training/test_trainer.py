@@ -176,22 +176,30 @@ def test_loss_that_is_no_number_names_task_and_step_and_keeps_the_checkpoint(
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
-def test_heads_of_a_checkpoint_are_taken_over(tmp_path: Path, tiny_settings: Settings, tiny_encoder: Path) -> None:
+@pytest.mark.parametrize("ocnli_labels", [3, 4])
+def test_heads_of_a_checkpoint_are_taken_over_if_they_fit(
+    ocnli_labels: int, tmp_path: Path, tiny_settings: Settings, tiny_encoder: Path
+) -> None:
     first = run_training(tiny_settings(num_epochs=0.01)).model
     arrays = {f"bert/{name}": variable for name, variable in first.encoder.canonical_variables.items()}
     arrays["tnews_dense/kernel"], arrays["tnews_dense/bias"] = tf.fill((8, 15), 0.25), tf.fill((15,), 0.5)
-    arrays["ocnli_dense/kernel"], arrays["ocnli_dense/bias"] = tf.fill((8, 4), 0.25), tf.fill((4,), 0.5)
+    arrays["ocnli_dense/kernel"], arrays["ocnli_dense/bias"] = (
+        tf.fill((8, ocnli_labels), 0.75),
+        tf.fill((ocnli_labels,), 0.5),
+    )
     folder = Path(shutil.copytree(tiny_encoder, tmp_path / "tf1"))
-    names = list(arrays)
-    tf.raw_ops.SaveV2(prefix=str(folder / "model.ckpt"), tensor_names=names, shape_and_slices=[""] * len(names), tensors=[
-        tf.convert_to_tensor(arrays[name]) for name in names
-    ])  # fmt: skip
-    changes = {"pretrain_model_name_or_path": str(folder / "model.ckpt"), "random_init": False, "learning_rate": 0.0}
-    model = run_training(tiny_settings(num_epochs=0.01, model_dir=str(tmp_path / "second"), **changes)).model
-    assert (model.heads["tnews_logits"].kernel.numpy() == 0.25).all() and (
-        model.heads["tnews_logits"].bias.numpy() == 0.5
-    ).all()
-    assert model.heads["ocnli_logits"].kernel.shape == (8, 3) and not np.any(model.heads["ocnli_logits"].kernel == 0.25)
+    tensors = [tf.convert_to_tensor(array) for array in arrays.values()]
+    prefix = str(folder / "model.ckpt")
+    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=list(arrays), shape_and_slices=[""] * len(arrays), tensors=tensors)
+    changes = {"pretrain_model_name_or_path": prefix, "random_init": False, "learning_rate": 0.0, "num_epochs": 0.01}
+    settings = tiny_settings(model_dir=str(tmp_path / "second"), **changes)
+    if ocnli_labels == 4:
+        with pytest.raises(UserError, match=r"head ocnli_dense .*\(8, 4\).*needs \[\(8, 3\)"):
+            run_training(settings)
+        return
+    heads = run_training(settings).model.heads
+    assert (heads["tnews_logits"].kernel.numpy() == 0.25).all() and (heads["tnews_logits"].bias.numpy() == 0.5).all()
+    assert (heads["ocnli_logits"].kernel.numpy() == 0.75).all() and not np.any(heads["ocemotion_logits"].kernel == 0.25)
 
 
 def test_bfloat16_is_for_training_only(tiny_settings: Settings) -> None:
