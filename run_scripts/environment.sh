@@ -1,6 +1,7 @@
 # Sourced by the scripts of this folder: finds or makes the Python environment, from the repository's root.
 # Sets PYTHON. An active virtual environment is used as it is; otherwise .venv in the repository.
 
+STARTED_IN="$PWD"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if [ -n "${VIRTUAL_ENV:-}" ]; then
@@ -39,6 +40,17 @@ require_environment() {
     echo "error: easytransfer_mtl is not installed in $PYTHON; run: bash run_scripts/quickstart.sh" >&2
     exit 1
   fi
+}
+
+# enter_data_dir [DATA_DIR] [flags]: goes to DATA_DIR (default: where the script was started) as EasyTransfer's scripts
+# expect. Sets CONFIG to the folder of the JSON files and FLAGS to the flags.
+enter_data_dir() {
+  local folder=.
+  case "${1:--}" in -*) ;; *) folder="$1"; shift ;; esac
+  FLAGS=("$@") CONFIG="$PWD/run_scripts/config"
+  cd "$STARTED_IN"
+  cd "$folder"
+  require_environment  # here, since the repository's own folder holds the package whether it is installed or not
 }
 
 # say TEXT: a heading between the steps.

@@ -3,17 +3,12 @@
 # Reads tianchi_datasets/<TASK>/{train,dev}.csv below DATA_DIR and writes the TFRecords beside them.
 # usage: bash run_scripts/run_convert_csv_to_tfrecords.sh [DATA_DIR] [convert flags]      default: the current folder
 set -euo pipefail
-DATA_DIR=.
-case "${1:--}" in -*) ;; *) DATA_DIR="$1"; shift ;; esac
-DATA_DIR="$(realpath "$DATA_DIR")"
-CONFIG="$(realpath "$(dirname "${BASH_SOURCE[0]}")/config")"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-cd "$DATA_DIR"
-require_environment
+enter_data_dir "$@"
 
 for TASK in TNEWS OCEMOTION OCNLI; do
   for PART in train dev; do
-    "$PYTHON" -m easytransfer_mtl convert --mode=preprocess --config="$CONFIG/${TASK}_preprocess_$PART.json" "$@"
+    "$PYTHON" -m easytransfer_mtl convert --mode=preprocess --config="$CONFIG/${TASK}_preprocess_$PART.json" ${FLAGS[@]+"${FLAGS[@]}"}
   done
 done
 for PART in train dev; do

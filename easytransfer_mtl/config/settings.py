@@ -124,6 +124,12 @@ class TrainSettings(EasyTransferSettings):
     length_grouping: int = option(
         TRAIN, "sort this many batches at a time by length, so that less is padded; 1: off (the original)", 1, minimum=1
     )
+    length_buckets: int = option(
+        TRAIN,
+        "pad batches to at most this many different lengths, chosen to waste least; each costs compiling",
+        32,
+        minimum=1,
+    )
     pad_to_full_length: bool = option(
         TRAIN, "pad to the data's length instead of the batch's longest row (same numbers, slow)", False
     )

@@ -40,18 +40,20 @@ class EncodedRows:
         end = int(self.offsets[count])
         return EncodedRows(self.input_ids[:end], self.segment_ids[:end], self.offsets[: count + 1], self.label_ids[:count])
 
-    def batch(self, rows: np.ndarray, padded_length: int | None = None) -> Batch:
+    def batch(self, rows: np.ndarray, padded_lengths: np.ndarray | None = None) -> Batch:
         """Pads rows to one length, the longest row's unless told.
 
         Args:
             rows: row numbers, int [B].
-            padded_length: pad to this length S instead; must not be less than the longest row.
+            padded_lengths: ascending; pad to the first of these that holds the longest row instead.
 
         Returns:
             input_ids, input_mask, segment_ids (int32 [B, S]) and label_ids (int32 [B]).
         """
         starts, lengths = self.offsets[rows], self.lengths[rows]
-        size = padded_length or int(lengths.max())
+        size = int(lengths.max())
+        if padded_lengths is not None:
+            size = int(padded_lengths[np.searchsorted(padded_lengths, size)])
         input_mask = np.arange(size) < lengths[:, None]
         positions = np.where(input_mask, starts[:, None] + np.arange(size), 0)
         return {

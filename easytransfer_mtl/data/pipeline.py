@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
+from easytransfer_mtl.data.length_buckets import bucket_lengths
 from easytransfer_mtl.seeding import generator
+
+EVALUATION_LENGTHS = 16
+"""Lengths that evaluation's batches may have."""
 
 
 @dataclass
@@ -80,22 +84,20 @@ class TrainingBatches:
     """Batches of K tasks, one task a step in round robin.
 
     Attributes:
-        rows: one ``EncodedRows`` per task, in the cycle's order.
-        task_ids: the tasks' positions in the model, in the same order.
+        rows: one ``EncodedRows`` per task, in the model's order.
         orders: one ``RowOrder`` per task, in the same order.
-        padded_length: pad every batch to this length instead of its longest row.
+        padded_lengths: ascending lengths that batches may have; None for their longest rows'.
     """
 
     rows: list[EncodedRows]
-    task_ids: list[int]
     orders: list[RowOrder]
-    padded_length: int | None = None
+    padded_lengths: np.ndarray | None = None
 
     def batch(self, step: int) -> Batch:
         """Returns the batch of a step: ``EncodedRows.batch`` plus task_id (int32 [])."""
         turn, index = step % len(self.rows), step // len(self.rows)
-        batch = self.rows[turn].batch(self.orders[turn].batch_rows(index), self.padded_length)
-        return {**batch, "task_id": np.array(self.task_ids[turn], np.int32)}
+        batch = self.rows[turn].batch(self.orders[turn].batch_rows(index), self.padded_lengths)
+        return {**batch, "task_id": np.array(turn, np.int32)}
 
     def steps(self, start: int, stop: int) -> Iterator[Batch]:
         """Yields the batches of the steps ``start`` to ``stop`` - 1."""
@@ -104,31 +106,15 @@ class TrainingBatches:
 
 
 def evaluation_batches(rows: EncodedRows, batch_size: int) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Yields every row once in batches of like length: row numbers [B] and their batch; longest rows first.
+    """Yields every row in batches of one size and of few lengths: row numbers [B] and their batch; longest rows first.
 
-    The order of rows is free in evaluation, since results are put back by row number.
+    The order of rows is free in evaluation, since results are put back by row number. The last batch is filled up with
+    copies of its last row.
     """
+    if not len(rows):
+        return
+    batch_size, padded_lengths = min(batch_size, len(rows)), bucket_lengths(rows.lengths, EVALUATION_LENGTHS)
     order = np.argsort(-rows.lengths, kind="stable")
-    for start in range(0, len(rows), batch_size):
-        numbers = order[start : start + batch_size]
-        yield numbers, rows.batch(numbers)
-
-
-def round_robin(counts: list[int], batch_size: int, stop_on_empty: bool = False) -> Iterator[tuple[int, int, int]]:
-    """Yields (task, first row, end row) of one pass over K tasks, a batch of each in turn.
-
-    Args:
-        counts: rows per task.
-        batch_size: rows a batch; a task's last batch may be smaller.
-        stop_on_empty: stop as soon as a task whose turn it is has no rows left; otherwise it is passed over and the
-            others go on, as in EasyTransfer (TensorFlow 2's own interleaving stops by default).
-    """
-    position = [0] * len(counts)
-    while any(place < count for place, count in zip(position, counts)):
-        for task, count in enumerate(counts):
-            start = position[task]
-            if start < count:
-                position[task] = min(count, start + batch_size)
-                yield task, start, position[task]
-            elif stop_on_empty:
-                return
+    order = np.concatenate([order, np.repeat(order[-1:], -len(rows) % batch_size)])
+    for numbers in order.reshape(-1, batch_size):
+        yield numbers, rows.batch(numbers, padded_lengths)

@@ -3,6 +3,8 @@
 import tensorflow as tf
 import tf_keras
 
+from easytransfer_mtl.encoders.fused.dropout import dropout
+from easytransfer_mtl.encoders.fused.masks import mask_keys
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import stream_seed
 
@@ -41,9 +43,11 @@ class SeededDropout(tf_keras.layers.Layer):
         """Returns ``inputs`` with dropout in training, unchanged otherwise."""
         if not training or self.rate == 0.0:
             return inputs
-        seed = tf.stack([tf.constant(self._key, tf.int64), self._time])
-        kept = tf.random.stateless_uniform(tf.shape(inputs), seed, alg="philox") >= self.rate
-        return tf.where(kept, inputs * (1.0 / (1.0 - self.rate)), tf.zeros_like(inputs))
+        return dropout(inputs, self.mask_keys(), self.rate)
+
+    def mask_keys(self) -> tf.Tensor:
+        """Returns the keys of the mask at the clock's time, uint32 [2]."""
+        return mask_keys(tf.stack([tf.constant(self._key, tf.int64), self._time]))
 
 
 def use_seeded_dropout(layer: tf_keras.layers.Layer, clock: DropoutClock) -> int:

@@ -18,7 +18,7 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.training.checkpoints import checkpoint_steps, restore_model
 from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.task_data import TaskData, check_dev_data
+from easytransfer_mtl.training.task_data import TaskData
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def evaluate_run(model: MultiTaskModel, folder: RunFolder, data: list[TaskData],
     Args:
         model: built as the run's; its weights change.
         folder: the run.
-        data: the dev files.
+        data: the dev files, already through ``check_dev_data``.
         options: how to score.
 
     Raises:
@@ -115,8 +115,6 @@ def evaluate_run(model: MultiTaskModel, folder: RunFolder, data: list[TaskData],
     checkpoints = checkpoint_steps(folder.path)
     if not checkpoints:
         raise UserError(f"{folder.path} has no checkpoint to evaluate; train first.")
-    _, inputs = folder.read_tasks()
-    check_dev_data(data, inputs)
     inference = Inference(model, options.batch_size)
     scores: dict[int, list[TaskScore]] = {}
     legacy: dict[int, LegacyScore] = {}
@@ -134,5 +132,5 @@ def evaluate_run(model: MultiTaskModel, folder: RunFolder, data: list[TaskData],
     write_summary(folder.path / "evaluation", scores)
     write_reports(folder.path / "evaluation" / "best", scores[best])
     about = {"step": best, "mean_score": mean_score(scores[best]), "scores": [score_json(score) for score in scores[best]]}
-    best_folder = export_model(model, folder, inputs, about)
+    best_folder = export_model(model, folder, folder.read_tasks()[1], about)
     return Evaluation(scores, best, best_folder, legacy)

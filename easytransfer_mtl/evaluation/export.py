@@ -26,10 +26,8 @@ from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
 HEADS_FILE, EXPORT_FILE = "heads.safetensors", "export.json"
 
 
-def export_model(
-    model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskInput], about: dict[str, Any], name: str = "best"
-) -> Path:
-    """Writes ``run.path / name``, replacing an older one only when the new one is complete.
+def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskInput], about: dict[str, Any]) -> Path:
+    """Writes ``best/`` of the run, replacing an older one only when the new one is complete.
 
     The encoder is in Hugging Face's layout (config.json, model.safetensors, vocab.txt), so ``TFBertModel``, ``BertModel``
     and ``--pretrain_model_name_or_path`` load it.
@@ -39,9 +37,8 @@ def export_model(
         run: the run, for its vocabulary.
         inputs: how each task's texts were encoded.
         about: written to export.json: step and scores.
-        name: the folder's name.
     """
-    target, fresh = run.path / name, run.path / f".{name}.new"
+    target, fresh, old = run.path / "best", run.path / ".best.new", run.path / ".best.old"
     shutil.rmtree(fresh, ignore_errors=True)
     _hugging_face_encoder(model).save_pretrained(fresh, safe_serialization=True)
     RunFolder(fresh).write_model(
@@ -49,7 +46,6 @@ def export_model(
     )
     save_file({key: np.ascontiguousarray(v.numpy()) for key, v in own_variables(model).items()}, fresh / HEADS_FILE)
     write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__})
-    old = run.path / f".{name}.old"
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         os.replace(target, old)

@@ -1,12 +1,11 @@
 """The score that the original's evaluation would have printed, for comparison with its published logs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.metrics import classification_report
 
-from easytransfer_mtl.data.pipeline import round_robin
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import Task
 
@@ -65,6 +64,24 @@ def legacy_score(
         misplaced += len(truth) if real != head else 0
     macro_f1 = {task.name: _printed_macro_f1(task, part) for task, part in zip(tasks, pairs, strict=True)}
     return LegacyScore(macro_f1, sum(macro_f1.values()) / len(tasks), misplaced)
+
+
+def round_robin(counts: list[int], batch_size: int) -> Iterator[tuple[int, int, int]]:
+    """Yields (task, first row, end row) of one pass over K tasks, a batch of each in turn, as the original read them.
+
+    A task that has run out is passed over and the others go on; TensorFlow 2's own interleaving stops there by default.
+
+    Args:
+        counts: rows per task.
+        batch_size: rows a batch; a task's last batch may be smaller.
+    """
+    position = [0] * len(counts)
+    while any(place < count for place, count in zip(position, counts)):
+        for task, count in enumerate(counts):
+            start = position[task]
+            if start < count:
+                position[task] = min(count, start + batch_size)
+                yield task, start, position[task]
 
 
 def _printed_macro_f1(task: Task, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:

@@ -3,6 +3,7 @@
 import re
 
 import tensorflow as tf
+import tf_keras
 
 Gradient = tf.Tensor | tf.IndexedSlices
 
@@ -17,17 +18,35 @@ def densify_token_type(gradients: list[Gradient], variables: list[tf.Variable]) 
     return [tf.convert_to_tensor(g) if "token_type" in v.name else g for g, v in zip(gradients, variables)]
 
 
-def clip_by_unsummed_norm(gradients: list[Gradient], clip_norm: float) -> tuple[list[Gradient], tf.Tensor]:
-    """Clips by the global norm in which an embedding gradient counts row by row, without adding equal ids' rows.
+def unsummed_norm(gradients: list[Gradient]) -> tf.Tensor:
+    """Returns the global norm in which an embedding gradient counts row by row, without adding equal ids' rows.
 
-    That is TF1's ``clip_by_global_norm`` on IndexedSlices, which EasyTransfer used.
-
-    Returns:
-        The clipped gradients and the norm before clipping (float32 []).
+    That is the norm of TF1's ``clip_by_global_norm`` on IndexedSlices, which EasyTransfer used.
     """
-    norm = tf.linalg.global_norm(gradients)
-    clipped, _ = tf.clip_by_global_norm(gradients, clip_norm, use_norm=norm)
-    return clipped, norm
+    return tf.linalg.global_norm(gradients)
+
+
+def clip_factor(norm: tf.Tensor, clip_norm: float | None) -> tf.Tensor:
+    """Returns what ``clip_by_global_norm`` multiplies gradients of a norm by: NaN if the norm is not finite."""
+    if clip_norm is None:
+        return tf.ones_like(norm)
+    factor = clip_norm * tf.minimum(1.0 / norm, 1.0 / clip_norm)
+    return tf.where(tf.math.is_finite(norm), factor, norm - norm)
+
+
+def apply_scaled(
+    optimizer: tf_keras.optimizers.Optimizer, gradients: list[tf.Tensor], variables: list[tf.Variable], factor: tf.Tensor
+) -> None:
+    """Does the optimizer's step with the gradients times a factor.
+
+    An optimizer with a ``gradient_factor`` multiplies inside its own update, which saves a pass over all gradients.
+    """
+    if not hasattr(optimizer, "gradient_factor"):
+        optimizer.apply_gradients((factor * gradient, v) for gradient, v in zip(gradients, variables))
+        return
+    optimizer.gradient_factor = factor
+    optimizer.apply_gradients(zip(gradients, variables))
+    optimizer.gradient_factor = 1.0
 
 
 def dense(gradients: list[Gradient]) -> list[tf.Tensor]:

@@ -80,7 +80,7 @@ class MultiTaskModel(tf_keras.Model):
             features: input_ids, input_mask, segment_ids, int32 [B, S].
             training: whether dropout is on.
         """
-        _, pooled_output = self.encoder.encode(
+        pooled_output = self.encoder.pooled_output(
             features["input_ids"], features["input_mask"], features["segment_ids"], training=training
         )
         pooled_output = self.dropout(pooled_output, training=training)
@@ -126,13 +126,11 @@ class MultiTaskModel(tf_keras.Model):
         """
         loss, weight, gradients = self.gradients_of(batch)
         variables = self.trainable_variables
-        if self.options.clip_norm is None:
-            norm = tf.linalg.global_norm(gradients)
-        else:
-            gradients, norm = grads.clip_by_unsummed_norm(gradients, self.options.clip_norm)
+        norm = grads.unsummed_norm(gradients)
+        factor = grads.clip_factor(norm, self.options.clip_norm)
         gradients = grads.freeze_layers(grads.dense(gradients), variables, self.options.num_frozen_layers)
         with keep_idle_heads(self, batch["task_id"], active=self.options.idle_heads == "skip"):
-            self.optimizer.apply_gradients(zip(gradients, variables))
+            grads.apply_scaled(self.optimizer, gradients, variables, factor)
         active = tf.one_hot(batch["task_id"], len(self.tasks), on_value=True, off_value=False, dtype=tf.bool)
         self.weighting.update(tf.where(active, loss, 0.0), active)
         return {

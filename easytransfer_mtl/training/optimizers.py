@@ -17,27 +17,53 @@ def decays(variable: tf.Variable) -> bool:
     return not NO_DECAY.search(variable.name)
 
 
-class AdamWeightDecay(tf_keras.optimizers.Adam):
-    """EasyTransfer's AdamW: lr_t (m / (sqrt(v) + eps) + wd * variable), lr_t = lr sqrt(1 - b2^t) / (1 - b1^t).
+class Adam(tf_keras.optimizers.Adam):
+    """Adam in TensorFlow 1's form, with EasyTransfer's weight decay: x -= lr_t (m / (sqrt(v) + eps) + wd x).
 
-    The decay is scaled by the bias-corrected rate, unlike Keras's and transformers' AdamW, which use the plain rate.
+    lr_t = lr sqrt(1 - b2^t) / (1 - b1^t). The decay is scaled by this bias-corrected rate, unlike Keras's and
+    transformers' AdamW, which use the plain rate. A variable's update is one compiled loop.
+
+    Attributes:
+        gradient_factor: gradients are multiplied by it.
     """
 
-    def __init__(self, learning_rate: Schedule, weight_decay_ratio: float) -> None:
-        super().__init__(learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-6, jit_compile=False, name="AdamWeightDecay")
+    def __init__(self, learning_rate: Schedule, beta_2: float, weight_decay_ratio: float, name: str) -> None:
+        super().__init__(learning_rate, beta_1=0.9, beta_2=beta_2, epsilon=1e-6, jit_compile=False, name=name)
         self.weight_decay_ratio = weight_decay_ratio
+        self.gradient_factor: tf.Tensor | float = 1.0
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Decays by the variable's value before the step, then does Adam's update."""
-        if decays(variable):
-            time = tf.cast(self.iterations + 1, tf.float32)
-            correction = tf.sqrt(1.0 - tf.pow(self.beta_2, time)) / (1.0 - tf.pow(self.beta_1, time))
-            decay = tf.cast(self.learning_rate, tf.float32) * correction * self.weight_decay_ratio * variable
-        else:
-            decay = None
-        super().update_step(gradient, variable)
-        if decay is not None:
-            variable.assign_sub(decay)
+        """Moves the moments, then the variable."""
+        index = self._index_dict[self._var_key(variable)]
+        state = variable, self._momentums[index], self._velocities[index]
+        time = tf.cast(self.iterations + 1, tf.float32)
+        correction = tf.sqrt(1.0 - tf.pow(self.beta_2, time)) / (1.0 - tf.pow(self.beta_1, time))
+        rate = tf.cast(self.learning_rate, tf.float32) * correction
+        decay = rate * (self.weight_decay_ratio if decays(variable) else 0.0)
+        # Flat, so that all variables of one size share one compiled function.
+        flat = [tf.reshape(tensor, [-1]) for tensor in (gradient, *state)]
+        factor = tf.convert_to_tensor(self.gradient_factor, tf.float32)
+        for tensor, value in zip(state, _adam(*flat, factor, rate, decay, self.beta_1, self.beta_2, self.epsilon)):
+            tensor.assign(tf.reshape(value, tensor.shape))
+
+
+@tf.function(jit_compile=True)
+def _adam(
+    gradient: tf.Tensor,
+    value: tf.Tensor,
+    m: tf.Tensor,
+    v: tf.Tensor,
+    factor: tf.Tensor,
+    rate: tf.Tensor,
+    decay: tf.Tensor,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    gradient *= factor
+    m += (gradient - m) * (1.0 - beta_1)
+    v += (tf.square(gradient) - v) * (1.0 - beta_2)
+    return value - rate * m / (tf.sqrt(v) + epsilon) - decay * value, m, v
 
 
 class Lamb(tf_keras.optimizers.Adam):
@@ -83,8 +109,8 @@ def make_optimizer(name: str, learning_rate: Schedule, weight_decay_ratio: float
     """
     if name == "adam":
         if weight_decay_ratio > 0:
-            return AdamWeightDecay(learning_rate, weight_decay_ratio)
-        return tf_keras.optimizers.Adam(learning_rate, beta_1=0.9, beta_2=0.98, epsilon=1e-6, jit_compile=False)
+            return Adam(learning_rate, 0.999, weight_decay_ratio, "AdamWeightDecay")
+        return Adam(learning_rate, 0.98, 0.0, "Adam")
     if name == "lamb":
         return Lamb(learning_rate, weight_decay_ratio)
     if name == "adagrad":

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.data.length_buckets import bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
@@ -127,22 +129,17 @@ def _fit(
     ]
     try:
         dataset = _dataset(_batches(settings, prepared.train, rows_per_step), step, plan.train_steps)
-        _use_bfloat16(settings.precision == "bfloat16")
+        model.encoder.state_type = tf.as_dtype(settings.precision)
         with logging_redirect_tqdm():
             model.fit(dataset, epochs=1, steps_per_epoch=plan.train_steps - step, callbacks=callbacks, verbose=0)
     finally:
-        _use_bfloat16(False)  # evaluation is in float32, whatever training was in
+        model.encoder.state_type = tf.float32  # evaluation is exact, whatever training was in
         stop.give_back()
         metrics.close()
     if stop.received is not None:
         name, step = signal.Signals(stop.received).name, int(model.optimizer.iterations)
         message = f"{name}: stopped after step {step}, saved in {checkpoints.folder}. Start the same command again to go on."
         raise Stopped(message, stop.received)
-
-
-def _use_bfloat16(wanted: bool) -> None:
-    """Has TensorFlow compute the matrix products of graphs that are traced from now on in bfloat16, or not."""
-    tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": wanted})
 
 
 def _batches(settings: TrainSettings, data: list[TaskData], rows_per_step: int) -> TrainingBatches:
@@ -158,8 +155,11 @@ def _batches(settings: TrainSettings, data: list[TaskData], rows_per_step: int) 
         )
         for item in data
     ]
-    padded_length = max(item.padded_length for item in data) if settings.pad_to_full_length else None
-    return TrainingBatches([item.rows for item in data], list(range(len(data))), orders, padded_length)
+    if settings.pad_to_full_length:
+        lengths = np.array([max(item.padded_length for item in data)])
+    else:
+        lengths = bucket_lengths(np.concatenate([item.rows.lengths for item in data]), settings.length_buckets)
+    return TrainingBatches([item.rows for item in data], orders, lengths)
 
 
 def _dataset(batches: TrainingBatches, start: int, stop: int) -> tf.data.Dataset:

@@ -48,7 +48,7 @@ def test_rows_come_in_the_order_asked_for_and_may_repeat() -> None:
 
 
 def test_a_batch_may_be_padded_further() -> None:
-    batch = rows().batch(np.array([2]), 5)
+    batch = rows().batch(np.array([2]), np.array([5, 7]))
     assert batch["input_ids"].tolist() == [[2, 3, 0, 0, 0]]
     assert batch["input_mask"].tolist() == [[1, 1, 0, 0, 0]]
 

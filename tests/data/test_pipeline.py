@@ -8,7 +8,7 @@ import pytest
 
 from easytransfer_mtl.data.encoded_rows import EncodedRows, from_features
 from easytransfer_mtl.data.features import Features
-from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches, evaluation_batches, round_robin
+from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches, evaluation_batches
 
 
 def encoded(lengths: np.ndarray | list[int], first_label: int = 0) -> EncodedRows:
@@ -107,16 +107,16 @@ def test_rows_within_a_grouped_window_do_not_depend_on_their_number() -> None:
     assert abs(np.corrcoef(drawn, np.arange(1000))[0, 1]) < 4 / np.sqrt(1000)
 
 
-def three_tasks(padded_length: int | None = None, **changes: Any) -> TrainingBatches:
+def three_tasks(padded_lengths: np.ndarray | None = None, **changes: Any) -> TrainingBatches:
     random, sizes = np.random.default_rng(5), (12, 7, 20)
     rows = [encoded(random.integers(3, 30, size), 100 * task) for task, size in enumerate(sizes)]
     orders = [order(size, 4, name=f"task{task}", **changes) for task, size in enumerate(sizes)]
-    return TrainingBatches(rows, [2, 0, 1], orders, padded_length)
+    return TrainingBatches(rows, orders, padded_lengths)
 
 
 def test_tasks_take_turns_and_keep_their_ids() -> None:
     batches = list(three_tasks().steps(0, 9))
-    assert [int(batch["task_id"]) for batch in batches] == [2, 0, 1] * 3
+    assert [int(batch["task_id"]) for batch in batches] == [0, 1, 2] * 3
     assert [set(batch["label_ids"] // 100) for batch in batches] == [{0}, {1}, {2}] * 3
     assert batches[0]["task_id"].dtype == np.int32 and batches[0]["task_id"].shape == ()
 
@@ -139,8 +139,15 @@ def test_going_on_at_a_step_gives_the_batches_of_an_unbroken_run() -> None:
             np.testing.assert_array_equal(one[name], other[name])
 
 
+def test_batches_are_padded_to_the_first_allowed_length_that_holds_their_rows() -> None:
+    lengths = np.array([10, 21, 40])
+    for trimmed, padded in zip(three_tasks().steps(0, 12), three_tasks(lengths).steps(0, 12)):
+        longest = trimmed["input_ids"].shape[1]
+        assert padded["input_ids"].shape[1] == min(length for length in lengths if length >= longest)
+
+
 def test_batches_are_padded_to_their_longest_row_or_to_the_length_asked_for() -> None:
-    for trimmed, full in zip(three_tasks().steps(0, 12), three_tasks(40).steps(0, 12)):
+    for trimmed, full in zip(three_tasks().steps(0, 12), three_tasks(np.array([40])).steps(0, 12)):
         longest = int(trimmed["input_mask"].sum(axis=1).max())
         assert trimmed["input_ids"].shape == trimmed["segment_ids"].shape == (4, longest)
         assert full["input_ids"].shape == (4, 40)
@@ -150,39 +157,22 @@ def test_batches_are_padded_to_their_longest_row_or_to_the_length_asked_for() ->
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 100])
-def test_evaluation_gives_every_row_once_longest_first(batch_size: int) -> None:
+def test_evaluation_gives_every_row_in_full_batches_longest_first(batch_size: int) -> None:
     rows = encoded(np.random.default_rng(6).integers(3, 30, 21))
     numbers, widths = [], []
     for chosen, batch in evaluation_batches(rows, batch_size):
         np.testing.assert_array_equal(batch["label_ids"], chosen)
+        assert len(chosen) == min(batch_size, 21)
         numbers += chosen.tolist()
         widths.append(batch["input_ids"].shape[1])
-    assert sorted(numbers) == list(range(21))
+    assert sorted(numbers[:21]) == list(range(21)) and set(numbers[21:]) <= {numbers[20]}
     assert widths == sorted(widths, reverse=True) and widths[0] == rows.lengths.max()
+
+
+def test_evaluation_has_few_lengths() -> None:
+    rows = encoded(np.random.default_rng(6).integers(3, 120, 500))
+    assert len({batch["input_ids"].shape[1] for _, batch in evaluation_batches(rows, 2)}) == 16
 
 
 def test_evaluation_of_no_rows_gives_no_batch() -> None:
     assert list(evaluation_batches(encoded([]), 4)) == []
-
-
-def turns(counts: list[int], batch_size: int, stop_on_empty: bool = False) -> str:
-    return "".join("TEN"[task] for task, _, _ in round_robin(counts, batch_size, stop_on_empty))
-
-
-def test_round_robin_passes_over_a_task_that_has_run_out() -> None:
-    assert turns([12, 4, 8], 4) == "TENTNT"  # as the original did with these counts
-    assert turns([0, 4, 0], 4) == "E"
-    assert turns([0, 0, 0], 4) == ""
-
-
-def test_round_robin_can_stop_at_the_first_task_that_has_run_out() -> None:
-    assert turns([12, 4, 8], 4, stop_on_empty=True) == "TENT"
-    assert turns([4, 12, 12], 4, stop_on_empty=True) == "TEN"
-
-
-def test_round_robin_covers_every_row_in_order() -> None:
-    pieces: dict[int, list[int]] = {0: [], 1: [], 2: []}
-    for task, start, end in round_robin([10, 3, 8], 4):
-        assert 0 < end - start <= 4
-        pieces[task] += range(start, end)
-    assert pieces == {0: list(range(10)), 1: list(range(3)), 2: list(range(8))}

@@ -85,7 +85,7 @@ def test_the_originals_files_are_read(name: str, monkeypatch: pytest.MonkeyPatch
     path, expected = PREPROCESS / f"{name}.tfrecord", golden_examples(name)
     rows = read_tfrecords(path, task.num_labels, len(VOCABULARY))
     assert padded_length_of(path) == 128
-    batch = rows.batch(np.arange(len(rows)), 128)
+    batch = rows.batch(np.arange(len(rows)), np.array([128]))
     for feature in SEQUENCES:
         np.testing.assert_array_equal(batch[feature], [item[feature]["list"] for item in expected])
     np.testing.assert_array_equal(batch["label_ids"], [item["label_id"]["list"][0] for item in expected])

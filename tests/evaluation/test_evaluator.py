@@ -195,8 +195,6 @@ def test_f1_over_all_labels_is_lower_where_labels_are_absent(run: RunFolder, dev
 
 def test_nothing_to_evaluate(run: RunFolder, dev: Callable[..., list[TaskData]]) -> None:
     model = build_model(run)
-    with pytest.raises(UserError, match="OCNLI_dev.tfrecord has no rows"):
-        evaluate_run(model, run, dev(24, 24, 0), EvaluationOptions())
     for path in [run.path / "checkpoint", *run.path.glob("model.ckpt-*")]:
         path.unlink()
     with pytest.raises(UserError, match="has no checkpoint to evaluate; train first"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.legacy import legacy_score
+from easytransfer_mtl.evaluation.legacy import legacy_score, round_robin
 from easytransfer_mtl.evaluation.metrics import best_step, chance_score, mean_score, score_task
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION, OCNLI, TNEWS, Task, task_named
 
@@ -174,3 +174,21 @@ def test_legacy_needs_a_batch_for_every_task() -> None:
     predictions = {name: dict.fromkeys(truths, ids) for name, ids in truths.items()}
     with pytest.raises(UserError, match="OCNLI: no batch"):
         legacy_score(CONTEST_TASKS, truths, predictions, batch_size=4)
+
+
+def turns(counts: list[int], batch_size: int) -> str:
+    return "".join("TEN"[task] for task, _, _ in round_robin(counts, batch_size))
+
+
+def test_round_robin_passes_over_a_task_that_has_run_out() -> None:
+    assert turns([12, 4, 8], 4) == "TENTNT"  # as the original did with these counts
+    assert turns([0, 4, 0], 4) == "E"
+    assert turns([0, 0, 0], 4) == ""
+
+
+def test_round_robin_covers_every_row_in_order() -> None:
+    pieces: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    for task, start, end in round_robin([10, 3, 8], 4):
+        assert 0 < end - start <= 4
+        pieces[task] += range(start, end)
+    assert pieces == {0: list(range(10)), 1: list(range(3)), 2: list(range(8))}

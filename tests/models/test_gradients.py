@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.training.optimizers import make_optimizer
 
 
 def slices(rows: list[list[float]], indices: list[int], size: int) -> tf.IndexedSlices:
@@ -16,17 +18,30 @@ def slices(rows: list[list[float]], indices: list[int], size: int) -> tf.Indexed
 def test_norm_counts_rows_of_equal_ids_apart() -> None:
     # Rows [2, 0] and [2, 0] of one id: unsummed the norm is sqrt(4 + 4 + 1), summed it would be sqrt(16 + 1).
     gradients = [slices([[2.0, 0.0], [2.0, 0.0]], [1, 1], 3), tf.constant([1.0])]
-    clipped, norm = grads.clip_by_unsummed_norm(gradients, 1.5)
-    np.testing.assert_allclose(norm, 3.0, rtol=1e-7)
-    assert isinstance(clipped[0], tf.IndexedSlices)
-    np.testing.assert_allclose(clipped[0].values, [[1.0, 0.0], [1.0, 0.0]], rtol=1e-6)
-    np.testing.assert_allclose(clipped[1], [0.5], rtol=1e-6)
+    np.testing.assert_allclose(grads.unsummed_norm(gradients), 3.0, rtol=1e-7)
 
 
-def test_gradients_below_the_norm_keep_their_values() -> None:
-    gradients = [slices([[2.0, 0.0], [2.0, 0.0]], [1, 1], 3), tf.constant([1.0])]
-    clipped, _ = grads.clip_by_unsummed_norm(gradients, 3.5)
-    np.testing.assert_allclose(grads.dense(clipped)[0], [[0, 0], [4, 0], [0, 0]], rtol=1e-6)
+@pytest.mark.parametrize("norm", [0.0, 1e-30, 0.5, 1.5, 1.6, 1e20, np.inf, np.nan])
+@pytest.mark.parametrize("clip_norm", [1.5, None])
+def test_clip_factor_is_that_of_clip_by_global_norm(norm: float, clip_norm: float | None) -> None:
+    found = grads.clip_factor(tf.constant(norm, tf.float32), clip_norm)
+    expected = 1.0
+    if clip_norm is not None:
+        ((expected,), _) = tf.clip_by_global_norm([tf.constant(1.0)], clip_norm, use_norm=tf.constant(norm, tf.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "lamb", "adagrad"])
+def test_scaled_gradients_are_the_optimizers_own_step_on_smaller_gradients(name: str) -> None:
+    def after(factor: float, gradient: float) -> list[np.ndarray]:
+        optimizer, variable = make_optimizer(name, 0.1, 0.01), tf.Variable([1.0, -2.0], name="dense/kernel")
+        optimizer.build([variable])
+        for _ in range(3):
+            grads.apply_scaled(optimizer, [tf.constant([gradient, 3 * gradient])], [variable], tf.constant(factor))
+        return [item.numpy() for item in (variable, *optimizer.variables)]
+
+    for one, other in zip(after(0.25, 1.0), after(1.0, 0.25), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 def test_only_the_token_type_gradient_is_made_dense_before_clipping() -> None:

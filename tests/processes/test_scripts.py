@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import venv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,7 +100,14 @@ def test_without_the_package_the_way_to_install_it_is_told(name: str, tmp_path: 
 
 
 @pytest.mark.parametrize("name", IN_DATA_DIR)
-def test_the_package_is_looked_for_from_the_folder_that_it_is_run_in(name: str) -> None:
-    """The repository's own folder holds the package whether it is installed or not."""
-    code = (ROOT / "run_scripts" / name).read_text(encoding="utf-8").splitlines()
-    assert code.index('cd "$DATA_DIR"') < code.index("require_environment")
+def test_a_python_that_only_the_repository_folder_gives_the_package_is_not_enough(name: str, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=False)
+    done = subprocess.run(
+        ["bash", str(ROOT / "run_scripts" / name)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "VIRTUAL_ENV": str(tmp_path / "venv")},
+    )
+    assert done.returncode == 1 and "is not installed" in done.stderr
+    assert os.listdir(tmp_path) == ["venv"]

@@ -1,0 +1,35 @@
+"""The few lengths that batches are padded to: each new shape costs compiling, each token of padding costs computing."""
+
+import numpy as np
+
+
+def bucket_lengths(lengths: np.ndarray, count: int) -> np.ndarray:
+    """Chooses the lengths that waste least when every row is padded to the next of them.
+
+    Exact, by dynamic programming over the distinct lengths: the cheapest way to cover the first j of them with k buckets
+    extends a cheapest way to cover the first i with k - 1.
+
+    Args:
+        lengths: the rows' lengths, int [N], N > 0.
+        count: at most this many buckets.
+
+    Returns:
+        Ascending lengths; the last is the longest row's.
+    """
+    sizes, rows = np.unique(lengths, return_counts=True)
+    if len(sizes) <= count:
+        return sizes
+    rows_before = np.concatenate([[0], np.cumsum(rows)])
+    start, end = np.meshgrid(np.arange(len(sizes)), np.arange(1, len(sizes) + 1), indexing="ij")
+    # Tokens of the rows of sizes[start:end] when padded to the last of them.
+    tokens = np.where(start < end, sizes[end - 1] * (rows_before[end] - rows_before[start]).astype(float), np.inf)
+    cost, starts = tokens[0], []
+    for _ in range(count - 1):
+        extended = np.concatenate([[np.inf], cost[:-1]])[:, None] + tokens
+        starts.append(extended.argmin(axis=0))
+        cost = extended.min(axis=0)
+    place, chosen = len(sizes) - 1, [len(sizes) - 1]
+    for row in reversed(starts):
+        place = row[place] - 1
+        chosen.append(place)
+    return sizes[chosen[::-1]]

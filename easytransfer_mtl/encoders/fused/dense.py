@@ -1,0 +1,30 @@
+"""Dense layers over flat tokens."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+@tf.custom_gradient
+def dense(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, ...]]]:
+    """Returns inputs x kernel + bias [T, O], in the number format of the inputs.
+
+    The bias's gradient is summed in float32; TensorFlow's own sums bfloat16 in bfloat16.
+
+    Args:
+        inputs: [T, I], float32 or bfloat16.
+        kernel: [I, O], as ``inputs``.
+        bias: float32 [O].
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        d_inputs = tf.matmul(upstream, kernel, transpose_b=True)
+        return d_inputs, tf.matmul(inputs, upstream, transpose_a=True), _column_sums(upstream)
+
+    # Together with the product this becomes one operation.
+    return tf.nn.bias_add(tf.matmul(inputs, kernel), tf.cast(bias, inputs.dtype)), gradient
+
+
+@tf.function(jit_compile=True, reduce_retracing=True)
+def _column_sums(values: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(values, tf.float32), axis=0)

@@ -1,0 +1,39 @@
+"""Dropout masks, cheap enough to draw again in the gradient instead of keeping them.
+
+A mask is a hash of each value's position under two 32-bit keys; the keys come from Philox, a new pair for every layer and
+step. Two rounds of a bijective integer mixer (multiplications and shifts, constants found by search:
+https://nullprogram.com/blog/2018/07/31/) flip every bit of the result with a probability close to one half for each bit of
+the position; Philox itself at every position would cost more than the layers' whole element-wise work.
+"""
+
+import tensorflow as tf
+
+FIRST, SECOND = 0x7FEB352D, 0x846CA68B
+
+
+def mask_keys(seed: tf.Tensor) -> tf.Tensor:
+    """Returns the keys of an int64 [2] seed, uint32 [2]."""
+    return tf.random.stateless_uniform([2], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+
+
+def keep_mask(shape: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
+    """Returns which values dropout keeps, bool of ``shape``, for use inside a compiled function.
+
+    Args:
+        shape: int32; at most 2^32 values.
+        keys: what ``mask_keys`` returned.
+        rate: the share of values to drop, exact to 2^-32.
+    """
+    position = tf.cast(tf.reshape(tf.range(tf.reduce_prod(shape)), shape), tf.uint32)
+    bits = _mix(_mix(position + keys[0]) ^ keys[1])
+    return bits >= tf.constant(min(int(rate * 2**32), 2**32 - 1), tf.uint32)
+
+
+def _mix(bits: tf.Tensor) -> tf.Tensor:
+    bits = (bits ^ _shifted(bits, 16)) * tf.constant(FIRST, tf.uint32)
+    bits = (bits ^ _shifted(bits, 15)) * tf.constant(SECOND, tf.uint32)
+    return bits ^ _shifted(bits, 16)
+
+
+def _shifted(bits: tf.Tensor, places: int) -> tf.Tensor:
+    return tf.bitwise.right_shift(bits, tf.constant(places, tf.uint32))
