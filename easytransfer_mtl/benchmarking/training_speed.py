@@ -1,123 +1,153 @@
-"""Training: rows a second of one model on the same rows, padded in different ways."""
+"""Training: rows a second on the contest's mix of lengths, from the original's recipe to ours, one change at a time."""
 
 import time
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from transformers import BertConfig
 
-from easytransfer_mtl.data.encoded_rows import EncodedRows
+from easytransfer_mtl.benchmarking.models import BATCH_SIGNATURE, make_model
+from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
+from easytransfer_mtl.data.length_buckets import bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
-from easytransfer_mtl.encoders.bert import BertEncoder
-from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.seeding import DEFAULT_SEED
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.optimizers import make_optimizer
 
-GROUP = 50
-STEPS_PER_TASK = 4
+GROUP, BUCKETS = 100, 32
+BATCHES_PER_TASK = 5
 
 
 @dataclass(frozen=True)
-class PaddingMode:
-    """One way to pad: to the full length or to the batch's longest row, with or without grouping rows by length."""
+class TrainingMode:
+    """One way to train.
+
+    Attributes:
+        name: as in the table.
+        batch_size: rows a step.
+        full_length: pad to the full length instead of the batch's longest row.
+        group: batches that are sorted by length together.
+        precision: of states and matrix products.
+        original: stock layers and optimizer.
+    """
 
     name: str
+    batch_size: int
     full_length: bool
     group: int
+    precision: str = "float32"
+    original: bool = False
 
 
-MODES = (
-    PaddingMode("padded", True, 1),
-    PaddingMode("trimmed", False, 1),
-    PaddingMode("trimmed_grouped", False, GROUP),
-)
+def training_modes(batch_size: int) -> tuple[TrainingMode, ...]:
+    """Returns the modes; all but the last have the original's batch of 16, the last has ``batch_size``."""
+    return (
+        TrainingMode("original", 16, True, 1, original=True),
+        TrainingMode("our layers", 16, True, 1),
+        TrainingMode("+ trimmed", 16, False, 1),
+        TrainingMode("+ grouped by length", 16, False, GROUP),
+        TrainingMode("+ bfloat16", 16, False, GROUP, "bfloat16"),
+        TrainingMode(f"+ batch {batch_size} (recommended)", batch_size, False, GROUP, "bfloat16"),
+    )
 
 
-class TrainingSpeed:
-    """A BERT of a given size with the baseline's heads, AdamW, dropout and clipping."""
+class TrainStep:
+    """A model's train step as one traced function."""
 
-    def __init__(self, layers: int, hidden_size: int, vocabulary_size: int, tasks: tuple[Task, ...]) -> None:
-        """Builds the model; ``build_seconds`` and ``trace_seconds`` tell what is not training."""
-        started = time.perf_counter()
-        config = BertConfig(
-            vocab_size=vocabulary_size,
-            hidden_size=hidden_size,
-            num_hidden_layers=layers,
-            hidden_act="gelu_new",
-            num_attention_heads=hidden_size // 64,
-            intermediate_size=4 * hidden_size,
-        )
-        self.model = MultiTaskModel(BertEncoder(config, DropoutClock(DEFAULT_SEED)), tasks)
-        self.model.compile(optimizer=make_optimizer("adam", 1e-5, 0.01))
-        self.model.optimizer.build(self.model.trainable_variables)
-        self.build_seconds = time.perf_counter() - started
-        self.trace_seconds = 0.0
-        self._step = tf.function(self.model.train_step, reduce_retracing=True)
+    def __init__(self, model: MultiTaskModel, precision: str = "float32") -> None:
+        """Takes a compiled model; the precision holds for this step only."""
+        self._model = model
+        self._precision = tf.as_dtype(precision)
+        self._step = tf.function(model.train_step, input_signature=[BATCH_SIGNATURE])
 
-    def warm_up(self, batches: TrainingBatches) -> None:
-        """Traces and runs each task's step for two lengths, so that no measured step traces."""
-        started = time.perf_counter()
-        for step in range(2 * len(batches.rows)):
-            self._step(_tensors(batches, step))
-        self.trace_seconds += time.perf_counter() - started
-
-    def seconds(self, batches: TrainingBatches, first: int, count: int) -> float:
-        """Returns the time of ``count`` steps."""
-        prepared = [_tensors(batches, step) for step in range(first, first + count)]
+    def seconds(self, batches: list[Batch]) -> float:
+        """Returns the time of one step on each batch."""
+        self._model.encoder.state_type = self._precision  # read when the first call traces
+        prepared = [{name: tf.constant(value) for name, value in batch.items()} for batch in batches]
         started = time.perf_counter()
         for batch in prepared:
             self._step(batch)["loss"].numpy()
         return time.perf_counter() - started
 
 
-def _tensors(batches: TrainingBatches, step: int) -> dict[str, tf.Tensor]:
-    return {name: tf.constant(value) for name, value in batches.batch(step).items()}
-
-
-def batches_of(
-    rows: list[EncodedRows], tasks: tuple[Task, ...], mode: PaddingMode, batch_size: int, length: int
-) -> TrainingBatches:
+def batches_of(rows: list[EncodedRows], tasks: tuple[Task, ...], mode: TrainingMode, length: int) -> TrainingBatches:
     """Returns the batches of a mode."""
     orders = [
-        RowOrder(len(part), DEFAULT_SEED, task.name, True, batch_size, mode.group, part.lengths)
+        RowOrder(len(part), DEFAULT_SEED, task.name, True, mode.batch_size, mode.group, part.lengths)
         for part, task in zip(rows, tasks)
     ]
-    return TrainingBatches(rows, list(range(len(tasks))), orders, length if mode.full_length else None)
+    if mode.full_length:
+        return TrainingBatches(rows, orders, np.array([length]))
+    return TrainingBatches(rows, orders, bucket_lengths(np.concatenate([part.lengths for part in rows]), BUCKETS))
 
 
-def training_rates(
-    speed: TrainingSpeed, rows: list[EncodedRows], tasks: tuple[Task, ...], batch_size: int, length: int, rounds: int
-) -> dict[str, list[float]]:
+def typical_batches(batches: TrainingBatches, per_task: int) -> list[Batch]:
+    """Returns a few batches that stand for the first 100 of each task: evenly spaced among them by length."""
+    chosen = []
+    for task in range(len(batches.rows)):
+        found = [batches.batch(len(batches.rows) * index + task) for index in range(GROUP)]
+        found.sort(key=lambda batch: batch["input_ids"].shape[1])
+        chosen += [found[int((place + 0.5) * GROUP / per_task)] for place in range(per_task)]
+    return chosen
+
+
+def real_tokens(batches: list[Batch]) -> int:
+    """Returns the tokens of batches without padding."""
+    return int(sum(batch["input_mask"].sum() for batch in batches))
+
+
+def padded_tokens(batches: list[Batch]) -> int:
+    """Returns the tokens of batches with padding."""
+    return int(sum(batch["input_mask"].size for batch in batches))
+
+
+@dataclass(frozen=True)
+class ModeSpeed:
+    """What one mode reached: a number a round.
+
+    Attributes:
+        rows_per_s: rows a second.
+        tokens_per_s: tokens a second, padding not counted.
+        padding: share of the computed tokens that is padding.
+        tokens_per_row: computed tokens a row.
+    """
+
+    rows_per_s: list[float]
+    tokens_per_s: list[float]
+    padding: float
+    tokens_per_row: float
+
+
+def training_speeds(
+    size: tuple[int, int],
+    rows: list[EncodedRows],
+    tasks: tuple[Task, ...],
+    modes: tuple[TrainingMode, ...],
+    length: int,
+    rounds: int,
+) -> dict[str, ModeSpeed]:
     """Measures every mode once a round, in turn.
 
     Args:
-        speed: the model.
+        size: layers and hidden size.
         rows: one per task.
         tasks: the tasks.
-        batch_size: rows a step.
-        length: tokens that ``padded`` pads to.
+        modes: what to measure.
+        length: tokens that ``full_length`` pads to.
         rounds: how often.
-
-    Returns:
-        Mode name -> rows a second, a number a round.
     """
-    kinds = {mode.name: batches_of(rows, tasks, mode, batch_size, length) for mode in MODES}
-    rates: dict[str, list[float]] = {name: [] for name in kinds}
-    for batches in kinds.values():
-        speed.warm_up(batches)
-    count = STEPS_PER_TASK * len(tasks)
-    for turn in range(1, rounds + 1):
-        for name, batches in kinds.items():
-            rates[name].append(batch_size * count / speed.seconds(batches, turn * count, count))
-    return rates
+    models = {original: make_model(*size, tasks, original) for original in {mode.original for mode in modes}}
+    steps = {mode.name: TrainStep(models[mode.original], mode.precision) for mode in modes}
+    work = {mode.name: typical_batches(batches_of(rows, tasks, mode, length), BATCHES_PER_TASK) for mode in modes}
+    seconds: dict[str, list[float]] = {mode.name: [] for mode in modes}
+    for name, step in steps.items():
+        step.seconds(work[name])  # traces, and compiles for every shape
+    for _ in range(rounds):
+        for name, step in steps.items():
+            seconds[name].append(step.seconds(work[name]))
+    return {name: _speed(work[name], times) for name, times in seconds.items()}
 
 
-def tokens_per_row(
-    rows: list[EncodedRows], tasks: tuple[Task, ...], mode: PaddingMode, batch_size: int, length: int
-) -> float:
-    """Returns the mean padded length of a mode over many batches: the arithmetic behind its rate."""
-    batches = batches_of(rows, tasks, mode, batch_size, length)
-    return float(np.mean([batches.batch(step)["input_ids"].shape[1] for step in range(300 * len(tasks))]))
+def _speed(batches: list[Batch], seconds: list[float]) -> ModeSpeed:
+    rows, real, padded = sum(len(batch["label_ids"]) for batch in batches), real_tokens(batches), padded_tokens(batches)
+    return ModeSpeed([rows / time for time in seconds], [real / time for time in seconds], 1 - real / padded, padded / rows)
