@@ -29,6 +29,6 @@ setup(
         # The TensorFlow classes end with transformers 4.
         "transformers>=4.57,<5",
     ],
-    extras_require={"test": ["pytest>=8"]},
+    extras_require={"test": ["pytest>=8"], "benchmark": ["torch>=2.13,<3"]},
     entry_points={"console_scripts": ["easytransfer_mtl=easytransfer_mtl.__main__:main"]},
 )

@@ -129,7 +129,7 @@ def pair_rows(words: Words, total: int, seen: set[str], dice: Dice) -> list[Row]
 def make_split(task: Task, split: str, words: Words, train: list[Row], seen: set[str], seed: int) -> list[Row]:
     """Returns the rows of one file without ids: invented ones, the awkward ones of the word file, and copies of train."""
     dice = Dice(seed, task.name, split)
-    make: Callable[..., list[Row]] = pair_rows if task.kind == "pair" else single_rows
+    make: Callable[..., list[Row]] = pair_rows if task.second_sequence else single_rows
     awkward = words["awkward"][task.name][split]
     rows = make(words[task.name], words["rows"][task.name][split] - len(awkward) - COPIED_ROWS[split], seen, dice)
     rows = dice.shuffled(rows)

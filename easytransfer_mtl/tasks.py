@@ -53,11 +53,6 @@ class Task:
             raise UserError(f"{where}: metric {self.metric!r} is not one of {list(METRICS)}.")
 
     @property
-    def kind(self) -> str:
-        """``pair`` for sentence pairs, ``single`` otherwise."""
-        return "pair" if self.second_sequence else "single"
-
-    @property
     def num_labels(self) -> int:
         """Number of labels."""
         return len(self.label_enumerate_values)

@@ -32,7 +32,7 @@ def read(task: Task, split: str) -> list[list[str]]:
 
 def texts(task: Task, split: str) -> list[tuple[str, ...]]:
     """Returns the one or two texts of every row."""
-    return [tuple(row[1 : 3 if task.kind == "pair" else 2]) for row in read(task, split)]
+    return [tuple(row[1 : 3 if task.second_sequence else 2]) for row in read(task, split)]
 
 
 def same_width(task: Task, split: str) -> list[tuple[str, ...]]:

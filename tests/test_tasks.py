@@ -37,7 +37,7 @@ def test_the_contest_tasks_are_easytransfers_in_its_order() -> None:
     assert [task.num_labels for task in CONTEST_TASKS] == [15, 7, 3]
     assert TNEWS.columns == OCEMOTION.columns == ("idx", "sentence1", "label")
     assert OCNLI.columns == ("idx", "sentence1", "sentence2", "label")
-    assert [task.kind for task in CONTEST_TASKS] == ["single", "single", "pair"]
+    assert [bool(task.second_sequence) for task in CONTEST_TASKS] == [False, False, True]
 
 
 def test_names_derived_from_a_task() -> None:

@@ -34,7 +34,7 @@ def conversion_speed(data_dir: Path, vocabulary: Path, tasks: tuple[Task, ...], 
 
 
 def _seconds(data_dir: Path, vocabulary: Path) -> float:
-    command = [sys.executable, "-m", "easytransfer_mtl", "convert", f"--data_dir={data_dir}", "--dev_share=0"]
+    command = [sys.executable, "-m", "easytransfer_mtl", "convert", f"--data_dir={data_dir}"]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         arguments = [f"--output_dir={folder}", f"--tokenizer_name_or_path={vocabulary}"]
@@ -50,7 +50,9 @@ def write_generated_files(folder: Path, histograms: dict[str, dict[int, int]], t
     for task in tasks:
         random = generator(DEFAULT_SEED, "benchmark text", task.name)
         sizes = [size for size, count in histograms[task.name].items() for _ in range(count)]
-        lines = [_line(task, number, size, random.integers(0, CHARACTERS, size), characters) for number, size in enumerate(sizes)]
+        lines = [
+            _line(task, number, size, random.integers(0, CHARACTERS, size), characters) for number, size in enumerate(sizes)
+        ]
         (folder / f"{task.name}_train.csv").write_text("".join(lines), encoding="utf-8")
 
 

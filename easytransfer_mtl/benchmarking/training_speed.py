@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from easytransfer_mtl.benchmarking.models import BATCH_SIGNATURE, make_model
+from easytransfer_mtl.benchmarking.lengths import FIRST_ID
+from easytransfer_mtl.benchmarking.models import BATCH_SIGNATURE, VOCABULARY_SIZE, make_model
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.length_buckets import bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.seeding import DEFAULT_SEED
+from easytransfer_mtl.seeding import DEFAULT_SEED, generator
 from easytransfer_mtl.tasks import Task
 
 GROUP, BUCKETS = 100, 32
@@ -57,16 +58,16 @@ class TrainStep:
     def __init__(self, model: MultiTaskModel, precision: str = "float32") -> None:
         """Takes a compiled model; the precision holds for this step only."""
         self._model = model
-        self._precision = tf.as_dtype(precision)
+        self._precision = precision
         self._step = tf.function(model.train_step, input_signature=[BATCH_SIGNATURE])
 
     def seconds(self, batches: list[Batch]) -> float:
         """Returns the time of one step on each batch."""
-        self._model.encoder.state_type = self._precision  # read when the first call traces
         prepared = [{name: tf.constant(value) for name, value in batch.items()} for batch in batches]
         started = time.perf_counter()
-        for batch in prepared:
-            self._step(batch)["loss"].numpy()
+        with self._model.encoder.computing_in(self._precision):
+            for batch in prepared:
+                self._step(batch)["loss"].numpy()
         return time.perf_counter() - started
 
 
@@ -81,6 +82,18 @@ def batches_of(rows: list[EncodedRows], tasks: tuple[Task, ...], mode: TrainingM
     return TrainingBatches(rows, orders, bucket_lengths(np.concatenate([part.lengths for part in rows]), BUCKETS))
 
 
+def random_batch(rows: int, length: int, num_labels: int) -> Batch:
+    """Returns a batch of one shape for the first task, without padding."""
+    random = generator(DEFAULT_SEED, "benchmark batch", rows, length)
+    return {
+        "input_ids": random.integers(FIRST_ID, VOCABULARY_SIZE, (rows, length)).astype(np.int32),
+        "input_mask": np.ones((rows, length), np.int32),
+        "segment_ids": np.zeros((rows, length), np.int32),
+        "label_ids": random.integers(0, num_labels, rows).astype(np.int32),
+        "task_id": np.array(0, np.int32),
+    }
+
+
 def typical_batches(batches: TrainingBatches, per_task: int) -> list[Batch]:
     """Returns a few batches that stand for the first 100 of each task: evenly spaced among them by length."""
     chosen = []
@@ -89,6 +102,11 @@ def typical_batches(batches: TrainingBatches, per_task: int) -> list[Batch]:
         found.sort(key=lambda batch: batch["input_ids"].shape[1])
         chosen += [found[int((place + 0.5) * GROUP / per_task)] for place in range(per_task)]
     return chosen
+
+
+def work_of(rows: list[EncodedRows], tasks: tuple[Task, ...], mode: TrainingMode, length: int) -> list[Batch]:
+    """Returns the batches that a mode is measured on; of batches that are all of one shape one a task will do."""
+    return typical_batches(batches_of(rows, tasks, mode, length), 1 if mode.full_length else BATCHES_PER_TASK)
 
 
 def real_tokens(batches: list[Batch]) -> int:
@@ -138,7 +156,7 @@ def training_speeds(
     """
     models = {original: make_model(*size, tasks, original) for original in {mode.original for mode in modes}}
     steps = {mode.name: TrainStep(models[mode.original], mode.precision) for mode in modes}
-    work = {mode.name: typical_batches(batches_of(rows, tasks, mode, length), BATCHES_PER_TASK) for mode in modes}
+    work = {mode.name: work_of(rows, tasks, mode, length) for mode in modes}
     seconds: dict[str, list[float]] = {mode.name: [] for mode in modes}
     for name, step in steps.items():
         step.seconds(work[name])  # traces, and compiles for every shape

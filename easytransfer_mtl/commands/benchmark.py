@@ -1,103 +1,99 @@
-"""Measures conversion and training on this machine and prints a table (and JSON)."""
+"""Measures conversion, training and prediction on this machine: a table, and JSON."""
 
-import statistics
+import logging
 import time
+from pathlib import Path
 from typing import Any
 
-from easytransfer_mtl.benchmarking.conversion_speed import conversion_rates
-from easytransfer_mtl.benchmarking.lengths import measured_histograms, rows_of_lengths, stored_histograms
+from easytransfer_mtl.benchmarking.comparison import Comparison, spread
+from easytransfer_mtl.benchmarking.lengths import measured_histograms, stored_histograms
 from easytransfer_mtl.benchmarking.machine import machine_facts, peak_memory_gb
-from easytransfer_mtl.benchmarking.start_up import start_up_seconds
-from easytransfer_mtl.benchmarking.training_speed import MODES, TrainingSpeed, tokens_per_row, training_rates
+from easytransfer_mtl.benchmarking.parts import PARTS, Setup
 from easytransfer_mtl.config.settings import BenchmarkSettings
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import write_json
-from easytransfer_mtl.seeding import DEFAULT_SEED
 from easytransfer_mtl.tasks import CONTEST_TASKS
-
-BERT_BASE_CHINESE_VOCABULARY = 21128
 
 
 def run(settings: BenchmarkSettings) -> int:
     """Measures, prints, and writes ``output``; returns the exit status."""
     started = time.perf_counter()
-    histograms = _histograms(settings)
-    length = settings.sequence_length
-    rows = [
-        rows_of_lengths(histograms[task.name], length, BERT_BASE_CHINESE_VOCABULARY, task, DEFAULT_SEED)
-        for task in CONTEST_TASKS
-    ]
-    conversion = conversion_rates(settings.convert_rows, settings.rounds, length)
-    speed = TrainingSpeed(settings.layers, settings.hidden_size, BERT_BASE_CHINESE_VOCABULARY, CONTEST_TASKS)
-    training = training_rates(speed, rows, CONTEST_TASKS, settings.train_batch_size, length, settings.rounds)
-    result: dict[str, Any] = {
-        "machine": machine_facts(),
-        "settings": {
-            "layers": settings.layers,
-            "hidden_size": settings.hidden_size,
-            "batch_size": settings.train_batch_size,
-            "sequence_length": length,
-            "rounds": settings.rounds,
-            "precision": "float32",
-        },
-        "conversion": {name: _spread(values) for name, values in conversion.items()},
-        "training_rows_per_s": {name: _spread(values) for name, values in training.items()},
-        "ratio_to_padded": {
-            name: _spread([value / base for value, base in zip(values, training["padded"])])
-            for name, values in training.items()
-        },
-        "padded_tokens_per_row": {
-            mode.name: tokens_per_row(rows, CONTEST_TASKS, mode, settings.train_batch_size, length) for mode in MODES
-        },
-        "setup_seconds": {
-            **start_up_seconds(settings.rounds),
-            "build_model": speed.build_seconds,
-            "trace_and_first_steps": speed.trace_seconds,
-        },
-        "peak_memory_gb": peak_memory_gb(),
-        "seconds": time.perf_counter() - started,
-    }
-    print(_table(result))
+    parts = list(PARTS) if settings.parts == "all" else settings.parts.split(",")
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise UserError(f"--parts: {', '.join(unknown)} is unknown; allowed: {', '.join(PARTS)}, or all.")
+    setup = _setup(settings)
+    result: dict[str, Any] = {"machine": machine_facts(), "settings": {"parts": parts, "rounds": settings.rounds}}
+    comparisons: list[Comparison] = []
+    for part in parts:
+        logging.info("measuring %s", part)
+        measured = PARTS[part](setup)
+        comparisons += measured.comparisons
+        result |= measured.details
+    result |= {"comparisons": [comparison.as_json() for comparison in comparisons]}
+    result |= {"peak_memory_gb": peak_memory_gb(), "seconds": time.perf_counter() - started}
+    print(_table(result, comparisons))
     if settings.output:
         write_json(settings.output, result)
         print(f"wrote {settings.output}")
     return 0
 
 
-def _histograms(settings: BenchmarkSettings) -> dict[str, dict[int, int]]:
-    if not settings.data_dir:
-        return stored_histograms()
-    if not settings.tokenizer_name_or_path:
-        raise UserError("benchmark with --data_dir needs --tokenizer_name_or_path to count tokens.")
-    files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, needs_weights=False)
-    tokenizer = Tokenizer(load_vocabulary(files.vocabulary_file), "nfkc")
-    return measured_histograms(settings.data_dir, CONTEST_TASKS, FeatureBuilder(tokenizer, 512))
+def _setup(settings: BenchmarkSettings) -> Setup:
+    histograms, encoder = stored_histograms(), None
+    if settings.data_dir:
+        if not settings.tokenizer_name_or_path:
+            raise UserError("benchmark with --data_dir needs --tokenizer_name_or_path to count tokens.")
+        files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, needs_weights=False)
+        encoder = files.vocabulary_file.parent
+        builder = FeatureBuilder(Tokenizer(load_vocabulary(files.vocabulary_file), "nfkc"), 512)
+        histograms = measured_histograms(settings.data_dir, CONTEST_TASKS, builder)
+    return Setup(
+        histograms=histograms,
+        data_dir=Path(settings.data_dir) if settings.data_dir else None,
+        encoder=encoder,
+        sizes=_pairs(settings.sizes, "--sizes"),
+        shapes=_pairs(settings.shapes, "--shapes"),
+        batch_size=settings.train_batch_size,
+        length=settings.sequence_length,
+        rounds=settings.rounds,
+    )
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+def _pairs(text: str, flag: str) -> list[tuple[int, int]]:
+    """Reads ``12x768,4x256``."""
+    try:
+        pairs = [tuple(int(number) for number in item.split("x")) for item in text.split(",")]
+    except ValueError:
+        pairs = [()]
+    if any(len(pair) != 2 or min(pair) < 1 for pair in pairs):
+        raise UserError(f"{flag}: {text!r} is not a comma list of AxB, two whole numbers each, such as 12x768,4x256.")
+    return pairs
 
 
-def _table(result: dict[str, Any]) -> str:
-    machine, settings = result["machine"], result["settings"]
+def _table(result: dict[str, Any], comparisons: list[Comparison]) -> str:
+    machine = result["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     lines = [
-        f"{machine['processor']}, {machine['cores']} cores, load {machine['load_1min']:.1f}, "
-        f"TensorFlow {machine['versions']['tensorflow']}",
-        f"BERT {settings['layers']} layers x {settings['hidden_size']}, batch {settings['batch_size']}, "
-        f"{settings['rounds']} rounds; median (min to max)",
+        f"{machine['processor']}, {machine['cores']} cores, load {machine['load_1min']:.1f}, {versions}",
+        f"{result['settings']['rounds']} rounds; median, ratio with its spread",
         "",
+        f"{'what':<44} {'ours':>9} {'theirs':>9} {'unit':<8} {'ratio':<22} against",
     ]
-    rates = {f"conversion, {name}": value for name, value in result["conversion"].items()}
-    rates |= {f"training rows/s, {name}": value for name, value in result["training_rows_per_s"].items()}
-    rates |= {f"ratio to padded, {name}": value for name, value in result["ratio_to_padded"].items()}
-    lines += [
-        f"{name:<42} {value['median']:>10.2f}  ({value['min']:.2f} to {value['max']:.2f})" for name, value in rates.items()
-    ]
-    lines += [
-        f"{'padded tokens a row, ' + name:<42} {value:>10.1f}" for name, value in result["padded_tokens_per_row"].items()
-    ]
-    lines += [f"{'set-up seconds, ' + name:<42} {value:>10.1f}" for name, value in result["setup_seconds"].items()]
-    return "\n".join([*lines, f"{'peak memory, GB':<42} {result['peak_memory_gb']:>10.2f}"])
+    lines += [_line(comparison) for comparison in comparisons]
+    for name, mode in result.get("training_modes", {}).items():
+        values = f"{mode['rows_per_s']['median']:>8.2f} rows/s {mode['tokens_per_row']:>6.1f} tokens a row"
+        lines.append(f"training, {name:<34} {values}, {mode['padding']:.1%} padding")
+    for name, seconds in result.get("start_up_seconds", {}).items():
+        lines.append(f"start-up, {name:<34} {seconds:>8.2f} s")
+    return "\n".join([*lines, f"{'peak memory':<44} {result['peak_memory_gb']:>8.2f} GB"])
+
+
+def _line(comparison: Comparison) -> str:
+    ours, theirs, ratio = spread(comparison.ours), spread(comparison.theirs), spread(comparison.ratios)
+    shown = f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
+    numbers = f"{ours['median']:>9.2f} {theirs['median']:>9.2f} {comparison.unit:<8}"
+    return f"{comparison.what:<44} {numbers} {shown:<22} {comparison.against}"

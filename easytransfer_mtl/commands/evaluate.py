@@ -34,10 +34,11 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
         max_batches=settings.num_eval_steps,
         f1_labels=settings.f1_labels,
         legacy=settings.legacy_score,
+        precision=settings.predict_precision,
     )
     if settings.eval_checkpoint_path:
         restore_model(model, Path(settings.eval_checkpoint_path))
-        scores, legacy = score_rows(Inference(model, options.batch_size), data, options, "evaluate")
+        scores, legacy = score_rows(Inference(model, options.batch_size, options.precision), data, options, "evaluate")
         print("\n".join(class_report_text(score) for score in scores))
         print(final_table(scores))
         _print_legacy({0: legacy} if legacy else {})

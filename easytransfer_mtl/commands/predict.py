@@ -13,7 +13,9 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
 def run(settings: PredictSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
     """Predicts and prints a line a file; returns the exit status."""
-    predictor = Predictor(settings.predict_checkpoint_path, settings.predict_batch_size, model_class)
+    predictor = Predictor(
+        settings.predict_checkpoint_path, settings.predict_batch_size, model_class, settings.predict_precision
+    )
     files = test_files(settings, predictor.tasks)
     predictions = {name: predictor.predict_file(name, path, settings.header) for name, path in files.items()}
     for name, prediction in predictions.items():

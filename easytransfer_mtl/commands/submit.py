@@ -13,7 +13,9 @@ from easytransfer_mtl.submission.writer import package, write_predictions
 
 def run(settings: SubmitSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
     """Predicts, writes, packs and checks; returns 0 if the check found no error, else 1."""
-    predictor = Predictor(settings.predict_checkpoint_path, settings.predict_batch_size, model_class)
+    predictor = Predictor(
+        settings.predict_checkpoint_path, settings.predict_batch_size, model_class, settings.predict_precision
+    )
     files = test_files(settings, predictor.tasks)
     missing = [task.name for task in predictor.tasks if task.name not in files]
     if missing:

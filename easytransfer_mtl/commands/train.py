@@ -28,7 +28,7 @@ def run(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskMo
     if not trained.dev:
         print(f"trained: {trained.folder.path} (no predict_input_fp, so nothing was evaluated)")
         return 0
-    options = EvaluationOptions(batch_size=settings.predict_batch_size)
+    options = EvaluationOptions(batch_size=settings.predict_batch_size, precision=settings.predict_precision)
     evaluation = evaluate_run(trained.model, trained.folder, trained.dev, options)
     print(summary_text(evaluation.scores))
     print(f"best checkpoint: {evaluation.best}")

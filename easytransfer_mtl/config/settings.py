@@ -9,6 +9,7 @@ PREPROCESS, MODEL, TRAIN = "preprocess_config", "model_config", "train_config"
 OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distribution_config"
 WEIGHTING, PREDICT, EVALUATE = "train_config.loss_weighting", "predict_config", "evaluate_config"
 NORMALIZATIONS = ("none", "nfkc")
+PRECISIONS = ("float32", "bfloat16")
 BOARDS = ("auto", "test", "b", "a")
 
 
@@ -137,11 +138,12 @@ class TrainSettings(EasyTransferSettings):
         TRAIN,
         "CPU only: bfloat16 computes training's matrix products in bfloat16 (differs from the original; faster)",
         "float32",
-        choices=("float32", "bfloat16"),
+        choices=PRECISIONS,
     )
     seed: int = option(TRAIN, "seed of everything random", DEFAULT_SEED)
     predict_input_fp: str | None = option(PREDICT, "dev files, evaluated after training; without it there is no evaluation")
     predict_batch_size: int = option(PREDICT, "rows a batch in evaluation", 64, minimum=1)
+    predict_precision: str = option(PREDICT, "the same as precision, for evaluation", "float32", choices=PRECISIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +153,9 @@ class EvaluateSettings(CommonSettings):
     model_dir: str | None = option(TRAIN, "folder of the run", required=True)
     predict_input_fp: str | None = option(PREDICT, "dev files: *.list_tfrecord or one TFRecord file")
     predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1)
+    predict_precision: str = option(
+        PREDICT, "CPU only: bfloat16 is faster and changes probabilities a little", "float32", choices=PRECISIONS
+    )
     eval_input_fp: str | None = option(EVALUATE, "the same as predict_input_fp, which wins")
     eval_batch_size: int | None = option(EVALUATE, "the same as predict_batch_size, wins over it", minimum=1)
     eval_checkpoint_path: str | None = option(EVALUATE, "evaluate this checkpoint prefix only, and export nothing")
@@ -178,6 +183,9 @@ class PredictSettings(CommonSettings):
         PREDICT, "output folder: one CSV a task with ids, labels, probabilities", required=True
     )
     predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1)
+    predict_precision: str = option(
+        PREDICT, "CPU only: bfloat16 is faster and changes probabilities a little", "float32", choices=PRECISIONS
+    )
     header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
 
 
@@ -202,18 +210,20 @@ class CheckSubmissionSettings(CommonSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSettings(CommonSettings):
-    """Speed of conversion and training on this machine."""
+    """Speed of conversion, training and prediction on this machine."""
 
     modelZooBasePath: str | None = option("", "folder of EasyTransfer's model zoo; default ~/.eztransfer_modelzoo")
-    data_dir: str | None = option(None, "contest files for the length mix; default: the length histogram that comes along")
-    tokenizer_name_or_path: str | None = option(None, "with data_dir: encoder whose vocab.txt counts the tokens")
-    output: str | None = option(None, "write the results to this JSON file too")
-    rounds: int = option(None, "rounds; every kind is measured once a round, medians are compared", 3, minimum=1)
-    layers: int = option(None, "encoder layers", 12, minimum=1)
-    hidden_size: int = option(None, "encoder width", 768, minimum=64)
-    train_batch_size: int = option(None, "rows a batch", 16, minimum=1)
-    sequence_length: int = option(None, "padded length that trimming is compared with", 128, minimum=5)
-    convert_rows: int = option(None, "OCNLI rows to convert", 20000, minimum=1)
+    data_dir: str | None = option(None, "contest files; default: generated ones with the contest's lengths")
+    tokenizer_name_or_path: str | None = option(None, "with data_dir: encoder whose vocab.txt is used")
+    output: str | None = option(None, "write the results, every round's numbers included, to this JSON file too")
+    parts: str = option(
+        None, "comma list of conversion, training, shapes, prediction, first_step, start_up; default all", "all"
+    )
+    rounds: int = option(None, "rounds; everything is measured once a round, medians are compared", 3, minimum=1)
+    sizes: str = option(None, "encoders, layers x width; all parts measure the first, shapes all", "12x768,4x256")
+    shapes: str = option(None, "batches of the part shapes, rows x tokens", "32x40,16x128")
+    train_batch_size: int = option(None, "rows a batch of our training and prediction", 64, minimum=1)
+    sequence_length: int = option(None, "longest row, and what the original's recipe pads to", 128, minimum=5)
 
 
 ALL_SETTINGS: tuple[type, ...] = (

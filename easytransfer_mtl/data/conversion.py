@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv
+from easytransfer_mtl.data.csv_reader import CsvTally, Row, check_rows, stream_rows
 from easytransfer_mtl.data.features import FeatureBuilder, Features
 from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
@@ -80,21 +80,23 @@ def convert_file(conversion: Conversion, builder: FeatureBuilder, on_bad_row: st
     task = conversion.task
     if conversion.source.resolve() == conversion.output.resolve():
         raise UserError(f"{conversion.source} is both source and output; give the output another name.")
-    content = read_csv(conversion.source, task, conversion.labelled, header)
-    rejects_path(conversion.output).unlink(missing_ok=True)
-    check_rows(content, on_bad_row, rejects_path(conversion.output))
+    tally = CsvTally(conversion.source)
+    source = stream_rows(tally, task, conversion.labelled, header)
     counts = {"full": 0, "tokens": 0, "unknown": 0}
-    examples = _examples(content, task, builder, counts)
+    rejects = rejects_path(conversion.output)
     with replacing(conversion.output) as complete:
-        rows = write_tfrecords(complete, examples)
+        rows = write_tfrecords(complete, _examples(_while_good(source, tally, on_bad_row), tally, task, builder, counts))
+        check_rows(tally, on_bad_row, rejects)
+        if not tally.bad_rows:
+            rejects.unlink(missing_ok=True)
         # An old manifest must never stand beside new records, not even if the process ends between the two.
         manifest_path(conversion.output).unlink(missing_ok=True)
     write_manifest(conversion.output, _manifest(conversion, builder, rows))
     return ConversionReport(
         conversion,
         rows,
-        len(content.bad_rows),
-        content.empty_texts,
+        len(tally.bad_rows),
+        tally.empty_texts,
         counts["full"],
         counts["tokens"],
         counts["unknown"],
@@ -117,12 +119,24 @@ def _manifest(conversion: Conversion, builder: FeatureBuilder, rows: int) -> Man
     )
 
 
-def _examples(content: CsvContent, task: Task, builder: FeatureBuilder, counts: dict[str, int]) -> Iterator[bytes]:
+def _while_good(source: Iterator[Row], tally: CsvTally, on_bad_row: str) -> Iterator[Row]:
+    """Yields rows until one is bad and an error is certain; the rest is read for its bad rows only."""
+    for row in source:
+        if on_bad_row == "skip" or not tally.bad_rows:
+            yield row
+
+
+def _examples(
+    source: Iterator[Row], tally: CsvTally, task: Task, builder: FeatureBuilder, counts: dict[str, int]
+) -> Iterator[bytes]:
     label_ids = {label: index for index, label in enumerate(task.label_enumerate_values)}
     unknown = builder.tokenizer.vocabulary.ids["[UNK]"]
-    for row in tqdm(content.rows, desc=f"convert {content.path.name}", unit=" rows", disable=None, leave=False):
-        features: Features = builder.encode(row.texts)
-        counts["full"] += len(features.input_ids) == builder.sequence_length
-        counts["tokens"] += len(features.input_ids)
-        counts["unknown"] += features.input_ids.count(unknown)
-        yield serialize(features, label_ids[row.label] if row.label is not None else 0, builder.sequence_length)
+    size = tally.path.stat().st_size
+    with tqdm(total=size, desc=f"convert {tally.path.name}", unit="B", unit_scale=True, disable=None, leave=False) as bar:
+        for row in source:
+            features: Features = builder.encode(row.texts)
+            counts["full"] += len(features.input_ids) == builder.sequence_length
+            counts["tokens"] += len(features.input_ids)
+            counts["unknown"] += features.input_ids.count(unknown)
+            yield serialize(features, label_ids[row.label] if row.label is not None else 0, builder.sequence_length)
+            bar.update(tally.bytes_read - bar.n)

@@ -1,6 +1,7 @@
 """Reads the contest's tab separated files line by line, as EasyTransfer did, and tells what is wrong with them."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,13 +32,21 @@ class BadRow:
 
 
 @dataclass
-class CsvContent:
-    """What a file holds: good rows, bad rows, and how many rows have an empty text."""
+class CsvTally:
+    """What was found in a file so far: the number of good rows, the bad ones, and how many rows have an empty text."""
 
     path: Path
-    rows: list[Row] = field(default_factory=list)
+    bytes_read: int = 0
+    good_rows: int = 0
     bad_rows: list[BadRow] = field(default_factory=list)
     empty_texts: int = 0
+
+
+@dataclass
+class CsvContent(CsvTally):
+    """The same of a whole file, with its good rows."""
+
+    rows: list[Row] = field(default_factory=list)
 
 
 def split_lines(content: bytes) -> list[bytes]:
@@ -47,36 +56,51 @@ def split_lines(content: bytes) -> list[bytes]:
 
 
 def read_csv(path: str | os.PathLike[str], task: Task, labelled: bool, header: bool = False) -> CsvContent:
-    """Reads every row of a tab separated file; quotes are ordinary characters.
+    """Reads every row of a file into memory; arguments and errors as ``stream_rows``.
+
+    Returns:
+        Good and bad rows; see ``check_rows`` for what to do with the bad ones.
+    """
+    content = CsvContent(Path(path))
+    content.rows.extend(stream_rows(content, task, labelled, header))
+    return content
+
+
+def stream_rows(tally: CsvTally, task: Task, labelled: bool, header: bool = False) -> Iterator[Row]:
+    """Yields the good rows of the tab separated file ``tally.path``, one in memory at a time; quotes are ordinary.
 
     Args:
-        path: the file: UTF-8 with or without a byte order mark, LF or CRLF.
+        tally: names the file (UTF-8 with or without a byte order mark, LF or CRLF), and counts what is found.
         task: gives columns and labels.
         labelled: whether the rows have the label column.
         header: whether the first line is a header, to be passed over.
 
-    Returns:
-        Good and bad rows; see ``check_rows`` for what to do with the bad ones.
-
     Raises:
         UserError: there is no such file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{task.name}: {path} is not a file.")
-    columns = task.columns if labelled else task.unlabelled_columns
-    content = CsvContent(path)
-    for number, line in enumerate(split_lines(path.read_bytes().removeprefix(BOM)), start=1):
-        if header and number == 1:
-            continue
-        # EasyTransfer's line reader dropped every CR, also inside a line.
-        parsed = _parse(line.replace(b"\r", b""), columns, task, labelled)
-        if isinstance(parsed, Row):
-            content.rows.append(parsed)
-            content.empty_texts += "" in parsed.texts
-        else:
-            content.bad_rows.append(BadRow(number, parsed, line))
-    return content
+    if not tally.path.is_file():
+        raise UserError(f"{task.name}: {tally.path} is not a file.")
+    return _rows(tally, task, task.columns if labelled else task.unlabelled_columns, labelled, header)
+
+
+def _rows(tally: CsvTally, task: Task, columns: tuple[str, ...], labelled: bool, header: bool) -> Iterator[Row]:
+    with open(tally.path, "rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            tally.bytes_read += len(line)
+            if number == 1:
+                line = line.removeprefix(BOM)
+            if not line.endswith(b"\n") and not line.strip(b"\r"):
+                return  # nothing but CRs after the last LF
+            if header and number == 1:
+                continue
+            # EasyTransfer's line reader dropped every CR, also inside a line.
+            parsed = _parse(line.removesuffix(b"\n").replace(b"\r", b""), columns, task, labelled)
+            if isinstance(parsed, str):
+                tally.bad_rows.append(BadRow(number, parsed, line.removesuffix(b"\n")))
+                continue
+            tally.good_rows += 1
+            tally.empty_texts += "" in parsed.texts
+            yield parsed
 
 
 def _parse(line: bytes, columns: tuple[str, ...], task: Task, labelled: bool) -> Row | str:
@@ -119,11 +143,11 @@ def _label_reason(fields: list[str], columns: tuple[str, ...], label: str, task:
     return f"unknown label {label!r}; allowed: {allowed}{hint}"
 
 
-def check_rows(content: CsvContent, on_bad_row: str, rejects_path: str | os.PathLike[str] | None = None) -> None:
+def check_rows(tally: CsvTally, on_bad_row: str, rejects_path: str | os.PathLike[str] | None = None) -> None:
     """Deals with bad rows: all of them in one error, or written to a file and passed over.
 
     Args:
-        content: what ``read_csv`` returned.
+        tally: a file that was read to its end.
         on_bad_row: ``error`` or ``skip``.
         rejects_path: with ``skip``, where the bad lines go: line number, reason and the line, tab separated. None where
             rows cannot be skipped.
@@ -131,20 +155,20 @@ def check_rows(content: CsvContent, on_bad_row: str, rejects_path: str | os.Path
     Raises:
         UserError: there are bad rows and ``on_bad_row`` is ``error``.
     """
-    if not content.bad_rows:
+    if not tally.bad_rows:
         return
     if on_bad_row == "skip" and rejects_path is not None:
         with replacing(rejects_path) as temporary, open(temporary, "wb") as stream:
-            for row in content.bad_rows:
+            for row in tally.bad_rows:
                 stream.write(f"{row.line}\t{row.reason}\t".encode() + row.raw + b"\n")
         return
-    shown = [f"  line {row.line}: {row.reason}" for row in content.bad_rows[:ROWS_SHOWN]]
-    more = [str(row.line) for row in content.bad_rows[ROWS_SHOWN:]]
+    shown = [f"  line {row.line}: {row.reason}" for row in tally.bad_rows[:ROWS_SHOWN]]
+    more = [str(row.line) for row in tally.bad_rows[ROWS_SHOWN:]]
     if more:
         shown.append(f"  and {len(more)} more, in the lines {', '.join(more)}")
     advice = "" if rejects_path is None else ", or pass --on_bad_row=skip to set them aside in a rejects file"
     raise UserError(
-        f"{content.path}: {len(content.bad_rows)} bad rows, {len(content.rows)} good ones:\n"
+        f"{tally.path}: {len(tally.bad_rows)} bad rows, {tally.good_rows} good ones:\n"
         + "\n".join(shown)
         + f"\nCorrect the file{advice}."
     )

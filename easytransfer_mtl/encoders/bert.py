@@ -1,5 +1,7 @@
 """The TensorFlow BERT encoder: the variables of transformers' TFBertMainLayer, run by ``transformer``; checked weights."""
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +38,15 @@ class BertEncoder(TFBertMainLayer):
         self.clock = clock
         self.state_type = tf.float32
         use_seeded_dropout(self, clock)
+
+    @contextmanager
+    def computing_in(self, precision: str) -> Iterator[None]:
+        """Sets ``state_type``, ``float32`` or ``bfloat16``, for graphs that are traced inside the ``with`` block."""
+        before, self.state_type = self.state_type, tf.as_dtype(precision)
+        try:
+            yield
+        finally:
+            self.state_type = before
 
     def encode(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
@@ -131,11 +142,19 @@ def assign_weights(
             variable.assign(arrays[name])
 
 
-def random_weights(encoder: BertEncoder, seed: int) -> dict[str, np.ndarray]:
-    """Draws EasyTransfer's random start: truncated normal for kernels, embeddings and q/k/v biases; other biases 0."""
+def random_weights(encoder: BertEncoder, seed: int, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """Draws EasyTransfer's random start: truncated normal for kernels, embeddings and q/k/v biases; other biases 0.
+
+    Args:
+        encoder: gives shapes.
+        seed: each variable has a stream of its own.
+        names: canonical names of the variables that are wanted; None for all.
+    """
     stddev = encoder.config.initializer_range
     arrays = {}
     for name, variable in encoder.canonical_variables.items():
+        if names is not None and name not in names:
+            continue
         shape = tuple(variable.shape)
         if name.endswith("/gamma"):
             arrays[name] = np.ones(shape, np.float32)

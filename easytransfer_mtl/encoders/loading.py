@@ -129,8 +129,7 @@ def load_encoder(
         return LoadedEncoder(encoder, vocabulary, {})
     arrays = dict(weights.encoder)
     if random_pooler:
-        start = random_weights(encoder, clock.seed)
-        arrays = {**{name: start[name] for name in POOLER}, **arrays}
+        arrays = {**random_weights(encoder, clock.seed, POOLER), **arrays}
     assign_weights(encoder, arrays, weights.left_over, str(files.location))
     logging.info("Load weights from %s", files.location)
     return LoadedEncoder(encoder, vocabulary, dict(weights.heads))

@@ -30,12 +30,14 @@ class EvaluationOptions:
         max_batches: at most this many batches a task; None for all rows.
         f1_labels: ``present`` or ``all``, see ``score_task``.
         legacy: also compute what the original would have printed.
+        precision: ``float32``, or ``bfloat16`` for speed.
     """
 
     batch_size: int = 64
     max_batches: int | None = None
     f1_labels: str = "present"
     legacy: bool = False
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def evaluate_run(model: MultiTaskModel, folder: RunFolder, data: list[TaskData],
     checkpoints = checkpoint_steps(folder.path)
     if not checkpoints:
         raise UserError(f"{folder.path} has no checkpoint to evaluate; train first.")
-    inference = Inference(model, options.batch_size)
+    inference = Inference(model, options.batch_size, options.precision)
     scores: dict[int, list[TaskScore]] = {}
     legacy: dict[int, LegacyScore] = {}
     for step, prefix in checkpoints.items():

@@ -24,9 +24,11 @@ class HeadOutput(NamedTuple):
 class Inference:
     """Runs a model without dropout; one traced function serves every checkpoint's weights."""
 
-    def __init__(self, model: MultiTaskModel, batch_size: int) -> None:
+    def __init__(self, model: MultiTaskModel, batch_size: int, precision: str = "float32") -> None:
+        """Takes the model, rows a batch, and the number format of the encoder's matrix products."""
         self.model = model
         self.batch_size = batch_size
+        self.precision = precision
         rows = tf.TensorSpec([None, None], tf.int32)
         self._step = tf.function(model.predict_step, input_signature=[{name: rows for name in FEATURES}])
 
@@ -50,7 +52,8 @@ class Inference:
         }
         bar = tqdm(total=len(rows), desc=what, unit=" rows", disable=None, leave=False)
         for numbers, batch in evaluation_batches(rows, self.batch_size):
-            outputs = self._step({name: tf.constant(batch[name]) for name in FEATURES})
+            with self.model.encoder.computing_in(self.precision):
+                outputs = self._step({name: tf.constant(batch[name]) for name in FEATURES})
             for name in heads:
                 result[name].predictions[numbers] = outputs[f"{name.lower()}_predictions"].numpy()
                 result[name].probabilities[numbers] = outputs[f"{name.lower()}_probabilities"].numpy()

@@ -28,11 +28,24 @@ class Prediction:
 class Predictor:
     """An exported model with the tokenizer and the text normalization it was trained with."""
 
-    def __init__(self, folder: str, batch_size: int = 64, model_class: type[MultiTaskModel] = MultiTaskModel) -> None:
-        """Loads ``folder``, usually a run's ``best/``; errors as ``load_exported``."""
+    def __init__(
+        self,
+        folder: str,
+        batch_size: int = 64,
+        model_class: type[MultiTaskModel] = MultiTaskModel,
+        precision: str = "float32",
+    ) -> None:
+        """Loads ``folder``, usually a run's ``best/``; errors as ``load_exported``.
+
+        Args:
+            folder: the exported model.
+            batch_size: rows a batch.
+            model_class: what it was trained with.
+            precision: ``float32``, or ``bfloat16`` for speed.
+        """
         self.model, self._inputs = load_exported(folder, model_class)
         self._vocabulary = load_vocabulary(Path(folder) / "vocab.txt")
-        self._inference = Inference(self.model, batch_size)
+        self._inference = Inference(self.model, batch_size, precision)
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from easytransfer_mtl.data.csv_reader import split_lines
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.submission.contents import read_contents
 from easytransfer_mtl.submission.findings import CheckReport, Findings, report_text
@@ -69,7 +70,7 @@ def ids_of_test_file(data: bytes, where: str, column: int = 0) -> list[str]:
         UserError: the file has no row, or a line lacks the column or has an id that is not UTF-8; names the line.
     """
     ids = []
-    for number, line in enumerate(_lines(data.removeprefix(_BOM)), 1):
+    for number, line in enumerate(split_lines(data.removeprefix(_BOM)), 1):
         cells = line.removesuffix(b"\r").split(b"\t")
         try:
             ids.append(cells[column].decode("utf-8"))
@@ -90,16 +91,11 @@ def _read_test_ids(task: Task, path: Path, header: bool) -> list[str]:
     return ids[1:] if header else ids
 
 
-def _lines(data: bytes) -> list[bytes]:
-    lines = data.split(b"\n")
-    return lines if lines[-1] else lines[:-1]
-
-
 def _check_file(task: Task, data: bytes, expected: list[str] | None, findings: Findings) -> None:
     where = task.submission_file
     if data.startswith(_BOM):
         findings.error(where, "byte order mark", "starts with a byte order mark. Save it as UTF-8 without one.")
-    lines = _lines(data.removeprefix(_BOM))
+    lines = split_lines(data.removeprefix(_BOM))
     if any(line.endswith(b"\r") for line in lines):
         findings.warning(where, "line ends", "has CRLF line ends; only LF is known to be scored.")
     rows = [_parse(line, f"line {number}", where, findings) for number, line in enumerate(lines, 1)]

@@ -129,11 +129,10 @@ def _fit(
     ]
     try:
         dataset = _dataset(_batches(settings, prepared.train, rows_per_step), step, plan.train_steps)
-        model.encoder.state_type = tf.as_dtype(settings.precision)
-        with logging_redirect_tqdm():
+        # For training only: evaluation is exact, whatever training was in.
+        with logging_redirect_tqdm(), model.encoder.computing_in(settings.precision):
             model.fit(dataset, epochs=1, steps_per_epoch=plan.train_steps - step, callbacks=callbacks, verbose=0)
     finally:
-        model.encoder.state_type = tf.float32  # evaluation is exact, whatever training was in
         stop.give_back()
         metrics.close()
     if stop.received is not None:

@@ -142,6 +142,13 @@ def test_crafted_file_with_a_proper_tensor_is_read(write: Callable[..., Path], t
     np.testing.assert_array_equal(found["w"], np.arange(6).reshape(2, 3))
 
 
+@pytest.mark.parametrize("write", WRITERS)
+def test_a_memo_with_a_gap_needs_no_memory(write: Callable[..., Path], tmp_path: Path) -> None:
+    far = b"\x80\x02}" + pickle.LONG_BINPUT + struct.pack("<I", 2**31 - 1) + b"."
+    with pytest.raises(UserError, match="object 2147483647 is memorized after 2 operations"):
+        read_torch_bin(write(tmp_path / "w.bin", far))
+
+
 class RunsCommand:
     def __init__(self, command: str) -> None:
         self.command = command

@@ -128,6 +128,16 @@ def write_h5(path: Path, add_weight: Callable[[h5py.Group], object]) -> Path:
     return path
 
 
+def test_h5_that_unpacks_to_much_more_than_its_size_is_refused(tmp_path: Path) -> None:
+    def zeros(group: h5py.Group) -> None:
+        group.create_dataset("w:0", data=np.zeros(17 << 20, np.float32), compression="gzip")
+
+    path = write_h5(tmp_path / "w.h5", zeros)
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(UserError, match="unpacks to too many times its size"):
+        read_h5(path)
+
+
 def test_h5_must_hold_its_own_data(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["secret"] = np.zeros(3, np.float32)

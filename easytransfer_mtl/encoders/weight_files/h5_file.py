@@ -11,8 +11,9 @@ from easytransfer_mtl.errors import UserError
 
 # Keras lists weights of the model itself, which are no layer's, in this group.
 _MODEL_LEVEL = "top_level_model_weights"
-# Deflate cannot shrink data further than this, so a larger dataset is not backed by the bytes in the file.
-_LARGEST_DEFLATE_RATIO = 1100
+# Trained weights hardly shrink when packed, zeros of a few megabytes do: a file that unpacks to more than this many times
+# its size and so many bytes is no weight file.
+_LARGEST_RATIO, _LARGEST_SURPLUS = 4, 64 << 20
 
 
 def read_h5(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -30,8 +31,14 @@ def read_h5(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     try:
         with h5py.File(path, "r") as file:
+            room = os.path.getsize(path) * _LARGEST_RATIO + _LARGEST_SURPLUS
             for name, dataset in _datasets(file, path):
-                array = _read(dataset, file, f"HDF5 file {path}: weight {name!r}")
+                _check(dataset, file, f"HDF5 file {path}: weight {name!r}")
+                room -= dataset.nbytes
+                if room < 0:
+                    raise UserError(f"HDF5 file {path} unpacks to too many times its size; save the model uncompressed.")
+                array = np.asarray(dataset[()])
+                array = array.astype(np.float32) if array.dtype == np.float16 else array
                 # A tied weight is listed with every layer that uses it.
                 if name in arrays and not np.array_equal(arrays[name], array, equal_nan=True):
                     raise UserError(f"HDF5 file {path}: weight {name!r} is stored twice, with different values.")
@@ -69,14 +76,12 @@ def _names(node: h5py.Group, attribute: str) -> list[str] | None:
     return [name.decode("utf-8") if isinstance(name, bytes) else str(name) for part in parts for name in part]
 
 
-def _read(dataset: h5py.Dataset, file: h5py.File, where: str) -> np.ndarray:
+def _check(dataset: h5py.Dataset, file: h5py.File, where: str) -> None:
     # HDF5 can point at data in other files; a weight file that does so would make us read files it was not given.
     if dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
         raise UserError(f"{where}: its data is in another file; a weight file must hold its own data.")
     stored = dataset.id.get_storage_size()
-    if dataset.nbytes > stored * (_LARGEST_DEFLATE_RATIO if dataset.chunks else 1):
+    if dataset.nbytes > stored and (not dataset.chunks or not stored):
         raise UserError(f"{where}: shape {dataset.shape} needs {dataset.nbytes} bytes, the file holds {stored}.")
     if dataset.dtype.kind not in "fiub":
         raise UserError(f"{where}: number format {dataset.dtype} is not supported; save the model in float32.")
-    array = np.asarray(dataset[()])
-    return array.astype(np.float32) if array.dtype == np.float16 else array

@@ -3,6 +3,7 @@
 import math
 import os
 import pickle
+import pickletools
 from collections import OrderedDict
 from typing import Any, BinaryIO, NamedTuple
 
@@ -26,6 +27,7 @@ STORAGE_DTYPES = {
 }
 """PyTorch's storage classes and the number format of each."""
 
+MEMO_OPCODES = ("PUT", "BINPUT", "LONG_BINPUT")
 _ADVICE = "Save it with torch.save(model.state_dict(), ...)."
 
 
@@ -127,12 +129,22 @@ def load_pickle(stream: BinaryIO, path: str | os.PathLike[str]) -> tuple[Any, di
     """
     unpickler = _RestrictedUnpickler(stream, path)
     try:
+        _check_memo(stream)
         return unpickler.load(), unpickler.storages
     except UserError:
         raise
     except Exception as error:
         # A damaged pickle can raise almost any exception (documentation of pickle.UnpicklingError).
         raise damaged(path, "PyTorch", f"its pickle is broken: {type(error).__name__}: {error}") from None
+
+
+def _check_memo(stream: BinaryIO) -> None:
+    """Refuses a pickle whose memo has a gap: the unpickler makes room for every number below the largest."""
+    start = stream.tell()
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+        if opcode.name in MEMO_OPCODES and argument > number:
+            raise ValueError(f"object {argument} is memorized after {number} operations")
+    stream.seek(start)
 
 
 def tensor_records(value: Any, path: str | os.PathLike[str]) -> dict[str, TensorRecord]:

@@ -1,0 +1,149 @@
+"""The benchmark's parts: each gives comparisons and whatever else it measured."""
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from easytransfer_mtl.benchmarking.comparison import Comparison, spread
+from easytransfer_mtl.benchmarking.conversion_speed import conversion_speed, write_generated_files
+from easytransfer_mtl.benchmarking.first_step import first_step_seconds
+from easytransfer_mtl.benchmarking.lengths import rows_of_lengths
+from easytransfer_mtl.benchmarking.matrix_product import product_rates
+from easytransfer_mtl.benchmarking.models import VOCABULARY_SIZE, layer_flops_per_token
+from easytransfer_mtl.benchmarking.rival import HINT, RivalProcess, Shapes, rival_is_installed
+from easytransfer_mtl.benchmarking.rival_speed import prediction_against_rival, training_against_rival
+from easytransfer_mtl.benchmarking.start_up import start_up_seconds
+from easytransfer_mtl.benchmarking.training_speed import training_modes, training_speeds, work_of
+from easytransfer_mtl.data.encoded_rows import EncodedRows
+from easytransfer_mtl.seeding import DEFAULT_SEED
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is measured.
+
+    Attributes:
+        histograms: task name -> {tokens of a row: number of rows}.
+        data_dir: contest files, or None for generated ones.
+        encoder: with ``data_dir``, the folder of vocab.txt and config.json.
+        sizes: layers and hidden size of the encoders.
+        shapes: rows and tokens of single batches.
+        batch_size: rows a batch.
+        length: longest row.
+        rounds: how often.
+    """
+
+    histograms: dict[str, dict[int, int]]
+    data_dir: Path | None
+    encoder: Path | None
+    sizes: list[tuple[int, int]]
+    shapes: Shapes
+    batch_size: int
+    length: int
+    rounds: int
+    tasks: tuple[Task, ...] = CONTEST_TASKS
+
+    def rows(self) -> list[EncodedRows]:
+        """Returns rows without content, one ``EncodedRows`` a task."""
+        return [
+            rows_of_lengths(self.histograms[task.name], self.length, VOCABULARY_SIZE, task, DEFAULT_SEED)
+            for task in self.tasks
+        ]
+
+
+@dataclass
+class Measured:
+    """A part's result: comparisons, and details for the JSON file."""
+
+    comparisons: list[Comparison]
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def conversion(setup: Setup) -> Measured:
+    """CSV to TFRecord as a process."""
+    if setup.data_dir and setup.encoder:
+        return Measured([conversion_speed(setup.data_dir, setup.encoder, setup.tasks, setup.rounds)])
+    with tempfile.TemporaryDirectory() as folder:
+        write_generated_files(Path(folder), setup.histograms, setup.tasks)
+        return Measured([conversion_speed(Path(folder), Path(folder), setup.tasks, setup.rounds)])
+
+
+def training(setup: Setup) -> Measured:
+    """From the original's recipe to ours, and the share of the matrix product's rate."""
+    size, modes = setup.sizes[0], training_modes(setup.batch_size)
+    speeds = training_speeds(size, setup.rows(), setup.tasks, modes, setup.length, setup.rounds)
+    ours, original = speeds[modes[-1].name], speeds[modes[0].name]
+    name = f"training {size[0]}x{size[1]}, contest's lengths"
+    product = product_rates(size[1], "bfloat16", setup.rounds)
+    reached = [layer_flops_per_token(*size) * rate / 1e12 for rate in ours.tokens_per_s]
+    comparisons = [
+        Comparison(name, "rows/s", ours.rows_per_s, "the original's recipe", original.rows_per_s),
+        Comparison(name, "TFLOP/s", reached, "bfloat16 matrix product", [rate / 1e12 for rate in product]),
+    ]
+    modes_json = {
+        mode: {"rows_per_s": spread(s.rows_per_s), "padding": s.padding, "tokens_per_row": s.tokens_per_row}
+        for mode, s in speeds.items()
+    }
+    float32 = spread([rate / 1e12 for rate in product_rates(size[1], "float32", setup.rounds)])
+    return Measured(comparisons, {"training_modes": modes_json, "float32_matrix_product_tflops": float32})
+
+
+def shapes(setup: Setup) -> Measured:
+    """Train steps beside PyTorch's, every size."""
+    comparisons = []
+    for size in setup.sizes:
+        with _rival(size) as rival:
+            if rival:
+                mix = work_of(setup.rows(), setup.tasks, training_modes(setup.batch_size)[-1], setup.length)
+                comparisons += training_against_rival(size, setup.shapes, mix, setup.tasks, rival, setup.rounds)
+    return Measured(comparisons)
+
+
+def prediction(setup: Setup) -> Measured:
+    """Prediction beside PyTorch's."""
+    size = setup.sizes[0]
+    lengths = np.concatenate([rows.lengths for rows in setup.rows()])
+    with _rival(size) as rival:
+        if not rival:
+            return Measured([])
+        return Measured([prediction_against_rival(size, lengths, setup.batch_size, setup.tasks, rival, setup.rounds)])
+
+
+def first_step(setup: Setup) -> Measured:
+    """The time to the first step's result."""
+    size = setup.sizes[0]
+    pairs = [(first_step_seconds(size, "ours"), first_step_seconds(size, "original")) for _ in range(setup.rounds)]
+    ours, original = map(list, zip(*pairs))
+    return Measured([Comparison(f"first step {size[0]}x{size[1]}", "s", ours, "the original's recipe", original)])
+
+
+def start_up(setup: Setup) -> Measured:
+    """What a process costs before it does anything."""
+    return Measured([], {"start_up_seconds": start_up_seconds(setup.rounds)})
+
+
+PARTS: dict[str, Callable[[Setup], Measured]] = {
+    "conversion": conversion,
+    "training": training,
+    "shapes": shapes,
+    "prediction": prediction,
+    "first_step": first_step,
+    "start_up": start_up,
+}
+
+
+@contextlib.contextmanager
+def _rival(size: tuple[int, int]) -> Iterator[RivalProcess | None]:
+    if not rival_is_installed():
+        logging.warning(HINT)
+        yield None
+        return
+    with RivalProcess(*size) as rival:
+        yield rival

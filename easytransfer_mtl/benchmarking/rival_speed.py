@@ -1,0 +1,85 @@
+"""Beside PyTorch: train steps on equal shapes, and prediction, in turn round by round."""
+
+import time
+
+import numpy as np
+
+from easytransfer_mtl.benchmarking.comparison import Comparison
+from easytransfer_mtl.benchmarking.lengths import rows_of_lengths
+from easytransfer_mtl.benchmarking.models import VOCABULARY_SIZE, make_model
+from easytransfer_mtl.benchmarking.rival import RivalProcess, Shapes
+from easytransfer_mtl.benchmarking.training_speed import TrainStep, random_batch
+from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.evaluation.inference import Inference
+from easytransfer_mtl.seeding import DEFAULT_SEED
+from easytransfer_mtl.tasks import Task
+
+AGAINST = "PyTorch, bfloat16"
+STEPS_PER_SHAPE, PREDICTION_BATCHES = 3, 12
+
+
+def shape_of(batch: Batch) -> tuple[int, int]:
+    """Returns rows and padded length."""
+    return batch["input_ids"].shape
+
+
+def training_against_rival(
+    size: tuple[int, int], shapes: Shapes, mix: list[Batch], tasks: tuple[Task, ...], rival: RivalProcess, rounds: int
+) -> list[Comparison]:
+    """Compares bfloat16 train steps.
+
+    Args:
+        size: layers and hidden size.
+        shapes: batches of rows x tokens, each measured alone.
+        mix: batches that stand for the contest's mix of lengths, measured together.
+        tasks: the tasks.
+        rival: PyTorch's process, of the same size.
+        rounds: how often.
+    """
+    step = TrainStep(make_model(*size, tasks), "bfloat16")
+    work = {
+        f"{rows}x{length}": [random_batch(rows, length, tasks[0].num_labels)] * STEPS_PER_SHAPE for rows, length in shapes
+    }
+    work["contest's lengths"] = mix
+    comparisons = []
+    for name, batches in work.items():
+        shapes_in_turn, rows = [shape_of(batch) for batch in batches], sum(shape_of(batch)[0] for batch in batches)
+        ours, theirs = [], []
+        for turn in range(rounds + 1):  # the first warms up
+            seconds = step.seconds(batches), rival.seconds("train", shapes_in_turn)
+            if turn:
+                ours.append(rows / seconds[0])
+                theirs.append(rows / seconds[1])
+        comparisons.append(Comparison(f"train step {size[0]}x{size[1]}, {name}", "rows/s", ours, AGAINST, theirs))
+    return comparisons
+
+
+def prediction_against_rival(
+    size: tuple[int, int], lengths: np.ndarray, batch_size: int, tasks: tuple[Task, ...], rival: RivalProcess, rounds: int
+) -> Comparison:
+    """Compares bfloat16 prediction of rows that are sorted by length; PyTorch pads to each batch's longest.
+
+    Args:
+        size: layers and hidden size.
+        lengths: the rows' lengths; a few batches stand for all, evenly spaced among them when sorted.
+        batch_size: rows a batch.
+        tasks: the tasks.
+        rival: PyTorch's process, of the same size.
+        rounds: how often.
+    """
+    sorted_lengths = np.sort(lengths)
+    whole = sorted_lengths[: len(lengths) // batch_size * batch_size].reshape(-1, batch_size)
+    chosen = whole[((np.arange(PREDICTION_BATCHES) + 0.5) * len(whole) / PREDICTION_BATCHES).astype(int)]
+    histogram = dict(zip(*(values.tolist() for values in np.unique(chosen, return_counts=True))))
+    rows = rows_of_lengths(histogram, int(chosen.max()), VOCABULARY_SIZE, tasks[0], DEFAULT_SEED)
+    inference = Inference(make_model(*size, tasks), batch_size, "bfloat16")
+    shapes = [(batch_size, int(batch.max())) for batch in chosen]
+    ours, theirs = [], []
+    for turn in range(rounds + 1):  # the first warms up
+        started = time.perf_counter()
+        inference.outputs(rows, [task.name for task in tasks], "benchmark")
+        seconds = time.perf_counter() - started, rival.seconds("predict", shapes)
+        if turn:
+            ours.append(len(rows) / seconds[0])
+            theirs.append(len(rows) / seconds[1])
+    return Comparison(f"prediction {size[0]}x{size[1]}, contest's lengths", "rows/s", ours, AGAINST, theirs)
