@@ -4,7 +4,7 @@ import contextlib
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from easytransfer_mtl.benchmarking.comparison import Comparison, spread
 from easytransfer_mtl.benchmarking.conversion_speed import conversion_speed, write_generated_files
-from easytransfer_mtl.benchmarking.first_step import first_step_seconds
+from easytransfer_mtl.benchmarking.fresh_process import Case, cost_of
 from easytransfer_mtl.benchmarking.lengths import rows_of_lengths
 from easytransfer_mtl.benchmarking.matrix_product import product_rates
 from easytransfer_mtl.benchmarking.models import VOCABULARY_SIZE, layer_flops_per_token
@@ -23,6 +23,9 @@ from easytransfer_mtl.benchmarking.training_speed import training_modes, trainin
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.seeding import DEFAULT_SEED
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
+
+FIRST_SHAPE = (32, 40)
+CURVE = (0.25, 0.5, 1.0, 2.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -119,9 +122,21 @@ def prediction(setup: Setup) -> Measured:
 def first_step(setup: Setup) -> Measured:
     """The time to the first step's result."""
     size = setup.sizes[0]
-    pairs = [(first_step_seconds(size, "ours"), first_step_seconds(size, "original")) for _ in range(setup.rounds)]
+    cases = [Case(*size, *FIRST_SHAPE, original) for original in (False, True)]
+    pairs = [[cost_of(case).first_step_s for case in cases] for _ in range(setup.rounds)]
     ours, original = map(list, zip(*pairs))
     return Measured([Comparison(f"first step {size[0]}x{size[1]}", "s", ours, "the original's recipe", original)])
+
+
+def curves(setup: Setup) -> Measured:
+    """Rows a second and memory against batch size, length, layers and width, each from the first size and shape."""
+    layers, hidden_size = setup.sizes[0]
+    rows, length = setup.shapes[0]
+    cases = [Case(layers, hidden_size, int(rows * factor), length) for factor in CURVE]
+    cases += [Case(layers, hidden_size, rows, int(length * factor)) for factor in CURVE if factor != 1.0]
+    cases += [Case(max(1, layers * part // 6), hidden_size, rows, length) for part in (1, 2, 4)]
+    cases += [Case(layers, max(64, hidden_size * part // 6), rows, length) for part in (1, 2, 4)]
+    return Measured([], {"curves": [asdict(case) | asdict(cost_of(case)) for case in cases]})
 
 
 def start_up(setup: Setup) -> Measured:
@@ -136,6 +151,7 @@ PARTS: dict[str, Callable[[Setup], Measured]] = {
     "prediction": prediction,
     "first_step": first_step,
     "start_up": start_up,
+    "curves": curves,
 }
 
 

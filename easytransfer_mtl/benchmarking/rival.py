@@ -1,5 +1,6 @@
 """The PyTorch process seen from here."""
 
+import contextlib
 import importlib.util
 import json
 import subprocess
@@ -32,7 +33,8 @@ class RivalProcess:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._process.communicate()  # its input ends, and so does it
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()  # its input ends, and so does it
 
     def seconds(self, do: str, shapes: Shapes) -> float:
         """Returns the time of a step on each shape (rows, length); ``do`` is ``train`` or ``predict``.
@@ -40,9 +42,11 @@ class RivalProcess:
         Raises:
             RuntimeError: the process ended.
         """
-        self._process.stdin.write(json.dumps({"do": do, "shapes": shapes}) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        answer = ""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps({"do": do, "shapes": shapes}) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
         if not answer:
             raise RuntimeError(f"PyTorch's process ended with status {self._process.wait()}.")
         return json.loads(answer)["seconds"]

@@ -21,10 +21,10 @@ from easytransfer_mtl.tasks import CONTEST_TASKS
 def run(settings: BenchmarkSettings) -> int:
     """Measures, prints, and writes ``output``; returns the exit status."""
     started = time.perf_counter()
-    parts = list(PARTS) if settings.parts == "all" else settings.parts.split(",")
+    parts = settings.parts.split(",")
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
-        raise UserError(f"--parts: {', '.join(unknown)} is unknown; allowed: {', '.join(PARTS)}, or all.")
+        raise UserError(f"--parts: {', '.join(unknown)} is unknown; allowed: {', '.join(PARTS)}.")
     setup = _setup(settings)
     result: dict[str, Any] = {"machine": machine_facts(), "settings": {"parts": parts, "rounds": settings.rounds}}
     comparisons: list[Comparison] = []
@@ -89,6 +89,9 @@ def _table(result: dict[str, Any], comparisons: list[Comparison]) -> str:
         lines.append(f"training, {name:<34} {values}, {mode['padding']:.1%} padding")
     for name, seconds in result.get("start_up_seconds", {}).items():
         lines.append(f"start-up, {name:<34} {seconds:>8.2f} s")
+    for point in result.get("curves", []):
+        case = f"{point['layers']}x{point['hidden_size']}, batch {point['rows']} x {point['length']}"
+        lines.append(f"curve, {case:<37} {point['rows_per_s']:>8.2f} rows/s {point['memory_gb']:>6.2f} GB")
     return "\n".join([*lines, f"{'peak memory':<44} {result['peak_memory_gb']:>8.2f} GB"])
 
 

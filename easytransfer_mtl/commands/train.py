@@ -25,6 +25,8 @@ def run(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskMo
             settings, train_input_fp=tables[0], predict_input_fp=(tables[1:] or [settings.predict_input_fp])[0]
         )
     trained = run_training(settings, model_class)
+    if not trained.is_chief:
+        return 0
     if not trained.dev:
         print(f"trained: {trained.folder.path} (no predict_input_fp, so nothing was evaluated)")
         return 0

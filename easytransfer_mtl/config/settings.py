@@ -9,6 +9,7 @@ PREPROCESS, MODEL, TRAIN = "preprocess_config", "model_config", "train_config"
 OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distribution_config"
 WEIGHTING, PREDICT, EVALUATE = "train_config.loss_weighting", "predict_config", "evaluate_config"
 NORMALIZATIONS = ("none", "nfkc")
+STRATEGIES = ("None", "MirroredStrategy", "MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
 PRECISIONS = ("float32", "bfloat16")
 BOARDS = ("auto", "test", "b", "a")
 
@@ -32,11 +33,11 @@ class EasyTransferSettings(CommonSettings):
     mode: str | None = option(None, "EasyTransfer's run mode; checked against the command, changes nothing")
     tables: str | None = option(None, "comma list of input paths; overrides the configured input(s), in order")
     outputs: str | None = option(None, "output path; overrides the configured one (convert only)")
-    worker_hosts: str = option("", "EasyTransfer flag; one worker only", "localhost:5001")
-    task_index: int = option("", "EasyTransfer flag; one worker only", 0)
-    job_name: str = option("", "EasyTransfer flag; one worker only", "worker")
-    workerGPU: int = option("", "GPUs a worker; 0 and 1 are the same here", 1, json_key="num_gpus")
-    workerCount: int = option("", "workers; only 1", 1, json_key="num_workers")
+    worker_hosts: str = option("", "training: comma list of every worker's host:port", "localhost:5001")
+    task_index: int = option("", "training: this worker's place in worker_hosts, from 0", 0, minimum=0)
+    job_name: str = option("", "EasyTransfer flag; only worker", "worker")
+    workerGPU: int = option("", "training: GPUs a worker; 0 is the same as 1", 1, json_key="num_gpus", minimum=0)
+    workerCount: int = option("", "training: workers; may be left out, as worker_hosts tells", 1, json_key="num_workers")
     workerCPU: int = option(None, "EasyTransfer flag without effect, there and here", 1)
 
 
@@ -90,7 +91,9 @@ class TrainSettings(EasyTransferSettings):
     )
     head_dropout: float = option(MODEL, "dropout between pooled output and heads", 0.1, minimum=0)
     train_input_fp: str | None = option(TRAIN, "*.list_tfrecord (one path a line) or one TFRecord file", required=True)
-    train_batch_size: int | None = option(TRAIN, "rows a batch, all of one task", required=True, minimum=1)
+    train_batch_size: int | None = option(
+        TRAIN, "rows a batch, all of one task; on each GPU or worker, if there are several", required=True, minimum=1
+    )
     num_epochs: float = option(TRAIN, "passes over all rows together; fractions allowed", 1.0, minimum=0)
     model_dir: str | None = option(TRAIN, "folder of the run: checkpoints, logs, best/", required=True)
     save_steps: int | None = option(
@@ -111,7 +114,12 @@ class TrainSettings(EasyTransferSettings):
     gradient_clip: bool = option(OPTIMIZER, "clip by global norm", True)
     clip_norm_value: float = option(OPTIMIZER, "norm to clip to", 1.0, minimum=0)
     num_freezed_layers: int = option(OPTIMIZER, "encoder layers to freeze, from the bottom", 0, minimum=0)
-    distribution_strategy: str | None = option(DISTRIBUTION, "only None: one process", "None", choices=("None",))
+    distribution_strategy: str | None = option(
+        DISTRIBUTION,
+        "several GPUs (Mirrored) or machines (MultiWorkerMirrored, CollectiveAllReduce)",
+        "None",
+        choices=STRATEGIES,
+    )
     num_accumulated_batches: int = option(DISTRIBUTION, "batches whose gradients are averaged for one step", 1, minimum=1)
     loss_weighting: str = option(WEIGHTING, "equal (the original) or fixed", "equal", choices=("equal", "fixed"))
     task_weights: str | None = option(WEIGHTING, "with fixed: ocnli=1.5,ocemotion=1,tnews=1")
@@ -217,7 +225,9 @@ class BenchmarkSettings(CommonSettings):
     tokenizer_name_or_path: str | None = option(None, "with data_dir: encoder whose vocab.txt is used")
     output: str | None = option(None, "write the results, every round's numbers included, to this JSON file too")
     parts: str = option(
-        None, "comma list of conversion, training, shapes, prediction, first_step, start_up; default all", "all"
+        None,
+        "what to measure; curves (cost against batch size, length, layers, width) can be added",
+        "conversion,training,shapes,prediction,first_step,start_up",
     )
     rounds: int = option(None, "rounds; everything is measured once a round, medians are compared", 3, minimum=1)
     sizes: str = option(None, "encoders, layers x width; all parts measure the first, shapes all", "12x768,4x256")

@@ -20,7 +20,15 @@ class DropoutClock(tf.Module):
     def __init__(self, seed: int) -> None:
         super().__init__(name="dropout_clock")
         self.seed = seed
-        self.time = tf.Variable(0, dtype=tf.int64, trainable=False, name="dropout_time")
+        # Every replica sets its own, to the same time.
+        self.time = tf.Variable(
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            name="dropout_time",
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
 
 
 class SeededDropout(tf_keras.layers.Layer):
@@ -46,8 +54,10 @@ class SeededDropout(tf_keras.layers.Layer):
         return dropout(inputs, self.mask_keys(), self.rate)
 
     def mask_keys(self) -> tf.Tensor:
-        """Returns the keys of the mask at the clock's time, uint32 [2]."""
-        return mask_keys(tf.stack([tf.constant(self._key, tf.int64), self._time]))
+        """Returns the keys of this replica's part of the mask at the clock's time, uint32 [3]."""
+        context = tf.distribute.get_replica_context()
+        part = 0 if context is None else context.replica_id_in_sync_group
+        return mask_keys(tf.stack([tf.constant(self._key, tf.int64), self._time]), part)
 
 
 def use_seeded_dropout(layer: tf_keras.layers.Layer, clock: DropoutClock) -> int:

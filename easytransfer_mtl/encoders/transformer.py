@@ -1,13 +1,15 @@
 """BERT's layers over the variables of transformers' TFBertMainLayer, with the element-wise parts fused.
 
 Tokens are flat, [B * S, H], wherever attention does not need rows apart. Query, key and value are one matrix product.
+A layer is a function of tensors only, traced once for all layers, since tracing each takes longer than the first step.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import tensorflow as tf
 import tf_keras
-from transformers.models.bert.modeling_tf_bert import TFBertIntermediate, TFBertLayer
+from transformers.activations_tf import get_tf_activation
+from transformers.models.bert.modeling_tf_bert import TFBertLayer
 
 from easytransfer_mtl.encoders.dropout import SeededDropout
 from easytransfer_mtl.encoders.fused.attention import attention_probabilities
@@ -21,8 +23,7 @@ PADDING_SCORE = -10000.0
 """Added to the attention scores of padding, as in Google's BERT and EasyTransfer."""
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """How flat tokens stand in rows.
 
     Attributes:
@@ -34,6 +35,43 @@ class Layout:
     rows: tf.Tensor
     length: tf.Tensor
     mask: tf.Tensor
+
+
+class _Dense(NamedTuple):
+    kernel: tf.Tensor
+    bias: tf.Tensor
+
+
+class _Output(NamedTuple):
+    """Dense layer, dropout, residual connection and LayerNorm; ``keys`` is None without dropout."""
+
+    dense: _Dense
+    gamma: tf.Tensor
+    beta: tf.Tensor
+    keys: tf.Tensor | None
+
+
+class _Layer(NamedTuple):
+    query: _Dense
+    key: _Dense
+    value: _Dense
+    attention_keys: tf.Tensor | None
+    attention_output: _Output
+    intermediate: _Dense
+    output: _Output
+
+
+class _Kind(NamedTuple):
+    """What layers have in common that share a traced function; with the widths in it their shapes stay known."""
+
+    width: int
+    intermediate_width: int
+    num_heads: int
+    hidden_act: str
+    epsilon: float
+    attention_rate: float
+    hidden_rate: float
+    first_only: bool
 
 
 def layout_of(input_mask: tf.Tensor) -> Layout:
@@ -56,59 +94,79 @@ def run_layer(layer: TFBertLayer, states: tf.Tensor, layout: Layout, training: b
     Returns:
         [B * S, H], or [B, H] with ``first_only``.
     """
-    attention = layer.attention.self_attention
-    heads = attention.num_attention_heads
-    if first_only:
-        kept = _first_tokens(states, layout)
-        (query,) = _heads(kept, layout.rows, 1, [attention.query], heads)
-        key, value = _heads(states, layout.rows, layout.length, [attention.key, attention.value], heads)
+    attention, outputs = layer.attention.self_attention, (layer.attention.dense_output, layer.bert_output)
+    kind = _Kind(
+        width=attention.all_head_size,
+        intermediate_width=layer.intermediate.dense.units,
+        num_heads=attention.num_attention_heads,
+        hidden_act=layer.intermediate.config.hidden_act,
+        epsilon=outputs[1].LayerNorm.epsilon,
+        attention_rate=attention.dropout.rate,
+        hidden_rate=outputs[1].dropout.rate,
+        first_only=first_only,
+    )
+    tensors = _Layer(
+        _dense_of(attention.query),
+        _dense_of(attention.key),
+        _dense_of(attention.value),
+        _keys_of(attention.dropout, training),
+        _output_of(outputs[0], training),
+        _dense_of(layer.intermediate.dense),
+        _output_of(outputs[1], training),
+    )
+    return _run(tensors, states, layout, kind)
+
+
+def _dense_of(layer: tf_keras.layers.Dense) -> _Dense:
+    return _Dense(tf.convert_to_tensor(layer.kernel), tf.convert_to_tensor(layer.bias))
+
+
+def _output_of(layer: tf_keras.layers.Layer, training: bool) -> _Output:
+    gamma, beta = (tf.convert_to_tensor(variable) for variable in (layer.LayerNorm.gamma, layer.LayerNorm.beta))
+    return _Output(_dense_of(layer.dense), gamma, beta, _keys_of(layer.dropout, training))
+
+
+def _keys_of(dropout: SeededDropout, training: bool) -> tf.Tensor | None:
+    return dropout.mask_keys() if training and dropout.rate else None
+
+
+@tf.function(reduce_retracing=True, autograph=False)
+def _run(layer: _Layer, states: tf.Tensor, layout: Layout, kind: _Kind) -> tf.Tensor:
+    if kind.first_only:
+        kept = tf.gather(states, tf.range(layout.rows) * layout.length)
+        (query,) = _heads(kept, layout.rows, 1, [layer.query], kind.num_heads)
+        key, value = _heads(states, layout.rows, layout.length, [layer.key, layer.value], kind.num_heads)
     else:
-        kept, layers = states, [attention.query, attention.key, attention.value]
-        query, key, value = _heads(states, layout.rows, layout.length, layers, heads)
-    scores = tf.matmul(query, key, transpose_b=True)
-    scale = attention.attention_head_size**-0.5
-    probabilities = attention_probabilities(scores, layout.mask, *_dropout(attention.dropout, training), scale)
+        kept, layers = states, [layer.query, layer.key, layer.value]
+        query, key, value = _heads(states, layout.rows, layout.length, layers, kind.num_heads)
+    scores, scale = tf.matmul(query, key, transpose_b=True), (kind.width // kind.num_heads) ** -0.5
+    probabilities = attention_probabilities(scores, layout.mask, layer.attention_keys, kind.attention_rate, scale)
     context = tf.transpose(tf.matmul(probabilities, value), [0, 2, 1, 3])
-    context = tf.reshape(context, [-1, states.shape[-1]])
-    states = _output(layer.attention.dense_output, context, kept, training)
-    return _output(layer.bert_output, _intermediate(layer.intermediate, states), states, training)
+    context = tf.reshape(context, [-1, kind.width])
+    states = _output(layer.attention_output, context, kept, kind)
+    return _output(layer.output, _intermediate(layer.intermediate, states, kind.hidden_act), states, kind)
 
 
-def _intermediate(layer: TFBertIntermediate, states: tf.Tensor) -> tf.Tensor:
-    kernel, bias = layer.dense.kernel, tf.convert_to_tensor(layer.dense.bias)
-    product = _product(states, kernel)
-    if layer.config.hidden_act in GELUS:
-        return bias_gelu(product, bias, GELUS[layer.config.hidden_act])
-    return layer.intermediate_act_fn(tf.nn.bias_add(product, tf.cast(bias, product.dtype)))
+def _heads(states: tf.Tensor, rows: tf.Tensor, length: tf.Tensor, layers: list[_Dense], num_heads: int) -> list[tf.Tensor]:
+    """Returns each dense layer's output for [B * S, H] as [B, A, S, H / A]; all layers are one product."""
+    kernel = tf.concat([tf.cast(layer.kernel, states.dtype) for layer in layers], axis=1)
+    bias = tf.concat([layer.bias for layer in layers], axis=0)
+    shape = [rows, length, len(layers), num_heads, states.shape[-1] // num_heads]
+    return tf.unstack(tf.transpose(tf.reshape(dense(states, kernel, bias), shape), [2, 0, 3, 1, 4]))
+
+
+def _intermediate(layer: _Dense, states: tf.Tensor, hidden_act: str) -> tf.Tensor:
+    product = _product(states, layer.kernel)
+    if hidden_act in GELUS:
+        return bias_gelu(product, layer.bias, GELUS[hidden_act])
+    return get_tf_activation(hidden_act)(tf.nn.bias_add(product, tf.cast(layer.bias, product.dtype)))
 
 
 def _product(states: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.matmul(states, tf.cast(kernel, states.dtype))
 
 
-def _first_tokens(states: tf.Tensor, layout: Layout) -> tf.Tensor:
-    """Returns the first token of each row, [B, H]."""
-    return tf.gather(states, tf.range(layout.rows) * layout.length)
-
-
-def _heads(
-    states: tf.Tensor, rows: tf.Tensor, length: tf.Tensor, layers: list[tf_keras.layers.Dense], num_heads: int
-) -> list[tf.Tensor]:
-    """Returns each dense layer's output for [B * S, H] as [B, A, S, H / A]; all layers are one product."""
-    kernel = tf.concat([tf.cast(layer.kernel, states.dtype) for layer in layers], axis=1)
-    bias = tf.concat([tf.convert_to_tensor(layer.bias) for layer in layers], axis=0)
-    shape = [rows, length, len(layers), num_heads, states.shape[-1] // num_heads]
-    return tf.unstack(tf.transpose(tf.reshape(dense(states, kernel, bias), shape), [2, 0, 3, 1, 4]))
-
-
-def _output(layer: tf_keras.layers.Layer, values: tf.Tensor, residual: tf.Tensor, training: bool) -> tf.Tensor:
-    """Runs the dense layer, dropout, residual connection and LayerNorm that end attention and feed-forward parts."""
-    norm = layer.LayerNorm
-    bias, gamma, beta = (tf.convert_to_tensor(variable) for variable in (layer.dense.bias, norm.gamma, norm.beta))
+def _output(layer: _Output, values: tf.Tensor, residual: tf.Tensor, kind: _Kind) -> tf.Tensor:
     product = _product(values, layer.dense.kernel)
-    return dropout_add_norm(product, bias, residual, gamma, beta, *_dropout(layer.dropout, training), norm.epsilon)
-
-
-def _dropout(dropout: SeededDropout, training: bool) -> tuple[tf.Tensor | None, float]:
-    """Returns the keys of a layer's mask, None where there is no dropout, and its rate."""
-    return (dropout.mask_keys(), dropout.rate) if training and dropout.rate else (None, 0.0)
+    rate = kind.hidden_rate if layer.keys is not None else 0.0
+    return dropout_add_norm(product, layer.dense.bias, residual, layer.gamma, layer.beta, layer.keys, rate, kind.epsilon)

@@ -13,9 +13,14 @@ def zeros_for_none(gradients: list[Gradient | None], variables: list[tf.Variable
     return [tf.zeros_like(v) if g is None else g for g, v in zip(gradients, variables)]
 
 
-def densify_token_type(gradients: list[Gradient], variables: list[tf.Variable]) -> list[Gradient]:
-    """Makes the token type embedding's gradient dense: the original looked token types up by a one-hot product."""
-    return [tf.convert_to_tensor(g) if "token_type" in v.name else g for g, v in zip(gradients, variables)]
+def densify_small_tables(gradients: list[Gradient], variables: list[tf.Variable]) -> list[Gradient]:
+    """Makes the gradients of token types and positions dense.
+
+    The original looked token types up by a one-hot product. It sliced positions, so that each counts once in the norm,
+    which rows of several replicas would not.
+    """
+    small = [re.search(r"token_type_embeddings|position_embeddings", variable.name) for variable in variables]
+    return [tf.convert_to_tensor(gradient) if match else gradient for gradient, match in zip(gradients, small)]
 
 
 def unsummed_norm(gradients: list[Gradient]) -> tf.Tensor:
@@ -37,16 +42,17 @@ def clip_factor(norm: tf.Tensor, clip_norm: float | None) -> tf.Tensor:
 def apply_scaled(
     optimizer: tf_keras.optimizers.Optimizer, gradients: list[tf.Tensor], variables: list[tf.Variable], factor: tf.Tensor
 ) -> None:
-    """Does the optimizer's step with the gradients times a factor.
+    """Does the optimizer's step with the gradients, which are equal on all replicas, times a factor.
 
     An optimizer with a ``gradient_factor`` multiplies inside its own update, which saves a pass over all gradients.
     """
-    if not hasattr(optimizer, "gradient_factor"):
-        optimizer.apply_gradients((factor * gradient, v) for gradient, v in zip(gradients, variables))
-        return
-    optimizer.gradient_factor = factor
-    optimizer.apply_gradients(zip(gradients, variables))
-    optimizer.gradient_factor = 1.0
+    if hasattr(optimizer, "gradient_factor"):
+        optimizer.gradient_factor = factor
+        optimizer.apply_gradients(zip(gradients, variables), skip_gradients_aggregation=True)
+        optimizer.gradient_factor = 1.0
+    else:
+        scaled = [(factor * gradient, variable) for gradient, variable in zip(gradients, variables)]
+        optimizer.apply_gradients(scaled, skip_gradients_aggregation=True)
 
 
 def dense(gradients: list[Gradient]) -> list[tf.Tensor]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from easytransfer_mtl.models.replicas import assign
+
 if TYPE_CHECKING:
     from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
@@ -32,7 +34,7 @@ def keep_idle_heads(model: "MultiTaskModel", task_id: tf.Tensor, active: bool) -
     with tf.control_dependencies([value for _, value, _ in saved]):
         yield
     for variable, value, trained in saved:
-        variable.assign(tf.where(trained, variable, value))
+        assign(variable, tf.where(trained, variable, value))
 
 
 def _state_of(model: "MultiTaskModel", variables: list[tf.Variable]) -> list[tf.Variable]:

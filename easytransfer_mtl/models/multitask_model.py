@@ -9,6 +9,7 @@ from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import SeededDropout
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.idle_heads import keep_idle_heads
+from easytransfer_mtl.models.replicas import mean_of
 from easytransfer_mtl.seeding import truncated_normal
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import Equal, TaskWeighting
@@ -55,6 +56,7 @@ class MultiTaskModel(tf_keras.Model):
         dropout_rate: float = 0.1,
     ) -> None:
         super().__init__(name="multi_task_model")
+        self.distribute_reduction_method = "first"  # a step tells the same on every replica
         self.encoder = encoder
         self.tasks = tasks
         self.weighting = weighting or Equal(len(tasks))
@@ -115,16 +117,18 @@ class MultiTaskModel(tf_keras.Model):
         """The same as ``build_logits``."""
         return self.build_logits(features, training=training)
 
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, batch: Features) -> dict[str, tf.Tensor]:
         """One optimizer step on the batch of one task.
 
         Args:
-            batch: features, label_ids (int32 [B]) and task_id (int32 []).
+            batch: features, label_ids (int32 [B]) and task_id (int32 []); on several replicas, this one's rows.
 
         Returns:
             loss (unweighted), weight, grad_norm (before clipping), learning_rate and task_id, all [].
         """
         loss, weight, gradients = self.gradients_of(batch)
+        loss, *gradients = mean_of([loss, *gradients])
         variables = self.trainable_variables
         norm = grads.unsummed_norm(gradients)
         factor = grads.clip_factor(norm, self.options.clip_norm)
@@ -172,12 +176,14 @@ class MultiTaskModel(tf_keras.Model):
         with tf.GradientTape() as tape:
             logits = self.build_logits(batch, training=True)
             loss = self.build_loss(logits, batch["label_ids"], batch["task_id"])
-            weights = self.weighting.weights(tf.where(active, tf.stop_gradient(loss), 0.0), active)
+            (whole_loss,) = mean_of([tf.stop_gradient(loss)])
+            weights = self.weighting.weights(tf.where(active, whole_loss, 0.0), active)
             weight = tf.stop_gradient(weights)[batch["task_id"]]
             objective = weight * loss
         gradients = tape.gradient(objective, variables)
-        return loss, weight, grads.densify_token_type(grads.zeros_for_none(gradients, variables), variables)
+        return loss, weight, grads.densify_small_tables(grads.zeros_for_none(gradients, variables), variables)
 
+    @tf.autograph.experimental.do_not_convert
     def predict_step(self, batch: Features) -> dict[str, tf.Tensor]:
         """Returns ``build_predictions`` of the batch's logits, dropout off."""
         return self.build_predictions(self.build_logits(batch, training=False))

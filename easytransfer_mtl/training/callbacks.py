@@ -5,7 +5,7 @@ import math
 import signal
 import time
 from datetime import timedelta
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import tf_keras
@@ -42,7 +42,7 @@ class StepLog(tf_keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Starts the bar at the step that training goes on from."""
-        self.step = int(self.model.optimizer.iterations)
+        self.step = int(self.model.optimizer.iterations.numpy())
         self.bar = tqdm(total=self.plan.train_steps, initial=self.step, desc="train", unit=" steps", disable=None)
         self.start_time = self.last_time = self.hundred_time = time.perf_counter()
 
@@ -109,12 +109,12 @@ class SaveCheckpoints(tf_keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Saves step 0."""
-        if int(self.model.optimizer.iterations) == 0:
+        if int(self.model.optimizer.iterations.numpy()) == 0:
             self.checkpoints.save(0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves when it is time."""
-        step = int(self.model.optimizer.iterations)
+        step = int(self.model.optimizer.iterations.numpy())
         due = self.plan.save_steps and step % self.plan.save_steps == 0
         if due or step == self.plan.train_steps:
             self.metrics.flush()
@@ -122,7 +122,10 @@ class SaveCheckpoints(tf_keras.callbacks.Callback):
 
 
 class StopOnSignal(tf_keras.callbacks.Callback):
-    """On SIGINT or SIGTERM: lets the step end, saves it apart, and ends training. A second SIGINT ends at once."""
+    """On SIGINT or SIGTERM: lets the step end, saves it apart, and ends training. A second SIGINT ends at once.
+
+    A context manager that gives the signals back, however training ends.
+    """
 
     def __init__(self, checkpoints: RunCheckpoints, metrics: MetricsLog) -> None:
         super().__init__()
@@ -145,9 +148,11 @@ class StopOnSignal(tf_keras.callbacks.Callback):
             return
         self.model.stop_training = True
         self.metrics.flush()
-        self.checkpoints.save_interrupted(int(self.model.optimizer.iterations))
+        self.checkpoints.save_interrupted(int(self.model.optimizer.iterations.numpy()))
 
-    def give_back(self) -> None:
-        """Gives the signals back; called however training ends."""
+    def __enter__(self) -> "StopOnSignal":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)

@@ -35,12 +35,16 @@ class RunCheckpoints:
     one that was not.
     """
 
-    def __init__(self, model: MultiTaskModel, progress: Progress, folder: Path, keep: int) -> None:
+    def __init__(self, model: MultiTaskModel, progress: Progress, folder: Path, keep: int, is_chief: bool = True) -> None:
+        """Takes the run's parts, its folder, how many to keep, and whether this process may change the folder."""
         self.model = model
         self.folder = folder
+        self._is_chief = is_chief
         checkpoint = tf.train.Checkpoint(model=model, progress=progress)
+        _ = checkpoint.save_counter  # made here by all workers, and not by the chief alone when it saves
         self._checkpoint = checkpoint
-        _repair_state(folder)
+        if is_chief:
+            _repair_state(folder)
         self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep, checkpoint_name=NAME)
         self._current: int | None = None
 
@@ -73,7 +77,7 @@ class RunCheckpoints:
         Raises:
             UserError: there are checkpoints but none can be read or fits the model.
         """
-        for unfinished in self.folder.glob(f"{NAME}-*_temp"):
+        for unfinished in self.folder.glob(f"{NAME}-*_temp") if self._is_chief else ():
             shutil.rmtree(unfinished, ignore_errors=True)
         folders = (self.folder, self.folder / INTERRUPTED)
         found = sorted(
@@ -100,7 +104,8 @@ class RunCheckpoints:
     def _made_current(self, step: int) -> None:
         """Notes that ``step``'s regular checkpoint holds the present state; an older one of a stop is of no use then."""
         self._current = step
-        shutil.rmtree(self.folder / INTERRUPTED, ignore_errors=True)
+        if self._is_chief:
+            shutil.rmtree(self.folder / INTERRUPTED, ignore_errors=True)
 
 
 def checkpoint_steps(folder: Path) -> dict[int, Path]:

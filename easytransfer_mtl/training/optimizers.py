@@ -1,6 +1,8 @@
 """EasyTransfer's optimizers as Keras optimizers: Adam, its own AdamW, LAMB, Adagrad, Adadelta."""
 
 import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tf_keras
@@ -31,39 +33,61 @@ class Adam(tf_keras.optimizers.Adam):
         super().__init__(learning_rate, beta_1=0.9, beta_2=beta_2, epsilon=1e-6, jit_compile=False, name=name)
         self.weight_decay_ratio = weight_decay_ratio
         self.gradient_factor: tf.Tensor | float = 1.0
+        self._rates: _Rates | None = None
+
+    def apply_gradients(
+        self, grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]], *args: Any, **kwargs: Any
+    ) -> tf.Tensor | None:
+        """Does one step, as Keras's own optimizers."""
+        self._rates = None
+        try:
+            return super().apply_gradients(grads_and_vars, *args, **kwargs)
+        finally:
+            self._rates = None
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Moves the moments, then the variable."""
+        if self._rates is None:  # the same for all variables, so the first one's are kept for the step
+            self._rates = self._rates_now()
         index = self._index_dict[self._var_key(variable)]
         state = variable, self._momentums[index], self._velocities[index]
+        before = (tf.convert_to_tensor(part) for part in state)
+        results = _adam(gradient, *before, self._rates, decays(variable), self.beta_1, self.beta_2, self.epsilon)
+        for tensor, value in zip(state, results):
+            tensor.assign(value)
+
+    def _rates_now(self) -> "_Rates":
         time = tf.cast(self.iterations + 1, tf.float32)
         correction = tf.sqrt(1.0 - tf.pow(self.beta_2, time)) / (1.0 - tf.pow(self.beta_1, time))
         rate = tf.cast(self.learning_rate, tf.float32) * correction
-        decay = rate * (self.weight_decay_ratio if decays(variable) else 0.0)
-        # Flat, so that all variables of one size share one compiled function.
-        flat = [tf.reshape(tensor, [-1]) for tensor in (gradient, *state)]
-        factor = tf.convert_to_tensor(self.gradient_factor, tf.float32)
-        for tensor, value in zip(state, _adam(*flat, factor, rate, decay, self.beta_1, self.beta_2, self.epsilon)):
-            tensor.assign(tf.reshape(value, tensor.shape))
+        return _Rates(tf.convert_to_tensor(self.gradient_factor, tf.float32), rate, rate * self.weight_decay_ratio)
 
 
-@tf.function(jit_compile=True)
+class _Rates(NamedTuple):
+    """What the gradient, the direction and the variable are multiplied by, float32 []."""
+
+    factor: tf.Tensor
+    rate: tf.Tensor
+    decay: tf.Tensor
+
+
+@tf.function(jit_compile=True, autograph=False)
 def _adam(
     gradient: tf.Tensor,
     value: tf.Tensor,
     m: tf.Tensor,
     v: tf.Tensor,
-    factor: tf.Tensor,
-    rate: tf.Tensor,
-    decay: tf.Tensor,
+    rates: _Rates,
+    decay: bool,
     beta_1: float,
     beta_2: float,
     epsilon: float,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    gradient *= factor
+    gradient *= rates.factor
     m += (gradient - m) * (1.0 - beta_1)
     v += (tf.square(gradient) - v) * (1.0 - beta_2)
-    return value - rate * m / (tf.sqrt(v) + epsilon) - decay * value, m, v
+    change = rates.rate * m / (tf.sqrt(v) + epsilon)
+    return value - change - rates.decay * value if decay else value - change, m, v
 
 
 class Lamb(tf_keras.optimizers.Adam):

@@ -38,13 +38,18 @@ class Prepared:
         return tuple(item.task for item in self.train)
 
 
-def prepare(settings: TrainSettings) -> Prepared:
+def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     """Finds the encoder's files, reads and checks the data, plans the steps, makes the weighting.
+
+    Args:
+        settings: the configuration.
+        num_replicas: devices that each compute a batch of ``train_batch_size`` rows a step.
 
     Raises:
         UserError: something does not fit.
     """
-    _check_engine(settings)
+    if settings.outputs:
+        raise UserError("--outputs has no meaning in training; the run's folder is --model_dir.")
     _check_optimizer(settings)
     _make_deterministic()
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
@@ -56,19 +61,10 @@ def prepare(settings: TrainSettings) -> Prepared:
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = _read_data(settings, files, config, tasks)
     rows = sum(len(item.rows) for item in train)
-    global_batch_size = settings.train_batch_size * settings.num_accumulated_batches
+    global_batch_size = settings.train_batch_size * settings.num_accumulated_batches * num_replicas
     plan = plan_steps(rows, settings.num_epochs, global_batch_size, settings.warmup_ratio, settings.save_steps)
     names = [item.task.name for item in train]
     return Prepared(files, train, dev, plan, make_weighting(settings.loss_weighting, names, settings.task_weights))
-
-
-def _check_engine(settings: TrainSettings) -> None:
-    if settings.workerCount > 1 or settings.task_index > 0 or "," in settings.worker_hosts:
-        raise UserError("Only one worker is supported: leave workerCount, task_index and worker_hosts at their defaults.")
-    if settings.workerGPU > 1:
-        raise UserError(f"workerGPU is {settings.workerGPU}; only one GPU is supported: set --workerGPU=1.")
-    if settings.outputs:
-        raise UserError("--outputs has no meaning in training; the run's folder is --model_dir.")
 
 
 def _check_optimizer(settings: TrainSettings) -> None:

@@ -2,17 +2,15 @@
 
 import logging
 import signal
-from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 import tf_keras
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from easytransfer_mtl.config.settings import TrainSettings
-from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.length_buckets import bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
 from easytransfer_mtl.encoders.dropout import DropoutClock
@@ -23,6 +21,7 @@ from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.seeding import stream_seed
 from easytransfer_mtl.training.callbacks import SaveCheckpoints, StepLog, StopOnSignal
 from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints
+from easytransfer_mtl.training.distribution import Distribution, make_distribution
 from easytransfer_mtl.training.metrics_log import MetricsLog
 from easytransfer_mtl.training.optimizers import make_optimizer
 from easytransfer_mtl.training.preparation import Prepared, describe, prepare, warn_of_changes
@@ -33,11 +32,12 @@ from easytransfer_mtl.training.task_data import TaskData
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A finished run: the model with its last weights, its folder, and the dev data if there is any."""
+    """A finished run: the model with its last weights, its folder, the dev data if there is any, and who evaluates."""
 
     model: MultiTaskModel
     folder: RunFolder
     dev: list[TaskData]
+    is_chief: bool
 
 
 def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> TrainedRun:
@@ -53,7 +53,31 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
         UserError: something does not fit.
         Stopped: SIGINT or SIGTERM came; the step was saved.
     """
-    prepared = prepare(settings)
+    distribution = make_distribution(settings)  # before TensorFlow computes anything
+    with distribution.watched():
+        prepared = prepare(settings, distribution.num_replicas)
+        with distribution.scope():
+            model = _make_model(settings, prepared, model_class)
+        progress = Progress()
+        checkpoints = RunCheckpoints(
+            model, progress, Path(settings.model_dir), settings.keep_checkpoint_max, distribution.is_chief
+        )
+        step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
+        distribution.check_same_step(step)
+        folder = RunFolder(Path(settings.model_dir))
+        if step:
+            folder.check_same_model(prepared.files.vocabulary_file, prepared.tasks, model_class)
+        if distribution.is_chief:
+            if step:
+                warn_of_changes(settings)
+            if step < prepared.plan.train_steps:
+                describe(settings, prepared, model)
+        _fit(model, settings, prepared, distribution, checkpoints, progress, step)
+    return TrainedRun(model, folder, prepared.dev, distribution.is_chief)
+
+
+def _make_model(settings: TrainSettings, prepared: Prepared, model_class: type[MultiTaskModel]) -> MultiTaskModel:
+    """Builds the model and its optimizer with their first weights."""
     plan = prepared.plan
     tf_keras.utils.set_random_seed(stream_seed(settings.seed, "layers") % 2**32)  # for what a subclass adds
     clock = DropoutClock(settings.seed)
@@ -64,17 +88,7 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
     schedule = WarmupDecay(settings.learning_rate, plan.train_steps, plan.warmup_steps, settings.lr_decay == "polynomial")
     model.compile(optimizer=make_optimizer(settings.optimizer, schedule, settings.weight_decay_ratio))
     model.optimizer.build(model.trainable_variables)
-    progress = Progress()
-    checkpoints = RunCheckpoints(model, progress, Path(settings.model_dir), settings.keep_checkpoint_max)
-    step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
-    folder = RunFolder(Path(settings.model_dir))
-    if step:
-        folder.check_same_model(prepared.files.vocabulary_file, prepared.tasks, model_class)
-        warn_of_changes(settings)
-    if step < plan.train_steps:
-        describe(settings, prepared, model)
-    _fit(model, settings, prepared, checkpoints, progress, step)
-    return TrainedRun(model, folder, prepared.dev)
+    return model
 
 
 def _step_options(settings: TrainSettings) -> StepOptions:
@@ -108,6 +122,7 @@ def _fit(
     model: MultiTaskModel,
     settings: TrainSettings,
     prepared: Prepared,
+    distribution: Distribution,
     checkpoints: RunCheckpoints,
     progress: Progress,
     step: int,
@@ -119,24 +134,22 @@ def _fit(
     if step >= plan.train_steps:
         logging.info("Training is finished already.")
         return
-    metrics = MetricsLog(checkpoints.folder, step)
-    rows_per_step = settings.train_batch_size * settings.num_accumulated_batches
-    stop = StopOnSignal(checkpoints, metrics)
-    callbacks = [
-        StepLog(model.tasks, plan, progress, metrics, rows_per_step, settings.log_step_count_steps),
-        SaveCheckpoints(checkpoints, metrics, plan),
-        stop,
-    ]
-    try:
-        dataset = _dataset(_batches(settings, prepared.train, rows_per_step), step, plan.train_steps)
+    rows_per_step = settings.train_batch_size * settings.num_accumulated_batches * distribution.num_replicas
+    dataset = distribution.dataset(_batches(settings, prepared.train, rows_per_step), step, plan.train_steps)
+
+    def fit(callbacks: list[tf_keras.callbacks.Callback]) -> None:
         # For training only: evaluation is exact, whatever training was in.
         with logging_redirect_tqdm(), model.encoder.computing_in(settings.precision):
             model.fit(dataset, epochs=1, steps_per_epoch=plan.train_steps - step, callbacks=callbacks, verbose=0)
-    finally:
-        stop.give_back()
-        metrics.close()
+
+    if not distribution.is_chief:
+        fit([])
+        return
+    with closing(MetricsLog(checkpoints.folder, step)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
+        log = StepLog(model.tasks, plan, progress, metrics, rows_per_step, settings.log_step_count_steps)
+        fit([log, SaveCheckpoints(checkpoints, metrics, plan), stop])
     if stop.received is not None:
-        name, step = signal.Signals(stop.received).name, int(model.optimizer.iterations)
+        name, step = signal.Signals(stop.received).name, int(model.optimizer.iterations.numpy())
         message = f"{name}: stopped after step {step}, saved in {checkpoints.folder}. Start the same command again to go on."
         raise Stopped(message, stop.received)
 
@@ -159,14 +172,3 @@ def _batches(settings: TrainSettings, data: list[TaskData], rows_per_step: int) 
     else:
         lengths = bucket_lengths(np.concatenate([item.rows.lengths for item in data]), settings.length_buckets)
     return TrainingBatches([item.rows for item in data], orders, lengths)
-
-
-def _dataset(batches: TrainingBatches, start: int, stop: int) -> tf.data.Dataset:
-    rows, scalar = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([], tf.int32)
-    signature = {"input_ids": rows, "input_mask": rows, "segment_ids": rows, "task_id": scalar}
-    signature["label_ids"] = tf.TensorSpec([None], tf.int32)
-
-    def generate() -> Iterator[Batch]:
-        yield from batches.steps(start, stop)
-
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)

@@ -14,6 +14,7 @@ import pytest
 from easytransfer_mtl.benchmarking import parts
 from easytransfer_mtl.benchmarking.comparison import Comparison
 from easytransfer_mtl.benchmarking.conversion_speed import conversion_speed, write_generated_files
+from easytransfer_mtl.benchmarking.fresh_process import Case, Cost, cost_of
 from easytransfer_mtl.benchmarking.lengths import measured_histograms, rows_of_lengths, stored_histograms
 from easytransfer_mtl.benchmarking.matrix_product import product_rates
 from easytransfer_mtl.benchmarking.models import make_model
@@ -136,8 +137,24 @@ def test_conversion_is_measured_as_a_process_with_its_start_up(tmp_path: Path) -
 
 
 def test_a_first_step_is_measured_in_a_fresh_process() -> None:
-    compared = parts.first_step(dataclasses.replace(SETUP, rounds=1)).comparisons[0]
-    assert 0.1 < compared.ours[0] < 120 and 0.1 < compared.theirs[0] < 120
+    cost = cost_of(Case(1, 64, 2, 8))
+    assert 0.1 < cost.first_step_s < 120 and cost.rows_per_s > 2 / cost.first_step_s and cost.memory_gb > 0.2
+
+
+def test_first_steps_are_compared_with_the_original_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "cost_of", lambda case: Cost(9.0 if case.original else 3.0, 1.0, 1.0))
+    assert parts.first_step(SETUP).comparisons[0].ratios == [3.0, 3.0]
+
+
+def test_curves_change_one_thing_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "cost_of", lambda case: Cost(1.0, 2.0, 3.0))
+    setup = dataclasses.replace(SETUP, sizes=[(12, 768)], shapes=[(32, 40)])
+    points = parts.curves(setup).details["curves"]
+    base = {"layers": 12, "hidden_size": 768, "rows": 32, "length": 40}
+    changed = [{name: point[name] for name in base if point[name] != base[name]} for point in points]
+    assert all(len(change) <= 1 for change in changed) and changed.count({}) == 1
+    assert {name for change in changed for name in change} == set(base)
+    assert points[0]["memory_gb"] == 3.0
 
 
 def test_without_pytorch_the_comparison_with_it_is_left_out_and_the_way_to_get_it_told(
@@ -180,7 +197,8 @@ def test_settings_that_do_not_fit_are_told(settings: dict[str, str], message: st
 def test_the_command_writes_json_with_every_measurement(tmp_path: Path) -> None:
     output = tmp_path / "speed.json"
     flags = "--sizes=1x64 --train_batch_size=2 --sequence_length=16 --rounds=1 --parts=conversion,training,start_up"
-    data = [f"--data_dir={ROOT / 'data/sample'}", f"--tokenizer_name_or_path={ROOT / 'data/tiny_bert_zh'}"]
+    write_generated_files(tmp_path / "data", LENGTHS, CONTEST_TASKS)
+    data = [f"--data_dir={tmp_path / 'data'}", f"--tokenizer_name_or_path={tmp_path / 'data'}"]
     command = [sys.executable, "-m", "easytransfer_mtl", "benchmark", *flags.split(), *data, f"--output={output}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

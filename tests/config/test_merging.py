@@ -235,7 +235,7 @@ def test_values_as_easytransfer_casts_them_but_false_is_false(tmp_path: Path, pl
         ("train_config.keep_checkpoint_max", 2.5),
         (f"{OPTIMIZER}.gradient_clip", "perhaps"),
         (f"{OPTIMIZER}.optimizer", "sgd"),
-        (f"{DISTRIBUTION}.distribution_strategy", "MirroredStrategy"),
+        (f"{DISTRIBUTION}.distribution_strategy", "WhaleStrategy"),
         ("train_config.train_input_fp", ["a", "b"]),
     ],
 )

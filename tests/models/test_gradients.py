@@ -44,13 +44,15 @@ def test_scaled_gradients_are_the_optimizers_own_step_on_smaller_gradients(name:
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
-def test_only_the_token_type_gradient_is_made_dense_before_clipping() -> None:
-    names = ("bert/embeddings/word_embeddings/weight", "bert/embeddings/token_type_embeddings/embeddings")
+def test_only_the_gradients_of_small_tables_are_made_dense_before_clipping() -> None:
+    kinds = ("word_embeddings/weight", "token_type_embeddings/embeddings", "position_embeddings/embeddings")
+    names = [f"bert/embeddings/{kind}" for kind in kinds]
     variables = [tf.Variable(tf.zeros((3, 2)), name=name) for name in names]
-    given = [slices([[1.0, 2.0], [3.0, 4.0]], [0, 0], 3)] * 2
-    word, token_type = grads.densify_token_type(given, variables)
+    given = [slices([[1.0, 2.0], [3.0, 4.0]], [0, 0], 3)] * 3
+    word, token_type, position = grads.densify_small_tables(given, variables)
     assert isinstance(word, tf.IndexedSlices)
-    np.testing.assert_array_equal(token_type, [[4, 6], [0, 0], [0, 0]])
+    for dense in (token_type, position):
+        np.testing.assert_array_equal(dense, [[4, 6], [0, 0], [0, 0]])
 
 
 def test_none_becomes_zeros_of_the_variables_shape() -> None:

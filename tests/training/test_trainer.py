@@ -131,10 +131,8 @@ def test_another_encoder_cannot_go_on_and_leaves_the_run_as_it_is(
     "changes, message",
     [
         ({"num_freezed_layers": 3}, "num_freezed_layers is 3; the encoder has 2 layers"),
-        ({"workerGPU": 2}, "only one GPU is supported"),
-        ({"workerCount": 2}, "Only one worker is supported"),
-        ({"task_index": 1}, "Only one worker is supported"),
-        ({"worker_hosts": "a:1,b:2"}, "Only one worker is supported"),
+        ({"workerGPU": 2}, "set --distribution_strategy=MirroredStrategy"),
+        ({"workerCount": 2}, "set --distribution_strategy=MultiWorkerMirroredStrategy"),
         ({"outputs": "somewhere"}, "--outputs has no meaning in training"),
         ({"random_init": False}, "weights"),
         ({"loss_weighting": "fixed"}, "needs --task_weights"),

@@ -15,7 +15,7 @@ def attention_probabilities(
     Args:
         scores: [B, A, Q, S], float32 or bfloat16, which the result has too.
         mask: float32 [B, 1, 1, S], 0 for a token and a large negative number for padding.
-        keys: uint32 [2], what ``mask_keys`` returned; None for no dropout.
+        keys: uint32 [3], what ``mask_keys`` returned; None for no dropout.
         rate: the dropout's rate.
         scale: one over the square root of a head's width.
     """
@@ -28,12 +28,12 @@ def attention_probabilities(
     return probabilities(scores)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _forward(scores: tf.Tensor, mask: tf.Tensor, keys: tf.Tensor | None, rate: float, scale: float) -> tf.Tensor:
     return tf.cast(drop(_softmax(scores, mask, scale), keys, rate), scores.dtype)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _backward(
     scores: tf.Tensor, mask: tf.Tensor, keys: tf.Tensor | None, upstream: tf.Tensor, rate: float, scale: float
 ) -> tf.Tensor:

@@ -12,7 +12,7 @@ def dropout(inputs: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
 
     Args:
         inputs: of any shape and number format.
-        keys: uint32 [2], what ``mask_keys`` returned.
+        keys: uint32 [3], what ``mask_keys`` returned.
         rate: from 0 to below 1.
     """
 
@@ -23,7 +23,7 @@ def dropout(inputs: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
     return dropped(inputs)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _drop(values: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
     return tf.cast(drop(tf.cast(values, tf.float32), keys, rate), values.dtype)
 

@@ -31,13 +31,13 @@ def _erf_form(inputs: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable[[
     return _erf_forward(inputs, bias), lambda upstream: _erf_backward(inputs, bias, upstream)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _tanh_forward(inputs: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     x = tf.cast(inputs, tf.float32) + bias
     return tf.cast(x * _half_tanh(x), inputs.dtype)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _tanh_backward(inputs: tf.Tensor, bias: tf.Tensor, upstream: tf.Tensor) -> Gradients:
     x = tf.cast(inputs, tf.float32) + bias
     half = _half_tanh(x)
@@ -50,13 +50,13 @@ def _half_tanh(x: tf.Tensor) -> tf.Tensor:
     return tf.sigmoid(2.0 * SCALE * x * (1.0 + CUBIC * tf.square(x)))
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _erf_forward(inputs: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     x = tf.cast(inputs, tf.float32) + bias
     return tf.cast(0.5 * x * (1.0 + tf.math.erf(x / math.sqrt(2.0))), inputs.dtype)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _erf_backward(inputs: tf.Tensor, bias: tf.Tensor, upstream: tf.Tensor) -> Gradients:
     x = tf.cast(inputs, tf.float32) + bias
     density = tf.exp(-0.5 * tf.square(x)) / math.sqrt(2.0 * math.pi)

@@ -27,7 +27,7 @@ def dropout_add_norm(
         residual: [T, H], as ``inputs``.
         gamma: float32 [H], LayerNorm's scale.
         beta: float32 [H], LayerNorm's shift.
-        keys: uint32 [2], what ``mask_keys`` returned; None for no dropout.
+        keys: uint32 [3], what ``mask_keys`` returned; None for no dropout.
         rate: the dropout's rate.
         epsilon: added to the variance.
     """
@@ -39,7 +39,7 @@ def dropout_add_norm(
     return normalize(inputs, bias, residual, gamma, beta)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _forward(
     inputs: tf.Tensor,
     bias: tf.Tensor,
@@ -54,7 +54,7 @@ def _forward(
     return tf.cast(normalized * gamma + beta, inputs.dtype)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True)
+@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
 def _backward(
     inputs: tf.Tensor,
     bias: tf.Tensor,

@@ -11,20 +11,27 @@ import tensorflow as tf
 FIRST, SECOND = 0x7FEB352D, 0x846CA68B
 
 
-def mask_keys(seed: tf.Tensor) -> tf.Tensor:
-    """Returns the keys of an int64 [2] seed, uint32 [2]."""
-    return tf.random.stateless_uniform([2], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+def mask_keys(seed: tf.Tensor, part: tf.Tensor | int = 0) -> tf.Tensor:
+    """Returns the keys of a mask, uint32 [3].
+
+    Args:
+        seed: int64 [2].
+        part: number of the part, where tensors of one shape are parts of one along the first axis.
+    """
+    keys = tf.random.stateless_uniform([2], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
+    return tf.concat([keys, [tf.cast(part, tf.uint32)]], axis=0)
 
 
 def keep_mask(shape: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
     """Returns which values dropout keeps, bool of ``shape``, for use inside a compiled function.
 
     Args:
-        shape: int32; at most 2^32 values.
+        shape: int32; at most 2^32 values in all parts.
         keys: what ``mask_keys`` returned.
         rate: the share of values to drop, exact to 2^-32.
     """
-    position = tf.cast(tf.reshape(tf.range(tf.reduce_prod(shape)), shape), tf.uint32)
+    size = tf.reduce_prod(shape)
+    position = tf.cast(tf.reshape(tf.range(size), shape), tf.uint32) + keys[2] * tf.cast(size, tf.uint32)
     bits = _mix(_mix(position + keys[0]) ^ keys[1])
     return bits >= tf.constant(min(int(rate * 2**32), 2**32 - 1), tf.uint32)
 

@@ -1,0 +1,70 @@
+"""One model on one shape in a process of its own: time to the first step, time of a step, memory.
+
+Run as ``python -m easytransfer_mtl.benchmarking.fresh_process`` with a ``Case`` as JSON on standard input.
+"""
+
+import dataclasses
+import json
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+
+STEPS = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the process runs: an encoder's size, a batch's shape, and whose layers (the original's recipe or ours)."""
+
+    layers: int
+    hidden_size: int
+    rows: int
+    length: int
+    original: bool = False
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What it took.
+
+    Attributes:
+        first_step_s: seconds from the built model to the first step's result: tracing, compiling, the step itself.
+        rows_per_s: rows a second of the steps after it, in the median.
+        memory_gb: the process's largest resident size, 10^9 bytes.
+    """
+
+    first_step_s: float
+    rows_per_s: float
+    memory_gb: float
+
+
+def cost_of(case: Case) -> Cost:
+    """Runs the process."""
+    command = [sys.executable, "-m", "easytransfer_mtl.benchmarking.fresh_process"]
+    done = subprocess.run(command, input=json.dumps(dataclasses.asdict(case)), check=True, capture_output=True, text=True)
+    return Cost(**json.loads(done.stdout))
+
+
+def main() -> None:
+    """Measures the case on standard input and prints its cost."""
+    from easytransfer_mtl.environment import check_environment, import_tensorflow
+
+    case = Case(**json.load(sys.stdin))
+    check_environment()
+    import_tensorflow(True)
+    from easytransfer_mtl.benchmarking.machine import peak_memory_gb
+    from easytransfer_mtl.benchmarking.models import make_model
+    from easytransfer_mtl.benchmarking.training_speed import TrainStep, random_batch
+    from easytransfer_mtl.tasks import CONTEST_TASKS
+
+    model = make_model(case.layers, case.hidden_size, CONTEST_TASKS, case.original)
+    step = TrainStep(model, "float32" if case.original else "bfloat16")
+    batch = random_batch(case.rows, case.length, CONTEST_TASKS[0].num_labels)
+    first = step.seconds([batch])
+    later = statistics.median(step.seconds([batch]) for _ in range(STEPS))
+    print(json.dumps(dataclasses.asdict(Cost(first, case.rows / later, peak_memory_gb()))))
+
+
+if __name__ == "__main__":
+    main()

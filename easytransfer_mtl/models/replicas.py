@@ -1,0 +1,34 @@
+"""A train step's view of the other copies of the model that work on the same batch (tf.distribute's replicas).
+
+Every replica has an equal share of a batch's rows. Without a strategy there is one replica and nothing to do.
+"""
+
+import tensorflow as tf
+
+
+def mean_of(values: list[tf.Tensor | tf.IndexedSlices]) -> list[tf.Tensor | tf.IndexedSlices]:
+    """Returns the means over all replicas; of IndexedSlices all replicas' rows, un-summed."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return values
+    share = 1.0 / context.num_replicas_in_sync
+    scaled = [
+        tf.IndexedSlices(value.values * share, value.indices, value.dense_shape)
+        if isinstance(value, tf.IndexedSlices)
+        else value * share
+        for value in values
+    ]
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, scaled)
+
+
+def assign(variable: tf.Variable, value: tf.Tensor) -> None:
+    """Gives a variable a value that is the same on all replicas."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        variable.assign(value)
+        return
+
+    def assign_all(strategy: tf.distribute.Strategy, values: tf.Tensor) -> None:
+        strategy.extended.update(variable, lambda part, part_value: part.assign(part_value), args=(values,))
+
+    context.merge_call(assign_all, args=(value,))

@@ -1,0 +1,119 @@
+"""Several devices and several workers: the weights of one process with the whole batch, whatever is killed on the way."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+SECONDS, STEPS = 240, 10
+TEN_STEPS = ("--num_epochs=0.0925", "--save_steps=4")
+"""Of 1,600 rows, 16 a step."""
+
+
+def weights_of(folder: Path) -> dict[str, np.ndarray]:
+    """Returns everything in a run's last checkpoint that training changes, optimizer state included."""
+    reader = tf.train.load_checkpoint(str(folder / f"model.ckpt-{STEPS}"))
+    names = [name for name in reader.get_variable_to_shape_map() if name.startswith("model/")]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+@pytest.fixture(scope="module")
+def one_process(run: Run, train_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """The weights of one process on one device with batches of 16 rows."""
+    folder = tmp_path_factory.mktemp("one") / "model"
+    done = run(*train_words, "--train_batch_size=16", *TEN_STEPS, f"--model_dir={folder}")
+    assert done.returncode == 0, done.stderr
+    return weights_of(folder)
+
+
+def assert_same_weights(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys() and len(found) > 30
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0, atol=2e-6, err_msg=name)
+
+
+def test_two_devices_train_as_one(
+    run: Run, train_words: list[str], one_process: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    flags = ("--distribution_strategy=MirroredStrategy", "--workerGPU=2", f"--model_dir={tmp_path / 'model'}")
+    done = run(*train_words, *TEN_STEPS, *flags)
+    assert done.returncode == 0, done.stderr
+    assert_same_weights(weights_of(tmp_path / "model"), one_process)
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for item in sockets:
+        item.bind(("localhost", 0))
+    ports = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports
+
+
+class Cluster:
+    """Two worker processes on this machine."""
+
+    def __init__(self, words: list[str], environment: dict[str, str]) -> None:
+        hosts = ",".join(f"localhost:{port}" for port in free_ports(2))
+        command = [sys.executable, "-m", "easytransfer_mtl", *words, f"--worker_hosts={hosts}", "--workerCount=2"]
+        command.append("--distribution_strategy=CollectiveAllReduceStrategy")
+        self.workers = [
+            subprocess.Popen(
+                [*command, f"--task_index={index}"],
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for index in range(2)
+        ]
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+
+    def finish(self) -> list[tuple[int, str]]:
+        """Waits for both workers; returns status and output of each."""
+        outputs = [worker.communicate(timeout=SECONDS)[0] for worker in self.workers]
+        return [(worker.returncode, output) for worker, output in zip(self.workers, outputs)]
+
+
+def test_two_workers_train_as_one_and_go_on_after_one_was_killed(
+    train_words: list[str],
+    data: Path,
+    environment: dict[str, str],
+    one_process: dict[str, np.ndarray],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "model"
+    dev = f"--predict_input_fp={data / 'dev.list_tfrecord'}"
+    words = [*train_words, *TEN_STEPS, dev, f"--model_dir={folder}"]
+    with Cluster(words, environment) as cluster:
+        end = time.monotonic() + SECONDS
+        while not (folder / "model.ckpt-4.index").exists():
+            assert time.monotonic() < end and cluster.workers[0].poll() is None, cluster.workers[0].stdout.read()
+            time.sleep(0.005)
+        cluster.workers[1].kill()
+        (status, output), _ = cluster.finish()
+    assert status == 2 and "Another worker was lost" in output and "they go on from the last checkpoint" in output
+    assert not (folder / f"model.ckpt-{STEPS}.index").exists()
+    with Cluster(words, environment) as cluster:
+        (status, output), (other_status, other_output) = cluster.finish()
+    assert (status, other_status) == (0, 0), output + other_output
+    assert "Going on from step" in output and "best model: " in output
+    assert "best model" not in other_output
+    assert_same_weights(weights_of(folder), one_process)
+    rows = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in rows] == list(range(1, STEPS + 1))
