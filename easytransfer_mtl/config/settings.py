@@ -135,7 +135,7 @@ class TrainSettings(EasyTransferSettings):
     )
     length_buckets: int = option(
         TRAIN,
-        "pad batches to at most this many different lengths, chosen to waste least; each costs compiling",
+        "pad to at most this many lengths, chosen to waste least; each costs compiling, so at most one for 20 steps",
         32,
         minimum=1,
     )

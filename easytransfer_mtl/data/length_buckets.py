@@ -3,6 +3,11 @@
 import numpy as np
 
 
+def bucket_count(limit: int, batches: int, batches_per_length: int) -> int:
+    """Returns how many lengths so many batches are worth: each is compiled for once, at most ``limit``, at least one."""
+    return min(limit, max(1, batches // batches_per_length))
+
+
 def bucket_lengths(lengths: np.ndarray, count: int) -> np.ndarray:
     """Chooses the lengths that waste least when every row is padded to the next of them.
 

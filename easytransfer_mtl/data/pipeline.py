@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
-from easytransfer_mtl.data.length_buckets import bucket_lengths
+from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
 from easytransfer_mtl.seeding import generator
 
-EVALUATION_LENGTHS = 16
-"""Lengths that evaluation's batches may have."""
+EVALUATION_LENGTHS, BATCHES_PER_LENGTH = 16, 4
+"""Evaluation's batches have at most so many lengths, and one for every few batches, since each has to be compiled."""
 
 
 @dataclass
@@ -113,7 +113,9 @@ def evaluation_batches(rows: EncodedRows, batch_size: int) -> Iterator[tuple[np.
     """
     if not len(rows):
         return
-    batch_size, padded_lengths = min(batch_size, len(rows)), bucket_lengths(rows.lengths, EVALUATION_LENGTHS)
+    batch_size = min(batch_size, len(rows))
+    num_batches = -(-len(rows) // batch_size)
+    padded_lengths = bucket_lengths(rows.lengths, bucket_count(EVALUATION_LENGTHS, num_batches, BATCHES_PER_LENGTH))
     order = np.argsort(-rows.lengths, kind="stable")
     order = np.concatenate([order, np.repeat(order[-1:], -len(rows) % batch_size)])
     for numbers in order.reshape(-1, batch_size):

@@ -11,7 +11,7 @@ import tf_keras
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from easytransfer_mtl.config.settings import TrainSettings
-from easytransfer_mtl.data.length_buckets import bucket_lengths
+from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
@@ -28,6 +28,8 @@ from easytransfer_mtl.training.preparation import Prepared, describe, prepare, w
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.schedule import WarmupDecay
 from easytransfer_mtl.training.task_data import TaskData
+
+STEPS_PER_BUCKET = 20
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,9 @@ def _fit(
         logging.info("Training is finished already.")
         return
     rows_per_step = settings.train_batch_size * settings.num_accumulated_batches * distribution.num_replicas
-    dataset = distribution.dataset(_batches(settings, prepared.train, rows_per_step), step, plan.train_steps)
+    dataset = distribution.dataset(
+        _batches(settings, prepared.train, rows_per_step, plan.train_steps), step, plan.train_steps
+    )
 
     def fit(callbacks: list[tf_keras.callbacks.Callback]) -> None:
         # For training only: evaluation is exact, whatever training was in.
@@ -154,7 +158,7 @@ def _fit(
         raise Stopped(message, stop.received)
 
 
-def _batches(settings: TrainSettings, data: list[TaskData], rows_per_step: int) -> TrainingBatches:
+def _batches(settings: TrainSettings, data: list[TaskData], rows_per_step: int, train_steps: int) -> TrainingBatches:
     orders = [
         RowOrder(
             num_rows=len(item.rows),
@@ -170,5 +174,6 @@ def _batches(settings: TrainSettings, data: list[TaskData], rows_per_step: int) 
     if settings.pad_to_full_length:
         lengths = np.array([max(item.padded_length for item in data)])
     else:
-        lengths = bucket_lengths(np.concatenate([item.rows.lengths for item in data]), settings.length_buckets)
+        count = bucket_count(settings.length_buckets, train_steps, STEPS_PER_BUCKET)
+        lengths = bucket_lengths(np.concatenate([item.rows.lengths for item in data]), count)
     return TrainingBatches([item.rows for item in data], orders, lengths)

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from easytransfer_mtl.data.length_buckets import bucket_lengths
+from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
 
 
 def tokens(lengths: np.ndarray, buckets: np.ndarray) -> int:
@@ -31,3 +31,7 @@ def test_buckets_are_dense_where_rows_are() -> None:
     lengths = np.concatenate([np.full(1000, size) for size in range(20, 30)] + [np.arange(30, 128)])
     found = bucket_lengths(lengths, 16)
     assert set(range(20, 30)) <= set(found) and found[-1] == 127
+
+
+def test_few_batches_get_few_lengths() -> None:
+    assert [bucket_count(32, batches, 20) for batches in (1, 39, 40, 640, 10_000)] == [1, 1, 2, 32, 32]
