@@ -16,7 +16,7 @@ from easytransfer_mtl.seeding import DEFAULT_SEED, generator
 from easytransfer_mtl.tasks import Task
 
 GROUP, BUCKETS = 100, 32
-BATCHES_PER_TASK = 5
+BATCHES_PER_TASK = 3
 
 
 @dataclass(frozen=True)
