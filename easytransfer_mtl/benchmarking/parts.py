@@ -15,9 +15,9 @@ from easytransfer_mtl.benchmarking.conversion_speed import conversion_speed, wri
 from easytransfer_mtl.benchmarking.fresh_process import Case, cost_of
 from easytransfer_mtl.benchmarking.lengths import rows_of_lengths
 from easytransfer_mtl.benchmarking.matrix_product import product_rates
-from easytransfer_mtl.benchmarking.models import VOCABULARY_SIZE, layer_flops_per_token
 from easytransfer_mtl.benchmarking.rival import HINT, RivalProcess, Shapes, rival_is_installed
 from easytransfer_mtl.benchmarking.rival_speed import prediction_against_rival, training_against_rival
+from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE, layer_flops_per_token
 from easytransfer_mtl.benchmarking.start_up import start_up_seconds
 from easytransfer_mtl.benchmarking.training_speed import training_modes, training_speeds, work_of
 from easytransfer_mtl.data.encoded_rows import EncodedRows

@@ -6,8 +6,9 @@ import numpy as np
 
 from easytransfer_mtl.benchmarking.comparison import Comparison
 from easytransfer_mtl.benchmarking.lengths import rows_of_lengths
-from easytransfer_mtl.benchmarking.models import VOCABULARY_SIZE, make_model
+from easytransfer_mtl.benchmarking.models import make_model
 from easytransfer_mtl.benchmarking.rival import RivalProcess, Shapes
+from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE
 from easytransfer_mtl.benchmarking.training_speed import TrainStep, random_batch
 from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.evaluation.inference import Inference

@@ -9,24 +9,18 @@ import sys
 import time
 
 import torch
-from transformers import BertConfig, BertModel
+from transformers import BertModel
 
-VOCABULARY_SIZE, LABELS = 21128, 15
+from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE, bert_config
+
+LABELS = 15
 
 
 class Rival:
     """A random BERT with one head."""
 
     def __init__(self, layers: int, hidden_size: int) -> None:
-        config = BertConfig(
-            vocab_size=VOCABULARY_SIZE,
-            hidden_size=hidden_size,
-            num_hidden_layers=layers,
-            hidden_act="gelu_new",
-            num_attention_heads=hidden_size // 64,
-            intermediate_size=4 * hidden_size,
-        )
-        self.encoder = BertModel(config)
+        self.encoder = BertModel(bert_config(layers, hidden_size))
         self.dropout = torch.nn.Dropout(0.1)
         self.head = torch.nn.Linear(hidden_size, LABELS)
         self.parameters = [*self.encoder.parameters(), *self.head.parameters()]

@@ -7,13 +7,15 @@ import numpy as np
 import tensorflow as tf
 
 from easytransfer_mtl.benchmarking.lengths import FIRST_ID
-from easytransfer_mtl.benchmarking.models import BATCH_SIGNATURE, VOCABULARY_SIZE, make_model
+from easytransfer_mtl.benchmarking.models import make_model
+from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.length_buckets import bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.seeding import DEFAULT_SEED, generator
 from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.training.distribution import BATCH_SIGNATURE
 
 GROUP, BUCKETS = 100, 32
 BATCHES_PER_TASK = 3

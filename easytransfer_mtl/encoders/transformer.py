@@ -168,5 +168,5 @@ def _product(states: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 def _output(layer: _Output, values: tf.Tensor, residual: tf.Tensor, kind: _Kind) -> tf.Tensor:
     product = _product(values, layer.dense.kernel)
-    rate = kind.hidden_rate if layer.keys is not None else 0.0
-    return dropout_add_norm(product, layer.dense.bias, residual, layer.gamma, layer.beta, layer.keys, rate, kind.epsilon)
+    bias, gamma, beta, keys = layer.dense.bias, layer.gamma, layer.beta, layer.keys
+    return dropout_add_norm(product, bias, residual, gamma, beta, keys, kind.hidden_rate, kind.epsilon)

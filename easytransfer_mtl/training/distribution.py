@@ -21,6 +21,12 @@ from easytransfer_mtl.errors import UserError
 MIRRORED = "MirroredStrategy"
 MULTI_WORKER = ("MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
 """The present name and EasyTransfer's."""
+BATCH_SIGNATURE = {
+    **{name: tf.TensorSpec([None, None], tf.int32) for name in ("input_ids", "input_mask", "segment_ids")},
+    "label_ids": tf.TensorSpec([None], tf.int32),
+    "task_id": tf.TensorSpec([], tf.int32),
+}
+"""What a train step takes: rows of any number and length, all of one task."""
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
@@ -88,16 +94,12 @@ class Distribution:
 
 
 def _dataset(batches: TrainingBatches, start: int, stop: int, shares: range, num_shares: int) -> tf.data.Dataset:
-    rows, scalar = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([], tf.int32)
-    signature = {"input_ids": rows, "input_mask": rows, "segment_ids": rows, "task_id": scalar}
-    signature["label_ids"] = tf.TensorSpec([None], tf.int32)
-
     def generate() -> Iterator[Batch]:
         for batch in batches.steps(start, stop):
             for share in shares:
                 yield share_of(batch, share, num_shares)
 
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)
+    return tf.data.Dataset.from_generator(generate, output_signature=BATCH_SIGNATURE).prefetch(4)
 
 
 def share_of(batch: Batch, share: int, num_shares: int) -> Batch:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.tfrecords import read_tfrecords
@@ -47,6 +48,15 @@ def test_probabilities_are_in_file_order_for_any_batch_size(
         assert found[name].probabilities.dtype == np.float32
         np.testing.assert_allclose(found[name].probabilities, value, rtol=0, atol=1e-5)
         np.testing.assert_array_equal(found[name].predictions, found[name].probabilities.argmax(axis=1))
+
+
+def test_bfloat16_gives_other_digits_and_leaves_the_encoder_in_float32(
+    model: MultiTaskModel, rows: EncodedRows, expected: dict[str, np.ndarray]
+) -> None:
+    found = Inference(model, 24, "bfloat16").outputs(rows, ["OCNLI"], "test")["OCNLI"].probabilities
+    difference = np.abs(found - expected["OCNLI"]).max()
+    assert 1e-5 < difference < 0.05
+    assert model.encoder.state_type == tf.float32
 
 
 def test_max_batches_takes_the_first_rows_of_the_file(
