@@ -9,6 +9,11 @@ import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from easytransfer_mtl.benchmarking.training_speed import TrainStep
+    from easytransfer_mtl.data.encoded_rows import Batch
 
 STEPS = 3
 
@@ -41,26 +46,43 @@ class Cost:
 
 def cost_of(case: Case) -> Cost:
     """Runs the process."""
-    command = [sys.executable, "-m", "easytransfer_mtl.benchmarking.fresh_process"]
+    return Cost(**answer_of("fresh_process", case))
+
+
+def answer_of(module: str, case: Case) -> dict[str, Any]:
+    """Runs a module of this package as a process, the case on its standard input; returns the JSON object it prints."""
+    command = [sys.executable, "-m", f"easytransfer_mtl.benchmarking.{module}"]
     done = subprocess.run(command, input=json.dumps(dataclasses.asdict(case)), check=True, capture_output=True, text=True)
-    return Cost(**json.loads(done.stdout))
+    return json.loads(done.stdout)
 
 
-def main() -> None:
-    """Measures the case on standard input and prints its cost."""
+def read_case() -> Case:
+    """Reads the case on standard input and imports what its model needs, so that it costs no time later."""
     from easytransfer_mtl.environment import check_environment, import_tensorflow
 
     case = Case(**json.load(sys.stdin))
     check_environment()
     import_tensorflow(True)
-    from easytransfer_mtl.benchmarking.machine import peak_memory_gb
+    return case
+
+
+def prepare(case: Case) -> tuple["TrainStep", "Batch"]:
+    """Returns the case's train step, not yet traced, and its batch."""
     from easytransfer_mtl.benchmarking.models import make_model
     from easytransfer_mtl.benchmarking.training_speed import TrainStep, random_batch
     from easytransfer_mtl.tasks import CONTEST_TASKS
 
     model = make_model(case.layers, case.hidden_size, CONTEST_TASKS, case.original)
     step = TrainStep(model, "float32" if case.original else "bfloat16")
-    batch = random_batch(case.rows, case.length, CONTEST_TASKS[0].num_labels)
+    return step, random_batch(case.rows, case.length, CONTEST_TASKS[0].num_labels)
+
+
+def main() -> None:
+    """Measures the case on standard input and prints its cost."""
+    case = read_case()
+    from easytransfer_mtl.benchmarking.machine import peak_memory_gb
+
+    step, batch = prepare(case)
     first = step.seconds([batch])
     later = statistics.median(step.seconds([batch]) for _ in range(STEPS))
     print(json.dumps(dataclasses.asdict(Cost(first, case.rows / later, peak_memory_gb()))))

@@ -1,15 +1,20 @@
 """What a measurement was made on."""
 
+import contextlib
 import os
 import platform
+import re
 import resource
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+PACKAGES = ("tensorflow", "tf-keras", "transformers", "numpy", "torch")
+THREAD_SETTINGS = re.compile("(OMP|MKL|OPENBLAS)_NUM_THREADS|TF_NUM_(INTRA|INTER)OP_THREADS|(TF_|DNNL_|ONEDNN_|XLA_).*")
+
 
 def machine_facts() -> dict[str, Any]:
-    """Returns processor, cores, load, memory and versions."""
+    """Returns processor, cores, load, versions, and whatever the environment says of threads and compilers."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
@@ -18,8 +23,18 @@ def machine_facts() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("tensorflow", "tf-keras", "transformers", "numpy")},
+        "versions": _versions(),
+        "environment": {name: value for name, value in sorted(os.environ.items()) if THREAD_SETTINGS.fullmatch(name)},
     }
+
+
+def _versions() -> dict[str, str]:
+    """Returns the versions of the packages that are installed."""
+    versions = {}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def peak_memory_gb() -> float:

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from easytransfer_mtl.benchmarking.rival import HINT, RivalProcess, Shapes, riva
 from easytransfer_mtl.benchmarking.rival_speed import prediction_against_rival, training_against_rival
 from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE, layer_flops_per_token
 from easytransfer_mtl.benchmarking.start_up import start_up_seconds
+from easytransfer_mtl.benchmarking.step_profile import step_profile
 from easytransfer_mtl.benchmarking.training_speed import training_modes, training_speeds, work_of
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.seeding import DEFAULT_SEED
@@ -128,6 +129,13 @@ def first_step(setup: Setup) -> Measured:
     return Measured([Comparison(f"first step {size[0]}x{size[1]}", "s", ours, "the original's recipe", original)])
 
 
+def profile(setup: Setup) -> Measured:
+    """One step of the longest shape, operation by operation."""
+    case = Case(*setup.sizes[0], *setup.shapes[-1])
+    profiles = {"original": step_profile(replace(case, original=True)), "ours": step_profile(case)}
+    return Measured([], {"step_profile": asdict(case) | profiles})
+
+
 def curves(setup: Setup) -> Measured:
     """Rows a second and memory against batch size, length, layers and width, each from the first size and shape."""
     layers, hidden_size = setup.sizes[0]
@@ -151,6 +159,7 @@ PARTS: dict[str, Callable[[Setup], Measured]] = {
     "prediction": prediction,
     "first_step": first_step,
     "start_up": start_up,
+    "profile": profile,
     "curves": curves,
 }
 

@@ -11,6 +11,7 @@ from easytransfer_mtl.benchmarking.rival import RivalProcess, Shapes
 from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE
 from easytransfer_mtl.benchmarking.training_speed import TrainStep, random_batch
 from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.data.pipeline import evaluation_batches
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.seeding import DEFAULT_SEED
 from easytransfer_mtl.tasks import Task
@@ -62,25 +63,26 @@ def prediction_against_rival(
 
     Args:
         size: layers and hidden size.
-        lengths: the rows' lengths; a few batches stand for all, evenly spaced among them when sorted.
+        lengths: the rows' lengths; a few of all rows' batches stand for them, evenly spaced, padded as all are.
         batch_size: rows a batch.
         tasks: the tasks.
         rival: PyTorch's process, of the same size.
         rounds: how often.
     """
-    sorted_lengths = np.sort(lengths)
-    whole = sorted_lengths[: len(lengths) // batch_size * batch_size].reshape(-1, batch_size)
-    chosen = whole[((np.arange(PREDICTION_BATCHES) + 0.5) * len(whole) / PREDICTION_BATCHES).astype(int)]
-    histogram = dict(zip(*(values.tolist() for values in np.unique(chosen, return_counts=True))))
-    rows = rows_of_lengths(histogram, int(chosen.max()), VOCABULARY_SIZE, tasks[0], DEFAULT_SEED)
+    histogram = dict(zip(*(values.tolist() for values in np.unique(lengths, return_counts=True))))
+    every = rows_of_lengths(histogram, int(lengths.max()), VOCABULARY_SIZE, tasks[0], DEFAULT_SEED)
+    batches = [batch for _, batch in evaluation_batches(every, batch_size)]
+    batches = [batches[int((place + 0.5) * len(batches) / PREDICTION_BATCHES)] for place in range(PREDICTION_BATCHES)]
+    shapes = [(len(batch["input_mask"]), int(batch["input_mask"].sum(axis=1).max())) for batch in batches]
+    rows, heads = sum(shape[0] for shape in shapes), [task.name for task in tasks]
     inference = Inference(make_model(*size, tasks), batch_size, "bfloat16")
-    shapes = [(batch_size, int(batch.max())) for batch in chosen]
     ours, theirs = [], []
     for turn in range(rounds + 1):  # the first warms up
         started = time.perf_counter()
-        inference.outputs(rows, [task.name for task in tasks], "benchmark")
+        for batch in batches:
+            inference.batch_outputs(batch, heads)
         seconds = time.perf_counter() - started, rival.seconds("predict", shapes)
         if turn:
-            ours.append(len(rows) / seconds[0])
-            theirs.append(len(rows) / seconds[1])
+            ours.append(rows / seconds[0])
+            theirs.append(rows / seconds[1])
     return Comparison(f"prediction {size[0]}x{size[1]}, contest's lengths", "rows/s", ours, AGAINST, theirs)

@@ -17,6 +17,8 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
+PROFILE_LINES = 12
+
 
 def run(settings: BenchmarkSettings) -> int:
     """Measures, prints, and writes ``output``; returns the exit status."""
@@ -89,10 +91,24 @@ def _table(result: dict[str, Any], comparisons: list[Comparison]) -> str:
         lines.append(f"training, {name:<34} {values}, {mode['padding']:.1%} padding")
     for name, seconds in result.get("start_up_seconds", {}).items():
         lines.append(f"start-up, {name:<34} {seconds:>8.2f} s")
+    lines += _profile_lines(result["step_profile"]) if "step_profile" in result else []
     for point in result.get("curves", []):
         case = f"{point['layers']}x{point['hidden_size']}, batch {point['rows']} x {point['length']}"
         lines.append(f"curve, {case:<37} {point['rows_per_s']:>8.2f} rows/s {point['memory_gb']:>6.2f} GB")
     return "\n".join([*lines, f"{'peak memory':<44} {result['peak_memory_gb']:>8.2f} GB"])
+
+
+def _profile_lines(profile: dict[str, Any]) -> list[str]:
+    """Shows the operations that take most of a step, of the original's recipe and of ours."""
+    case = f"{profile['layers']}x{profile['hidden_size']}, {profile['rows']}x{profile['length']}"
+    lines = []
+    for name in ("original", "ours"):
+        times = profile[name]
+        total, shown = sum(times.values()), list(times.items())[:PROFILE_LINES]
+        shown.append(("other operations", total - sum(ms for _, ms in shown)))
+        for operation, ms in [("whole step", total), *shown]:
+            lines.append(f"step {case}, {name:<9} {operation:<30} {ms:>9.1f} ms {ms / total:>6.1%}")
+    return lines
 
 
 def _line(comparison: Comparison) -> str:

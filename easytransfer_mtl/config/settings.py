@@ -226,7 +226,7 @@ class BenchmarkSettings(CommonSettings):
     output: str | None = option(None, "write the results, every round's numbers included, to this JSON file too")
     parts: str = option(
         None,
-        "what to measure; curves (cost against batch size, length, layers, width) can be added",
+        "what to measure; can be added: curves (cost against batch size, length, layers, width), profile (one step)",
         "conversion,training,shapes,prediction,first_step,start_up",
     )
     rounds: int = option(None, "rounds; everything is measured once a round, medians are compared", 3, minimum=1)

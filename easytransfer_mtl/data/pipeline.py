@@ -12,7 +12,7 @@ from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
 from easytransfer_mtl.seeding import generator
 
-EVALUATION_LENGTHS, BATCHES_PER_LENGTH = 16, 4
+EVALUATION_LENGTHS, BATCHES_PER_LENGTH = 32, 4
 """Evaluation's batches have at most so many lengths, and one for every few batches, since each has to be compiled."""
 
 

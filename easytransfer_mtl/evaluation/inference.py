@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from easytransfer_mtl.data.encoded_rows import EncodedRows
+from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.pipeline import evaluation_batches
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
@@ -52,11 +52,20 @@ class Inference:
         }
         bar = tqdm(total=len(rows), desc=what, unit=" rows", disable=None, leave=False)
         for numbers, batch in evaluation_batches(rows, self.batch_size):
-            with self.model.encoder.computing_in(self.precision):
-                outputs = self._step({name: tf.constant(batch[name]) for name in FEATURES})
-            for name in heads:
-                result[name].predictions[numbers] = outputs[f"{name.lower()}_predictions"].numpy()
-                result[name].probabilities[numbers] = outputs[f"{name.lower()}_probabilities"].numpy()
+            for name, output in self.batch_outputs(batch, heads).items():
+                result[name].predictions[numbers] = output.predictions
+                result[name].probabilities[numbers] = output.probabilities
             bar.update(len(numbers))
         bar.close()
         return result
+
+    def batch_outputs(self, batch: Batch, heads: Sequence[str]) -> dict[str, HeadOutput]:
+        """Returns the same of one padded batch."""
+        with self.model.encoder.computing_in(self.precision):
+            outputs = self._step({name: tf.constant(batch[name]) for name in FEATURES})
+        return {
+            name: HeadOutput(
+                outputs[f"{name.lower()}_predictions"].numpy(), outputs[f"{name.lower()}_probabilities"].numpy()
+            )
+            for name in heads
+        }

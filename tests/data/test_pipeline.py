@@ -169,7 +169,7 @@ def test_evaluation_gives_every_row_in_full_batches_longest_first(batch_size: in
     assert widths == sorted(widths, reverse=True) and widths[0] == rows.lengths.max()
 
 
-@pytest.mark.parametrize("batch_size, lengths", [(2, 16), (50, 2), (500, 1)])
+@pytest.mark.parametrize("batch_size, lengths", [(2, 32), (50, 2), (500, 1)])
 def test_evaluation_has_few_lengths(batch_size: int, lengths: int) -> None:
     rows = encoded(np.random.default_rng(6).integers(3, 120, 500))
     assert len({batch["input_ids"].shape[1] for _, batch in evaluation_batches(rows, batch_size)}) == lengths
