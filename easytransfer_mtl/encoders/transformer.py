@@ -1,7 +1,8 @@
 """BERT's layers over the variables of transformers' TFBertMainLayer, with the element-wise parts fused.
 
 Tokens are flat, [B * S, H], wherever attention does not need rows apart. Query, key and value are one matrix product.
-A layer is a function of tensors only, traced once for all layers, since tracing each takes longer than the first step.
+A layer is a function of tensors only, traced once for all layers, since tracing each takes longer than the first step; for
+the same reason it stays a function when the graph runs.
 """
 
 from typing import NamedTuple
@@ -130,7 +131,7 @@ def _keys_of(dropout: SeededDropout, training: bool) -> tf.Tensor | None:
     return dropout.mask_keys() if training and dropout.rate else None
 
 
-@tf.function(reduce_retracing=True, autograph=False)
+@tf.function(reduce_retracing=True, autograph=False, experimental_attributes={"_noinline": True})
 def _run(layer: _Layer, states: tf.Tensor, layout: Layout, kind: _Kind) -> tf.Tensor:
     if kind.first_only:
         kept = tf.gather(states, tf.range(layout.rows) * layout.length)

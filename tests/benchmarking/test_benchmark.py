@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from easytransfer_mtl.benchmarking import parts
 from easytransfer_mtl.benchmarking.comparison import Comparison
@@ -34,6 +35,7 @@ from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
+from easytransfer_mtl.encoders.bert import GRAPH_OPTIMIZER_OFF
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
@@ -219,3 +221,17 @@ def test_the_command_writes_json_with_every_measurement(
     assert result["machine"]["versions"]["tensorflow"] and result["peak_memory_gb"] > 0.1
     printed = capsys.readouterr().out
     assert "bfloat16 matrix product" in printed and "% padding" in printed
+
+
+@pytest.mark.parametrize("original", [False, True])
+def test_the_graph_optimizer_is_off_for_our_steps_only(original: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, seen = make_model(1, 64, CONTEST_TASKS, original), []
+
+    def train_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        seen.append(tf.config.optimizer.get_experimental_options().get(GRAPH_OPTIMIZER_OFF, False))
+        return {"loss": tf.constant(0.0)}
+
+    monkeypatch.setattr(model, "train_step", train_step)
+    TrainStep(model, "bfloat16").seconds([random_batch(2, 8, 15)])
+    assert seen == [not original]
+    assert not tf.config.optimizer.get_experimental_options().get(GRAPH_OPTIMIZER_OFF, False)

@@ -21,7 +21,6 @@ def dense(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Ten
         d_inputs = tf.matmul(upstream, kernel, transpose_b=True)
         return d_inputs, tf.matmul(inputs, upstream, transpose_a=True), _column_sums(upstream)
 
-    # Together with the product this becomes one operation.
     return tf.nn.bias_add(tf.matmul(inputs, kernel), tf.cast(bias, inputs.dtype)), gradient
 
 
