@@ -1,9 +1,12 @@
 """What the tests of encoders, models, training and evaluation share: the golden model, and tiny generated data."""
 
 import os
+import tempfile
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+# What one of the tests' many processes has compiled, the others need not compile again: that is most of their time.
+os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={tempfile.mkdtemp(prefix='compiled_')}"
 
 import json
 import shutil
@@ -22,6 +25,11 @@ TINY_CONFIG = {
     "model_type": "bert", "vocab_size": 5 + len(LETTERS), "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
     "intermediate_size": 16, "max_position_embeddings": 16, "type_vocab_size": 2, "hidden_act": "gelu",
 }  # fmt: skip
+
+
+def pytest_unconfigure() -> None:
+    """Removes what was compiled."""
+    shutil.rmtree(os.environ["TF_XLA_FLAGS"].partition("=")[2])
 
 
 @pytest.fixture(scope="session")
