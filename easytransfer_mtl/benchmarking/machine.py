@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "numpy", "torch")
-THREAD_SETTINGS = re.compile("(OMP|MKL|OPENBLAS)_NUM_THREADS|TF_NUM_(INTRA|INTER)OP_THREADS|(TF_|DNNL_|ONEDNN_|XLA_).*")
+SETTINGS = re.compile(
+    "(OMP|MKL|OPENBLAS)_NUM_THREADS|TF_(NUM_(INTRA|INTER)OP_THREADS|XLA_FLAGS|ENABLE_ONEDNN_OPTS)|(DNNL|ONEDNN|XLA)_.*"
+)
+"""Environment variables that change speed; TF_ alone would take in other programs' and a cluster's addresses."""
 
 
 def machine_facts() -> dict[str, Any]:
@@ -24,7 +27,7 @@ def machine_facts() -> dict[str, Any]:
         "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "python": platform.python_version(),
         "versions": _versions(),
-        "environment": {name: value for name, value in sorted(os.environ.items()) if THREAD_SETTINGS.fullmatch(name)},
+        "environment": {name: value for name, value in sorted(os.environ.items()) if SETTINGS.fullmatch(name)},
     }
 
 

@@ -16,6 +16,7 @@ from easytransfer_mtl.benchmarking.comparison import Comparison
 from easytransfer_mtl.benchmarking.conversion_speed import conversion_speed, write_generated_files
 from easytransfer_mtl.benchmarking.fresh_process import Case, Cost, cost_of
 from easytransfer_mtl.benchmarking.lengths import measured_histograms, rows_of_lengths, stored_histograms
+from easytransfer_mtl.benchmarking.machine import machine_facts
 from easytransfer_mtl.benchmarking.matrix_product import product_rates
 from easytransfer_mtl.benchmarking.models import make_model
 from easytransfer_mtl.benchmarking.rival import RivalProcess
@@ -124,6 +125,14 @@ def test_a_ratio_above_one_is_better_for_rates_and_for_times() -> None:
         "min": 1.0,
         "max": 2.5,
     }
+
+
+def test_the_machines_facts_name_what_changes_speed_and_nothing_private(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS", "TF_CONFIG", "TF_CLI_CONFIG_FILE"):
+        monkeypatch.setenv(name, "2")
+    found = machine_facts()["environment"]
+    assert {"OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS"} <= set(found)
+    assert not {"TF_CONFIG", "TF_CLI_CONFIG_FILE"} & set(found)
 
 
 def test_a_matrix_product_takes_time() -> None:
