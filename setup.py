@@ -23,12 +23,17 @@ setup(
         "numpy>=2.2",
         "safetensors>=0.4.5",
         "scikit-learn>=1.7",
+        "scipy>=1.15",
         "tensorflow>=2.21,<2.22",
         "tf-keras>=2.21,<2.22",
         "tqdm>=4.66",
         # The TensorFlow classes end with transformers 4.
         "transformers>=4.57,<5",
     ],
-    extras_require={"test": ["pytest>=8"], "benchmark": ["torch>=2.13,<3"]},
+    extras_require={
+        "test": ["matplotlib>=3.10,<4", "pytest>=8"],
+        "benchmark": ["torch>=2.13,<3"],
+        "plot": ["matplotlib>=3.10,<4"],
+    },
     entry_points={"console_scripts": ["easytransfer_mtl=easytransfer_mtl.__main__:main"]},
 )

@@ -11,7 +11,6 @@ from easytransfer_mtl import __version__
 from easytransfer_mtl.config.help_text import command_help
 from easytransfer_mtl.config.merging import load_settings
 from easytransfer_mtl.config.settings import (
-    BenchmarkSettings,
     CheckSubmissionSettings,
     ConvertSettings,
     EvaluateSettings,
@@ -19,17 +18,22 @@ from easytransfer_mtl.config.settings import (
     SubmitSettings,
     TrainSettings,
 )
+from easytransfer_mtl.config.study_settings import BenchmarkSettings, CompareSettings, PlotSettings
 from easytransfer_mtl.environment import check_environment, import_tensorflow
 from easytransfer_mtl.errors import Stopped, UserError
 
 
 class Command(NamedTuple):
-    """A command: its settings, what it does, and whether it needs TensorFlow and, beyond that, BERT."""
+    """A command: its settings, what it does, whether it needs TensorFlow and, beyond that, BERT, and its main setting.
+
+    The main setting's value may come first and without the flag's name.
+    """
 
     settings: type
     purpose: str
     uses_tensorflow: bool = True
     uses_bert: bool = True
+    main_setting: str | None = None
 
 
 COMMANDS: dict[str, Command] = {
@@ -39,6 +43,12 @@ COMMANDS: dict[str, Command] = {
     "predict": Command(PredictSettings, "labels and probabilities of unlabelled files"),
     "submit": Command(SubmitSettings, "predictions of the test files as a checked result.zip"),
     "check_submission": Command(CheckSubmissionSettings, "check a result.zip", uses_tensorflow=False, uses_bert=False),
+    "plot": Command(
+        PlotSettings, "a run's losses, weights and gradients as pictures", False, False, main_setting="model_dir"
+    ),
+    "compare": Command(
+        CompareSettings, "train several loss weightings over several seeds, and their table", uses_bert=False
+    ),
     "benchmark": Command(BenchmarkSettings, "speed of conversion and training on this machine"),
 }
 """The code of a command is in ``easytransfer_mtl.commands.<command>``."""
@@ -78,6 +88,8 @@ def _run(command: str, arguments: list[str]) -> int:
         return 0
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("absl").setLevel(logging.WARNING)
+    if chosen.main_setting and arguments and not arguments[0].startswith("-"):
+        arguments = [f"--{chosen.main_setting}={arguments[0]}", *arguments[1:]]
     settings = load_settings(chosen.settings, arguments, command)
     if chosen.uses_tensorflow:
         check_environment()

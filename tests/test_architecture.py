@@ -13,7 +13,7 @@ LEVELS = (
     ("data", "encoders", "weighting"),
     ("models",),
     ("training", "pretraining", "evaluation", "submission"),
-    ("benchmarking",),
+    ("benchmarking", "comparing"),
     ("commands",),
     ("__main__",),
 )

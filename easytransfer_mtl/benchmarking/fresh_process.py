@@ -20,13 +20,17 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Case:
-    """What the process runs: an encoder's size, a batch's shape, and whose layers (the original's recipe or ours)."""
+    """What the process runs: an encoder's size, a batch's shape, whose layers (the original's recipe or ours).
+
+    With a weighting's name (``weighting_speed.weightings``) the step is a joint one, the shape that of each task's batch.
+    """
 
     layers: int
     hidden_size: int
     rows: int
     length: int
     original: bool = False
+    weighting: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,15 @@ def read_case() -> Case:
 def prepare(case: Case) -> tuple["TrainStep", "Batch"]:
     """Returns the case's train step, not yet traced, and its batch."""
     from easytransfer_mtl.benchmarking.models import make_model
-    from easytransfer_mtl.benchmarking.training_speed import TrainStep, random_batch
+    from easytransfer_mtl.benchmarking.training_speed import JOINT, TrainStep, random_batch
+    from easytransfer_mtl.benchmarking.weighting_speed import joint_batches, weightings
     from easytransfer_mtl.tasks import CONTEST_TASKS
 
     model = make_model(case.layers, case.hidden_size, CONTEST_TASKS, case.original)
+    if case.weighting:
+        model.weighting, kind = weightings(CONTEST_TASKS)[case.weighting]
+        model.options = dataclasses.replace(model.options, gram_variables=kind)
+        return TrainStep(model, "bfloat16", JOINT), joint_batches(case.rows, case.length, CONTEST_TASKS)
     step = TrainStep(model, "float32" if case.original else "bfloat16")
     return step, random_batch(case.rows, case.length, CONTEST_TASKS[0].num_labels)
 

@@ -21,6 +21,7 @@ from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE, layer_flops_per
 from easytransfer_mtl.benchmarking.start_up import start_up_seconds
 from easytransfer_mtl.benchmarking.step_profile import step_profile
 from easytransfer_mtl.benchmarking.training_speed import training_modes, training_speeds, work_of
+from easytransfer_mtl.benchmarking.weighting_speed import weighting_costs
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.seeding import DEFAULT_SEED
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
@@ -147,6 +148,12 @@ def curves(setup: Setup) -> Measured:
     return Measured([], {"curves": [asdict(case) | asdict(cost_of(case)) for case in cases]})
 
 
+def weighting(setup: Setup) -> Measured:
+    """A joint step of every loss weighting, of the first size and shape."""
+    costs = weighting_costs(setup.sizes[0], setup.shapes[0], setup.tasks, setup.rounds)
+    return Measured([], {"weighting_costs": costs})
+
+
 def start_up(setup: Setup) -> Measured:
     """What a process costs before it does anything."""
     return Measured([], {"start_up_seconds": start_up_seconds(setup.rounds)})
@@ -161,6 +168,7 @@ PARTS: dict[str, Callable[[Setup], Measured]] = {
     "start_up": start_up,
     "profile": profile,
     "curves": curves,
+    "weighting": weighting,
 }
 
 

@@ -4,6 +4,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,14 +14,17 @@ from easytransfer_mtl.benchmarking.models import OriginalRecipe, make_model
 from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.length_buckets import bucket_lengths
-from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
+from easytransfer_mtl.data.pipeline import RowOrder, TaskBatches, TrainingBatches
+from easytransfer_mtl.data.task_order import TaskOrder
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.seeding import DEFAULT_SEED, generator
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 from easytransfer_mtl.training.distribution import BATCH_SIGNATURE
 
 GROUP, BUCKETS = 100, 32
 BATCHES_PER_TASK = 3
+JOINT = {task.name: BATCH_SIGNATURE for task in CONTEST_TASKS}
+"""What a joint step of the contest's tasks takes."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +63,22 @@ def training_modes(batch_size: int) -> tuple[TrainingMode, ...]:
 class TrainStep:
     """A model's train step as one traced function."""
 
-    def __init__(self, model: MultiTaskModel, precision: str = "float32") -> None:
-        """Takes a compiled model; the precision holds for this step only, and without effect on the original's recipe."""
+    def __init__(self, model: MultiTaskModel, precision: str = "float32", signature: Any = BATCH_SIGNATURE) -> None:
+        """Takes a compiled model; the precision holds for this step only, and without effect on the original's recipe.
+
+        ``signature`` is ``JOINT`` for batches of every task.
+        """
         stock = isinstance(model, OriginalRecipe)
         self._computing = contextlib.nullcontext if stock else partial(model.encoder.computing_in, precision)
-        self._step = tf.function(model.train_step, input_signature=[BATCH_SIGNATURE])
+        self._step = tf.function(model.train_step, input_signature=[signature])
 
-    def seconds(self, batches: list[Batch]) -> float:
+    def seconds(self, batches: list[Batch] | list[dict[str, Batch]]) -> float:
         """Returns the time of one step on each batch."""
-        prepared = [{name: tf.constant(value) for name, value in batch.items()} for batch in batches]
+        prepared = [tf.nest.map_structure(tf.constant, batch) for batch in batches]
         started = time.perf_counter()
         with self._computing():
             for batch in prepared:
-                self._step(batch)["loss"].numpy()
+                self._step(batch)["losses"].numpy()
         return time.perf_counter() - started
 
 
@@ -82,8 +89,10 @@ def batches_of(rows: list[EncodedRows], tasks: tuple[Task, ...], mode: TrainingM
         for part, task in zip(rows, tasks)
     ]
     if mode.full_length:
-        return TrainingBatches(rows, orders, np.array([length]))
-    return TrainingBatches(rows, orders, bucket_lengths(np.concatenate([part.lengths for part in rows]), BUCKETS))
+        lengths = np.array([length])
+    else:
+        lengths = bucket_lengths(np.concatenate([part.lengths for part in rows]), BUCKETS)
+    return TrainingBatches(TaskBatches(rows, orders, lengths), TaskOrder(len(tasks)))
 
 
 def random_batch(rows: int, length: int, num_labels: int) -> Batch:
@@ -101,8 +110,8 @@ def random_batch(rows: int, length: int, num_labels: int) -> Batch:
 def typical_batches(batches: TrainingBatches, per_task: int) -> list[Batch]:
     """Returns a few batches that stand for the first 100 of each task: evenly spaced among them by length."""
     chosen = []
-    for task in range(len(batches.rows)):
-        found = [batches.batch(len(batches.rows) * index + task) for index in range(GROUP)]
+    for task in range(len(batches.tasks.rows)):
+        found = [batches.tasks.of_task(task, index) for index in range(GROUP)]
         found.sort(key=lambda batch: batch["input_ids"].shape[1])
         chosen += [found[int((place + 0.5) * GROUP / per_task)] for place in range(per_task)]
     return chosen

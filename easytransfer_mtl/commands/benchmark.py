@@ -9,7 +9,7 @@ from easytransfer_mtl.benchmarking.comparison import Comparison, spread
 from easytransfer_mtl.benchmarking.lengths import measured_histograms, stored_histograms
 from easytransfer_mtl.benchmarking.machine import machine_facts, peak_memory_gb
 from easytransfer_mtl.benchmarking.parts import PARTS, Setup
-from easytransfer_mtl.config.settings import BenchmarkSettings
+from easytransfer_mtl.config.study_settings import BenchmarkSettings
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
 from easytransfer_mtl.encoders.finding import find_encoder
@@ -95,6 +95,12 @@ def _table(result: dict[str, Any], comparisons: list[Comparison]) -> str:
     for point in result.get("curves", []):
         case = f"{point['layers']}x{point['hidden_size']}, batch {point['rows']} x {point['length']}"
         lines.append(f"curve, {case:<37} {point['rows_per_s']:>8.2f} rows/s {point['memory_gb']:>6.2f} GB")
+    for name, cost in result.get("weighting_costs", {}).items():
+        ratio, memory = cost["ratio"], f" {cost['memory_gb']:>6.2f} GB" if "memory_gb" in cost else ""
+        shown = (
+            f"{cost['seconds']['median']:>8.2f} s, {ratio['median']:.3f} ({ratio['min']:.3f} to {ratio['max']:.3f}) x equal"
+        )
+        lines.append(f"joint step, {name:<32} {shown}{memory}")
     return "\n".join([*lines, f"{'peak memory':<44} {result['peak_memory_gb']:>8.2f} GB"])
 
 

@@ -2,26 +2,24 @@
 
 from dataclasses import dataclass
 
-from easytransfer_mtl.config.options import check_settings, option
+from easytransfer_mtl.config.common import (
+    DISTRIBUTION,
+    EVALUATE,
+    MODEL,
+    OPTIMIZER,
+    PREDICT,
+    PREPROCESS,
+    TRAIN,
+    CommonSettings,
+)
+from easytransfer_mtl.config.options import option
+from easytransfer_mtl.config.weighting_settings import WeightingSettings
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
-PREPROCESS, MODEL, TRAIN = "preprocess_config", "model_config", "train_config"
-OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distribution_config"
-WEIGHTING, PREDICT, EVALUATE = "train_config.loss_weighting", "predict_config", "evaluate_config"
 NORMALIZATIONS = ("none", "nfkc")
 STRATEGIES = ("None", "MirroredStrategy", "MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
 PRECISIONS = ("float32", "bfloat16")
 BOARDS = ("auto", "test", "b", "a")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CommonSettings:
-    """What every command takes."""
-
-    config: str | None = option(None, "EasyTransfer JSON file; flags win over it")
-
-    def __post_init__(self) -> None:
-        check_settings(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +76,7 @@ class ConvertSettings(EasyTransferSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(EasyTransferSettings):
+class TrainSettings(WeightingSettings, EasyTransferSettings):
     """Training, and evaluation after it."""
 
     pretrain_model_name_or_path: str | None = option(
@@ -121,8 +119,6 @@ class TrainSettings(EasyTransferSettings):
         choices=STRATEGIES,
     )
     num_accumulated_batches: int = option(DISTRIBUTION, "batches whose gradients are averaged for one step", 1, minimum=1)
-    loss_weighting: str = option(WEIGHTING, "equal (the original) or fixed", "equal", choices=("equal", "fixed"))
-    task_weights: str | None = option(WEIGHTING, "with fixed: ocnli=1.5,ocemotion=1,tnews=1")
     idle_heads: str = option(
         TRAIN,
         "heads of the other tasks: zero gives them zero gradients (the original), skip leaves them alone",
@@ -214,26 +210,6 @@ class CheckSubmissionSettings(CommonSettings):
         PREDICT, "with data_dir: which test files; auto takes the first kind that is there", "auto", choices=BOARDS
     )
     header: bool = option(PREPROCESS, "whether the first line of every test file is a header", False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchmarkSettings(CommonSettings):
-    """Speed of conversion, training and prediction on this machine."""
-
-    modelZooBasePath: str | None = option("", "folder of EasyTransfer's model zoo; default ~/.eztransfer_modelzoo")
-    data_dir: str | None = option(None, "contest files; default: generated ones with the contest's lengths")
-    tokenizer_name_or_path: str | None = option(None, "with data_dir: encoder whose vocab.txt is used")
-    output: str | None = option(None, "write the results, every round's numbers included, to this JSON file too")
-    parts: str = option(
-        None,
-        "what to measure; can be added: curves (cost against batch size, length, layers, width), profile (one step)",
-        "conversion,training,shapes,prediction,first_step,start_up",
-    )
-    rounds: int = option(None, "rounds; everything is measured once a round, medians are compared", 3, minimum=1)
-    sizes: str = option(None, "encoders, layers x width; all parts measure the first, shapes all", "12x768,4x256")
-    shapes: str = option(None, "batches of the part shapes, rows x tokens", "32x40,16x128")
-    train_batch_size: int = option(None, "rows a batch of our training and prediction", 64, minimum=1)
-    sequence_length: int = option(None, "longest row, and what the original's recipe pads to", 128, minimum=5)
 
 
 ALL_SETTINGS: tuple[type, ...] = (

@@ -1,15 +1,16 @@
-"""Training batches: tasks in round robin, rows reshuffled every epoch, every batch a function of its step number.
+"""Training batches: rows reshuffled every epoch, every batch a function of its step number.
 
 Because a batch depends on nothing but the seed and the step, going on after a stop needs no stored position.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
+from easytransfer_mtl.data.task_order import TaskOrder
 from easytransfer_mtl.seeding import generator
 
 EVALUATION_LENGTHS, BATCHES_PER_LENGTH = 32, 4
@@ -41,8 +42,8 @@ class RowOrder:
     batch_size: int
     group: int = 1
     lengths: np.ndarray | None = None
-    _epochs: dict[int, np.ndarray] = field(default_factory=dict)
-    _windows: dict[int, np.ndarray] = field(default_factory=dict)
+    _epochs: dict[int, np.ndarray] = field(default_factory=dict, init=False)
+    _windows: dict[int, np.ndarray] = field(default_factory=dict, init=False)
 
     def batch_rows(self, index: int) -> np.ndarray:
         """Returns the row numbers of the task's batch ``index``, int64 [batch_size]."""
@@ -80,12 +81,12 @@ class RowOrder:
 
 
 @dataclass
-class TrainingBatches:
-    """Batches of K tasks, one task a step in round robin.
+class TaskBatches:
+    """The batches of K tasks, each an endless row of its own.
 
     Attributes:
         rows: one ``EncodedRows`` per task, in the model's order.
-        orders: one ``RowOrder`` per task, in the same order.
+        orders: one ``RowOrder`` per task, in the same order; its name is the task's.
         padded_lengths: ascending lengths that batches may have; None for their longest rows'.
     """
 
@@ -93,13 +94,53 @@ class TrainingBatches:
     orders: list[RowOrder]
     padded_lengths: np.ndarray | None = None
 
-    def batch(self, step: int) -> Batch:
-        """Returns the batch of a step: ``EncodedRows.batch`` plus task_id (int32 [])."""
-        turn, index = step % len(self.rows), step // len(self.rows)
-        batch = self.rows[turn].batch(self.orders[turn].batch_rows(index), self.padded_lengths)
-        return {**batch, "task_id": np.array(turn, np.int32)}
+    def of_task(self, task: int, index: int) -> Batch:
+        """Returns a task's batch ``index``: ``EncodedRows.batch`` plus task_id (int32 [])."""
+        batch = self.rows[task].batch(self.orders[task].batch_rows(index), self.padded_lengths)
+        return {**batch, "task_id": np.array(task, np.int32)}
 
-    def steps(self, start: int, stop: int) -> Iterator[Batch]:
+    def of_all(self, index: int) -> dict[str, Batch]:
+        """Returns every task's batch ``index`` by its name."""
+        return {order.name: self.of_task(task, index) for task, order in enumerate(self.orders)}
+
+    def copy(self) -> "TaskBatches":
+        """Returns the same batches with a memory of their own, for another thread or another place in the order."""
+        return replace(self, orders=[replace(order) for order in self.orders])
+
+
+@dataclass
+class TrainingBatches:
+    """What a run's steps train on: one task's batch a step, or in joint steps a batch of every task.
+
+    Attributes:
+        tasks: the tasks' batches.
+        order: whose batch a step gets; None for joint steps.
+    """
+
+    tasks: TaskBatches
+    order: TaskOrder | None
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows that a step sees, whichever task's."""
+        sizes = [order.batch_size for order in self.tasks.orders]
+        return sum(sizes) if self.order is None else sizes[0]
+
+    def batch(self, step: int) -> Batch | dict[str, Batch]:
+        """Returns the batch of a step, or its batches by task name."""
+        return self.tasks.of_all(step) if self.order is None else self.tasks.of_task(*self.order.place(step))
+
+    def rows_of(self, step: int) -> dict[str, np.ndarray]:
+        """Returns task name -> the numbers of the rows that a step trains on, from 0."""
+        orders = self.tasks.orders
+        places = [(task, step) for task in range(len(orders))] if self.order is None else [self.order.place(step)]
+        return {orders[task].name: orders[task].batch_rows(index) for task, index in places}
+
+    def copy(self) -> "TrainingBatches":
+        """Returns the same batches with a memory of their own, for another thread or another place in the order."""
+        return TrainingBatches(self.tasks.copy(), self.order and replace(self.order))
+
+    def steps(self, start: int, stop: int) -> Iterator[Batch | dict[str, Batch]]:
         """Yields the batches of the steps ``start`` to ``stop`` - 1."""
         for step in range(start, stop):
             yield self.batch(step)

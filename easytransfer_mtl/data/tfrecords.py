@@ -92,6 +92,11 @@ def _check_complete(path: Path, rows: int, size: int) -> None:
         raise UserError(f"TFRecord file {path} has {rows} rows, its manifest says {manifest.rows}. Convert it again.")
 
 
+def count_records(path: str | os.PathLike[str]) -> int:
+    """Returns how many records a file holds, whatever is in them."""
+    return int(tf.data.TFRecordDataset(str(path)).reduce(np.int64(0), lambda count, _: count + 1))
+
+
 def padded_length_of(path: str | os.PathLike[str]) -> int:
     """Returns the padded length of a TFRecord file's rows, read off its first record; 0 for an empty file."""
     return _sequence_length(Path(path), tf.data.TFRecordDataset(str(path)))

@@ -65,8 +65,51 @@ def freeze_layers(gradients: list[tf.Tensor], variables: list[tf.Variable], num_
 
     Embeddings are not frozen, and AdamW still decays a frozen layer, both as in EasyTransfer (``num_freezed_layers``).
     """
-    frozen = [re.search(r"layer_(?:\._)?(\d+)/", variable.name) for variable in variables]
     return [
-        tf.zeros_like(gradient) if match and int(match.group(1)) < num_layers else gradient
-        for gradient, match in zip(gradients, frozen)
+        tf.zeros_like(gradient) if is_frozen(variable, num_layers) else gradient
+        for gradient, variable in zip(gradients, variables)
     ]
+
+
+def is_frozen(variable: tf.Variable, num_layers: int) -> bool:
+    """Tells whether a variable is in one of the encoder's first ``num_layers`` layers."""
+    match = re.search(r"layer_(?:\._)?(\d+)/", variable.name)
+    return match is not None and int(match.group(1)) < num_layers
+
+
+def dense_where_any(gradients: list[Gradient | None]) -> list[tf.Tensor | None]:
+    """Turns every gradient that there is into a dense tensor."""
+    return [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in gradients]
+
+
+def positions_of(some: list[tf.Variable], variables: list[tf.Variable]) -> set[int]:
+    """Returns the places that some of the variables have among all."""
+    wanted = {id(variable) for variable in some}
+    return {place for place, variable in enumerate(variables) if id(variable) in wanted}
+
+
+def scale_shared(
+    gradients: list[Gradient], variables: list[tf.Variable], shared: list[tf.Variable], factor: tf.Tensor
+) -> list[Gradient]:
+    """Multiplies the shared variables' gradients by a factor."""
+    places = positions_of(shared, variables)
+    return [
+        tf.IndexedSlices(gradient.values * factor, gradient.indices, gradient.dense_shape)
+        if place in places and isinstance(gradient, tf.IndexedSlices)
+        else gradient * factor
+        if place in places
+        else gradient
+        for place, gradient in enumerate(gradients)
+    ]
+
+
+def gram_matrix(gradients: list[list[tf.Tensor]]) -> tf.Tensor:
+    """Returns the inner products of K gradients, each a list of dense tensors, float32 [K, K]."""
+    flat = [[tf.reshape(part, [-1]) for part in gradient] for gradient in gradients]
+    products: dict[tuple[int, int], tf.Tensor] = {}
+    for one in range(len(flat)):
+        for other in range(one + 1):
+            parts = [tf.tensordot(a, b, 1) for a, b in zip(flat[one], flat[other], strict=True)]
+            products[one, other] = products[other, one] = tf.add_n(parts)
+    size = range(len(flat))
+    return tf.stack([tf.stack([products[one, other] for other in size]) for one in size])

@@ -1,4 +1,4 @@
-"""Leaves the heads of the tasks that a step does not train exactly as they were (``idle_heads="skip"``)."""
+"""Leaves the heads of the tasks that a step does not train exactly as they were."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,28 +13,27 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def keep_idle_heads(model: "MultiTaskModel", task_id: tf.Tensor, active: bool) -> Iterator[None]:
+def keep_idle_heads(model: "MultiTaskModel", trained: tf.Tensor | None) -> Iterator[None]:
     """Puts idle heads and their optimizer state back to what they were before the block.
 
     Works with every optimizer, since it looks at variables only; heads are small, so the copies cost next to nothing.
 
     Args:
         model: has heads and, built, an optimizer.
-        task_id: int32 [], the task that the step trains.
-        active: False makes the block do nothing.
+        trained: bool [K], the tasks that the step trains; None makes the block do nothing.
     """
-    if not active:
+    if trained is None:
         yield
         return
     saved = [
-        (variable, tf.identity(variable), tf.equal(task_id, index))
+        (variable, tf.identity(variable), trained[index])
         for index, task in enumerate(model.tasks)
         for variable in _state_of(model, model.heads[task.logits_name].trainable_variables)
     ]
     with tf.control_dependencies([value for _, value, _ in saved]):
         yield
-    for variable, value, trained in saved:
-        assign(variable, tf.where(trained, variable, value))
+    for variable, value, moves in saved:
+        assign(variable, tf.where(moves, variable, value))
 
 
 def _state_of(model: "MultiTaskModel", variables: list[tf.Variable]) -> list[tf.Variable]:

@@ -1,15 +1,18 @@
 """The baseline's model: one BERT for all tasks, pooled output, dropout, one dense layer per task."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import SeededDropout
+from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models import gradients as grads
-from easytransfer_mtl.models.idle_heads import keep_idle_heads
-from easytransfer_mtl.models.replicas import mean_of
+from easytransfer_mtl.models.alternating_step import alternating_step
+from easytransfer_mtl.models.joint_step import Batches, joint_step
+from easytransfer_mtl.models.task_losses import LossOptions, task_loss
 from easytransfer_mtl.seeding import truncated_normal
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import Equal, TaskWeighting
@@ -26,13 +29,21 @@ class StepOptions:
         num_frozen_layers: encoder layers whose gradients are zeroed, counted from the bottom.
         idle_heads: ``zero`` lets the optimizer move the heads of the other tasks on their moments (gradient zero, as in
             the original); ``skip`` leaves them and their optimizer state alone.
-        num_accumulated_batches: parts that a step's batch is computed in, their gradients averaged.
+        num_accumulated_batches: parts that an alternating step's batch is computed in, their gradients averaged.
+        loss: what is done to the tasks' cross entropy.
+        scale_heads: whether a task's weight scales the gradients of its own variables too, or the shared ones' alone.
+        gram_variables: shared variables whose gradients the Gram matrix is of: ``all``, ``last_layer`` or ``pooler``.
+        on_nonfinite: ``skip`` leaves out a step whose loss or gradient is not finite.
     """
 
     clip_norm: float | None = 1.0
     num_frozen_layers: int = 0
     idle_heads: str = "zero"
     num_accumulated_batches: int = 1
+    loss: LossOptions = field(default_factory=LossOptions)
+    scale_heads: bool = True
+    gram_variables: str = "all"
+    on_nonfinite: str = "stop"
 
 
 class MultiTaskModel(tf_keras.Model):
@@ -89,7 +100,7 @@ class MultiTaskModel(tf_keras.Model):
         return {name: head(pooled_output) for name, head in self.heads.items()}
 
     def build_loss(self, logits: dict[str, tf.Tensor], label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
-        """Returns the mean softmax cross entropy of the batch's task, float32 [].
+        """Returns the mean loss of the batch's task, float32 []: softmax cross entropy, and what ``StepOptions.loss`` adds.
 
         Args:
             logits: what ``build_logits`` returned.
@@ -97,12 +108,10 @@ class MultiTaskModel(tf_keras.Model):
             task_id: int32 [], the batch's task.
         """
 
-        def loss_of(task: Task) -> tf.Tensor:
-            one_hot = tf.one_hot(label_ids, task.num_labels)
-            values = tf.cast(logits[task.logits_name], tf.float32)
-            return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels=one_hot, logits=values))
+        def of_task(task: Task) -> tf.Tensor:
+            return task_loss(logits[task.logits_name], label_ids, task, self.options.loss)
 
-        return tf.switch_case(task_id, [lambda task=task: loss_of(task) for task in self.tasks])
+        return self._for_task(of_task, task_id)
 
     def build_predictions(self, logits: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Returns for every task ``{name}_predictions`` (int32 [B]) and ``{name}_probabilities`` (float32 [B, C])."""
@@ -117,71 +126,47 @@ class MultiTaskModel(tf_keras.Model):
         """The same as ``build_logits``."""
         return self.build_logits(features, training=training)
 
+    @property
+    def shared_variables(self) -> list[tf.Variable]:
+        """The trainable variables that all tasks share, whose gradients are weighed against each other."""
+        return self.encoder.trainable_variables
+
+    def gram_variables(self) -> list[tf.Variable]:
+        """Returns the shared variables that ``gram_variables`` names, without frozen layers.
+
+        Raises:
+            UserError: all of them are frozen.
+        """
+        parts = {"last_layer": self.encoder.encoder.layer[-1], "pooler": self.encoder.pooler}
+        kind = self.options.gram_variables
+        variables = parts[kind].trainable_variables if kind in parts else self.shared_variables
+        moving = [v for v in variables if not grads.is_frozen(v, self.options.num_frozen_layers)]
+        if not moving:
+            raise UserError(f"gram_variables is {kind}, but num_freezed_layers freezes all of it; use all or pooler.")
+        return moving
+
+    def accuracy_of(self, logits: dict[str, tf.Tensor], label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
+        """Returns the share of the batch's rows whose greatest logit is the label's, if the weighting needs it, else 0."""
+        if not self.weighting.needs_accuracies:
+            return tf.constant(0.0)
+
+        def of_task(task: Task) -> tf.Tensor:
+            right = tf.equal(tf.argmax(logits[task.logits_name], axis=-1, output_type=label_ids.dtype), label_ids)
+            return tf.reduce_mean(tf.cast(right, tf.float32))
+
+        return self._for_task(of_task, task_id)
+
+    def _for_task(self, function: Callable[[Task], tf.Tensor], task_id: tf.Tensor) -> tf.Tensor:
+        """Returns the function's value for the task, which may be known only in the running graph."""
+        known = tf.get_static_value(task_id)
+        if known is not None:
+            return function(self.tasks[int(known)])
+        return tf.switch_case(task_id, [lambda task=task: function(task) for task in self.tasks])
+
     @tf.autograph.experimental.do_not_convert
-    def train_step(self, batch: Features) -> dict[str, tf.Tensor]:
-        """One optimizer step on the batch of one task.
-
-        Args:
-            batch: features, label_ids (int32 [B]) and task_id (int32 []); on several replicas, this one's rows.
-
-        Returns:
-            loss (unweighted), weight, grad_norm (before clipping), learning_rate and task_id, all [].
-        """
-        loss, weight, gradients = self.gradients_of(batch)
-        loss, *gradients = mean_of([loss, *gradients])
-        variables = self.trainable_variables
-        norm = grads.unsummed_norm(gradients)
-        factor = grads.clip_factor(norm, self.options.clip_norm)
-        gradients = grads.freeze_layers(grads.dense(gradients), variables, self.options.num_frozen_layers)
-        with keep_idle_heads(self, batch["task_id"], active=self.options.idle_heads == "skip"):
-            grads.apply_scaled(self.optimizer, gradients, variables, factor)
-        active = tf.one_hot(batch["task_id"], len(self.tasks), on_value=True, off_value=False, dtype=tf.bool)
-        self.weighting.update(tf.where(active, loss, 0.0), active)
-        return {
-            "loss": loss,
-            "weight": weight,
-            "grad_norm": norm,
-            "learning_rate": tf.convert_to_tensor(self.optimizer.learning_rate),
-            "task_id": batch["task_id"],
-        }
-
-    def gradients_of(self, batch: Features) -> tuple[tf.Tensor, tf.Tensor, list[grads.Gradient]]:
-        """Returns the batch's loss, its weight, and the weighted loss's gradients of ``trainable_variables``.
-
-        With accumulated batches the batch is computed in equal parts and the results averaged; embedding gradients are
-        then dense, so that clipping sees them summed.
-        """
-        parts = self.options.num_accumulated_batches
-        step = self.optimizer.iterations
-        if parts == 1:
-            self.encoder.clock.time.assign(step)
-            return self._part_gradients(batch)
-        rows = tf.shape(batch["label_ids"])[0] // parts
-        variables = self.trainable_variables
-
-        def add_part(part: tf.Tensor, loss: tf.Tensor, weight: tf.Tensor, sums: list[tf.Tensor]) -> tuple:
-            self.encoder.clock.time.assign(step * parts + tf.cast(part, tf.int64))
-            piece = {k: v if k == "task_id" else v[part * rows : (part + 1) * rows] for k, v in batch.items()}
-            part_loss, weight, gradients = self._part_gradients(piece)
-            sums = [total + gradient / parts for total, gradient in zip(sums, grads.dense(gradients))]
-            return part + 1, loss + part_loss / parts, weight, sums
-
-        start = (tf.constant(0), tf.constant(0.0), tf.constant(0.0), [tf.zeros_like(v) for v in variables])
-        _, loss, weight, sums = tf.while_loop(lambda part, *_: part < parts, add_part, start, parallel_iterations=1)
-        return loss, weight, sums
-
-    def _part_gradients(self, batch: Features) -> tuple[tf.Tensor, tf.Tensor, list[grads.Gradient]]:
-        active = tf.one_hot(batch["task_id"], len(self.tasks), on_value=True, off_value=False, dtype=tf.bool)
-        variables = self.trainable_variables
-        with tf.GradientTape() as tape:
-            logits = self.build_logits(batch, training=True)
-            loss = self.build_loss(logits, batch["label_ids"], batch["task_id"])
-            (whole_loss,) = mean_of([tf.stop_gradient(loss)])
-            weights = self.weighting.weights(tf.where(active, whole_loss, 0.0), active)
-            weight = tf.stop_gradient(weights)[batch["task_id"]]
-            objective = weight * loss
-        gradients = tape.gradient(objective, variables)
-        return loss, weight, grads.densify_small_tables(grads.zeros_for_none(gradients, variables), variables)
+    def train_step(self, batch: Features | Batches) -> dict[str, tf.Tensor]:
+        """One optimizer step: ``alternating_step`` on the batch of one task, or ``joint_step`` on a batch of every task."""
+        return alternating_step(self, batch) if "task_id" in batch else joint_step(self, batch)
 
     @tf.autograph.experimental.do_not_convert
     def predict_step(self, batch: Features) -> dict[str, tf.Tensor]:

@@ -5,9 +5,11 @@ Every replica has an equal share of a batch's rows. Without a strategy there is 
 
 import tensorflow as tf
 
+Value = tf.Tensor | tf.IndexedSlices | None
 
-def mean_of(values: list[tf.Tensor | tf.IndexedSlices]) -> list[tf.Tensor | tf.IndexedSlices]:
-    """Returns the means over all replicas; of IndexedSlices all replicas' rows, un-summed."""
+
+def mean_of(values: list[Value]) -> list[Value]:
+    """Returns the means over all replicas; of IndexedSlices all replicas' rows, un-summed. None stays None."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return values
@@ -17,8 +19,10 @@ def mean_of(values: list[tf.Tensor | tf.IndexedSlices]) -> list[tf.Tensor | tf.I
         if isinstance(value, tf.IndexedSlices)
         else value * share
         for value in values
+        if value is not None
     ]
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, scaled)
+    means = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, scaled))
+    return [None if value is None else next(means) for value in values]
 
 
 def assign(variable: tf.Variable, value: tf.Tensor) -> None:

@@ -94,20 +94,23 @@ class Distribution:
 
 
 def _dataset(batches: TrainingBatches, start: int, stop: int, shares: range, num_shares: int) -> tf.data.Dataset:
-    def generate() -> Iterator[Batch]:
+    signature = BATCH_SIGNATURE
+    if batches.order is None:
+        signature = {order.name: BATCH_SIGNATURE for order in batches.tasks.orders}
+
+    def generate() -> Iterator[Batch | dict[str, Batch]]:
         for batch in batches.steps(start, stop):
             for share in shares:
                 yield share_of(batch, share, num_shares)
 
-    return tf.data.Dataset.from_generator(generate, output_signature=BATCH_SIGNATURE).prefetch(4)
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)
 
 
-def share_of(batch: Batch, share: int, num_shares: int) -> Batch:
-    """Returns one of equal shares of a batch's rows."""
-    return {
-        name: value if np.ndim(value) == 0 else value.reshape(num_shares, -1, *value.shape[1:])[share]
-        for name, value in batch.items()
-    }
+def share_of(batch: Batch | dict[str, Batch], share: int, num_shares: int) -> Batch | dict[str, Batch]:
+    """Returns one of equal shares of a batch's rows, or of every task's batch."""
+    return tf.nest.map_structure(
+        lambda value: value if np.ndim(value) == 0 else value.reshape(num_shares, -1, *value.shape[1:])[share], batch
+    )
 
 
 def make_distribution(settings: TrainSettings) -> Distribution:

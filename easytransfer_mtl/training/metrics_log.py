@@ -1,4 +1,4 @@
-"""metrics.csv and TensorBoard: every step's loss, weight, rate and gradient norm, with the task's name."""
+"""metrics.csv and TensorBoard: loss, weight, rate and gradients of every task that a step trains."""
 
 import csv
 import io
@@ -9,33 +9,29 @@ import tensorflow as tf
 
 from easytransfer_mtl.files import write_text
 
-COLUMNS = ("step", "task", "loss", "weight", "learning_rate", "grad_norm", "examples_per_second")
+COLUMNS = ("step", "task", "loss", "weight", "learning_rate", "grad_norm", "examples_per_second", "grad_share")
+"""After these come cos_TASK, the cosine with each task's gradient. Empty where gradients were not measured apart."""
 
 
 class MetricsLog:
-    """Appends a row a step to metrics.csv and writes TensorBoard scalars per task."""
+    """Appends rows to metrics.csv, one a step and task, and writes TensorBoard scalars per task."""
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, task_names: list[str]) -> None:
         """Opens the files; rows after ``step``, left by a run that was cut off, are dropped first."""
         self.path = folder / "metrics.csv"
-        _keep_until(self.path, step)
+        self.columns = (*COLUMNS, *(f"cos_{name}" for name in task_names))
+        _keep_until(self.path, step, self.columns)
         self._stream: TextIO = open(self.path, "a", encoding="utf-8", newline="")
         self._csv = csv.writer(self._stream, lineterminator="\n")
         self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
 
     def add(self, row: dict[str, Any]) -> None:
-        """Adds a step; ``row`` has ``COLUMNS`` as keys, step counted after the update."""
-        self._csv.writerow([_text(row[column]) for column in COLUMNS])
+        """Adds a task's part of a step; ``row`` has the columns as keys, step counted after the update."""
+        self._csv.writerow([_text(row.get(column, "")) for column in self.columns])
         task = row["task"]
-        self._scalars(
-            row["step"],
-            {
-                f"loss/{task}": row["loss"],
-                f"weight/{task}": row["weight"],
-                "learning_rate": row["learning_rate"],
-                "grad_norm": row["grad_norm"],
-            },
-        )
+        values = {name: row[name] for name in ("learning_rate", "grad_norm")}
+        own = [name for name in ("loss", "weight", "grad_share", *self.columns[len(COLUMNS) :]) if name in row]
+        self._scalars(row["step"], values | {f"{name}/{task}": row[name] for name in own if name != f"cos_{task}"})
 
     def add_average(self, step: int, avg_loss: float) -> None:
         """Adds the running mean of the loss to TensorBoard."""
@@ -62,9 +58,9 @@ def _text(value: Any) -> str:
     return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
-def _keep_until(path: Path, step: int) -> None:
+def _keep_until(path: Path, step: int, columns: tuple[str, ...]) -> None:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = [row for row in csv.reader(lines[1:]) if len(row) == len(COLUMNS) and row[0].isdigit() and int(row[0]) <= step]
+    rows = [row for row in csv.reader(lines[1:]) if len(row) == len(columns) and row[0].isdigit() and int(row[0]) <= step]
     kept = io.StringIO()
-    csv.writer(kept, lineterminator="\n").writerows([COLUMNS, *rows])
+    csv.writer(kept, lineterminator="\n").writerows([columns, *rows])
     write_text(path, kept.getvalue())

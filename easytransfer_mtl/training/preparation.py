@@ -9,28 +9,33 @@ import tensorflow as tf
 from transformers import BertConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
+from easytransfer_mtl.training.batches import batch_sizes, rows_per_step, task_order, training_batches
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
-from easytransfer_mtl.weighting import TaskWeighting, make_weighting
+from easytransfer_mtl.weighting import RunFacts, TaskWeighting, make_weighting
+
+UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode")
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs besides its model: checked files, rows, plan and weighting."""
+    """What a run needs besides its model: checked files, rows, plan, weighting and batches."""
 
     files: EncoderFiles
     train: list[TaskData]
     dev: list[TaskData]
     plan: StepPlan
     weighting: TaskWeighting
+    batches: TrainingBatches
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -50,7 +55,9 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     """
     if settings.outputs:
         raise UserError("--outputs has no meaning in training; the run's folder is --model_dir.")
-    _check_optimizer(settings)
+    _check_unchanged(settings)
+    if settings.on_nonfinite == "skip" and num_replicas > 1:
+        raise UserError("on_nonfinite skip works on one device; leave it at stop with several GPUs or workers.")
     _make_deterministic()
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     config = load_config(files, settings.gelu)
@@ -61,21 +68,29 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = _read_data(settings, files, config, tasks)
     rows = sum(len(item.rows) for item in train)
-    global_batch_size = settings.train_batch_size * settings.num_accumulated_batches * num_replicas
-    plan = plan_steps(rows, settings.num_epochs, global_batch_size, settings.warmup_ratio, settings.save_steps)
     names = [item.task.name for item in train]
-    return Prepared(files, train, dev, plan, make_weighting(settings.loss_weighting, names, settings.task_weights))
+    sizes = batch_sizes(settings, names, num_replicas)
+    per_step = rows_per_step(settings, sizes)
+    plan = plan_steps(rows, settings.num_epochs, per_step, settings.warmup_ratio, settings.save_steps)
+    epoch = max(1, rows // per_step)
+    order = task_order(settings, names, [len(item.rows) for item in train], epoch)
+    facts = RunFacts(names, [item.task.num_labels for item in train], epoch, settings.seed)
+    weighting = make_weighting(settings, facts)
+    joint = settings.step_mode == "joint"
+    batches = training_batches(settings, train, sizes, None if joint else order, plan.train_steps)
+    return Prepared(files, train, dev, plan, weighting, batches)
 
 
-def _check_optimizer(settings: TrainSettings) -> None:
-    """Raises UserError if the folder's run has another optimizer: its state would be taken for this one's."""
+def _check_unchanged(settings: TrainSettings) -> None:
+    """Raises UserError if the folder's run has other state, which would be taken for this one's, or counts other steps."""
     folder = RunFolder(Path(settings.model_dir))
-    before = folder.written_settings().get("optimizer", settings.optimizer)
-    if before != settings.optimizer and any(checkpoint_steps(path) for path in (folder.path, folder.path / INTERRUPTED)):
-        raise UserError(
-            f"{folder.path} is a run with the optimizer {before}; it cannot go on with {settings.optimizer}. Use another "
-            "--model_dir."
-        )
+    written = folder.written_settings()
+    for name in UNCHANGEABLE:
+        before, now = written.get(name, getattr(settings, name)), getattr(settings, name)
+        if before != now and any(checkpoint_steps(path) for path in (folder.path, folder.path / INTERRUPTED)):
+            raise UserError(
+                f"{folder.path} is a run with the {name} {before}; it cannot go on with {now}. Use another --model_dir."
+            )
 
 
 def _make_deterministic() -> None:
@@ -135,6 +150,7 @@ def _log_block(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
         "gradient clip": settings.gradient_clip,
         "clip norm value": settings.clip_norm_value,
         "optimizer": settings.optimizer,
+        "step mode": settings.step_mode,
         "loss weighting": settings.loss_weighting,
         "seed": settings.seed,
     }

@@ -11,15 +11,14 @@ import tf_keras
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from easytransfer_mtl.config.settings import TrainSettings
-from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
-from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+from easytransfer_mtl.models.task_losses import LossOptions, class_weights
 from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.seeding import stream_seed
-from easytransfer_mtl.training.callbacks import SaveCheckpoints, StepLog, StopOnSignal
+from easytransfer_mtl.training.callbacks import SaveCheckpoints, StopOnSignal
 from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints
 from easytransfer_mtl.training.distribution import Distribution, make_distribution
 from easytransfer_mtl.training.metrics_log import MetricsLog
@@ -27,9 +26,8 @@ from easytransfer_mtl.training.optimizers import make_optimizer
 from easytransfer_mtl.training.preparation import Prepared, describe, prepare, warn_of_changes
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.schedule import WarmupDecay
+from easytransfer_mtl.training.step_log import StepLog
 from easytransfer_mtl.training.task_data import TaskData
-
-STEPS_PER_BUCKET = 20
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,8 @@ def _make_model(settings: TrainSettings, prepared: Prepared, model_class: type[M
     tf_keras.utils.set_random_seed(stream_seed(settings.seed, "layers") % 2**32)  # for what a subclass adds
     clock = DropoutClock(settings.seed)
     loaded = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler, settings.gelu)
-    model = model_class(loaded.encoder, prepared.tasks, prepared.weighting, _step_options(settings), settings.head_dropout)
+    options = _step_options(settings, prepared)
+    model = model_class(loaded.encoder, prepared.tasks, prepared.weighting, options, settings.head_dropout)
     build_variables(model)
     _start_heads(model, loaded)
     schedule = WarmupDecay(settings.learning_rate, plan.train_steps, plan.warmup_steps, settings.lr_decay == "polynomial")
@@ -93,12 +92,21 @@ def _make_model(settings: TrainSettings, prepared: Prepared, model_class: type[M
     return model
 
 
-def _step_options(settings: TrainSettings) -> StepOptions:
+def _step_options(settings: TrainSettings, prepared: Prepared) -> StepOptions:
+    weights = {}
+    if settings.class_weights != "none":
+        for item in prepared.train:
+            counts = np.bincount(item.rows.label_ids, minlength=item.task.num_labels)
+            weights[item.task.name] = class_weights(counts, settings.class_weights)
     return StepOptions(
         clip_norm=settings.clip_norm_value if settings.gradient_clip else None,
         num_frozen_layers=settings.num_freezed_layers,
         idle_heads=settings.idle_heads,
         num_accumulated_batches=settings.num_accumulated_batches,
+        loss=LossOptions(weights, settings.label_smoothing, prepared.weighting.focal_gamma),
+        scale_heads=settings.scale_heads,
+        gram_variables=settings.gram_variables or prepared.weighting.gram_variables,
+        on_nonfinite=settings.on_nonfinite,
     )
 
 
@@ -136,10 +144,7 @@ def _fit(
     if step >= plan.train_steps:
         logging.info("Training is finished already.")
         return
-    rows_per_step = settings.train_batch_size * settings.num_accumulated_batches * distribution.num_replicas
-    dataset = distribution.dataset(
-        _batches(settings, prepared.train, rows_per_step, plan.train_steps), step, plan.train_steps
-    )
+    dataset = distribution.dataset(prepared.batches, step, plan.train_steps)
 
     def fit(callbacks: list[tf_keras.callbacks.Callback]) -> None:
         # For training only: evaluation is exact, whatever training was in.
@@ -149,31 +154,11 @@ def _fit(
     if not distribution.is_chief:
         fit([])
         return
-    with closing(MetricsLog(checkpoints.folder, step)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
-        log = StepLog(model.tasks, plan, progress, metrics, rows_per_step, settings.log_step_count_steps)
+    names = [task.name for task in prepared.tasks]
+    with closing(MetricsLog(checkpoints.folder, step, names)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
+        log = StepLog(prepared, progress, metrics, settings.log_step_count_steps, settings.log_gradients_every)
         fit([log, SaveCheckpoints(checkpoints, metrics, plan), stop])
     if stop.received is not None:
         name, step = signal.Signals(stop.received).name, int(model.optimizer.iterations.numpy())
         message = f"{name}: stopped after step {step}, saved in {checkpoints.folder}. Start the same command again to go on."
         raise Stopped(message, stop.received)
-
-
-def _batches(settings: TrainSettings, data: list[TaskData], rows_per_step: int, train_steps: int) -> TrainingBatches:
-    orders = [
-        RowOrder(
-            num_rows=len(item.rows),
-            seed=settings.seed,
-            name=item.task.name,
-            shuffle=settings.shuffle,
-            batch_size=rows_per_step,
-            group=min(settings.length_grouping, max(1, len(item.rows) // rows_per_step)),
-            lengths=item.rows.lengths,
-        )
-        for item in data
-    ]
-    if settings.pad_to_full_length:
-        lengths = np.array([max(item.padded_length for item in data)])
-    else:
-        count = bucket_count(settings.length_buckets, train_steps, STEPS_PER_BUCKET)
-        lengths = bucket_lengths(np.concatenate([item.rows.lengths for item in data]), count)
-    return TrainingBatches([item.rows for item in data], orders, lengths)

@@ -5,14 +5,15 @@ import math
 import tensorflow as tf
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.weighting.base import TaskWeighting
+from easytransfer_mtl.weighting.base import Signals, TaskWeighting
 
 
 class Fixed(TaskWeighting):
     """L = sum of w_i L_i with constant w_i, used as given (not normalised).
 
-    With one task a step and Adam a constant factor largely cancels in the update; what it does change is clipping, and
-    the mix of the tasks in Adam's moments.
+    Option: ``task_weights``, required. Trap: with one task a step and Adam a constant factor largely cancels in the
+    update; what it does change is clipping, and the mix of the tasks in Adam's moments. It means what it says in joint
+    steps; in alternating ones the sampling rate (``task_sampling``) does.
     """
 
     def __init__(self, task_weights: list[float]) -> None:
@@ -26,6 +27,6 @@ class Fixed(TaskWeighting):
         super().__init__(len(task_weights), "fixed")
         self._weights = tf.constant(task_weights, tf.float32)
 
-    def weights(self, losses: tf.Tensor, active: tf.Tensor, gram: tf.Tensor | None = None) -> tf.Tensor:
+    def weights(self, signals: Signals) -> tf.Tensor:
         """Returns the constant weights [K]."""
         return self._weights

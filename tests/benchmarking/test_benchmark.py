@@ -31,7 +31,7 @@ from easytransfer_mtl.benchmarking.training_speed import (
     typical_batches,
 )
 from easytransfer_mtl.commands.benchmark import run
-from easytransfer_mtl.config.settings import BenchmarkSettings
+from easytransfer_mtl.config.study_settings import BenchmarkSettings
 from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.features import FeatureBuilder
@@ -238,7 +238,7 @@ def test_the_graph_optimizer_is_off_for_our_steps_only(original: bool, monkeypat
 
     def train_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         seen.append(tf.config.optimizer.get_experimental_options().get(GRAPH_OPTIMIZER_OFF, False))
-        return {"loss": tf.constant(0.0)}
+        return {"losses": tf.constant([0.0])}
 
     monkeypatch.setattr(model, "train_step", train_step)
     TrainStep(model, "bfloat16").seconds([random_batch(2, 8, 15)])

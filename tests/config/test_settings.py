@@ -9,19 +9,19 @@ from easytransfer_mtl.config.easytransfer_keys import NO_EFFECT
 from easytransfer_mtl.config.options import Option, options_of
 from easytransfer_mtl.config.settings import (
     ALL_SETTINGS,
-    BenchmarkSettings,
     ConvertSettings,
     EvaluateSettings,
     PredictSettings,
     SubmitSettings,
     TrainSettings,
 )
+from easytransfer_mtl.config.study_settings import BenchmarkSettings, CompareSettings, PlotSettings
 from easytransfer_mtl.data.contest_files import NAMES
 from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
-COMMANDS = (*ALL_SETTINGS, BenchmarkSettings)
+COMMANDS = (*ALL_SETTINGS, BenchmarkSettings, PlotSettings, CompareSettings)
 
 
 def every_option() -> list[tuple[str, Option]]:

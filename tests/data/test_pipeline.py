@@ -8,7 +8,8 @@ import pytest
 
 from easytransfer_mtl.data.encoded_rows import EncodedRows, from_features
 from easytransfer_mtl.data.features import Features
-from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches, evaluation_batches
+from easytransfer_mtl.data.pipeline import RowOrder, TaskBatches, TrainingBatches, evaluation_batches
+from easytransfer_mtl.data.task_order import TaskOrder
 
 
 def encoded(lengths: np.ndarray | list[int], first_label: int = 0) -> EncodedRows:
@@ -107,11 +108,11 @@ def test_rows_within_a_grouped_window_do_not_depend_on_their_number() -> None:
     assert abs(np.corrcoef(drawn, np.arange(1000))[0, 1]) < 4 / np.sqrt(1000)
 
 
-def three_tasks(padded_lengths: np.ndarray | None = None, **changes: Any) -> TrainingBatches:
+def three_tasks(padded_lengths: np.ndarray | None = None, joint: bool = False, **changes: Any) -> TrainingBatches:
     random, sizes = np.random.default_rng(5), (12, 7, 20)
     rows = [encoded(random.integers(3, 30, size), 100 * task) for task, size in enumerate(sizes)]
     orders = [order(size, 4, name=f"task{task}", **changes) for task, size in enumerate(sizes)]
-    return TrainingBatches(rows, orders, padded_lengths)
+    return TrainingBatches(TaskBatches(rows, orders, padded_lengths), None if joint else TaskOrder(3))
 
 
 def test_tasks_take_turns_and_keep_their_ids() -> None:
@@ -119,6 +120,29 @@ def test_tasks_take_turns_and_keep_their_ids() -> None:
     assert [int(batch["task_id"]) for batch in batches] == [0, 1, 2] * 3
     assert [set(batch["label_ids"] // 100) for batch in batches] == [{0}, {1}, {2}] * 3
     assert batches[0]["task_id"].dtype == np.int32 and batches[0]["task_id"].shape == ()
+
+
+def test_joint_steps_have_every_tasks_next_batch() -> None:
+    alternating, joint = three_tasks(), three_tasks(joint=True)
+    assert alternating.rows_per_step == 4 and joint.rows_per_step == 12
+    for step in range(9):
+        batches = joint.batch(step)
+        assert list(batches) == ["task0", "task1", "task2"]
+        for task, batch in enumerate(batches.values()):
+            for name, value in alternating.batch(3 * step + task).items():
+                np.testing.assert_array_equal(batch[name], value)
+        rows = joint.rows_of(step)
+        for task, (name, batch) in enumerate(batches.items()):
+            np.testing.assert_array_equal(rows[name] + 100 * task, batch["label_ids"])
+    assert list(alternating.rows_of(4)) == ["task1"]
+
+
+def test_a_copy_gives_the_same_batches_and_shares_no_memory() -> None:
+    batches = three_tasks(group=2, lengths=np.arange(20))
+    copy = batches.copy()
+    np.testing.assert_array_equal(batches.batch(8)["input_ids"], copy.batch(8)["input_ids"])
+    assert batches.tasks.orders[2]._windows is not copy.tasks.orders[2]._windows
+    assert batches.tasks.orders[2]._epochs is not copy.tasks.orders[2]._epochs
 
 
 def test_each_task_goes_through_its_own_epochs() -> None:

@@ -15,7 +15,8 @@ import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.data.encoded_rows import EncodedRows
-from easytransfer_mtl.data.pipeline import RowOrder, TrainingBatches
+from easytransfer_mtl.data.pipeline import RowOrder, TaskBatches, TrainingBatches
+from easytransfer_mtl.data.task_order import TaskOrder
 from easytransfer_mtl.data.tfrecords import read_tfrecords
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
@@ -113,7 +114,7 @@ def replay(golden: Path, golden_model: Callable[..., MultiTaskModel], rows: list
             batch = {**rows[task].batch(np.array(step["rows"])), "task_id": np.int32(task)}
             np.testing.assert_array_equal(batch["label_ids"], step["labels"])
             outputs = train_step({key: tf.constant(value) for key, value in batch.items()})
-            result.loss = max(result.loss, abs(float(outputs["loss"]) - step["loss"]))
+            result.loss = max(result.loss, abs(float(outputs["losses"][int(batch["task_id"])]) - step["loss"]))
             result.norm = max(result.norm, abs(float(outputs["grad_norm"]) / step["norm_as_used"] - 1))
             result.rates.append((float(outputs["learning_rate"]), step.get("lr", float(np.float32(1e-3)))))
             for key, variable in watched.items():
@@ -220,7 +221,7 @@ def test_batches_are_the_recorded_rows_and_tasks(run: str, golden: Path, rows: l
         RowOrder(len(item), 0, task.name, shuffle=False, batch_size=4)
         for item, task in zip(rows, CONTEST_TASKS, strict=True)
     ]
-    batches = list(TrainingBatches(rows, orders).steps(0, record["train_steps"]))
+    batches = list(TrainingBatches(TaskBatches(rows, orders), TaskOrder(3)).steps(0, record["train_steps"]))
     assert len(batches) == len(record["steps"])
     for batch, step in zip(batches, record["steps"], strict=True):
         task = int(batch["task_id"])

@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from easytransfer_mtl.training.metrics_log import COLUMNS, MetricsLog
 
+TASKS = ["TNEWS", "OCNLI"]
+
 
 def row(step: int, task: str = "TNEWS") -> dict:
     values = {"loss": step / 3, "weight": 1.0, "learning_rate": 1e-5, "grad_norm": 2.0, "examples_per_second": 10.5}
@@ -13,7 +15,7 @@ def row(step: int, task: str = "TNEWS") -> dict:
 
 
 def write(folder: Path, restored: int, *steps: int) -> None:
-    log = MetricsLog(folder, restored)
+    log = MetricsLog(folder, restored, TASKS)
     for step in steps:
         log.add(row(step))
     log.close()
@@ -21,13 +23,13 @@ def write(folder: Path, restored: int, *steps: int) -> None:
 
 def steps_in(folder: Path) -> list[int]:
     lines = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == ",".join(COLUMNS)
+    assert lines[0] == ",".join(COLUMNS) + ",cos_TNEWS,cos_OCNLI"
     return [int(line.split(",")[0]) for line in lines[1:]]
 
 
 def test_a_row_a_step_with_all_digits_of_float32(tmp_path: Path) -> None:
     write(tmp_path, 0, 1)
-    assert (tmp_path / "metrics.csv").read_bytes().splitlines()[1] == b"1,TNEWS,0.333333333,1,1e-05,2,10.5"
+    assert (tmp_path / "metrics.csv").read_bytes().splitlines()[1] == b"1,TNEWS,0.333333333,1,1e-05,2,10.5,,,"
 
 
 def test_rows_after_the_restored_step_are_dropped(tmp_path: Path) -> None:
@@ -47,7 +49,7 @@ def test_a_row_cut_off_in_the_middle_is_dropped(tmp_path: Path) -> None:
 
 
 def test_rows_are_on_disk_after_a_flush(tmp_path: Path) -> None:
-    log = MetricsLog(tmp_path, 0)
+    log = MetricsLog(tmp_path, 0, TASKS)
     log.add(row(1))
     log.flush()
     assert steps_in(tmp_path) == [1]
@@ -55,9 +57,9 @@ def test_rows_are_on_disk_after_a_flush(tmp_path: Path) -> None:
 
 
 def test_tensorboard_events_are_per_task(tmp_path: Path) -> None:
-    log = MetricsLog(tmp_path, 0)
+    log = MetricsLog(tmp_path, 0, TASKS)
     log.add(row(3, "TNEWS"))
-    log.add(row(6, "OCNLI"))
+    log.add(row(6, "OCNLI") | {"grad_share": 0.75, "cos_TNEWS": -0.5, "cos_OCNLI": 1.0})
     log.add_average(6, 0.25)
     log.close()
     (file,) = (tmp_path / "tensorboard").glob("events.out.tfevents.*")
@@ -68,5 +70,8 @@ def test_tensorboard_events_are_per_task(tmp_path: Path) -> None:
     assert found.keys() == {
         (3, "loss/TNEWS"), (3, "weight/TNEWS"), (3, "learning_rate"), (3, "grad_norm"),
         (6, "loss/OCNLI"), (6, "weight/OCNLI"), (6, "learning_rate"), (6, "grad_norm"), (6, "avg_loss"),
+        (6, "grad_share/OCNLI"), (6, "cos_TNEWS/OCNLI"),
     }  # fmt: skip
     assert found[3, "loss/TNEWS"] == 1 and found[6, "loss/OCNLI"] == 2 and found[6, "avg_loss"] == 0.25
+    assert found[6, "grad_share/OCNLI"] == 0.75 and found[6, "cos_TNEWS/OCNLI"] == -0.5
+    assert (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()[2].endswith(",0.75,-0.5,1")

@@ -27,7 +27,8 @@ def weights_of(model: MultiTaskModel) -> dict[str, np.ndarray]:
 
 def metric_rows(folder: Path) -> list[list[str]]:
     lines = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    return [line.split(",")[:-1] for line in lines[1:]]  # without the speed
+    rows = [line.split(",") for line in lines[1:]]
+    return [row[:6] + row[7:] for row in rows]  # without the speed
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -136,6 +137,17 @@ def test_another_encoder_cannot_go_on_and_leaves_the_run_as_it_is(
         ({"outputs": "somewhere"}, "--outputs has no meaning in training"),
         ({"random_init": False}, "weights"),
         ({"loss_weighting": "fixed"}, "needs --task_weights"),
+        ({"loss_weighting": "mgda"}, "set --step_mode=joint"),
+        ({"loss_weighting": "fixed", "task_weights": "tnews=-1"}, "finite, not negative"),
+        ({"joint_batch_sizes": "tnews=2"}, "joint_batch_sizes has no effect in alternating steps"),
+        ({"step_mode": "joint", "joint_batch_sizes": "tnews=0"}, "every task needs a whole number of rows"),
+        ({"step_mode": "joint", "joint_batch_sizes": "tnews=1.5"}, "every task needs a whole number of rows"),
+        ({"step_mode": "joint", "num_accumulated_batches": 2}, "num_accumulated_batches works with --step_mode=alternating"),
+        ({"step_mode": "joint", "task_sampling": "proportional"}, "task_sampling has no effect in joint steps"),
+        ({"task_sampling": "explicit"}, "needs a number above 0 for every task"),
+        ({"task_sampling": "explicit", "task_rates": "tnews=1,ocnli=1"}, "needs a number above 0 for every task"),
+        ({"task_rates": "tnews=1"}, "task_rates has an effect with --task_sampling=explicit only"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
         ({"head_dropout": 1.0}, "dropout of pooled_output: the rate is 1.0"),
         ({"train_input_fp": "nothing.list_tfrecord"}, "does not exist"),
         ({"predict_input_fp": "nothing.list_tfrecord"}, "does not exist"),
@@ -162,7 +174,8 @@ def test_loss_that_is_no_number_names_task_and_step_and_keeps_the_checkpoint(
     tiny_settings: Settings, tmp_path: Path
 ) -> None:
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with pytest.raises(UserError, match="The loss of OCEMOTION is nan at step 5"):
+    rows = r"rows \d+, \d+, \d+, \d+ of .*OCEMOTION_train.tfrecord, the first row being 1"
+    with pytest.raises(UserError, match=rf"The loss of OCEMOTION is nan at step 5 \({rows}"):
         run_training(tiny_settings(save_steps=1), Exploding)
     assert list(checkpoint_steps(tmp_path / "run")) == [0, 1, 2, 3, 4]
     reader = tf.train.load_checkpoint(str(tmp_path / "run" / "model.ckpt-4"))
@@ -172,6 +185,96 @@ def test_loss_that_is_no_number_names_task_and_step_and_keeps_the_checkpoint(
         if name.startswith("model/")
     )
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+@pytest.mark.parametrize("step_mode", ["alternating", "joint"])
+def test_bad_step_can_be_left_out_and_is_counted(
+    step_mode: str, tiny_settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class ExplodingOnce(MultiTaskModel):
+        """The loss of the step at time 2 or 8 is no number."""
+
+        def build_loss(self, logits: dict[str, tf.Tensor], label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
+            """NaN in the third step."""
+            time = self.encoder.clock.time
+            bad = tf.equal(time, 2 if step_mode == "alternating" else 8)
+            return super().build_loss(logits, label_ids, task_id) * tf.where(bad, float("nan"), 1.0)
+
+    settings = tiny_settings(on_nonfinite="skip", step_mode=step_mode, num_epochs=2, loss_weighting="uncertainty")
+    model = run_training(settings, ExplodingOnce).model
+    assert "The loss of OCNLI is nan at step 3 (rows " in caplog.text and "The step is left out; 1 so far." in caplog.text
+    assert "1 steps were left out" in caplog.text
+    assert all(np.isfinite(value).all() for value in weights_of(model).values())
+    assert [row[0] for row in metric_rows(tmp_path / "run") if row[2] == "nan"] == ["3"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss_weighting": "pcgrad", "step_mode": "joint", "num_epochs": 2},
+        {"loss_weighting": "gradnorm", "step_mode": "joint", "num_epochs": 2},
+        {"loss_weighting": "famo", "step_mode": "joint", "num_epochs": 2, "joint_batch_sizes": "ocnli=2"},
+        {"loss_weighting": "nash", "nash_update_every": 2, "step_mode": "joint", "num_epochs": 2},
+        {"loss_weighting": "uncertainty"},
+        {"loss_weighting": "imtl_l"},
+        {"loss_weighting": "dwa", "dwa_steps_per_epoch": 2},
+        {"loss_weighting": "dtp"},
+        {"loss_weighting": "rlw"},
+        {"task_sampling": "proportional", "log_gradients_every": 2},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
+def test_run_goes_on_as_if_it_had_never_stopped_with_every_weighting(
+    changes: dict[str, Any], tiny_settings: Settings, tmp_path: Path
+) -> None:
+    whole = run_training(tiny_settings(model_dir=str(tmp_path / "whole"), save_steps=3, **changes)).model
+    run_training(tiny_settings(save_steps=3, **changes))
+    for path in (tmp_path / "run").glob(f"model.ckpt-{int(whole.optimizer.iterations)}.*"):
+        path.unlink()
+    resumed = run_training(tiny_settings(save_steps=3, **changes)).model
+    np.testing.assert_equal(weights_of(resumed), weights_of(whole))
+    for one, other in zip(resumed.weighting.variables, whole.weighting.variables, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    assert metric_rows(tmp_path / "run") == metric_rows(tmp_path / "whole")
+
+
+def test_joint_steps_plan_and_log(tiny_settings: Settings, tmp_path: Path) -> None:
+    settings = tiny_settings(step_mode="joint", joint_batch_sizes="ocnli=2,tnews=6", num_epochs=2, loss_weighting="mgda")
+    run_training(settings)
+    written = read_json(tmp_path / "run" / "train_config.json")["plan"]
+    assert written["train_steps"] == 36 * 2 // 12 + 1 and written["save_steps"] == 3
+    rows = metric_rows(tmp_path / "run")
+    assert [row[:2] for row in rows[:4]] == [["1", "TNEWS"], ["1", "OCEMOTION"], ["1", "OCNLI"], ["2", "TNEWS"]]
+    for step in range(7):
+        of_step = np.array([[float(value) for value in row[2:]] for row in rows[3 * step : 3 * step + 3]])
+        weights, shares, cosines = of_step[:, 1], of_step[:, 4], of_step[:, 5:]
+        np.testing.assert_allclose(weights.sum(), 3, rtol=1e-5)
+        np.testing.assert_allclose(shares.sum(), 1, rtol=1e-5)
+        np.testing.assert_allclose(np.diag(cosines), 1, rtol=1e-5)
+        np.testing.assert_allclose(cosines, cosines.T, rtol=1e-5)
+
+
+def test_gradients_are_measured_in_alternating_steps_too_without_changing_the_run(
+    tiny_settings: Settings, tmp_path: Path
+) -> None:
+    plain = run_training(tiny_settings()).model
+    probed = run_training(tiny_settings(model_dir=str(tmp_path / "probed"), log_gradients_every=2)).model
+    np.testing.assert_equal(weights_of(probed), weights_of(plain))
+    rows = metric_rows(tmp_path / "probed")
+    steps = [int(row[0]) for row in rows]
+    assert [steps.count(step) for step in range(1, 7)] == [1, 3, 1, 3, 1, 3]
+    assert all((row[6] != "") == (int(row[0]) % 2 == 0) for row in rows)
+
+
+@pytest.mark.parametrize("changes", [{"loss_weighting": "uncertainty"}, {"step_mode": "joint"}])
+def test_another_weighting_or_step_mode_cannot_go_on(
+    changes: dict[str, Any], run_copy: Path, tiny_settings: Settings
+) -> None:
+    before = files_in(run_copy)
+    ((name, value),) = changes.items()
+    with pytest.raises(UserError, match=f"is a run with the {name} .*; it cannot go on with {value}"):
+        run_training(tiny_settings(save_steps=4, **changes))
+    assert files_in(run_copy) == before
 
 
 @pytest.mark.parametrize("ocnli_labels", [3, 4])

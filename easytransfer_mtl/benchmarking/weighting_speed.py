@@ -1,0 +1,78 @@
+"""What each loss weighting costs: a joint step of every method beside one with equal weights, in turn, in one process."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from easytransfer_mtl.benchmarking.comparison import spread
+from easytransfer_mtl.benchmarking.fresh_process import Case, cost_of
+from easytransfer_mtl.benchmarking.models import make_model
+from easytransfer_mtl.benchmarking.training_speed import JOINT, TrainStep, random_batch
+from easytransfer_mtl.config.weighting_settings import WeightingSettings
+from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.weighting import METHODS, RunFacts, TaskWeighting, make_weighting
+
+MEASURED_MEMORY = ("equal", "famo", "gradnorm", "mgda", "mgda, last layer")
+
+
+def weightings(tasks: tuple[Task, ...]) -> dict[str, tuple[TaskWeighting, str]]:
+    """Returns name -> weighting and the variables of its Gram matrix: every method, MGDA on the last layer too."""
+    run = RunFacts([task.name for task in tasks], [task.num_labels for task in tasks])
+    found: dict[str, tuple[TaskWeighting, str]] = {}
+    for name in METHODS:
+        more = {"task_weights": f"{tasks[0].name}=2"} if name == "fixed" else {}
+        weighting = make_weighting(WeightingSettings(loss_weighting=name, step_mode="joint", **more), run)
+        found[name] = weighting, weighting.gram_variables
+    found["mgda, last layer"] = found["mgda"][0], "last_layer"
+    return found
+
+
+def joint_batches(rows: int, length: int, tasks: tuple[Task, ...]) -> dict[str, Batch]:
+    """Returns a batch of one shape for every task, without padding."""
+    return {
+        task.name: {**random_batch(rows, length, task.num_labels), "task_id": np.array(index, np.int32)}
+        for index, task in enumerate(tasks)
+    }
+
+
+def weighting_costs(
+    size: tuple[int, int], shape: tuple[int, int], tasks: tuple[Task, ...], rounds: int
+) -> dict[str, dict[str, float | dict[str, float]]]:
+    """Measures the joint step of every method and three alternating steps with equal weights.
+
+    Args:
+        size: layers and hidden size.
+        shape: rows and tokens of each task's batch.
+        tasks: the tasks.
+        rounds: how often each is measured; ratios are of the same round.
+
+    Returns:
+        Name -> seconds and ratio to the joint step with equal weights (spreads), and for some memory_gb, each from a
+        process of its own.
+    """
+    model = make_model(*size, tasks)
+    batches = joint_batches(*shape, tasks)
+    steps: dict[str, Callable[[], float]] = {}
+    for name, (weighting, gram_variables) in weightings(tasks).items():
+        model.weighting = weighting
+        model.options = dataclasses.replace(model.options, gram_variables=gram_variables)
+        step = TrainStep(model, "bfloat16", JOINT)
+        steps[name] = lambda step=step: step.seconds([batches])
+        steps[name]()  # traces now, while the model has this weighting
+    model.weighting = weightings(tasks)["equal"][0]
+    alternating = TrainStep(model, "bfloat16")
+    steps["three alternating steps"] = lambda: alternating.seconds(list(batches.values()))
+    steps["three alternating steps"]()
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, measure in steps.items():
+            seconds[name].append(measure())
+    costs: dict[str, dict[str, float | dict[str, float]]] = {
+        name: {"seconds": spread(times), "ratio": spread([a / b for a, b in zip(times, seconds["equal"])])}
+        for name, times in seconds.items()
+    }
+    for name in MEASURED_MEMORY:
+        costs[name]["memory_gb"] = cost_of(Case(*size, *shape, weighting=name)).memory_gb
+    return costs

@@ -1,0 +1,49 @@
+"""What a few seeds say: means, spreads, differences that hold and that do not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A variant's mean score against the first variant's, seed by seed.
+
+    Attributes:
+        mean: of the differences.
+        margin: half of the interval that holds the true mean with 95 % confidence (Student's t); infinite for one seed.
+    """
+
+    mean: float
+    margin: float
+
+    @property
+    def supported(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return abs(self.mean) > self.margin
+
+
+def paired_difference(scores: list[float], reference: list[float]) -> Difference:
+    """Compares scores of the same seeds."""
+    differences = np.subtract(scores, reference)
+    if len(differences) < 2:
+        return Difference(float(differences.mean()), float("inf"))
+    error = differences.std(ddof=1) / np.sqrt(len(differences))
+    quantile = stats.t.ppf(0.5 + CONFIDENCE / 2, len(differences) - 1)
+    return Difference(float(differences.mean()), float(quantile * error))
+
+
+def delta_m(scores: dict[str, float], single: dict[str, float]) -> float:
+    """Returns the mean relative gain over single-task models in percent: 100 / K sum (M_i - S_i) / S_i.
+
+    (Vandenhende et al. 2021.)
+    """
+    return 100.0 * float(np.mean([(scores[task] - single[task]) / single[task] for task in scores]))
+
+
+def spread(values: list[float]) -> float:
+    """Returns the standard deviation of a sample; 0 for one value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -1,0 +1,1 @@
+"""The small problems that papers on loss weighting show their methods on."""

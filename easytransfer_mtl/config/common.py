@@ -1,0 +1,19 @@
+"""What all settings share: EasyTransfer's JSON sections, and the configuration file."""
+
+from dataclasses import dataclass
+
+from easytransfer_mtl.config.options import check_settings, option
+
+PREPROCESS, MODEL, TRAIN = "preprocess_config", "model_config", "train_config"
+OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distribution_config"
+WEIGHTING, PREDICT, EVALUATE = "train_config.loss_weighting", "predict_config", "evaluate_config"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonSettings:
+    """What every command takes."""
+
+    config: str | None = option(None, "EasyTransfer JSON file; flags win over it")
+
+    def __post_init__(self) -> None:
+        check_settings(self)

@@ -1,0 +1,124 @@
+"""One page that shows a run: losses, weights, shares of the gradient, conflicts between the tasks."""
+
+import csv
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import replacing
+from easytransfer_mtl.tasks import Task
+
+POINTS = 100
+TITLES = {
+    "loss": "loss (dotted: guessing)",
+    "weight": "weight in the objective",
+    "grad_share": "share of the weighted gradient norms",
+    "cosine": "cosine of the task gradients",
+}
+HINT = "plot needs matplotlib: pip install 'easytransfer_mtl[plot]'."
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
+"""Okabe and Ito's, which colour-blind readers can tell apart."""
+
+
+@dataclass
+class Series:
+    """One task's or one pair of tasks' values by step."""
+
+    steps: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def add(self, step: int, text: str) -> None:
+        """Adds a value as metrics.csv has it; an empty one is none."""
+        if text:
+            self.steps.append(step)
+            self.values.append(float(text))
+
+    def smoothed(self, window: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns middle steps and means of the windows; a last, shorter one counts too."""
+        window = window or max(1, len(self.values) // POINTS)
+        cuts = np.arange(0, len(self.values), window)
+        sizes = np.diff(np.append(cuts, len(self.values)))
+        steps, values = (np.add.reduceat(np.array(part, float), cuts) / sizes for part in (self.steps, self.values))
+        return steps, values
+
+
+Panel = dict[str, Series]
+
+
+def read_metrics(path: Path) -> dict[str, Panel]:
+    """Reads metrics.csv to its four panels: losses, weights, gradient shares, cosines (``A and B``).
+
+    Raises:
+        UserError: there is no such file, or nothing in it.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist: the folder is no run's, or the run has not begun.")
+    panels: dict[str, Panel] = {"loss": {}, "weight": {}, "grad_share": {}, "cosine": {}}
+    with open(path, encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            step, task = int(row["step"]), row["task"]
+            for name in ("loss", "weight", "grad_share"):
+                panels[name].setdefault(task, Series()).add(step, row[name])
+            for column, text in row.items():
+                other = column.removeprefix("cos_")
+                if other != column and other > task:  # each pair once
+                    panels["cosine"].setdefault(f"{task} and {other}", Series()).add(step, text)
+    if not panels["loss"]:
+        raise UserError(f"{path} holds no step yet.")
+    return {name: {key: one for key, one in panel.items() if one.values} for name, panel in panels.items()}
+
+
+def plot_run(folder: Path, tasks: tuple[Task, ...], output: Path, window: int) -> list[Path]:
+    """Draws a run's page as PNG and SVG.
+
+    Args:
+        folder: the run's.
+        tasks: the model's.
+        output: folder for run.png and run.svg.
+        window: see ``Series.smoothed``.
+
+    Returns:
+        The two files.
+
+    Raises:
+        UserError: matplotlib is missing, or there is nothing to draw.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError(HINT) from None
+    panels = read_metrics(folder / "metrics.csv")
+    guessing = {task.name: math.log(task.num_labels) for task in tasks}
+    figure = Figure(figsize=(11, 7.5), layout="constrained")
+    figure.suptitle(f"{folder.resolve().name}: means of {f'{window} steps' if window else 'about 1 % of the steps'}")
+    for axes, (name, title) in zip(figure.subplots(2, 2).flat, TITLES.items(), strict=True):
+        axes.set_title(title)
+        axes.set_xlabel("step")
+        _draw(axes, name, panels[name], guessing, window)
+    return [_saved(figure, output / f"run.{kind}", kind) for kind in ("png", "svg")]
+
+
+def _draw(axes: Any, name: str, panel: Panel, guessing: dict[str, float], window: int) -> None:
+    """Draws one panel: a line each, its level of reference, and what it needs to be read."""
+    if not panel:
+        axes.text(0.5, 0.5, "not measured; train with\n--log_gradients_every=N", ha="center", transform=axes.transAxes)
+        return
+    for colour, (key, series) in zip(COLOURS * len(panel), panel.items()):
+        axes.plot(*series.smoothed(window), label=key, color=colour, linewidth=1.4)
+        if name == "loss" and key in guessing:
+            axes.axhline(guessing[key], color=colour, linestyle=":", linewidth=0.8)
+    if name == "cosine":
+        axes.axhline(0.0, color="grey", linewidth=0.8)
+    elif name != "loss" and all(min(series.values) >= 0 for series in panel.values()):
+        axes.set_ylim(bottom=0)
+    axes.legend(fontsize="small", frameon=False)
+
+
+def _saved(figure: Any, path: Path, kind: str) -> Path:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
+    return path

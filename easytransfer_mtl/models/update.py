@@ -1,0 +1,58 @@
+"""The end of a train step: clipping, freezing, the optimizer, the weighting's own state."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from easytransfer_mtl.models import gradients as grads
+from easytransfer_mtl.models.idle_heads import keep_idle_heads
+from easytransfer_mtl.weighting import Signals
+
+if TYPE_CHECKING:
+    from easytransfer_mtl.models.multitask_model import MultiTaskModel
+
+
+def finish_step(
+    model: "MultiTaskModel",
+    gradients: list[grads.Gradient],
+    norm: tf.Tensor,
+    signals: Signals,
+    trained: tf.Tensor | None = None,
+    losses_after: Callable[[], tf.Tensor] | None = None,
+) -> tf.Tensor:
+    """Moves the model, then the weighting.
+
+    Args:
+        model: has an optimizer.
+        gradients: of ``trainable_variables``, the same on all replicas.
+        norm: their norm for clipping.
+        signals: what the weighting was given.
+        trained: bool [K], tasks whose heads the step moves, the others staying as they are; None for all.
+        losses_after: computes the losses on the same batches again, for weightings that need them.
+
+    Returns:
+        Whether the step was left out because a loss or gradient is not finite (``on_nonfinite="skip"``), bool [].
+    """
+
+    def move() -> tf.Tensor:
+        _move(model, gradients, norm, trained)
+        model.weighting.update(signals, losses_after() if model.weighting.needs_losses_after else None)
+        return tf.constant(False)
+
+    def leave_out() -> tf.Tensor:
+        model.optimizer.iterations.assign_add(1)  # the next step has the next batch
+        return tf.constant(True)
+
+    if model.options.on_nonfinite != "skip":
+        return move()
+    finite = tf.math.is_finite(norm) & tf.reduce_all(tf.math.is_finite(signals.losses))
+    return tf.cond(finite, move, leave_out)
+
+
+def _move(model: "MultiTaskModel", gradients: list[grads.Gradient], norm: tf.Tensor, trained: tf.Tensor | None) -> None:
+    variables, options = model.trainable_variables, model.options
+    factor = grads.clip_factor(norm, options.clip_norm)
+    gradients = grads.freeze_layers(grads.dense(gradients), variables, options.num_frozen_layers)
+    with keep_idle_heads(model, trained):
+        grads.apply_scaled(model.optimizer, gradients, variables, factor)

@@ -1,0 +1,41 @@
+"""Finds tasks that are not being learned."""
+
+import logging
+import math
+from collections import deque
+
+from easytransfer_mtl.tasks import Task
+
+CHECK_AFTER = 0.1
+WINDOW, FEWEST = 50, 5
+LEARNED = 0.97
+
+
+class StuckLosses:
+    """Warns once if a task's loss still is that of guessing after a tenth of the steps."""
+
+    def __init__(self, tasks: tuple[Task, ...], train_steps: int, focal_gamma: float) -> None:
+        """Takes the tasks, the run's length, and the focal factor, which makes the loss of guessing smaller."""
+        self.check_at = math.ceil(CHECK_AFTER * train_steps)
+        self.guessing = {
+            task.name: math.log(task.num_labels) * (1.0 - 1.0 / task.num_labels) ** focal_gamma for task in tasks
+        }
+        self._seen: dict[str, deque[float]] = {task.name: deque(maxlen=WINDOW) for task in tasks}
+
+    def see(self, step: int, losses: dict[str, float]) -> None:
+        """Takes the losses of a step's tasks; logs when it is time."""
+        if step > self.check_at:
+            return
+        for name, loss in losses.items():
+            self._seen[name].append(loss)
+        if step < self.check_at:
+            return
+        for name, seen in self._seen.items():
+            mean = sum(seen) / len(seen) if seen else 0.0
+            if len(seen) >= FEWEST and mean > LEARNED * self.guessing[name]:
+                logging.warning(
+                    "%s is not learned: after %d steps its loss is %.3f, guessing gives %.3f. Likely: the learning rate is "
+                    "too small (or warm-up not over) or too large, its weight or sampling rate is near 0, its labels do not "
+                    "belong to its texts, or the encoder's weights are not what they should be.",
+                    name, step, mean, self.guessing[name],
+                )  # fmt: skip

@@ -1,0 +1,54 @@
+"""Dynamic weight average: tasks whose loss falls slowest weigh most."""
+
+import tensorflow as tf
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.weighting.base import Signals, TaskWeighting, state_variable
+
+
+class DWA(TaskWeighting):
+    """Liu, Johns and Davison, "End-to-end multi-task learning with attention", CVPR 2019.
+
+    w_k = K softmax_k(r_k / T), r_k = mean loss of the last epoch / mean loss of the one before; r = 1 in the first two
+    epochs. The means are of unweighted training losses. The weights sum to K.
+
+    Options: ``temperature`` T (2), ``steps_per_epoch`` (EasyTransfer's epoch, training rows / rows a step).
+
+    Trap: it is mild (the r are near 1, so the weights are) and blind to the losses' scales. Public codes take windows of 25
+    steps or ratios from step to step for epochs, or let the weights sum to 1; this one keeps the paper's.
+
+    With one task a step every task has its own count; a task without a batch in an epoch keeps its last mean.
+    """
+
+    def __init__(self, num_tasks: int, steps_per_epoch: int, temperature: float = 2.0) -> None:
+        """Takes the options.
+
+        Raises:
+            UserError: one of them is not more than 0.
+        """
+        if not temperature > 0 or steps_per_epoch < 1:
+            raise UserError(f"dwa: temperature {temperature} and steps per epoch {steps_per_epoch} must be more than 0.")
+        super().__init__(num_tasks, "dwa")
+        self.temperature = temperature
+        self.steps_per_epoch = steps_per_epoch
+        zeros = [0.0] * num_tasks
+        self._sum, self._count = state_variable(zeros, "sum"), state_variable(zeros, "count")
+        self.last_mean, self.mean_before = state_variable(zeros, "last_mean"), state_variable(zeros, "mean_before")
+
+    def weights(self, signals: Signals) -> tf.Tensor:
+        """Returns K softmax(r / T)."""
+        known = (self.last_mean > 0.0) & (self.mean_before > 0.0)
+        ratios = tf.where(known, tf.math.divide_no_nan(self.last_mean, self.mean_before), 1.0)
+        return self.num_tasks * tf.nn.softmax(ratios / self.temperature)
+
+    @tf.autograph.experimental.do_not_convert
+    def update(self, signals: Signals, losses_after: tf.Tensor | None = None) -> None:
+        """Adds the step to the epoch's means; at the epoch's end they become the last ones."""
+        total = self._sum + tf.where(signals.active, signals.losses, 0.0)
+        count = self._count + tf.cast(signals.active, tf.float32)
+        ends = tf.equal((signals.step + 1) % self.steps_per_epoch, 0)
+        rolls = ends & (count > 0.0)
+        self.mean_before.assign(tf.where(rolls, self.last_mean, self.mean_before))
+        self.last_mean.assign(tf.where(rolls, tf.math.divide_no_nan(total, count), self.last_mean))
+        self._sum.assign(tf.where(ends, 0.0, total))
+        self._count.assign(tf.where(ends, 0.0, count))

@@ -1,0 +1,72 @@
+"""GradNorm: weights that bring the tasks' gradient norms to what their training rates ask for."""
+
+import math
+
+import tensorflow as tf
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.weighting.base import Signals, TaskWeighting, state_variable
+from easytransfer_mtl.weighting.learned import LEARNING_RATE, LearnedVector
+
+SMALLEST = 1e-3
+
+
+class GradNorm(TaskWeighting):
+    """Chen et al., "GradNorm", ICML 2018.
+
+    With G_i = w_i ||g_i||, rates r_i = (L_i / L_i(0)) / mean_j (L_j / L_j(0)) and the targets mean(G) r_i^alpha held
+    constant, w goes down the gradient of sum |G_i - target_i| and is then scaled to sum to K. Since G_i is linear in w_i
+    that gradient is sign(G_i - target_i) ||g_i||, exactly: no second backward pass.
+
+    Options: ``alpha`` (1.5; the paper's toy has 0.12; 0 asks for equal norms), ``initial_losses`` (those of the first step;
+    the paper suggests ln C for C classes where those are unstable), ``learning_rate`` (0.025) of the Adam that moves w.
+    The norms are taken on the variables that ``gram_variables`` names; the paper's are the last shared layer's.
+
+    Trap: the losses in the rates are unweighted, and the gradient reaches w alone; several public codes fail in one of
+    these. Adam can push a w below 0, so w is cut at 0.001 before it is scaled.
+
+    Undefined with one task a step: all norms must be of the same parameters.
+    """
+
+    needs_gram = True
+    needs_joint_step = True
+    gram_variables = "last_layer"
+
+    def __init__(
+        self,
+        num_tasks: int,
+        alpha: float = 1.5,
+        initial_losses: list[float] | None = None,
+        learning_rate: float = LEARNING_RATE,
+    ) -> None:
+        """Takes the options.
+
+        Raises:
+            UserError: alpha or an initial loss makes no sense.
+        """
+        if not (math.isfinite(alpha) and alpha >= 0) or any(not loss > 0 for loss in initial_losses or []):
+            raise UserError(f"gradnorm: alpha {alpha} must be 0 or more, initial losses {initial_losses} more than 0.")
+        super().__init__(num_tasks, "gradnorm")
+        self.alpha = alpha
+        self.learned = LearnedVector([1.0] * num_tasks, learning_rate)
+        self.initial_losses = state_variable(initial_losses or [0.0] * num_tasks, "initial_losses")
+
+    def weights(self, signals: Signals) -> tf.Tensor:
+        """Returns w, which is positive and sums to K."""
+        return tf.identity(self.learned.value)
+
+    @tf.autograph.experimental.do_not_convert
+    def update(self, signals: Signals, losses_after: tf.Tensor | None = None) -> None:
+        """Does one step on w."""
+        self.initial_losses.assign(tf.where(self.initial_losses > 0.0, self.initial_losses, signals.losses))
+        self.learned.descend(self.gradient(signals), signals.active)
+        positive = tf.maximum(self.learned.value, SMALLEST)
+        self.learned.value.assign(positive * self.num_tasks / tf.reduce_sum(positive))
+
+    def gradient(self, signals: Signals) -> tf.Tensor:
+        """Returns the gradient of sum |G_i - target_i| in w, targets held constant, float32 [K]."""
+        norms = tf.sqrt(tf.maximum(tf.linalg.diag_part(signals.gram), 0.0))
+        ratios = tf.math.divide_no_nan(signals.losses, self.initial_losses)
+        rates = tf.math.divide_no_nan(ratios, tf.reduce_mean(ratios))
+        weighted = self.learned.value * norms
+        return tf.sign(weighted - tf.reduce_mean(weighted) * rates**self.alpha) * norms

@@ -1,0 +1,154 @@
+"""Comparisons: what is trained, what the numbers say, and a run of the command that is interrupted."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easytransfer_mtl.commands.compare import _single_task_jobs
+from easytransfer_mtl.comparing.report import comparison_rows, comparison_text
+from easytransfer_mtl.comparing.runs import RunResult
+from easytransfer_mtl.comparing.statistics import delta_m, paired_difference
+from easytransfer_mtl.comparing.variants import command_line, parse_seeds, parse_variants, training_of
+from easytransfer_mtl.config.options import options_of, parse_flags
+from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.study_settings import CompareSettings
+from easytransfer_mtl.data.list_files import task_files
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.tasks import CONTEST_TASKS
+
+REQUIRED = {"pretrain_model_name_or_path": "x", "train_input_fp": "t", "train_batch_size": 4, "model_dir": "out"}
+
+
+def test_variants_are_weightings_with_settings_of_their_own() -> None:
+    plain, fixed, gradnorm = parse_variants("equal;  fixed task_weights=ocnli=2,tnews=1 ; gradnorm gradnorm_alpha=0.5;")
+    assert plain.settings == {"loss_weighting": "equal"} and plain.folder == "equal"
+    assert fixed.settings == {"loss_weighting": "fixed", "task_weights": "ocnli=2,tnews=1"}
+    assert gradnorm.settings["gradnorm_alpha"] == 0.5 and fixed.folder == "fixed_task_weights=ocnli=2,tnews=1"
+    settings = CompareSettings(**REQUIRED, step_mode="joint", learning_rate=0.5)
+    training = training_of(settings, gradnorm, 7, "out/gradnorm/seed_7/model")
+    assert (training.seed, training.gradnorm_alpha, training.learning_rate, training.step_mode) == (7, 0.5, 0.5, "joint")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "at least one"),
+        ("equal; equal", "none twice"),
+        ("equally", "'equally' is not allowed"),
+        ("equal learning_rate", "'learning_rate' is not SETTING=VALUE"),
+        ("equal lerning_rate=1", "'lerning_rate=1' is not SETTING=VALUE"),
+        ("equal seed=3", "'seed=3' is not SETTING=VALUE"),
+        ("equal learning_rate=fast", "'fast' is not a number"),
+    ],
+)
+def test_variants_that_make_no_sense(text: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_variants(text)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "1,1", "one", "1,,2"])
+def test_seeds_that_make_no_sense(text: str) -> None:
+    with pytest.raises(UserError, match="different whole numbers"):
+        parse_seeds(text)
+    assert parse_seeds("3, 1") == [3, 1]
+
+
+def test_command_line_gives_the_same_settings_back() -> None:
+    settings = TrainSettings(**REQUIRED, shuffle=False, loss_weighting="dwa", dwa_temperature=3.5, save_steps=0, seed=4)
+    assert TrainSettings(**parse_flags(options_of(TrainSettings), command_line(settings), "train")) == settings
+
+
+def result(*scores: float, seconds: float | None = 10.0, memory_gb: float = 1.0) -> RunResult:
+    return RunResult(dict(zip(("TNEWS", "OCNLI"), scores)), seconds, memory_gb, 5)
+
+
+def test_differences_are_paired_by_seed_and_have_students_margin() -> None:
+    found = paired_difference([0.52, 0.55, 0.51], [0.50, 0.51, 0.50])
+    differences = np.array([0.02, 0.04, 0.01])
+    assert found.mean == pytest.approx(differences.mean())
+    assert found.margin == pytest.approx(4.302653 * differences.std(ddof=1) / 3**0.5, rel=1e-6)
+    assert not found.supported and paired_difference([0.5, 0.6, 0.7], [0.4, 0.501, 0.6]).supported
+    assert not paired_difference([0.9], [0.1]).supported  # one seed shows nothing
+
+
+def test_gain_over_single_task_models() -> None:
+    assert delta_m({"TNEWS": 0.55, "OCNLI": 0.45}, {"TNEWS": 0.5, "OCNLI": 0.5}) == pytest.approx(0.0)
+    assert delta_m({"TNEWS": 0.55, "OCNLI": 0.5}, {"TNEWS": 0.5, "OCNLI": 0.5}) == pytest.approx(5.0)
+
+
+def test_table_marks_what_the_spread_does_not_support() -> None:
+    results = {
+        "equal": [result(0.50, 0.40), result(0.51, 0.41), result(0.52, 0.42, seconds=None)],
+        "better": [result(0.60, 0.50, seconds=12.0), result(0.61, 0.51, seconds=12.0), result(0.62, 0.53, memory_gb=1.5)],
+        "noise": [result(0.55, 0.40), result(0.45, 0.41), result(0.53, 0.42)],
+    }
+    single = {"TNEWS": [0.5, 0.5, 0.5], "OCNLI": [0.4, 0.4, 0.4]}
+    rows = comparison_rows(results, single)
+    assert "difference" not in rows[0] and rows[1]["supported"] and not rows[2]["supported"]
+    assert rows[1]["time"] == pytest.approx(1.2) and rows[1]["memory"] == 1.0
+    assert rows[1]["delta_m"] == pytest.approx(100 * ((0.61 - 0.5) / 0.5 + (0.51333 - 0.4) / 0.4) / 2, rel=1e-3)
+    lines = comparison_text(rows, ["TNEWS", "OCNLI"], single).splitlines()
+    assert "not supported" in lines[3] and "not supported" not in lines[2] and lines[4].startswith("single-task models")
+    assert all(len(line) <= 160 for line in lines)
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, tiny_encoder: Path, tiny_data: Path) -> list[str]:
+    return [
+        sys.executable, "-m", "easytransfer_mtl", "compare", f"--model_dir={tmp_path / 'study'}", "--seeds=1,2",
+        "--random_init", f"--pretrain_model_name_or_path={tiny_encoder}",
+        f"--train_input_fp={tiny_data / 'train.list_tfrecord'}",
+        f"--predict_input_fp={tiny_data / 'dev.list_tfrecord'}", "--train_batch_size=4", "--num_epochs=0.4", "--jobs=2",
+        "--step_mode=joint", "--variants=equal; pcgrad",
+    ]  # fmt: skip
+
+
+def test_command_trains_all_writes_the_table_and_repeats_nothing(arguments: list[str], tmp_path: Path) -> None:
+    first = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    study = tmp_path / "study"
+    assert (study / "compare.txt").read_text(encoding="utf-8") in first.stdout
+    written = json.loads((study / "compare.json").read_text(encoding="utf-8"))
+    assert [row["variant"] for row in written["variants"]] == ["equal", "pcgrad"]
+    assert set(written["single_task"]) == {"TNEWS", "OCEMOTION", "OCNLI"} and len(written["single_task"]["OCNLI"]) == 2
+    assert (study / "compare.csv").read_text(encoding="utf-8").startswith("variant,seeds,mean")
+    assert (study / "pcgrad/seed_2/model/metrics.csv").exists() and not list(study.rglob("model.ckpt-*"))
+    times = {path: path.stat().st_mtime_ns for path in study.rglob("train.log")}
+    (study / "pcgrad/seed_1/result.json").unlink()
+    second = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert second.returncode == 0, second.stderr
+    changed = [path for path, time in times.items() if path.stat().st_mtime_ns != time]
+    assert changed == [study / "pcgrad/seed_1/train.log"]
+    other = subprocess.run([*arguments, "--learning_rate=0.5"], capture_output=True, text=True, check=False)
+    assert other.returncode == 2 and "holds a run with other settings (--learning_rate=0.5)" in other.stderr
+
+
+def test_training_that_fails_is_told_with_its_last_lines(arguments: list[str]) -> None:
+    failed = subprocess.run([*arguments, "--num_freezed_layers=9"], capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
+    assert "failed (status 2)" in failed.stderr and "num_freezed_layers is 9; the encoder has 2 layers" in failed.stderr
+
+
+def test_variant_that_does_not_fit_is_told_before_the_first_training(arguments: list[str], tmp_path: Path) -> None:
+    wrong = [*arguments, "--step_mode=alternating"]
+    refused = subprocess.run(wrong, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2 and "loss_weighting pcgrad needs every task in every step" in refused.stderr
+    assert not (tmp_path / "study").exists()
+
+
+def test_single_task_models_see_as_many_batches(tiny_data: Path, tmp_path: Path) -> None:
+    base = {**REQUIRED, "train_input_fp": str(tiny_data / "train.list_tfrecord"), "num_epochs": 6.0}
+    settings = CompareSettings(
+        **base, predict_input_fp=str(tiny_data / "dev.list_tfrecord"), step_mode="joint", save_steps=6
+    )
+    train, dev = (task_files(path, CONTEST_TASKS) for path in (settings.train_input_fp, settings.predict_input_fp))
+    jobs = _single_task_jobs(settings, train, dev, tmp_path, 1)
+    assert [name for name, _, _ in jobs] == ["single TNEWS", "single OCEMOTION", "single OCNLI"]
+    for _, _, training in jobs:
+        assert training.num_epochs == pytest.approx(6.0) and training.save_steps == 6  # twelve rows each
+        assert training.step_mode == "alternating" and training.train_input_fp.endswith("_train.tfrecord")

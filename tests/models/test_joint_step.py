@@ -1,0 +1,243 @@
+"""Joint steps against loops written by hand, the Gram matrix against full gradients, and what each weight reaches."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from easytransfer_mtl.models.joint_step import task_gram
+from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+from easytransfer_mtl.models.task_losses import LossOptions
+from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.training.optimizers import make_optimizer
+from easytransfer_mtl.weighting import (
+    DTP,
+    DWA,
+    FAMO,
+    IMTLG,
+    IMTLL,
+    MGDA,
+    RLW,
+    CAGrad,
+    Equal,
+    Fixed,
+    GradNorm,
+    Nash,
+    PCGrad,
+    TaskWeighting,
+    Uncertainty,
+    UPGrad,
+)
+
+METHODS: dict[str, Callable[[], TaskWeighting]] = {
+    "equal": lambda: Equal(3),
+    "fixed": lambda: Fixed([1.0, 0.5, 2.0]),
+    "uncertainty": lambda: Uncertainty(3),
+    "gradnorm": lambda: GradNorm(3),
+    "dwa": lambda: DWA(3, steps_per_epoch=1),
+    "dtp": lambda: DTP([1 / 15, 1 / 7, 1 / 3]),
+    "mgda": lambda: MGDA(3),
+    "rlw": lambda: RLW(3, 5),
+    "imtl_l": lambda: IMTLL(3),
+    "imtl_g": lambda: IMTLG(3),
+    "pcgrad": lambda: PCGrad(3, 5),
+    "cagrad": lambda: CAGrad(3),
+    "nash": lambda: Nash(3),
+    "upgrad": lambda: UPGrad(3),
+    "famo": lambda: FAMO(3),
+}
+ROWS = {"TNEWS": (4, 6), "OCEMOTION": (3, 9), "OCNLI": (2, 7)}
+"""Rows and tokens of the tasks' batches: all different."""
+
+
+def batches_of(step: int) -> dict[str, dict[str, tf.Tensor]]:
+    random = np.random.default_rng(step)
+    found = {}
+    for index, task in enumerate(CONTEST_TASKS):
+        rows, length = ROWS[task.name]
+        mask = np.ones((rows, length), np.int32)
+        mask[0, length - 2 :] = 0
+        found[task.name] = {
+            "input_ids": tf.constant(random.integers(5, 20, (rows, length)) * mask, tf.int32),
+            "input_mask": tf.constant(mask),
+            "segment_ids": tf.zeros((rows, length), tf.int32),
+            "label_ids": tf.constant(random.integers(0, task.num_labels, rows), tf.int32),
+            "task_id": tf.constant(index),
+        }
+    return found
+
+
+@pytest.fixture(scope="module")
+def build(golden_model: Callable[..., MultiTaskModel]) -> Callable[..., MultiTaskModel]:
+    def make(weighting: TaskWeighting | None = None, rate: float = 1e-3, **options: Any) -> MultiTaskModel:
+        model = golden_model(weighting=weighting, options=StepOptions(**options))
+        model.compile(optimizer=make_optimizer("adam", rate, 0.01))
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    return make
+
+
+def values_of(model: MultiTaskModel) -> dict[str, np.ndarray]:
+    return {variable.name: variable.numpy() for variable in model.trainable_variables}
+
+
+def loss_and_gradients(model: MultiTaskModel, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    with tf.GradientTape() as tape:
+        logits = model.build_logits(batch, training=True)
+        loss = model.build_loss(logits, batch["label_ids"], batch["task_id"])
+    variables = model.trainable_variables
+    return loss, [
+        tf.zeros_like(v) if g is None else tf.convert_to_tensor(g) for g, v in zip(tape.gradient(loss, variables), variables)
+    ]
+
+
+def test_equal_weights_are_a_loop_written_by_hand(build: Callable[..., MultiTaskModel]) -> None:
+    ours, by_hand = build(), build()
+    step = tf.function(ours.train_step)
+    for number in range(20):
+        step(batches_of(number))
+        with tf.GradientTape() as tape:
+            losses = []
+            for batch in batches_of(number).values():
+                logits = by_hand.build_logits(batch, training=True)
+                losses.append(by_hand.build_loss(logits, batch["label_ids"], batch["task_id"]))
+            total = tf.add_n(losses)
+        gradients = [tf.convert_to_tensor(part) for part in tape.gradient(total, by_hand.trainable_variables)]
+        gradients, _ = tf.clip_by_global_norm(gradients, 1.0)
+        by_hand.optimizer.apply_gradients(zip(gradients, by_hand.trainable_variables))
+    for name, value in values_of(by_hand).items():
+        np.testing.assert_allclose(values_of(ours)[name], value, atol=3e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_step_goes_along_the_weighted_sum_of_the_tasks_gradients(name: str, build: Callable[..., MultiTaskModel]) -> None:
+    model, twin = build(METHODS[name](), clip_norm=None, gram_variables="all"), build()
+    captured: list[list[tf.Tensor]] = []
+
+    def capture(pairs: Any, **more: Any) -> None:
+        captured.append([gradient for gradient, _ in pairs])
+
+    model.optimizer.apply_gradients = capture
+    result = model.train_step(batches_of(3))
+    parts = [loss_and_gradients(twin, batch) for batch in batches_of(3).values()]
+    np.testing.assert_allclose(result["losses"], [loss for loss, _ in parts], rtol=1e-5)
+    weights = result["weights"].numpy()
+    for index, gradient in enumerate(captured[0]):
+        expected = sum(weight * part[index] for weight, (_, part) in zip(weights, parts))
+        np.testing.assert_allclose(gradient, expected, atol=1e-5 * max(1.0, float(np.abs(weights).max())))
+    norm = np.sqrt(sum(float(tf.reduce_sum(gradient**2)) for gradient in captured[0]))
+    np.testing.assert_allclose(result["grad_norm"], norm, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["all", "last_layer", "pooler"])
+@pytest.mark.parametrize("frozen", [0, 1])
+def test_gram_matrix_is_of_the_declared_variables(kind: str, frozen: int, build: Callable[..., MultiTaskModel]) -> None:
+    model = build(UPGrad(3), gram_variables=kind, num_frozen_layers=frozen)
+    variables = model.trainable_variables
+    wanted = {
+        "all": [
+            v for v in variables if "_dense/" not in v.name.replace("pooler/dense", "") and v.name.split("/")[0] == "bert"
+        ],
+        "last_layer": [v for v in variables if f"layer_._{model.encoder.config.num_hidden_layers - 1}/" in v.name],
+        "pooler": [v for v in variables if "pooler" in v.name],
+    }[kind]
+    wanted = [v for v in wanted if frozen == 0 or "layer_._0/" not in v.name]
+    assert {v.name for v in model.gram_variables()} == {v.name for v in wanted} and wanted
+    places = [index for index, v in enumerate(variables) if any(v is w for w in wanted)]
+    flat = []
+    for batch in batches_of(1).values():
+        _, gradients = loss_and_gradients(model, batch)
+        flat.append(np.concatenate([gradients[index].numpy().ravel() for index in places]))
+    result = model.train_step(batches_of(1))
+    np.testing.assert_allclose(result["gram"], np.array(flat) @ np.array(flat).T, rtol=1e-3, atol=1e-7)
+
+
+def test_probe_measures_what_a_gram_step_does_and_changes_nothing(build: Callable[..., MultiTaskModel]) -> None:
+    model = build(UPGrad(3), rate=0.0)
+    before = values_of(model)
+    losses, gram = task_gram(model, batches_of(2))
+    np.testing.assert_equal(values_of(model), before)
+    result = model.train_step(batches_of(2))
+    np.testing.assert_allclose(losses, result["losses"], rtol=1e-6)
+    np.testing.assert_allclose(gram, result["gram"], rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("weighting", ["fixed", "mgda"])
+def test_a_task_of_weight_zero_leaves_its_head_and_slots_alone(
+    weighting: str, build: Callable[..., MultiTaskModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(Fixed([0.0, 1.0, 0.0]) if weighting == "fixed" else MGDA(3))
+    if weighting == "mgda":
+        monkeypatch.setattr(model.weighting, "solve", lambda gram, losses, step: np.array([0.0, 3.0, 0.0]))
+    before = {**values_of(model), **{slot.name: slot.numpy() for slot in model.optimizer.variables}}
+    for number in range(3):
+        model.train_step(batches_of(number))
+    after = {**values_of(model), **{slot.name: slot.numpy() for slot in model.optimizer.variables}}
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert not [name for name in moved if "tnews_dense" in name or "ocnli_dense" in name]
+    assert [name for name in moved if "ocemotion_dense" in name] and [name for name in moved if "embeddings" in name]
+
+
+@pytest.mark.parametrize("name", ["fixed", "pcgrad", "gradnorm"])
+@pytest.mark.parametrize("kind", ["all", "pooler"])
+def test_scale_heads_off_leaves_the_heads_gradients_unscaled(
+    name: str, kind: str, build: Callable[..., MultiTaskModel]
+) -> None:
+    weighting = {"fixed": lambda: Fixed([3.0, 0.0, 0.5]), "pcgrad": lambda: PCGrad(3, 1), "gradnorm": lambda: GradNorm(3)}[
+        name
+    ]
+    model = build(weighting(), clip_norm=None, scale_heads=False, gram_variables=kind)
+    plain = build(clip_norm=None)
+    seen: dict[int, dict[str, np.ndarray]] = {}
+    for number, one in enumerate((model, plain)):
+        one.optimizer.apply_gradients = lambda pairs, number=number, **more: seen.setdefault(
+            number, {v.name: g.numpy() for g, v in pairs}
+        )
+        one.train_step(batches_of(4))
+    for key, value in seen[1].items():
+        if key.split("/")[0].endswith("_dense"):
+            np.testing.assert_allclose(seen[0][key], value, rtol=1e-5, atol=1e-8)
+    if name == "fixed":
+        name_of = next(key for key in seen[1] if "pooler" in key)
+        assert not np.allclose(seen[0][name_of], seen[1][name_of])
+
+
+def test_losses_after_see_the_masks_of_the_losses_before(
+    golden_files: Any, build: Callable[..., MultiTaskModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(FAMO(3), rate=0.0)
+    model.dropout.rate = 0.5
+    seen = []
+    monkeypatch.setattr(model.weighting, "update", lambda signals, after=None: seen.append((signals.losses, after)))
+    for _number in range(2):
+        model.train_step(batches_of(0))
+        np.testing.assert_array_equal(*seen[-1])  # at a rate of 0 nothing else could change them
+    assert not np.allclose(seen[0][0], seen[1][0])  # another step has other masks
+
+
+def test_nothing_moves_in_a_step_that_is_left_out(build: Callable[..., MultiTaskModel]) -> None:
+    model = build(Uncertainty(3), on_nonfinite="skip")
+    step = tf.function(model.train_step)
+    assert not bool(step(batches_of(0))["skipped"])
+    model.heads["ocnli_logits"].bias.assign([np.nan, 0.0, 0.0])
+    before = [variable.numpy() for variable in (*model.variables, *model.weighting.variables)]
+    slots = [slot.numpy() for slot in model.optimizer.variables]
+    result = step(batches_of(1))
+    assert bool(result["skipped"]) and np.isnan(result["losses"][2])
+    clock = model.encoder.clock.time
+    for variable, value in zip((*model.variables, *model.weighting.variables), before):
+        assert variable is clock or np.array_equal(variable.numpy(), value, equal_nan=True)
+    for slot, value in zip(model.optimizer.variables, slots):
+        assert np.array_equal(slot.numpy(), value) or slot is model.optimizer.iterations
+    assert int(model.optimizer.iterations.numpy()) == 2
+
+
+def test_label_weights_smoothing_and_focal_factor_compose_with_any_weighting(build: Callable[..., MultiTaskModel]) -> None:
+    loss = LossOptions({"OCNLI": [0.5, 1.0, 2.0]}, label_smoothing=0.1, focal_gamma=1.0)
+    plain = build(Equal(3), loss=loss).train_step(batches_of(5))["losses"]
+    for name in ("uncertainty", "pcgrad"):
+        np.testing.assert_allclose(build(METHODS[name](), loss=loss).train_step(batches_of(5))["losses"], plain, rtol=1e-5)
+    assert not np.allclose(build(Equal(3)).train_step(batches_of(5))["losses"], plain)

@@ -1,0 +1,33 @@
+"""Tasks that are not learned are named, once, and others are not."""
+
+import logging
+import math
+
+import pytest
+
+from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.training.stuck_losses import StuckLosses
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture, ocnli: float, focal_gamma: float = 0.0, steps: int = 200) -> list[str]:
+    caplog.clear()
+    watch = StuckLosses(CONTEST_TASKS, 1000, focal_gamma)
+    for step in range(1, steps + 1):
+        watch.see(step, {"TNEWS": 1.5, "OCEMOTION": 1.0} if step % 3 else {"OCNLI": ocnli})
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_a_loss_that_stays_at_guessing_is_named_once_with_likely_causes(caplog: pytest.LogCaptureFixture) -> None:
+    (text,) = warnings_of(caplog, math.log(3))
+    assert text.startswith("OCNLI is not learned: after 100 steps its loss is 1.099, guessing gives 1.099.")
+    assert "learning rate" in text and "labels" in text
+
+
+def test_nothing_is_said_of_tasks_that_learn_or_too_early(caplog: pytest.LogCaptureFixture) -> None:
+    assert not warnings_of(caplog, 0.9)
+    assert not warnings_of(caplog, math.log(3), steps=99)
+
+
+def test_focal_factor_lowers_the_loss_of_guessing(caplog: pytest.LogCaptureFixture) -> None:
+    assert warnings_of(caplog, math.log(3) * 2 / 3, focal_gamma=1.0)
+    assert not warnings_of(caplog, math.log(3) * 2 / 3, focal_gamma=0.0)

@@ -1,0 +1,123 @@
+"""From --loss_weighting and its options to a weighting, or to a sentence that says what does not fit."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from easytransfer_mtl.config.weighting_settings import LOSS_WEIGHTINGS, WeightingSettings
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.weighting import DTP, DWA, FAMO, METHODS, Fixed, GradNorm, RunFacts, TaskWeighting, make_weighting
+
+RUN = RunFacts(["TNEWS", "OCEMOTION", "OCNLI"], [15, 7, 3], steps_per_epoch=10, seed=3)
+JOINT = ("gradnorm", "mgda", "imtl_g", "pcgrad", "cagrad", "nash", "upgrad", "famo")
+
+
+def made(run: RunFacts = RUN, **settings: Any) -> TaskWeighting:
+    return make_weighting(WeightingSettings(**settings), run)
+
+
+def complaint(run: RunFacts = RUN, **settings: Any) -> str:
+    with pytest.raises(UserError) as error:
+        made(run, **settings)
+    return str(error.value)
+
+
+def test_every_method_has_a_name_and_a_name_its_method() -> None:
+    assert tuple(METHODS) == LOSS_WEIGHTINGS
+    for name in METHODS:
+        more = {"task_weights": "tnews=2"} if name == "fixed" else {}
+        weighting = made(loss_weighting=name, step_mode="joint", **more)
+        assert weighting.name == name and weighting.num_tasks == 3
+        assert not weighting.trainable_variables  # what a method learns stays out of the model's optimizer
+
+
+def test_every_option_belongs_to_a_method_and_is_explained_in_its_docstring() -> None:
+    general = {
+        "config", "loss_weighting", "step_mode", "joint_batch_sizes", "task_sampling", "sampling_temperature", "task_rates",
+        "class_weights", "label_smoothing", "on_nonfinite", "log_gradients_every", "scale_heads",
+    }  # fmt: skip
+    owned = {option for _, options in METHODS.values() for option in options}
+    assert owned | general == {field.name for field in dataclasses.fields(WeightingSettings)} and not owned & general
+    for name, (_, options) in METHODS.items():
+        more = {"task_weights": "tnews=2"} if name == "fixed" else {}
+        text = " ".join((type(made(loss_weighting=name, step_mode="joint", **more)).__doc__ or "").split())
+        assert "Trap:" in text
+        for option in set(options) - {"gram_variables", "dtp_kpi_file"}:
+            word = option.removeprefix(f"{name}_").removeprefix("weighting_")
+            assert f"``{word}``" in text or f"``{word}`` a" in text, (name, option)
+
+
+def test_options_reach_the_method(tmp_path: Path) -> None:
+    fixed = made(loss_weighting="fixed", task_weights="tnews=3,ocnli=0.5")
+    assert isinstance(fixed, Fixed) and fixed._weights.numpy().tolist() == [3, 1, 0.5]
+    dwa = made(loss_weighting="dwa", dwa_temperature=3.0)
+    assert isinstance(dwa, DWA) and dwa.temperature == 3 and dwa.steps_per_epoch == 10
+    assert made(loss_weighting="dwa", dwa_steps_per_epoch=4).steps_per_epoch == 4
+    gradnorm = made(loss_weighting="gradnorm", step_mode="joint", gradnorm_alpha=0.5, gradnorm_initial_losses="log_classes")
+    assert isinstance(gradnorm, GradNorm) and gradnorm.alpha == 0.5 and gradnorm.gram_variables == "last_layer"
+    np.testing.assert_allclose(gradnorm.initial_losses, np.log([15, 7, 3]), rtol=1e-6)
+    dtp = made(loss_weighting="dtp", dtp_gamma="ocnli=2", dtp_focal_gamma=0.5)
+    assert isinstance(dtp, DTP) and dtp.focal_gamma == 0.5
+    np.testing.assert_allclose(dtp._gamma, [1, 1, 2])
+    np.testing.assert_allclose(dtp.indicators, [1 / 15, 1 / 7, 1 / 3], rtol=1e-6)
+    (tmp_path / "kpi.json").write_text(json.dumps({"tnews": 0.5, "OCNLI": 0.7, "ocemotion": 0.25}), encoding="utf-8")
+    np.testing.assert_allclose(
+        made(loss_weighting="dtp", dtp_kpi_file=str(tmp_path / "kpi.json")).indicators, [0.5, 0.25, 0.7]
+    )
+    famo = made(loss_weighting="famo", step_mode="joint", famo_lower_bounds="tnews=0.1", weighting_learning_rate=0.5)
+    assert isinstance(famo, FAMO) and famo.learned.learning_rate == 0.5
+    np.testing.assert_allclose(famo._lower_bounds, [0.1, 0, 0])
+
+
+@pytest.mark.parametrize("name", JOINT)
+def test_method_of_all_tasks_refuses_one_task_a_step_and_names_the_flag(name: str) -> None:
+    assert complaint(loss_weighting=name) == f"loss_weighting {name} needs every task in every step; set --step_mode=joint."
+
+
+@pytest.mark.parametrize("name", [name for name in LOSS_WEIGHTINGS if name not in ("equal", "fixed")])
+def test_method_that_weighs_tasks_refuses_a_single_one(name: str) -> None:
+    run = RunFacts(["TNEWS"], [15])
+    assert "this run has only TNEWS" in complaint(run, loss_weighting=name, step_mode="joint")
+    assert made(run).num_tasks == 1 and made(run, loss_weighting="fixed", task_weights="tnews=2").num_tasks == 1
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"loss_weighting": "unsure"}, "'unsure' is not allowed; allowed: equal, fixed"),
+        ({"task_weights": "tnews=1"}, "task_weights has no effect with loss_weighting equal; it belongs to fixed"),
+        ({"loss_weighting": "dwa", "gradnorm_alpha": 2.0}, "gradnorm_alpha has no effect with loss_weighting dwa"),
+        ({"loss_weighting": "uncertainty", "gram_variables": "pooler"}, "gram_variables has no effect with loss_weighting"),
+        ({"loss_weighting": "fixed"}, "fixed needs --task_weights"),
+        ({"loss_weighting": "fixed", "task_weights": ""}, "fixed needs --task_weights"),
+        ({"loss_weighting": "fixed", "task_weights": "tnews=-1"}, "weights must be finite, not negative, and not all zero"),
+        ({"loss_weighting": "fixed", "task_weights": "tnews=nan"}, "weights must be finite"),
+        ({"loss_weighting": "fixed", "task_weights": "tnews=0,ocnli=0,ocemotion=0"}, "not all zero"),
+        ({"loss_weighting": "dtp", "dtp_gamma": "two"}, "dtp_gamma 'two' is neither a number nor"),
+        ({"loss_weighting": "dtp", "dtp_gamma": "-1"}, "0 or more"),
+        ({"loss_weighting": "dtp", "dtp_smoothing": 1.5}, "smoothing 1.5 must be above 0 and at most 1"),
+        ({"loss_weighting": "dtp", "dtp_kpi_file": "nowhere.json"}, "nowhere.json"),
+        ({"loss_weighting": "dwa", "dwa_temperature": 0.0}, "temperature 0.0"),
+        ({"loss_weighting": "cagrad", "cagrad_c": 1.0, "step_mode": "joint"}, "c 1.0 must be from 0 to below 1"),
+        (
+            {"loss_weighting": "gradnorm", "gradnorm_alpha": float("inf"), "step_mode": "joint"},
+            "alpha inf must be 0 or more",
+        ),
+        ({"loss_weighting": "famo", "famo_lower_bounds": "cmnli=1", "step_mode": "joint"}, "'cmnli' is no task"),
+    ],
+)
+def test_what_does_not_fit_is_one_clear_sentence(settings: dict[str, Any], message: str) -> None:
+    assert message in complaint(**settings)
+
+
+@pytest.mark.parametrize("content", ['{"tnews": 0.5}', '{"tnews": "high", "ocnli": 1, "ocemotion": 0}', "[1, 2, 3]"])
+def test_indicator_file_that_does_not_fit(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "kpi.json"
+    path.write_text(content, encoding="utf-8")
+    assert "with a number for tnews, ocemotion, ocnli" in complaint(loss_weighting="dtp", dtp_kpi_file=str(path))
+    path.write_text('{"tnews": 1.5, "ocnli": 1, "ocemotion": 0}', encoding="utf-8")
+    assert "must be from 0 to 1" in complaint(loss_weighting="dtp", dtp_kpi_file=str(path))
