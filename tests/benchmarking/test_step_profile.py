@@ -7,7 +7,7 @@ from easytransfer_mtl.benchmarking import parts
 from easytransfer_mtl.benchmarking.fresh_process import Case
 from easytransfer_mtl.benchmarking.step_profile import REST, STARTED, operation_times, step_profile
 from easytransfer_mtl.commands.benchmark import run
-from easytransfer_mtl.config.settings import BenchmarkSettings
+from easytransfer_mtl.config.study_settings import BenchmarkSettings
 
 
 def plane_of(events: list[tuple[str, int, int]], started: dict[str, str] | None = None) -> xplane_pb2.XPlane:

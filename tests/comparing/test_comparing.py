@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from easytransfer_mtl.commands.compare import _single_task_jobs
+from easytransfer_mtl.commands.compare import run as compare
 from easytransfer_mtl.comparing.report import comparison_rows, comparison_text
-from easytransfer_mtl.comparing.runs import RunResult
+from easytransfer_mtl.comparing.runs import RunResult, TrainingProcesses
 from easytransfer_mtl.comparing.statistics import delta_m, paired_difference
 from easytransfer_mtl.comparing.variants import command_line, parse_seeds, parse_variants, training_of
 from easytransfer_mtl.config.options import options_of, parse_flags
@@ -18,6 +19,7 @@ from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.config.study_settings import CompareSettings
 from easytransfer_mtl.data.list_files import task_files
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
 REQUIRED = {"pretrain_model_name_or_path": "x", "train_input_fp": "t", "train_batch_size": 4, "model_dir": "out"}
@@ -100,11 +102,11 @@ def test_table_marks_what_the_spread_does_not_support() -> None:
 @pytest.fixture
 def arguments(tmp_path: Path, tiny_encoder: Path, tiny_data: Path) -> list[str]:
     return [
-        sys.executable, "-m", "easytransfer_mtl", "compare", f"--model_dir={tmp_path / 'study'}", "--seeds=1,2",
+        sys.executable, "-m", "easytransfer_mtl", "compare", f"--model_dir={tmp_path / 'study'}", "--seeds=2",
         "--random_init", f"--pretrain_model_name_or_path={tiny_encoder}",
         f"--train_input_fp={tiny_data / 'train.list_tfrecord'}",
         f"--predict_input_fp={tiny_data / 'dev.list_tfrecord'}", "--train_batch_size=4", "--num_epochs=0.4", "--jobs=2",
-        "--step_mode=joint", "--variants=equal; pcgrad",
+        "--step_mode=joint", "--variants=equal; pcgrad", "--nosingle_task",
     ]  # fmt: skip
 
 
@@ -115,17 +117,48 @@ def test_command_trains_all_writes_the_table_and_repeats_nothing(arguments: list
     assert (study / "compare.txt").read_text(encoding="utf-8") in first.stdout
     written = json.loads((study / "compare.json").read_text(encoding="utf-8"))
     assert [row["variant"] for row in written["variants"]] == ["equal", "pcgrad"]
-    assert set(written["single_task"]) == {"TNEWS", "OCEMOTION", "OCNLI"} and len(written["single_task"]["OCNLI"]) == 2
+    (run,) = written["runs"]["pcgrad"]
+    assert set(run["scores"]) == {"TNEWS", "OCEMOTION", "OCNLI"} and run["seconds"] > 0 and 0.1 < run["memory_gb"] < 20
     assert (study / "compare.csv").read_text(encoding="utf-8").startswith("variant,seeds,mean")
     assert (study / "pcgrad/seed_2/model/metrics.csv").exists() and not list(study.rglob("model.ckpt-*"))
-    times = {path: path.stat().st_mtime_ns for path in study.rglob("train.log")}
-    (study / "pcgrad/seed_1/result.json").unlink()
+    logs = {path: path.read_bytes() for path in study.rglob("train.log")}
     second = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert second.returncode == 0, second.stderr
-    changed = [path for path, time in times.items() if path.stat().st_mtime_ns != time]
-    assert changed == [study / "pcgrad/seed_1/train.log"]
+    assert second.returncode == 0 and second.stdout == first.stdout
+    assert {path: path.read_bytes() for path in study.rglob("train.log")} == logs
     other = subprocess.run([*arguments, "--learning_rate=0.5"], capture_output=True, text=True, check=False)
     assert other.returncode == 2 and "holds a run with other settings (--learning_rate=0.5)" in other.stderr
+
+
+def test_what_is_done_is_not_repeated_and_single_tasks_give_the_gain(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    def train(self: TrainingProcesses, folder: Path, flags: list[str]) -> float:
+        """Writes what a training would leave."""
+        started.append(folder.relative_to(tmp_path / "study").as_posix())
+        names = [folder.parent.name] if "single" in folder.parts else ["TNEWS", "OCEMOTION", "OCNLI"]
+        scores = {name: 0.5 + 0.01 * len(started) for name in names}
+        rows = [{"step": 3, "scores": scores, "mean": 0.5, "best": True}]
+        write_json(folder / "model/evaluation/summary.json", {"checkpoints": rows})
+        return 1.5
+
+    monkeypatch.setattr(TrainingProcesses, "_train", train)
+    lists = {
+        f"{kind}_input_fp": str(tiny_data / f"{name}.list_tfrecord")
+        for kind, name in (("train", "train"), ("predict", "dev"))
+    }
+    settings = CompareSettings(
+        **REQUIRED | lists | {"model_dir": str(tmp_path / "study")}, seeds="1,2", variants="equal; dwa"
+    )
+    assert compare(settings) == 0
+    assert len(started) == 10 and {"equal/seed_1", "dwa/seed_2", "single/OCNLI/seed_1"} <= set(started)
+    written = json.loads((tmp_path / "study/compare.json").read_text(encoding="utf-8"))
+    assert set(written["single_task"]) == {"TNEWS", "OCEMOTION", "OCNLI"} and len(written["single_task"]["OCNLI"]) == 2
+    assert all("delta_m" in row for row in written["variants"])
+    (tmp_path / "study/dwa/seed_1/result.json").unlink()
+    assert compare(settings) == 0
+    assert started[10:] == ["dwa/seed_1"]
 
 
 def test_training_that_fails_is_told_with_its_last_lines(arguments: list[str]) -> None:

@@ -38,15 +38,17 @@ def test_who_leaves_the_valley_when_one_loss_is_weak(weighting: TaskWeighting) -
 
 @pytest.mark.parametrize("weighting", [Equal(2), PCGrad(2, 0), UPGrad(2), RLW(2, 0)], ids=lambda weighting: weighting.name)
 def test_who_stays_in_the_valley_when_one_loss_is_weak(weighting: TaskWeighting) -> None:
-    path = descend(weighting, HARD_START, 0.1, 20000, stop_at_front=True)
-    assert path.points[-1, 1] > 1
-    # It has come to rest there.
-    assert np.abs(path.points[-1] - path.points[-21]).max() < 0.05
+    steps = 50000 if weighting.name == "equal" else 20000
+    path = descend(weighting, HARD_START, 0.1, steps, stop_at_front=True)
+    assert path.steps == steps and path.points[-1, 1] > 1
+    if weighting.name == "equal":
+        np.testing.assert_allclose(path.points[-1], [4.99, 3.90], atol=0.1)
 
 
 def test_cagrad_leaves_the_valley_of_equal_losses_and_the_plain_sum_does_not() -> None:
-    assert descend(CAGrad(2), HARD_START, 1.0, 30000, stop_at_front=True).reached_front
-    stuck = descend(Equal(2), HARD_START, 1.0, 30000, stop_at_front=True)
+    path = descend(CAGrad(2), HARD_START, 1.0, 80000, stop_at_front=True)
+    assert path.reached_front and abs(path.points[-1, 0]) < 0.1
+    stuck = descend(Equal(2), HARD_START, 1.0, 100000, stop_at_front=True)
     np.testing.assert_allclose(stuck.points[-1], [5.02, 2.31], atol=0.1)
 
 

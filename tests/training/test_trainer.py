@@ -228,7 +228,7 @@ def test_run_goes_on_as_if_it_had_never_stopped_with_every_weighting(
     changes: dict[str, Any], tiny_settings: Settings, tmp_path: Path
 ) -> None:
     whole = run_training(tiny_settings(model_dir=str(tmp_path / "whole"), save_steps=3, **changes)).model
-    run_training(tiny_settings(save_steps=3, **changes))
+    shutil.copytree(tmp_path / "whole", tmp_path / "run")
     for path in (tmp_path / "run").glob(f"model.ckpt-{int(whole.optimizer.iterations)}.*"):
         path.unlink()
     resumed = run_training(tiny_settings(save_steps=3, **changes)).model

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from easytransfer_mtl.weighting import FAMO, Signals, TaskWeighting
+from easytransfer_mtl.weighting import FAMO, Equal, Fixed, Signals, TaskWeighting
 from easytransfer_mtl.weighting.gram import GramWeighting
 
 LOWER = 5e-6
@@ -93,6 +93,10 @@ def _weigher(weighting: TaskWeighting) -> Callable[[np.ndarray, np.ndarray, int]
     """Returns a function of losses, gradients and step that gives the weights, and lets FAMO see the losses that follow."""
     if isinstance(weighting, GramWeighting):
         return lambda losses, gradients, step: weighting.solve(gradients @ gradients.T, losses, step)
+
+    if isinstance(weighting, (Equal, Fixed)):
+        constant = weighting.weights(Signals(tf.zeros(2), tf.ones(2, tf.bool), tf.constant(0, tf.int64))).numpy()
+        return lambda losses, gradients, step: constant
 
     @tf.function(autograph=False)
     def in_graph(before: tf.Tensor, losses: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
