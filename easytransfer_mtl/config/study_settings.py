@@ -34,9 +34,7 @@ class PlotSettings(CommonSettings):
 
     model_dir: str | None = option(None, "folder of the run; may stand without the flag's name", required=True)
     output: str | None = option(None, "where run.png and run.svg go; default: plots/ in the run's folder")
-    smoothing: int = option(
-        None, "steps of a task that each point is the mean of; 0: chosen to show about 100", 0, minimum=0
-    )
+    smoothing: int = option(None, "values that each point is the mean of; 0: chosen to show about 60 points", 0, minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)

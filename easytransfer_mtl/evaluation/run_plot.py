@@ -12,7 +12,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import replacing
 from easytransfer_mtl.tasks import Task
 
-POINTS = 100
+POINTS = 60
 TITLES = {
     "loss": "loss (dotted: guessing)",
     "weight": "weight in the objective",
@@ -39,7 +39,6 @@ class Series:
 
     def smoothed(self, window: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns middle steps and means of the windows; a last, shorter one counts too."""
-        window = window or max(1, len(self.values) // POINTS)
         cuts = np.arange(0, len(self.values), window)
         sizes = np.diff(np.append(cuts, len(self.values)))
         steps, values = (np.add.reduceat(np.array(part, float), cuts) / sizes for part in (self.steps, self.values))
@@ -79,7 +78,7 @@ def plot_run(folder: Path, tasks: tuple[Task, ...], output: Path, window: int) -
         folder: the run's.
         tasks: the model's.
         output: folder for run.png and run.svg.
-        window: see ``Series.smoothed``.
+        window: values that each point is the mean of; 0: chosen to show about 60 points.
 
     Returns:
         The two files.
@@ -94,7 +93,8 @@ def plot_run(folder: Path, tasks: tuple[Task, ...], output: Path, window: int) -
     panels = read_metrics(folder / "metrics.csv")
     guessing = {task.name: math.log(task.num_labels) for task in tasks}
     figure = Figure(figsize=(11, 7.5), layout="constrained")
-    figure.suptitle(f"{folder.resolve().name}: means of {f'{window} steps' if window else 'about 1 % of the steps'}")
+    window = window or max(1, max(len(series.values) for series in panels["loss"].values()) // POINTS)
+    figure.suptitle(f"{folder.resolve().name}: every point is the mean of {window} values")
     for axes, (name, title) in zip(figure.subplots(2, 2).flat, TITLES.items(), strict=True):
         axes.set_title(title)
         axes.set_xlabel("step")

@@ -66,11 +66,18 @@ class MultiTaskModel(tf_keras.Model):
         options: StepOptions = StepOptions(),
         dropout_rate: float = 0.1,
     ) -> None:
+        """Takes the parts.
+
+        Raises:
+            UserError: the weighting is for another number of tasks.
+        """
         super().__init__(name="multi_task_model")
         self.distribute_reduction_method = "first"  # a step tells the same on every replica
         self.encoder = encoder
         self.tasks = tasks
         self.weighting = weighting or Equal(len(tasks))
+        if self.weighting.num_tasks != len(tasks):
+            raise UserError(f"The weighting is for {self.weighting.num_tasks} tasks; the model has {len(tasks)}.")
         self.options = options
         self.dropout_rate = dropout_rate
         self.build_layers()

@@ -43,8 +43,7 @@ def test_smoothing_is_means_of_windows() -> None:
     steps, values = Series(list(range(1, 8)), [1.0, 3, 2, 4, 5, 7, 9]).smoothed(3)
     np.testing.assert_allclose(steps, [2, 5, 7])
     np.testing.assert_allclose(values, [2, 16 / 3, 9])
-    assert len(Series(list(range(1000)), [1.0] * 1000).smoothed(0)[0]) == 100
-    assert len(Series([1, 2, 3], [1.0, 2, 3]).smoothed(0)[0]) == 3
+    assert len(Series([1, 2, 3], [1.0, 2, 3]).smoothed(1)[0]) == 3
 
 
 @pytest.mark.parametrize("measured", [True, False])

@@ -260,13 +260,22 @@ def test_famo_stays_when_all_losses_fall_alike_and_needs_the_losses_after(signal
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Uncertainty(3), lambda: IMTLL(3), lambda: DWA(3, 2), lambda: DTP([0.1, 0.2, 0.3]), lambda: GradNorm(3)]
+    "make",
+    [
+        lambda: Uncertainty(3),
+        lambda: IMTLL(3),
+        lambda: DWA(3, 2),
+        lambda: DTP([0.1, 0.2, 0.3]),
+        lambda: GradNorm(3),
+        lambda: FAMO(3),
+    ],
 )
 def test_state_survives_a_checkpoint(make: Callable[[], TaskWeighting], signals_of: Signal, tmp_path: Any) -> None:
     def advance(weighting: TaskWeighting, steps: range) -> None:
         for step in steps:
             weighting.update(
-                signals_of([2.0 / (step + 1), 1.0, 0.5 + step], step=step, accuracies=[0.5, 0.1, 0.9], gram=J3 @ J3.T)
+                signals_of([2.0 / (step + 1), 1.0, 0.5 + step], step=step, accuracies=[0.5, 0.1, 0.9], gram=J3 @ J3.T),
+                tf.constant([1.0 / (step + 1), 0.9, 0.4 + step]),
             )
 
     whole, first, second = make(), make(), make()
