@@ -21,7 +21,7 @@ def alternating_step(model: "MultiTaskModel", batch: "Features") -> dict[str, tf
         batch: features, label_ids (int32 [B]) and task_id (int32 []); on several replicas, this one's rows.
 
     Returns:
-        What ``joint_step`` does; losses is zero but for the batch's task.
+        See ``finish_step``.
     """
     step, task_id = tf.identity(model.optimizer.iterations), batch["task_id"]
     loss, accuracy, weights, gradients = gradients_of(model, batch)
@@ -29,15 +29,7 @@ def alternating_step(model: "MultiTaskModel", batch: "Features") -> dict[str, tf
     norm = grads.unsummed_norm(gradients)
     signals = _signals(model, task_id, loss, accuracy, step)
     trained = signals.active if model.options.idle_heads == "skip" else None
-    skipped = finish_step(model, gradients, norm, signals, trained)
-    return {
-        "losses": signals.losses,
-        "weights": weights,
-        "active": signals.active,
-        "grad_norm": norm,
-        "learning_rate": tf.convert_to_tensor(model.optimizer.learning_rate),
-        "skipped": skipped,
-    }
+    return finish_step(model, gradients, norm, signals, weights, trained)
 
 
 def _signals(model: "MultiTaskModel", task_id: tf.Tensor, loss: tf.Tensor, accuracy: tf.Tensor, step: tf.Tensor) -> Signals:

@@ -26,8 +26,7 @@ def joint_step(model: "MultiTaskModel", batches: Batches) -> dict[str, tf.Tensor
         batches: task name -> features, label_ids (int32 [B]) and task_id (int32 []); on several replicas, this one's rows.
 
     Returns:
-        losses (unweighted), weights and active (the tasks with a batch) [K], grad_norm (before clipping), learning_rate
-        and skipped (not done, see ``finish_step``) []; with a method of the Gram matrix gram [K, K] too.
+        See ``finish_step``.
     """
     step = tf.identity(model.optimizer.iterations)
     gradients_and_signals = _from_gram if model.weighting.needs_gram else _from_scalars
@@ -40,16 +39,7 @@ def joint_step(model: "MultiTaskModel", batches: Batches) -> dict[str, tf.Tensor
 
     # A task of weight 0 is not trained: without this, decay and old moments would still move its head.
     trained = tf.not_equal(weights, 0.0) if model.options.scale_heads else None
-    skipped = finish_step(model, gradients, norm, signals, trained, losses_after)
-    result = {
-        "losses": signals.losses,
-        "weights": weights,
-        "active": signals.active,
-        "grad_norm": norm,
-        "learning_rate": tf.convert_to_tensor(model.optimizer.learning_rate),
-        "skipped": skipped,
-    }
-    return result if signals.gram is None else result | {"gram": signals.gram}
+    return finish_step(model, gradients, norm, signals, weights, trained, losses_after)
 
 
 def task_gram(model: "MultiTaskModel", batches: Batches) -> tuple[tf.Tensor, tf.Tensor]:

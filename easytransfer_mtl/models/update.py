@@ -18,21 +18,25 @@ def finish_step(
     gradients: list[grads.Gradient],
     norm: tf.Tensor,
     signals: Signals,
+    weights: tf.Tensor,
     trained: tf.Tensor | None = None,
     losses_after: Callable[[], tf.Tensor] | None = None,
-) -> tf.Tensor:
-    """Moves the model, then the weighting.
+) -> dict[str, tf.Tensor]:
+    """Moves the model, then the weighting; tells of the step what its log needs.
 
     Args:
         model: has an optimizer.
         gradients: of ``trainable_variables``, the same on all replicas.
         norm: their norm for clipping.
         signals: what the weighting was given.
+        weights: what it gave, float32 [K].
         trained: bool [K], tasks whose heads the step moves, the others staying as they are; None for all.
         losses_after: computes the losses on the same batches again, for weightings that need them.
 
     Returns:
-        Whether the step was left out because a loss or gradient is not finite (``on_nonfinite="skip"``), bool [].
+        losses (unweighted, zero where a task has no batch), weights and active (which have one) [K]; grad_norm (before
+        clipping), learning_rate, and skipped, whether the step was left out because a loss or gradient is not finite
+        (``on_nonfinite="skip"``) []; gram [K, K] where the weighting needs it.
     """
 
     def move() -> tf.Tensor:
@@ -44,10 +48,14 @@ def finish_step(
         model.optimizer.iterations.assign_add(1)  # the next step has the next batch
         return tf.constant(True)
 
-    if model.options.on_nonfinite != "skip":
-        return move()
-    finite = tf.math.is_finite(norm) & tf.reduce_all(tf.math.is_finite(signals.losses))
-    return tf.cond(finite, move, leave_out)
+    if model.options.on_nonfinite == "skip":
+        finite = tf.math.is_finite(norm) & tf.reduce_all(tf.math.is_finite(signals.losses))
+        skipped = tf.cond(finite, move, leave_out)
+    else:
+        skipped = move()
+    told = {"losses": signals.losses, "weights": weights, "active": signals.active, "grad_norm": norm, "skipped": skipped}
+    told["learning_rate"] = tf.convert_to_tensor(model.optimizer.learning_rate)  # the optimizer sets it in its step
+    return told if signals.gram is None else told | {"gram": signals.gram}
 
 
 def _move(model: "MultiTaskModel", gradients: list[grads.Gradient], norm: tf.Tensor, trained: tf.Tensor | None) -> None:
