@@ -1,6 +1,7 @@
 """Joint steps against loops written by hand, the Gram matrix against full gradients, and what each weight reaches."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,22 @@ def test_step_goes_along_the_weighted_sum_of_the_tasks_gradients(name: str, buil
         np.testing.assert_allclose(gradient, expected, atol=1e-5 * max(1.0, float(np.abs(weights).max())))
     norm = np.sqrt(sum(float(tf.reduce_sum(gradient**2)) for gradient in captured[0]))
     np.testing.assert_allclose(result["grad_norm"], norm, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_stop_and_go_on_equals_never_having_stopped(name: str, build: Callable[..., MultiTaskModel], tmp_path: Path) -> None:
+    def state_of(model: MultiTaskModel) -> list[np.ndarray]:
+        return [v.numpy() for v in (*model.trainable_variables, *model.optimizer.variables, *model.weighting.variables)]
+
+    whole, resumed = build(METHODS[name](), rate=1e-2), build(METHODS[name](), rate=1e-2)
+    for number in (0, 1):
+        whole.train_step(batches_of(number))
+    path = tf.train.Checkpoint(model=whole).write(str(tmp_path / "stopped"))
+    tf.train.Checkpoint(model=resumed).read(path).assert_existing_objects_matched()
+    for model in (whole, resumed):
+        seen = [model.train_step(batches_of(number)) for number in (2, 3)]
+    np.testing.assert_equal(state_of(resumed), state_of(whole))
+    assert np.isfinite(seen[-1]["weights"]).all()
 
 
 @pytest.mark.parametrize("kind", ["all", "last_layer", "pooler"])

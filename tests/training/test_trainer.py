@@ -211,20 +211,13 @@ def test_bad_step_can_be_left_out_and_is_counted(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"loss_weighting": "pcgrad", "step_mode": "joint", "num_epochs": 2},
-        {"loss_weighting": "gradnorm", "step_mode": "joint", "num_epochs": 2},
         {"loss_weighting": "famo", "step_mode": "joint", "num_epochs": 2, "joint_batch_sizes": "ocnli=2"},
-        {"loss_weighting": "nash", "nash_update_every": 2, "step_mode": "joint", "num_epochs": 2},
-        {"loss_weighting": "uncertainty"},
-        {"loss_weighting": "imtl_l"},
         {"loss_weighting": "dwa", "dwa_steps_per_epoch": 2},
-        {"loss_weighting": "dtp"},
-        {"loss_weighting": "rlw"},
         {"task_sampling": "proportional", "log_gradients_every": 2},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
-def test_run_goes_on_as_if_it_had_never_stopped_with_every_weighting(
+def test_run_with_weighting_or_sampling_goes_on_as_if_it_had_never_stopped(
     changes: dict[str, Any], tiny_settings: Settings, tmp_path: Path
 ) -> None:
     whole = run_training(tiny_settings(model_dir=str(tmp_path / "whole"), save_steps=3, **changes)).model
