@@ -1,5 +1,7 @@
 """Trains several loss weightings over several seeds and tells which differences hold."""
 
+import dataclasses
+import logging
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -7,106 +9,125 @@ from pathlib import Path
 from types import FrameType
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from easytransfer_mtl.comparing.report import write_comparison
-from easytransfer_mtl.comparing.runs import RunResult, TrainingProcesses
+from easytransfer_mtl.comparing.runs import Job, RunResult, TrainingProcesses
 from easytransfer_mtl.comparing.variants import Variant, parse_seeds, parse_variants, training_of
-from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.study_settings import CompareSettings
+from easytransfer_mtl.config.weighting_settings import WeightingSettings
 from easytransfer_mtl.data.list_files import TaskFile, task_files
 from easytransfer_mtl.data.tfrecords import count_records
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
-from easytransfer_mtl.weighting import RunFacts, make_weighting
+from easytransfer_mtl.training.choices import Choices, choose
 
 SINGLE = "single"
+KEPT_ALONE = ("config", "class_weights", "label_smoothing", "on_nonfinite")
+"""Settings of a weighting that mean the same for one task."""
 
 
 def run(settings: CompareSettings) -> int:
-    """Trains what is not trained yet, writes and prints the table; returns the exit status."""
-    if not settings.predict_input_fp:
-        raise UserError("compare needs --predict_input_fp: the dev files that scores are taken on.")
-    seeds, variants = parse_seeds(settings.seeds), parse_variants(settings.variants)
-    output = Path(settings.model_dir or "")
+    """Trains what is not trained yet, writes and prints the table; returns the exit status: 1 if a training failed."""
+    if not settings.predict_input_fp or settings.tables:
+        raise UserError("compare needs --predict_input_fp, the dev files that scores are taken on, and takes no --tables.")
+    seeds, variants, output = parse_seeds(settings.seeds), parse_variants(settings.variants), Path(settings.model_dir or "")
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = (task_files(path, tasks) for path in (settings.train_input_fp, settings.predict_input_fp))
-    run_tasks = [file.task for file in train]
-    facts = RunFacts([task.name for task in run_tasks], [task.num_labels for task in run_tasks])
-    for variant in variants:  # what does not fit is told before the first training
-        make_weighting(training_of(settings, variant, seeds[0], ""), facts)
-    jobs: list[tuple[str, Path, TrainSettings]] = []
+    jobs = []
     for seed in seeds:
-        for variant in variants:
-            folder = output / variant.folder / f"seed_{seed}"
-            jobs.append((variant.name, folder, training_of(settings, variant, seed, str(folder / "model"))))
-        jobs += _single_task_jobs(settings, train, dev, output, seed) if settings.single_task else []
-    results = _run_all(jobs, settings)
-    by_variant = {variant.name: results[variant.name] for variant in variants}
-    single = {
-        task: [result.scores[task] for result in group]
-        for name, group in results.items()
-        if name.startswith(f"{SINGLE} ")
-        for task in group[0].scores
-    }
-    print(write_comparison(output, by_variant, single))
+        of_variants = [_variant_job(settings, variant, output, seed) for variant in variants]
+        jobs += [*of_variants, *(_single_task_jobs(settings, of_variants[0], train, dev) if settings.single_task else [])]
+    _check_jobs(jobs, train)
+    results, failures = _run_all(jobs, settings)
+    for failure in failures:
+        logging.error("%s", failure)
+    complete = {name: group for name, group in results.items() if len(group) == len(seeds)}
+    by_variant = {variant.name: complete[variant.name] for variant in variants if variant.name in complete}
+    single = {name.removeprefix(f"{SINGLE} "): group for name, group in complete.items() if name.startswith(f"{SINGLE} ")}
+    if variants[0].name not in by_variant:
+        raise UserError(f"There is nothing to compare with: {variants[0].name} was not trained with every seed.")
+    alone = {task: [result.scores[task] for result in group] for task, group in single.items()}
+    print(write_comparison(output, by_variant, alone if len(alone) == len(train) else {}))
     print(f"{output / 'compare.txt'}, .csv, .json")
-    return 0
+    return 1 if failures else 0
 
 
-def _single_task_jobs(
-    settings: CompareSettings, train: list[TaskFile], dev: list[TaskFile], output: Path, seed: int
-) -> list[tuple[str, Path, TrainSettings]]:
-    """Returns a training of each task alone that sees as many of its batches as with the other tasks."""
+def _variant_job(settings: CompareSettings, variant: Variant, output: Path, seed: int) -> Job:
+    folder = output / variant.folder / f"seed_{seed}"
+    return Job(variant.name, folder, training_of(settings, variant, seed, str(folder / "model")))
+
+
+def _check_jobs(jobs: list[Job], train: list[TaskFile]) -> None:
+    """Raises UserError before the first training if one of them cannot begin."""
+    for job in jobs:
+        own = [file for file in train if str(file.path) == job.settings.train_input_fp] or train
+        choose(job.settings, [file.task for file in own], [1] * len(own))
+        job.check_folder()
+
+
+def _single_task_jobs(settings: CompareSettings, like: Job, train: list[TaskFile], dev: list[TaskFile]) -> list[Job]:
+    """Returns a training of each task alone, on as many batches of it, as large and as often evaluated as in ``like``."""
     dev_of = {file.task.name: file for file in dev}
     missing = [file.task.name for file in train if file.task.name not in dev_of]
     if missing:
         raise UserError(
             f"compare needs dev rows of every task; {settings.predict_input_fp} has none of {', '.join(missing)}."
         )
-    rows = {file.task.name: count_records(file.path) for file in train}
-    share = sum(rows.values()) / len(rows)
-    plain = Variant(SINGLE, {"loss_weighting": "equal", "step_mode": "alternating", "joint_batch_sizes": None})
-    plain.settings.update(task_sampling="round_robin", task_rates=None, log_gradients_every=0)
-
-    def job(file: TaskFile) -> tuple[str, Path, TrainSettings]:
-        name = file.task.name
-        folder = output / SINGLE / name / f"seed_{seed}"
+    rows = [count_records(file.path) for file in train]
+    choices = choose(like.settings, [file.task for file in train], rows)
+    weighting = [field.name for field in dataclasses.fields(WeightingSettings) if field.name not in KEPT_ALONE]
+    plain = {name: options_of(WeightingSettings)[name].default for name in weighting}
+    jobs = []
+    for place, file in enumerate(train):
+        size, batches = choices.sizes[place], _batches_of(choices, place)
+        folder = like.folder.parent.parent / SINGLE / file.task.name / like.folder.name
         more = {
             "train_input_fp": str(file.path),
-            "predict_input_fp": str(dev_of[name].path),
-            "num_epochs": settings.num_epochs * share / rows[name],
-            "save_steps": settings.save_steps and max(1, settings.save_steps // _steps_per_batch(settings, len(rows))),
+            "predict_input_fp": str(dev_of[file.task.name].path),
+            "train_batch_size": size // like.settings.num_accumulated_batches,
+            "num_epochs": (batches - 0.5) * size / rows[place],
+            "save_steps": batches * choices.plan.save_steps // choices.plan.train_steps,
+            "model_dir": str(folder / "model"),
         }
-        return f"{SINGLE} {name}", folder, training_of(settings, plain, seed, str(folder / "model"), **more)
-
-    return [job(file) for file in train]
-
-
-def _steps_per_batch(settings: CompareSettings, num_tasks: int) -> int:
-    """Returns how many steps a task waits for its next batch."""
-    return 1 if settings.step_mode == "joint" else num_tasks
+        jobs.append(Job(f"{SINGLE} {file.task.name}", folder, dataclasses.replace(like.settings, **{**plain, **more})))
+    return jobs
 
 
-def _run_all(jobs: list[tuple[str, Path, TrainSettings]], settings: CompareSettings) -> dict[str, list[RunResult]]:
-    """Runs the trainings, some at a time; returns name -> results in the order of the seeds."""
+def _batches_of(choices: Choices, task: int) -> int:
+    """Returns how many batches of a task the run has."""
+    steps = choices.plan.train_steps
+    if choices.order is None:
+        return steps
+    return max(1, sum(choices.order.place(step)[0] == task for step in range(steps)))
+
+
+def _run_all(jobs: list[Job], settings: CompareSettings) -> tuple[dict[str, list[RunResult]], list[str]]:
+    """Runs the trainings, some at a time; returns name -> results in the order of the seeds, and what failed."""
     threads = max(1, (os.cpu_count() or 1) // settings.jobs) if settings.jobs > 1 else 0
     trainings = TrainingProcesses(threads, settings.keep_runs)
     results: dict[str, list[RunResult]] = {}
+    failures: list[str] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Stopped("stopped; start the same command again to go on.", number)
 
     before = signal.signal(signal.SIGTERM, interrupt)
     with ThreadPoolExecutor(settings.jobs) as pool, tqdm(total=len(jobs), desc="compare", unit=" runs") as bar:
-        futures = [pool.submit(trainings.run, folder, training) for _, folder, training in jobs]
         try:
-            for (name, _, _), future in zip(jobs, futures, strict=True):
-                results.setdefault(name, []).append(future.result())
-                bar.update()
+            futures = [pool.submit(trainings.run, job) for job in jobs]
+            with logging_redirect_tqdm():
+                for job, future in zip(jobs, futures, strict=True):
+                    try:
+                        results.setdefault(job.name, []).append(future.result())
+                    except UserError as error:
+                        failures.append(str(error))
+                    bar.update()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             trainings.stop()
             raise
         finally:
             signal.signal(signal.SIGTERM, before)
-    return results
+    return results, failures

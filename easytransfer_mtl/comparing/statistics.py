@@ -14,23 +14,23 @@ class Difference:
 
     Attributes:
         mean: of the differences.
-        margin: half of the interval that holds the true mean with 95 % confidence (Student's t); infinite for one seed.
+        margin: half of the interval that holds the true mean with 95 % confidence (Student's t); None for one seed.
     """
 
     mean: float
-    margin: float
+    margin: float | None
 
     @property
     def supported(self) -> bool:
         """Whether the interval leaves out zero."""
-        return abs(self.mean) > self.margin
+        return self.margin is not None and abs(self.mean) > self.margin
 
 
 def paired_difference(scores: list[float], reference: list[float]) -> Difference:
     """Compares scores of the same seeds."""
     differences = np.subtract(scores, reference)
     if len(differences) < 2:
-        return Difference(float(differences.mean()), float("inf"))
+        return Difference(float(differences.mean()), None)
     error = differences.std(ddof=1) / np.sqrt(len(differences))
     quantile = stats.t.ppf(0.5 + CONFIDENCE / 2, len(differences) - 1)
     return Difference(float(differences.mean()), float(quantile * error))

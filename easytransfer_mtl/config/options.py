@@ -1,6 +1,7 @@
 """How a setting is declared: once, as a dataclass field, which gives the flag, the JSON key, the help and the checks."""
 
 import dataclasses
+import math
 import types
 import typing
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ class Option:
         return result
 
 
-_KIND_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_KIND_NAMES = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
 
 
 def _cast(value: Any, kind: type) -> Any:
@@ -96,6 +97,8 @@ def _cast(value: Any, kind: type) -> Any:
             return word in TRUE_WORDS
         raise ValueError
     if isinstance(value, (bool, list, dict)) or value is None:
+        raise ValueError
+    if kind is float and not math.isfinite(float(value)):
         raise ValueError
     if kind is int:
         if isinstance(value, float) and not value.is_integer():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from easytransfer_mtl.config.common import TRAIN, CommonSettings
 from easytransfer_mtl.config.options import option
 from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.weighting_settings import STEP_MODES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class PlotSettings(CommonSettings):
 class CompareSettings(TrainSettings):
     """Trainings of several loss weightings over several seeds, and their table; every other flag is each training's."""
 
+    step_mode: str = option(TRAIN, "as train's, but joint unless told", "joint", choices=STEP_MODES)
     variants: str = option(
         None,
         "what to compare with the first, separated by semicolons: a loss weighting and, after it, settings of its own, "

@@ -13,6 +13,7 @@ from easytransfer_mtl.files import replacing
 from easytransfer_mtl.tasks import Task
 
 POINTS = 60
+STYLES, MOST_LINES = ("-", "--"), 16
 TITLES = {
     "loss": "loss (dotted: guessing)",
     "weight": "weight in the objective",
@@ -58,10 +59,12 @@ def read_metrics(path: Path) -> dict[str, Panel]:
         raise UserError(f"{path} does not exist: the folder is no run's, or the run has not begun.")
     panels: dict[str, Panel] = {"loss": {}, "weight": {}, "grad_share": {}, "cosine": {}}
     with open(path, encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
+        # A run that is going on, or was killed, leaves a last line without its end.
+        lines = [line for line in stream if line.endswith("\n")]
+        for row in csv.DictReader(lines):
             step, task = int(row["step"]), row["task"]
             for name in ("loss", "weight", "grad_share"):
-                panels[name].setdefault(task, Series()).add(step, row[name])
+                panels[name].setdefault(task, Series()).add(step, row.get(name) or "")
             for column, text in row.items():
                 other = column.removeprefix("cos_")
                 if other != column and other > task:  # each pair once
@@ -93,8 +96,8 @@ def plot_run(folder: Path, tasks: tuple[Task, ...], output: Path, window: int) -
     panels = read_metrics(folder / "metrics.csv")
     guessing = {task.name: math.log(task.num_labels) for task in tasks}
     figure = Figure(figsize=(11, 7.5), layout="constrained")
-    window = window or max(1, max(len(series.values) for series in panels["loss"].values()) // POINTS)
-    figure.suptitle(f"{folder.resolve().name}: every point is the mean of {window} values")
+    shown = f"every point is the mean of {window} values" if window else f"means of about 1/{POINTS} of the values"
+    figure.suptitle(f"{folder.resolve().name}: {shown}")
     for axes, (name, title) in zip(figure.subplots(2, 2).flat, TITLES.items(), strict=True):
         axes.set_title(title)
         axes.set_xlabel("step")
@@ -107,15 +110,22 @@ def _draw(axes: Any, name: str, panel: Panel, guessing: dict[str, float], window
     if not panel:
         axes.text(0.5, 0.5, "not measured; train with\n--log_gradients_every=N", ha="center", transform=axes.transAxes)
         return
-    for colour, (key, series) in zip(COLOURS * len(panel), panel.items()):
-        axes.plot(*series.smoothed(window), label=key, color=colour, linewidth=1.4)
+    window = window or max(1, max(len(series.values) for series in panel.values()) // POINTS)
+    if len(panel) > MOST_LINES:
+        least = sorted(panel, key=lambda key: sum(panel[key].values) / len(panel[key].values))
+        panel = {key: panel[key] for key in least[:MOST_LINES]}
+        axes.set_title(f"{axes.get_title()}, the {MOST_LINES} lowest")
+    for number, (key, series) in enumerate(panel.items()):
+        colour, style = COLOURS[number % len(COLOURS)], STYLES[number // len(COLOURS)]
+        steps, values = series.smoothed(window)
+        axes.plot(steps, values, style, label=key, color=colour, linewidth=1.4, marker="." if len(steps) < 3 else None)
         if name == "loss" and key in guessing:
             axes.axhline(guessing[key], color=colour, linestyle=":", linewidth=0.8)
     if name == "cosine":
         axes.axhline(0.0, color="grey", linewidth=0.8)
     elif name != "loss" and all(min(series.values) >= 0 for series in panel.values()):
         axes.set_ylim(bottom=0)
-    axes.legend(fontsize="small", frameon=False)
+    axes.legend(fontsize="small", frameon=False, ncols=1 + len(panel) // 8)
 
 
 def _saved(figure: Any, path: Path, kind: str) -> Path:

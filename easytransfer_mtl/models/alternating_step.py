@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.replicas import mean_of
-from easytransfer_mtl.models.update import finish_step
+from easytransfer_mtl.models.update import finish_step, heads_to_move
 from easytransfer_mtl.weighting import Signals
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def alternating_step(model: "MultiTaskModel", batch: "Features") -> dict[str, tf
     loss, accuracy, *gradients = mean_of([loss, accuracy, *gradients])
     norm = grads.unsummed_norm(gradients)
     signals = _signals(model, task_id, loss, accuracy, step)
-    trained = signals.active if model.options.idle_heads == "skip" else None
+    trained = heads_to_move(model, weights)
+    if model.options.idle_heads == "skip":
+        trained = signals.active if trained is None else signals.active & trained
     return finish_step(model, gradients, norm, signals, weights, trained)
 
 
@@ -72,8 +74,10 @@ def _part_gradients(
         logits = model.build_logits(batch, training=True)
         loss = model.build_loss(logits, batch["label_ids"], task_id)
         accuracy = model.accuracy_of(logits, batch["label_ids"], task_id)
-        whole_loss, whole_accuracy = mean_of([tf.stop_gradient(loss), accuracy])
-        signals = _signals(model, task_id, whole_loss, whole_accuracy, tf.identity(model.optimizer.iterations))
+        whole = [tf.stop_gradient(loss), accuracy]
+        if model.options.num_accumulated_batches == 1:  # replicas cannot exchange anything within the parts' loop
+            whole = mean_of(whole)
+        signals = _signals(model, task_id, *whole, tf.identity(model.optimizer.iterations))
         weights = tf.stop_gradient(model.weighting.weights(signals))
         objective = weights[task_id] * loss if model.options.scale_heads else loss
     gradients = grads.zeros_for_none(tape.gradient(objective, variables), variables)

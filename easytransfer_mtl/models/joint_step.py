@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.replicas import mean_of
-from easytransfer_mtl.models.update import finish_step
+from easytransfer_mtl.models.update import finish_step, heads_to_move
 from easytransfer_mtl.weighting import Signals
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def joint_step(model: "MultiTaskModel", batches: Batches) -> dict[str, tf.Tensor
         losses = [_forward(model, batches, index, step)[0] for index in range(len(model.tasks))]
         return tf.stack(mean_of(losses))
 
-    # A task of weight 0 is not trained: without this, decay and old moments would still move its head.
-    trained = tf.not_equal(weights, 0.0) if model.options.scale_heads else None
-    return finish_step(model, gradients, norm, signals, weights, trained, losses_after)
+    return finish_step(model, gradients, norm, signals, weights, heads_to_move(model, weights), losses_after)
 
 
 def task_gram(model: "MultiTaskModel", batches: Batches) -> tuple[tf.Tensor, tf.Tensor]:

@@ -135,22 +135,19 @@ class MultiTaskModel(tf_keras.Model):
 
     @property
     def shared_variables(self) -> list[tf.Variable]:
-        """The trainable variables that all tasks share, whose gradients are weighed against each other."""
-        return self.encoder.trainable_variables
+        """The trainable variables that all tasks share, whose gradients are weighed against each other: all but the heads'.
+
+        A subclass with other layers of single tasks overrides it.
+        """
+        own = {id(variable) for head in self.heads.values() for variable in head.trainable_variables}
+        return [variable for variable in self.trainable_variables if id(variable) not in own]
 
     def gram_variables(self) -> list[tf.Variable]:
-        """Returns the shared variables that ``gram_variables`` names, without frozen layers.
-
-        Raises:
-            UserError: all of them are frozen.
-        """
+        """Returns the shared variables that ``gram_variables`` names, without frozen layers."""
         parts = {"last_layer": self.encoder.encoder.layer[-1], "pooler": self.encoder.pooler}
         kind = self.options.gram_variables
         variables = parts[kind].trainable_variables if kind in parts else self.shared_variables
-        moving = [v for v in variables if not grads.is_frozen(v, self.options.num_frozen_layers)]
-        if not moving:
-            raise UserError(f"gram_variables is {kind}, but num_freezed_layers freezes all of it; use all or pooler.")
-        return moving
+        return [v for v in variables if not grads.is_frozen(v, self.options.num_frozen_layers)]
 
     def accuracy_of(self, logits: dict[str, tf.Tensor], label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
         """Returns the share of the batch's rows whose greatest logit is the label's, if the weighting needs it, else 0."""
@@ -173,7 +170,7 @@ class MultiTaskModel(tf_keras.Model):
     @tf.autograph.experimental.do_not_convert
     def train_step(self, batch: Features | Batches) -> dict[str, tf.Tensor]:
         """One optimizer step: ``alternating_step`` on the batch of one task, or ``joint_step`` on a batch of every task."""
-        return alternating_step(self, batch) if "task_id" in batch else joint_step(self, batch)
+        return alternating_step(self, batch) if {"task_id", "input_ids"} <= batch.keys() else joint_step(self, batch)
 
     @tf.autograph.experimental.do_not_convert
     def predict_step(self, batch: Features) -> dict[str, tf.Tensor]:

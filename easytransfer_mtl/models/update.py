@@ -58,6 +58,16 @@ def finish_step(
     return told if signals.gram is None else told | {"gram": signals.gram}
 
 
+def heads_to_move(model: "MultiTaskModel", weights: tf.Tensor) -> tf.Tensor | None:
+    """Returns which tasks' heads a step may move, bool [K], or None for all: not one whose task has the weight 0.
+
+    Its gradient is 0, but decay and old moments would still move it.
+    """
+    if not (model.weighting.may_be_zero and model.options.scale_heads):
+        return None
+    return tf.not_equal(weights, 0.0)
+
+
 def _move(model: "MultiTaskModel", gradients: list[grads.Gradient], norm: tf.Tensor, trained: tf.Tensor | None) -> None:
     variables, options = model.trainable_variables, model.options
     factor = grads.clip_factor(norm, options.clip_norm)

@@ -60,7 +60,10 @@ def _text(value: Any) -> str:
 
 def _keep_until(path: Path, step: int, columns: tuple[str, ...]) -> None:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = [row for row in csv.reader(lines[1:]) if len(row) == len(columns) and row[0].isdigit() and int(row[0]) <= step]
+    header, *rows = [*csv.reader(lines)] or [columns]
+    whole = [row for row in rows if len(row) == len(header) and row[0].isdigit() and int(row[0]) <= step]
     kept = io.StringIO()
-    csv.writer(kept, lineterminator="\n").writerows([columns, *rows])
+    writer = csv.DictWriter(kept, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dict(zip(header, row)) for row in whole)
     write_text(path, kept.getvalue())

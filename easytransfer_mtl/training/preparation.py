@@ -16,12 +16,13 @@ from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
-from easytransfer_mtl.training.batches import batch_sizes, rows_per_step, task_order, training_batches
+from easytransfer_mtl.training.batches import training_batches
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
+from easytransfer_mtl.training.choices import choose
 from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
+from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
-from easytransfer_mtl.weighting import RunFacts, TaskWeighting, make_weighting
+from easytransfer_mtl.weighting import TaskWeighting
 
 UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode")
 
@@ -56,8 +57,12 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     if settings.outputs:
         raise UserError("--outputs has no meaning in training; the run's folder is --model_dir.")
     _check_unchanged(settings)
-    if settings.on_nonfinite == "skip" and num_replicas > 1:
-        raise UserError("on_nonfinite skip works on one device; leave it at stop with several GPUs or workers.")
+    if (settings.distribution_strategy or "None") != "None":
+        if settings.on_nonfinite == "skip" or settings.log_gradients_every:
+            raise UserError(
+                "on_nonfinite skip and log_gradients_every work without distribution_strategy only; leave them out with "
+                "several GPUs or workers."
+            )
     _make_deterministic()
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     config = load_config(files, settings.gelu)
@@ -67,18 +72,19 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
         )
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = _read_data(settings, files, config, tasks)
-    rows = sum(len(item.rows) for item in train)
-    names = [item.task.name for item in train]
-    sizes = batch_sizes(settings, names, num_replicas)
-    per_step = rows_per_step(settings, sizes)
-    plan = plan_steps(rows, settings.num_epochs, per_step, settings.warmup_ratio, settings.save_steps)
-    epoch = max(1, rows // per_step)
-    order = task_order(settings, names, [len(item.rows) for item in train], epoch)
-    facts = RunFacts(names, [item.task.num_labels for item in train], epoch, settings.seed)
-    weighting = make_weighting(settings, facts)
-    joint = settings.step_mode == "joint"
-    batches = training_batches(settings, train, sizes, None if joint else order, plan.train_steps)
-    return Prepared(files, train, dev, plan, weighting, batches)
+    choices = choose(settings, [item.task for item in train], [len(item.rows) for item in train], num_replicas)
+    _check_gram_variables(settings, choices.weighting, config.num_hidden_layers)
+    batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
+    return Prepared(files, train, dev, choices.plan, choices.weighting, batches)
+
+
+def _check_gram_variables(settings: TrainSettings, weighting: TaskWeighting, num_layers: int) -> None:
+    kind = settings.gram_variables or weighting.gram_variables
+    if weighting.needs_gram and kind == "last_layer" and settings.num_freezed_layers == num_layers:
+        raise UserError(
+            f"loss_weighting {weighting.name} reads the gradients of gram_variables {kind}, which num_freezed_layers "
+            "freezes; set --gram_variables=pooler, or freeze fewer layers."
+        )
 
 
 def _check_unchanged(settings: TrainSettings) -> None:

@@ -24,18 +24,18 @@ class StuckLosses:
 
     def see(self, step: int, losses: dict[str, float]) -> None:
         """Takes the losses of a step's tasks; logs when it is time."""
-        if step > self.check_at:
-            return
-        for name, loss in losses.items():
-            self._seen[name].append(loss)
-        if step < self.check_at:
-            return
-        for name, seen in self._seen.items():
-            mean = sum(seen) / len(seen) if seen else 0.0
-            if len(seen) >= FEWEST and mean > LEARNED * self.guessing[name]:
-                logging.warning(
-                    "%s is not learned: after %d steps its loss is %.3f, guessing gives %.3f. Likely: the learning rate is "
-                    "too small (or warm-up not over) or too large, its weight or sampling rate is near 0, its labels do not "
-                    "belong to its texts, or the encoder's weights are not what they should be.",
-                    name, step, mean, self.guessing[name],
-                )  # fmt: skip
+        for name in losses.keys() & self._seen.keys():
+            seen = self._seen[name]
+            seen.append(losses[name])
+            if step >= self.check_at and len(seen) >= FEWEST:
+                del self._seen[name]
+                self._judge(name, step, sum(seen) / len(seen))
+
+    def _judge(self, name: str, step: int, mean: float) -> None:
+        if mean > LEARNED * self.guessing[name]:
+            logging.warning(
+                "%s is not learned: after %d steps its loss is %.3f, guessing gives %.3f. Likely: the learning rate is too "
+                "small (or warm-up not over) or too large, its weight or sampling rate is near 0, its labels do not belong "
+                "to its texts, or the encoder's weights are not what they should be.",
+                name, step, mean, self.guessing[name],
+            )  # fmt: skip

@@ -35,6 +35,7 @@ class TaskWeighting(tf.Module):
         needs_joint_step: whether a step must hold a batch of every task.
         needs_accuracies: whether ``update`` needs the accuracies.
         needs_losses_after: whether ``update`` needs the losses on the same batch after the step.
+        may_be_zero: whether a weight can be exactly 0; such a task's head is left alone.
         gram_variables: what the Gram matrix is of, unless the user says.
         focal_gamma: power of (1 - p) that every row's cross entropy is multiplied by, p its label's probability.
     """
@@ -43,6 +44,7 @@ class TaskWeighting(tf.Module):
     needs_joint_step = False
     needs_accuracies = False
     needs_losses_after = False
+    may_be_zero = False
     gram_variables = "all"
     focal_gamma = 0.0
 

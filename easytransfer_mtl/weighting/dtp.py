@@ -1,5 +1,7 @@
 """Dynamic task prioritisation: the harder a task still is, the more it weighs."""
 
+import math
+
 import tensorflow as tf
 
 from easytransfer_mtl.errors import UserError
@@ -43,7 +45,7 @@ class DTP(TaskWeighting):
             UserError: an option is out of its range.
         """
         gamma = gamma or [1.0] * len(chance)
-        if not 0 < smoothing <= 1 or any(not power >= 0 for power in [*gamma, focal_gamma]):
+        if not 0 < smoothing <= 1 or any(not 0 <= power < math.inf for power in [*gamma, focal_gamma]):
             raise UserError(
                 f"dtp: smoothing {smoothing} must be above 0 and at most 1, gamma {gamma} and focal gamma {focal_gamma} "
                 "0 or more."

@@ -33,6 +33,7 @@ class DWA(TaskWeighting):
         self.steps_per_epoch = steps_per_epoch
         zeros = [0.0] * num_tasks
         self._sum, self._count = state_variable(zeros, "sum"), state_variable(zeros, "count")
+        self._epochs = state_variable(0.0, "epochs")
         self.last_mean, self.mean_before = state_variable(zeros, "last_mean"), state_variable(zeros, "mean_before")
 
     def weights(self, signals: Signals) -> tf.Tensor:
@@ -46,9 +47,12 @@ class DWA(TaskWeighting):
         """Adds the step to the epoch's means; at the epoch's end they become the last ones."""
         total = self._sum + tf.where(signals.active, signals.losses, 0.0)
         count = self._count + tf.cast(signals.active, tf.float32)
-        ends = tf.equal((signals.step + 1) % self.steps_per_epoch, 0)
+        # Not "every so many steps": the last one of an epoch may have been left out.
+        epochs = tf.cast((signals.step + 1) // self.steps_per_epoch, tf.float32)
+        ends = epochs > self._epochs
         rolls = ends & (count > 0.0)
         self.mean_before.assign(tf.where(rolls, self.last_mean, self.mean_before))
         self.last_mean.assign(tf.where(rolls, tf.math.divide_no_nan(total, count), self.last_mean))
+        self._epochs.assign(epochs)
         self._sum.assign(tf.where(ends, 0.0, total))
         self._count.assign(tf.where(ends, 0.0, count))

@@ -19,9 +19,9 @@ class FAMO(TaskWeighting):
     Options: ``gamma`` (0.001), the pull of xi to 0; ``lower_bounds`` b (0 for each); ``learning_rate`` (0.025) of the Adam
     that moves xi.
 
-    Trap: the second losses must see the same dropout masks, or delta is mostly noise: the train step gives them. Losses
-    must stay above b. Departs from the authors' code in the factor K, and in leaving clipping to the train step
-    (``clip_norm_value``, 1 by default as theirs).
+    Trap: the second losses must see the same dropout masks, or delta is mostly noise: the train step gives them. A loss at
+    or below its b counts as just above it. Departs from the authors' code in the factor K, and in leaving clipping to the
+    train step (``clip_norm_value``, 1 by default as theirs).
 
     Undefined with one task a step.
     """
@@ -65,7 +65,9 @@ class FAMO(TaskWeighting):
         fall = tf.math.log(self._above(signals.losses)) - tf.math.log(self._above(losses_after))
         z = tf.nn.softmax(self.learned.value)
         gradient = z * (fall - tf.reduce_sum(z * fall))
+        # Losses after the step may be no number where those before were.
+        gradient = tf.where(tf.reduce_all(tf.math.is_finite(gradient)), gradient, 0.0)
         self.learned.descend(gradient + self.gamma * self.learned.value, signals.active)
 
     def _above(self, losses: tf.Tensor) -> tf.Tensor:
-        return losses - self._lower_bounds + TINY
+        return tf.maximum(losses - self._lower_bounds, TINY)

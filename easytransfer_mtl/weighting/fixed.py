@@ -25,6 +25,7 @@ class Fixed(TaskWeighting):
         if any(not math.isfinite(weight) or weight < 0 for weight in task_weights) or not any(task_weights):
             raise UserError(f"task_weights {task_weights}: weights must be finite, not negative, and not all zero.")
         super().__init__(len(task_weights), "fixed")
+        self.may_be_zero = 0 in task_weights
         self._weights = tf.constant(task_weights, tf.float32)
 
     def weights(self, signals: Signals) -> tf.Tensor:

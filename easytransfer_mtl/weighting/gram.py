@@ -12,6 +12,9 @@ from easytransfer_mtl.weighting.base import Signals, TaskWeighting
 RIDGE = 1e-10
 """Added to the diagonal of a Gram matrix of scale 1, so that equal gradients share their weight; above rounding, no more."""
 
+SMALLEST = 1e-6
+"""Eigenvalues of cosines below this are rounding."""
+
 
 class GramWeighting(TaskWeighting):
     """A function of the Gram matrix G of the unweighted losses' gradients. Undefined with one task a step.
@@ -60,6 +63,12 @@ def cosines_of(gram: np.ndarray) -> np.ndarray:
     norms = norms_of(gram)
     inverse = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
     return gram * inverse[:, None] * inverse
+
+
+def positive_cosines(gram: np.ndarray) -> np.ndarray:
+    """Returns ``cosines_of`` with no eigenvalue below ``SMALLEST``: training's Gram matrices are float32, rounded."""
+    values, vectors = np.linalg.eigh(cosines_of(gram))
+    return (vectors * np.maximum(values, SMALLEST)) @ vectors.T
 
 
 def square_root(gram: np.ndarray) -> np.ndarray:

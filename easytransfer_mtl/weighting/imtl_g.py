@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from easytransfer_mtl.weighting.gram import GramWeighting, cosines_of, norms_of
+from easytransfer_mtl.weighting.gram import SMALLEST, GramWeighting, cosines_of, norms_of
 
 
 class IMTLG(GramWeighting):
@@ -25,7 +25,7 @@ class IMTLG(GramWeighting):
         if not moving.any():
             return weights
         part = gram[np.ix_(moving, moving)]
-        found = np.linalg.pinv(cosines_of(part), rcond=1e-10, hermitian=True).sum(axis=1) / norms_of(part)
+        found = np.linalg.pinv(cosines_of(part), rcond=SMALLEST, hermitian=True).sum(axis=1) / norms_of(part)
         total = found.sum()
         if abs(total) > 1e-9 * np.abs(found).sum():
             weights[moving] = moving.sum() * found / total

@@ -22,6 +22,8 @@ class MGDA(GramWeighting):
     representation, needs tasks that read the same inputs; the contest's do not, so it is not offered.
     """
 
+    may_be_zero = True
+
     def __init__(self, num_tasks: int, normalization: str = "none") -> None:
         """Takes the option.
 

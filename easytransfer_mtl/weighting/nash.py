@@ -5,9 +5,8 @@ import tensorflow as tf
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.weighting.base import Signals, state_variable
-from easytransfer_mtl.weighting.gram import GramWeighting, cosines_of, norms_of
+from easytransfer_mtl.weighting.gram import GramWeighting, norms_of, positive_cosines
 
-RIDGE = 1e-8
 ITERATIONS = 100
 
 
@@ -15,15 +14,16 @@ class Nash(GramWeighting):
     """Navon et al., "Multi-task learning as a bargaining game", ICML 2022.
 
     The weights a > 0 with G a = 1 / a, element by element: the bargaining solution. ||sum a_i g_i||^2 = K, whatever the
-    losses' scales; then the combination is shortened to ``max_norm``.
+    losses' scales; then the combination is shortened to ``max_norm``, in every step.
 
-    Options: ``max_norm`` (1; 0 for no limit), ``update_every`` steps (1; between updates the weights stay).
+    Options: ``max_norm`` (1; 0 for no limit; on the variables that the Gram matrix is of), ``update_every`` steps (1;
+    between updates a stays; the gradients are computed all the same, for ``max_norm``).
 
     Solved by Newton's method on a'Ga / 2 - sum ln a, which is convex and self-concordant; no convex-optimisation package,
     and no keeping of old weights when one fails, as in the official code.
 
     Trap: the weights are about one over the gradients' norms, so the step no longer shrinks as training converges; where
-    the gradients cancel they grow, here to 10^4 times that at most. A task whose gradient is zero has weight 1.
+    the gradients cancel they grow, here to 1000 times that at most. A task whose gradient is zero has weight 1.
     """
 
     def __init__(self, num_tasks: int, max_norm: float = 1.0, update_every: int = 1) -> None:
@@ -36,37 +36,46 @@ class Nash(GramWeighting):
             raise UserError(f"nash: max_norm {max_norm} must be 0 or more, update_every {update_every} 1 or more.")
         super().__init__(num_tasks, "nash")
         self.max_norm, self.update_every = max_norm, update_every
-        self.last_weights = state_variable([1.0] * num_tasks, "last_weights")
+        self.bargained = state_variable([1.0] * num_tasks, "bargained")
+        self.next_update = state_variable(0.0, "next_update")
 
     def weights(self, signals: Signals) -> tf.Tensor:
-        """Returns a, new every ``update_every`` steps."""
-        due = tf.equal(signals.step % self.update_every, 0)
-        return tf.where(due, super().weights(signals), self.last_weights)
+        """Returns a, shortened."""
+        weights = self._bargained(signals)
+        if not self.max_norm:
+            return weights
+        length = tf.sqrt(tf.maximum(tf.tensordot(weights, tf.linalg.matvec(signals.gram, weights), 1), 0.0))
+        return weights * tf.minimum(1.0, tf.math.divide_no_nan(self.max_norm, length))
 
     @tf.autograph.experimental.do_not_convert
     def update(self, signals: Signals, losses_after: tf.Tensor | None = None) -> None:
-        """Keeps the weights for the steps until the next update."""
+        """Keeps a for the steps until the next update."""
         if self.update_every > 1:
-            self.last_weights.assign(self.weights(signals))
+            step = tf.cast(signals.step, tf.float32)
+            self.bargained.assign(self._bargained(signals))
+            self.next_update.assign(tf.where(step >= self.next_update, step + self.update_every, self.next_update))
+
+    def _bargained(self, signals: Signals) -> tf.Tensor:
+        new = super().weights(signals)
+        if self.update_every == 1:
+            return new
+        return tf.where(tf.cast(signals.step, tf.float32) >= self.next_update, new, self.bargained)
 
     def solve(self, gram: np.ndarray, losses: np.ndarray, step: int) -> np.ndarray:
-        """Returns the weights."""
+        """Returns a, not shortened."""
         weights, moving = np.ones(self.num_tasks), norms_of(gram) > 0
-        if not moving.any():
-            return weights
-        part = gram[np.ix_(moving, moving)]
-        weights[moving] = _bargain(cosines_of(part)) / norms_of(part)
-        length = np.sqrt(max(weights @ gram @ weights, 0.0))
-        return weights * min(1.0, self.max_norm / length) if self.max_norm and length > 0 else weights
+        if moving.any():
+            part = gram[np.ix_(moving, moving)]
+            weights[moving] = _bargain(positive_cosines(part)) / norms_of(part)
+        return weights
 
 
 def _bargain(cosines: np.ndarray) -> np.ndarray:
     """Returns b > 0 with C b = 1 / b."""
-    matrix = cosines + RIDGE * np.eye(len(cosines))
-    point = np.ones(len(matrix))
+    point = np.ones(len(cosines))
     for _ in range(ITERATIONS):
-        slope = matrix @ point - 1.0 / point
-        step = np.linalg.solve(matrix + np.diag(1.0 / point**2), slope)
+        slope = cosines @ point - 1.0 / point
+        step = np.linalg.solve(cosines + np.diag(1.0 / point**2), slope)
         decrement = np.sqrt(max(slope @ step, 0.0))
         # Below a quarter Newton's full step converges quadratically; before, the damped one always stays positive.
         point = point - (step if decrement < 0.25 else step / (1.0 + decrement))

@@ -42,7 +42,7 @@ def projected_sum(gram: np.ndarray, orders: list[np.ndarray]) -> np.ndarray:
         weights[task] = 1.0
         for other in order:
             product = weights @ gram[:, other]
-            if other != task and product < 0:
+            if other != task and product < 0 and gram[other, other] > 0:
                 weights[other] -= product / gram[other, other]
         total += weights
     return total

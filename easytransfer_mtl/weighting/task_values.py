@@ -1,5 +1,7 @@
 """One number per task as text."""
 
+import math
+
 from easytransfer_mtl.errors import UserError
 
 
@@ -13,7 +15,7 @@ def parse_task_values(option: str, text: str, task_names: list[str], default: fl
         default: the number of a task that is not named.
 
     Raises:
-        UserError: an item is not NAME=NUMBER, or the name is no task's or given twice.
+        UserError: an item is not NAME=NUMBER with a finite number, or the name is no task's or given twice.
     """
     values: dict[str, float] = {}
     known = [name.lower() for name in task_names]
@@ -26,4 +28,6 @@ def parse_task_values(option: str, text: str, task_names: list[str], default: fl
             values[name] = float(number)
         except ValueError:
             raise UserError(f"{option} {text!r}: {item!r} is not NAME=NUMBER.") from None
+        if not math.isfinite(values[name]):
+            raise UserError(f"{option} {text!r}: {item!r} is not a finite number.")
     return [values.get(name, default) for name in known]

@@ -1,14 +1,16 @@
 """Comparisons: what is trained, what the numbers say, and a run of the command that is interrupted."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from easytransfer_mtl.commands.compare import _single_task_jobs
+from easytransfer_mtl.commands.compare import _single_task_jobs, _variant_job
 from easytransfer_mtl.commands.compare import run as compare
 from easytransfer_mtl.comparing.report import comparison_rows, comparison_text
 from easytransfer_mtl.comparing.runs import RunResult, TrainingProcesses
@@ -21,6 +23,7 @@ from easytransfer_mtl.data.list_files import task_files
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.training.choices import choose
 
 REQUIRED = {"pretrain_model_name_or_path": "x", "train_input_fp": "t", "train_batch_size": 4, "model_dir": "out"}
 
@@ -44,7 +47,7 @@ def test_variants_are_weightings_with_settings_of_their_own() -> None:
         ("equal learning_rate", "'learning_rate' is not SETTING=VALUE"),
         ("equal lerning_rate=1", "'lerning_rate=1' is not SETTING=VALUE"),
         ("equal seed=3", "'seed=3' is not SETTING=VALUE"),
-        ("equal learning_rate=fast", "'fast' is not a number"),
+        ("equal learning_rate=fast", "'fast' is not a finite number"),
     ],
 )
 def test_variants_that_make_no_sense(text: str, message: str) -> None:
@@ -66,7 +69,7 @@ def test_command_line_gives_the_same_settings_back() -> None:
 
 
 def result(*scores: float, seconds: float | None = 10.0, memory_gb: float = 1.0) -> RunResult:
-    return RunResult(dict(zip(("TNEWS", "OCNLI"), scores)), seconds, memory_gb, 5)
+    return RunResult(dict(zip(("TNEWS", "OCNLI"), scores)), 5, seconds, memory_gb)
 
 
 def test_differences_are_paired_by_seed_and_have_students_margin() -> None:
@@ -94,9 +97,9 @@ def test_table_marks_what_the_spread_does_not_support() -> None:
     assert "difference" not in rows[0] and rows[1]["supported"] and not rows[2]["supported"]
     assert rows[1]["time"] == pytest.approx(1.2) and rows[1]["memory"] == 1.0
     assert rows[1]["delta_m"] == pytest.approx(100 * ((0.61 - 0.5) / 0.5 + (0.51333 - 0.4) / 0.4) / 2, rel=1e-3)
-    lines = comparison_text(rows, ["TNEWS", "OCNLI"], single).splitlines()
+    lines = comparison_text(rows, single).splitlines()
     assert "not supported" in lines[3] and "not supported" not in lines[2] and lines[4].startswith("single-task models")
-    assert all(len(line) <= 160 for line in lines)
+    assert all(len(line) <= 160 for line in lines) and rows[0]["tasks"]["OCNLI"]["mean"] == pytest.approx(0.41)
 
 
 @pytest.fixture
@@ -111,16 +114,17 @@ def arguments(tmp_path: Path, tiny_encoder: Path, tiny_data: Path) -> list[str]:
 
 
 def test_command_trains_all_writes_the_table_and_repeats_nothing(arguments: list[str], tmp_path: Path) -> None:
+    arguments = [*arguments, "--step_mode=alternating", "--variants=equal; dwa"]
     first = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert first.returncode == 0, first.stderr
     study = tmp_path / "study"
     assert (study / "compare.txt").read_text(encoding="utf-8") in first.stdout
     written = json.loads((study / "compare.json").read_text(encoding="utf-8"))
-    assert [row["variant"] for row in written["variants"]] == ["equal", "pcgrad"]
-    (run,) = written["runs"]["pcgrad"]
+    assert [row["variant"] for row in written["variants"]] == ["equal", "dwa"]
+    (run,) = written["runs"]["dwa"]
     assert set(run["scores"]) == {"TNEWS", "OCEMOTION", "OCNLI"} and run["seconds"] > 0 and 0.1 < run["memory_gb"] < 20
     assert (study / "compare.csv").read_text(encoding="utf-8").startswith("variant,seeds,mean")
-    assert (study / "pcgrad/seed_2/model/metrics.csv").exists() and not list(study.rglob("model.ckpt-*"))
+    assert (study / "dwa/seed_2/model/metrics.csv").exists() and not list(study.rglob("model.ckpt-*"))
     logs = {path: path.read_bytes() for path in study.rglob("train.log")}
     second = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert second.returncode == 0 and second.stdout == first.stdout
@@ -161,10 +165,27 @@ def test_what_is_done_is_not_repeated_and_single_tasks_give_the_gain(
     assert started[10:] == ["dwa/seed_1"]
 
 
-def test_training_that_fails_is_told_with_its_last_lines(arguments: list[str]) -> None:
-    failed = subprocess.run([*arguments, "--num_freezed_layers=9"], capture_output=True, text=True, check=False)
-    assert failed.returncode == 2
+def test_training_that_fails_is_told_with_its_last_lines_and_the_others_are_compared(arguments: list[str]) -> None:
+    failing = [*arguments, "--variants=equal; pcgrad num_freezed_layers=9"]
+    failed = subprocess.run(failing, capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
     assert "failed (status 2)" in failed.stderr and "num_freezed_layers is 9; the encoder has 2 layers" in failed.stderr
+    assert "equal" in failed.stdout and "pcgrad" not in failed.stdout
+
+
+def test_interrupted_comparison_stops_its_trainings_and_goes_on(arguments: list[str], tmp_path: Path) -> None:
+    words = [*arguments, "--num_epochs=400", "--variants=equal"]
+    running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run, end = tmp_path / "study/equal/seed_2", time.monotonic() + 120
+    while not (run / "model/model.ckpt-0.index").exists():
+        assert time.monotonic() < end and running.poll() is None
+        time.sleep(0.05)
+    running.terminate()
+    _, errors = running.communicate(timeout=120)
+    assert running.returncode == 128 + signal.SIGTERM and "start the same command again to go on" in errors
+    assert "saved in" in (run / "train.log").read_text(encoding="utf-8") and not (run / "result.json").exists()
+    other = subprocess.run([*words, "--learning_rate=0.5"], capture_output=True, text=True, check=False)
+    assert other.returncode == 2 and "holds a run with other settings (--learning_rate=0.5)" in other.stderr
 
 
 def test_variant_that_does_not_fit_is_told_before_the_first_training(arguments: list[str], tmp_path: Path) -> None:
@@ -174,14 +195,27 @@ def test_variant_that_does_not_fit_is_told_before_the_first_training(arguments: 
     assert not (tmp_path / "study").exists()
 
 
-def test_single_task_models_see_as_many_batches(tiny_data: Path, tmp_path: Path) -> None:
-    base = {**REQUIRED, "train_input_fp": str(tiny_data / "train.list_tfrecord"), "num_epochs": 6.0}
+@pytest.mark.parametrize("step_mode, sampling", [("joint", "round_robin"), ("alternating", "explicit")])
+def test_single_task_models_see_as_many_batches(step_mode: str, sampling: str, tiny_data: Path, tmp_path: Path) -> None:
+    base = {**REQUIRED, "train_input_fp": str(tiny_data / "train.list_tfrecord"), "num_epochs": 6.0, "seeds": "1"}
+    rates = {"task_rates": "tnews=3,ocnli=1,ocemotion=1"} if sampling == "explicit" else {"joint_batch_sizes": "tnews=6"}
     settings = CompareSettings(
-        **base, predict_input_fp=str(tiny_data / "dev.list_tfrecord"), step_mode="joint", save_steps=6
-    )
+        **base | rates, predict_input_fp=str(tiny_data / "dev.list_tfrecord"), step_mode=step_mode, save_steps=5,
+        task_sampling=sampling, variants="uncertainty uncertainty_start=0.5",
+    )  # fmt: skip
     train, dev = (task_files(path, CONTEST_TASKS) for path in (settings.train_input_fp, settings.predict_input_fp))
-    jobs = _single_task_jobs(settings, train, dev, tmp_path, 1)
-    assert [name for name, _, _ in jobs] == ["single TNEWS", "single OCEMOTION", "single OCNLI"]
-    for _, _, training in jobs:
-        assert training.num_epochs == pytest.approx(6.0) and training.save_steps == 6  # twelve rows each
-        assert training.step_mode == "alternating" and training.train_input_fp.endswith("_train.tfrecord")
+    like = _variant_job(settings, parse_variants(settings.variants)[0], tmp_path, 1)
+    together = choose(like.settings, [file.task for file in train], [12, 12, 12])
+    steps = together.plan.train_steps
+    jobs = _single_task_jobs(settings, like, train, dev)
+    assert [job.name for job in jobs] == ["single TNEWS", "single OCEMOTION", "single OCNLI"]
+    counted = 0
+    for place, job in enumerate(jobs):
+        alone = choose(job.settings, [train[place].task], [12])
+        assert alone.sizes == [together.sizes[place]]
+        assert job.settings.loss_weighting == "equal" and job.settings.step_mode == "alternating"
+        counted += alone.plan.train_steps
+        if together.order is None:
+            assert alone.plan.train_steps == steps and alone.plan.save_steps == 5
+    if together.order is not None:
+        assert counted == steps

@@ -39,6 +39,25 @@ def test_no_run_or_no_step_is_told(text: str | None, tmp_path: Path) -> None:
         read_metrics(path)
 
 
+def test_a_line_that_is_cut_off_and_a_run_without_gradients_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,task,loss,weight\n1,A,2.5,1\n2,A,1.2e-", encoding="utf-8")
+    panels = read_metrics(path)
+    assert panels["loss"] == {"A": Series([1], [2.5])} and panels["grad_share"] == panels["cosine"] == {}
+
+
+def test_many_tasks_are_drawn(tmp_path: Path) -> None:
+    names = [f"T{index:02d}" for index in range(16)]
+    lines = [HEADER.replace("cos_A,cos_B", ",".join(f"cos_{name}" for name in names))]
+    for step in (100, 200):
+        for index, name in enumerate(names):
+            cosines = ",".join(str(0.01 * (index + other) - 0.2) for other in range(16))
+            lines.append(f"{step},{name},{2.0 + index},1,0.1,3,9,{1 / 16},{cosines}\n")
+    (tmp_path / "metrics.csv").write_text("".join(lines), encoding="utf-8")
+    svg = plot_run(tmp_path, (), tmp_path / "plots", 0)[1].read_text(encoding="utf-8")
+    assert "T15" in svg and "the 16 lowest" in svg
+
+
 def test_smoothing_is_means_of_windows() -> None:
     steps, values = Series(list(range(1, 8)), [1.0, 3, 2, 4, 5, 7, 9]).smoothed(3)
     np.testing.assert_allclose(steps, [2, 5, 7])

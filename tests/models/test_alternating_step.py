@@ -77,6 +77,19 @@ def test_scale_heads_off_weighs_the_encoder_only(build: Callable[..., MultiTaskM
         )
 
 
+@pytest.mark.parametrize("idle_heads", ["zero", "skip"])
+def test_a_task_of_weight_zero_leaves_its_head_alone(idle_heads: str, golden_model: Callable[..., MultiTaskModel]) -> None:
+    model = golden_model(weighting=Fixed([1.0, 1.0, 0.0]), options=StepOptions(idle_heads=idle_heads))
+    model.compile(optimizer=make_optimizer("adam", 1e-2, 0.1))
+    model.optimizer.build(model.trainable_variables)
+    head = model.heads["ocnli_logits"]
+    before = [variable.numpy() for variable in head.trainable_variables]
+    for task in (2, 0, 2):
+        model.train_step(batch_of(task))
+    for variable, value in zip(head.trainable_variables, before):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
 def test_weighting_of_another_number_of_tasks_is_refused(golden_model: Callable[..., MultiTaskModel]) -> None:
     with pytest.raises(UserError, match="The weighting is for 2 tasks; the model has 3"):
         golden_model(weighting=Equal(2))

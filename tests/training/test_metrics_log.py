@@ -48,6 +48,13 @@ def test_a_row_cut_off_in_the_middle_is_dropped(tmp_path: Path) -> None:
     assert steps_in(tmp_path) == [1, 2, 4]
 
 
+def test_rows_of_an_older_version_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,task,loss,weight\n1,TNEWS,2.5,1\n2,OCNLI,1.5,1\n3,TN", encoding="utf-8")
+    write(tmp_path, 2, 3)
+    lines = (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()
+    assert steps_in(tmp_path) == [1, 2, 3] and lines[2] == "2,OCNLI,1.5,1,,,,,,"
+
+
 def test_rows_are_on_disk_after_a_flush(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path, 0, TASKS)
     log.add(row(1))

@@ -19,7 +19,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture, ocnli: float, focal_gamma: flo
 
 def test_a_loss_that_stays_at_guessing_is_named_once_with_likely_causes(caplog: pytest.LogCaptureFixture) -> None:
     (text,) = warnings_of(caplog, math.log(3))
-    assert text.startswith("OCNLI is not learned: after 100 steps its loss is 1.099, guessing gives 1.099.")
+    assert text.startswith("OCNLI is not learned: after 102 steps its loss is 1.099, guessing gives 1.099.")
     assert "learning rate" in text and "labels" in text
 
 
@@ -31,3 +31,10 @@ def test_nothing_is_said_of_tasks_that_learn_or_too_early(caplog: pytest.LogCapt
 def test_focal_factor_lowers_the_loss_of_guessing(caplog: pytest.LogCaptureFixture) -> None:
     assert warnings_of(caplog, math.log(3) * 2 / 3, focal_gamma=1.0)
     assert not warnings_of(caplog, math.log(3) * 2 / 3, focal_gamma=0.0)
+
+
+def test_rare_tasks_and_resumed_runs_are_judged_when_there_are_enough_losses(caplog: pytest.LogCaptureFixture) -> None:
+    watch = StuckLosses(CONTEST_TASKS, 1000, 0.0)
+    for step in range(400, 600, 40):  # five in all, after a resume
+        watch.see(step, {"OCNLI": math.log(3)})
+    assert [record.getMessage()[:42] for record in caplog.records] == ["OCNLI is not learned: after 560 steps its "]

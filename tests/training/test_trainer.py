@@ -148,6 +148,7 @@ def test_another_encoder_cannot_go_on_and_leaves_the_run_as_it_is(
         ({"task_sampling": "explicit", "task_rates": "tnews=1,ocnli=1"}, "needs a number above 0 for every task"),
         ({"task_rates": "tnews=1"}, "task_rates has an effect with --task_sampling=explicit only"),
         ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
+        ({"step_mode": "joint", "loss_weighting": "gradnorm", "num_freezed_layers": 2}, "set --gram_variables=pooler"),
         ({"head_dropout": 1.0}, "dropout of pooled_output: the rate is 1.0"),
         ({"train_input_fp": "nothing.list_tfrecord"}, "does not exist"),
         ({"predict_input_fp": "nothing.list_tfrecord"}, "does not exist"),

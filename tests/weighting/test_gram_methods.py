@@ -20,7 +20,7 @@ METHODS: dict[str, Callable[[int], GramWeighting]] = {
     "imtl_g": IMTLG,
     "pcgrad": lambda size: PCGrad(size, seed=0),
     "cagrad": CAGrad,
-    "nash": Nash,
+    "nash": lambda size: Nash(size, max_norm=0),
     "upgrad": UPGrad,
 }
 SIMPLEX = ("mgda", "mgda l2")
@@ -52,18 +52,17 @@ def golden(weights: list[float], direction: list[float] | None = None) -> Any:
         (J2, IMTLG(2), 2, golden([0.59233, 0.40767], [0.0767, 1, 1])),
         (J2, CAGrad(2, 0.5), 2, golden([0.70412, 0.5], [0.1835, 1.2041, 1.2041])),
         (J2, CAGrad(2, 0.4), 2, golden([0.6633, 0.5], [0.3468, 1.1633, 1.1633])),
-        (J2, Nash(2, max_norm=0), 1, golden([0.59146, 0.40707], [0.07658, 0.99853, 0.99853])),
-        (J2, Nash(2), 1, golden([0.59146 / 2**0.5, 0.40707 / 2**0.5], [0.0542, 0.7061, 0.7061])),
+        (J2, Nash(2), 1, golden([0.59146, 0.40707], [0.07658, 0.99853, 0.99853])),
         (J2, UPGrad(2), 2, golden([1.11111, 0.78947], [0.2924, 1.9006, 1.9006])),
         (J3, MGDA(3), 3, golden([1 / 2, 1 / 3, 1 / 6], [0, 0.5, 1, 0.5])),
         (J3, IMTLG(3), 3, golden([0.50722, 0.34816, 0.14462], [0.06006, 0.56613, 1, 0.43387])),
         (J3, CAGrad(3, 0.4), 3, golden([0.48074, 1 / 3, 1 / 3], [0.07704, 0.14741, 1.14741, 1])),
         (J3, CAGrad(3, 0.5), 3, golden([0.57321, 0.38214, 1 / 3], [0, 0.28868, 1.28868, 1])),
-        (J3, Nash(3, max_norm=0), 1, golden([0.64012, 0.43870, 0.30855], [0.07172, 0.46172, 1.38738, 0.92566])),
+        (J3, Nash(3), 1, golden([0.64012, 0.43870, 0.30855], [0.07172, 0.46172, 1.38738, 0.92566])),
         (J3, UPGrad(3), 3, golden([0.84369, 0.59397, 0.42412], [0.18907, 0.58943, 1.86178, 1.27236])),
         (J3B, MGDA(3), 3, golden([0.65714, 0.2, 0.14286])),
         (J3B, IMTLG(3), 3, golden([0.53437, 0.26719, 0.19844])),
-        (J3B, Nash(3, max_norm=0), 1, golden([1.2407, 0.62035, 0.43471])),
+        (J3B, Nash(3), 1, golden([1.2407, 0.62035, 0.43471])),
         (J3B, UPGrad(3), 3, golden([0.73333, 0.51667, 0.43333])),
         (J3B, CAGrad(3, 0.4), 3, golden([0.75497, 1 / 3, 1 / 3])),
     ],
@@ -115,9 +114,8 @@ def test_direction_does_not_depend_on_the_tasks_order(method: str, size: int) ->
 @pytest.mark.parametrize("scale", [1e-10, 1e-5, 1e3, 1e5, 1e10, 1e15])
 def test_scaling_all_gradients_scales_the_step_or_for_nash_leaves_it(method: str, scale: float) -> None:
     for gradients in (J2, J3, J3B, random_gradients(5, 1)):
-        weighting = Nash(len(gradients), max_norm=0) if method == "nash" else method
-        expected = solved(weighting, gradients) / (scale if method == "nash" else 1.0)
-        np.testing.assert_allclose(solved(weighting, scale * gradients), expected, rtol=1e-6)
+        expected = solved(method, gradients) / (scale if method == "nash" else 1.0)
+        np.testing.assert_allclose(solved(method, scale * gradients), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -149,6 +147,51 @@ def test_no_loss_rises_along_the_step(method: str, size: int) -> None:
         direction = solved(method, gradients) @ gradients
         lengths = np.linalg.norm(gradients, axis=1) * max(np.linalg.norm(direction), np.abs(gradients).max())
         assert (gradients @ direction / lengths >= -1e-6).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [2, 3, 5, 16])
+def test_rounded_and_singular_matrices_of_training_give_sound_weights(method: str, size: int) -> None:
+    for seed in range(12):
+        gradients = random_gradients(size, seed)
+        if seed % 2:
+            gradients[-1] = -gradients[:-1].sum(axis=0)  # they cancel
+        else:
+            gradients[-1] = gradients[0]
+        gram = (gradients.astype(np.float32) @ gradients.astype(np.float32).T).astype(np.float64)
+        weights = METHODS[method](size).solve(gram, np.ones(size), 0)
+        assert np.isfinite(weights).all()
+        if method != "imtl_g":
+            assert (weights >= 0).all()
+        if method in ("mgda", "mgda l2", "upgrad"):
+            direction = weights @ gradients
+            lengths = np.linalg.norm(gradients, axis=1) * np.abs(weights[:, None] * gradients).max()
+            assert (gradients @ direction / lengths >= -2e-3).all()
+
+
+def test_imtl_g_of_equal_gradients_is_the_same_in_float32_and_float64() -> None:
+    for seed in range(30):
+        gradients = np.random.default_rng(seed).standard_normal((3, 50))
+        gradients[2] = gradients[0]
+        rounded = (gradients.astype(np.float32) @ gradients.astype(np.float32).T).astype(np.float64)
+        exact = IMTLG(3).solve(gradients @ gradients.T, np.ones(3), 0)
+        np.testing.assert_allclose(IMTLG(3).solve(rounded, np.ones(3), 0), exact, rtol=1e-3)
+
+
+def test_upgrads_step_grows_in_proportion_to_each_gradient() -> None:
+    for seed in (0, 1, 3, 4):
+        gradients = random_gradients(3, seed)
+
+        def step(scale: float, gradients: np.ndarray = gradients) -> np.ndarray:
+            """The step with the first gradient scaled: a straight line in the scale (linear under scaling)."""
+            scaled = gradients * np.array([[scale], [1.0], [1.0]])
+            return solved("upgrad", scaled) @ scaled
+
+        np.testing.assert_allclose(step(2.0) - step(1.0), (step(5.0) - step(2.0)) / 3, rtol=1e-4, atol=1e-6)
+
+
+def test_pcgrad_passes_over_a_gradient_that_vanishes() -> None:
+    assert np.isfinite(projected_sum(np.array([[1.0, -1e-30], [-1e-30, 0.0]]), [np.array([1]), np.array([0])])).all()
 
 
 @pytest.mark.parametrize("method", ["upgrad", "pcgrad", "cagrad"])
@@ -268,24 +311,31 @@ def test_cagrad_rescales(rescale: str, divisor: float) -> None:
 def test_nash_solves_its_equation_whatever_the_scales(size: int) -> None:
     for seed in (0, 1, 3, 4, 6):
         gradients = random_gradients(size, seed)
-        weights = solved(Nash(size, max_norm=0), gradients)
+        weights = solved("nash", gradients)
         assert (weights > 0).all()
         np.testing.assert_allclose(gradients @ gradients.T @ weights * weights, 1, rtol=1e-4)
         direction = weights @ gradients
         np.testing.assert_allclose(direction @ direction, size, rtol=1e-4)
         rescaled = gradients * np.linspace(0.1, 7, size)[:, None]
-        np.testing.assert_allclose(solved(Nash(size, max_norm=0), rescaled) @ rescaled, direction, rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(solved("nash", rescaled) @ rescaled, direction, rtol=1e-4, atol=1e-7)
 
 
-def test_nash_of_two_tasks_is_the_closed_form_and_is_clipped() -> None:
+def test_nash_of_two_tasks_is_the_closed_form() -> None:
     cosine = J2[0] @ J2[1] / np.prod(np.linalg.norm(J2, axis=1))
     weights = 1 / (np.linalg.norm(J2, axis=1) * np.sqrt(1 + cosine))
-    np.testing.assert_allclose(solved(Nash(2, max_norm=0), J2), weights, rtol=1e-6)
-    np.testing.assert_allclose(np.linalg.norm(solved(Nash(2, max_norm=0.3), J2) @ J2), 0.3, rtol=1e-6)
+    np.testing.assert_allclose(solved("nash", J2), weights, rtol=1e-6)
+
+
+@pytest.mark.parametrize("max_norm, length", [(0.0, 2**0.5), (1.0, 1.0), (0.3, 0.3), (9.0, 2**0.5)])
+def test_nash_is_shortened(max_norm: float, length: float, signals_of: Callable[..., Any]) -> None:
+    direction = Nash(2, max_norm).weights(signals_of([1.0, 1.0], gram=J2 @ J2.T)).numpy() @ J2
+    np.testing.assert_allclose(np.linalg.norm(direction), length, rtol=1e-5)
+    if max_norm == 1:
+        np.testing.assert_allclose(direction, [0.0542, 0.7061, 0.7061], atol=6e-5)
 
 
 def test_nash_keeps_its_weights_between_updates(signals_of: Callable[..., Any]) -> None:
-    weighting, first, second = Nash(2, update_every=2), J2 @ J2.T, np.diag([2.0, 5.0])
+    weighting, first, second = Nash(2, max_norm=0, update_every=2), J2 @ J2.T, np.diag([2.0, 5.0])
     seen = []
     for step, gram in enumerate([first, second, second]):
         signals = signals_of([1.0, 1.0], step=step, gram=gram)

@@ -113,6 +113,13 @@ def test_dwa_is_one_for_two_epochs_and_then_the_papers(signals_of: Signal) -> No
     np.testing.assert_allclose(2 * np.exp([0.5, 2]) / np.exp([0.5, 2]).sum(), [0.365, 1.635], atol=5e-4)
 
 
+def test_dwa_ends_an_epoch_whose_last_step_was_left_out(signals_of: Signal) -> None:
+    weighting = DWA(1, steps_per_epoch=3)
+    for step, loss in ((0, 4.0), (1, 2.0), (3, 1.0), (4, 3.0), (5, 2.0)):  # not the third
+        weighting.update(signals_of([loss], step=step))
+    assert weighting.mean_before.numpy() == pytest.approx(7 / 3) and weighting.last_mean.numpy() == pytest.approx(2.5)
+
+
 def test_dwa_ignores_scales_and_an_infinite_temperature_gives_ones(signals_of: Signal) -> None:
     found = []
     for scale, temperature in ((1.0, 2.0), (100.0, 2.0), (1.0, 1e9)):
@@ -241,6 +248,16 @@ def test_famo_weights_and_what_moves_them(signals_of: Signal) -> None:
     fall = np.log(losses - [0.5, 0, 0]) - np.log(after - [0.5, 0, 0])
     jacobian = np.diag(z) - np.outer(z, z)
     np.testing.assert_allclose(seen[0], jacobian @ fall, rtol=1e-4)
+
+
+def test_famo_survives_losses_at_their_bound_and_losses_that_are_no_number(signals_of: Signal) -> None:
+    weighting = FAMO(2, lower_bounds=[0.5, 0.0])
+    for losses, after in (([0.4, 1.0], [0.3, 0.9]), ([0.5, 1.0], [0.7, float("nan")]), ([1.0, 1.0], [float("inf"), 0.9])):
+        signals = signals_of(losses)
+        weights = weighting.weights(signals).numpy()
+        assert np.isfinite(weights).all() and (weights >= 0).all()
+        weighting.update(signals, tf.constant(after))
+        assert all(np.isfinite(value).all() for value in state_of(weighting))
 
 
 def test_famo_stays_when_all_losses_fall_alike_and_needs_the_losses_after(signals_of: Signal) -> None:
