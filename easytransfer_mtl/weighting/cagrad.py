@@ -22,6 +22,8 @@ class CAGrad(GramWeighting):
     Solved exactly: c ||g_0|| ||g_w|| is the least over m > 0 of c ||g_0|| (||g_w||^2 / m + m) / 2, and for given m the best
     w is the least-norm point of the gradients g_i + g_0 m / (c ||g_0||); m is a root, since ||g_w|| - m changes sign once.
 
+    Heads: the paper leaves their gradients as they are, ``--scale_heads=false``; by default they are weighed as the rest.
+
     Trap: not conflict-free (c < 1 stays near the mean). Where the least g_w is zero, d is g_0.
     """
 

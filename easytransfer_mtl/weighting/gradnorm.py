@@ -22,6 +22,8 @@ class GradNorm(TaskWeighting):
     the paper suggests ln C for C classes where those are unstable), ``learning_rate`` (0.025) of the Adam that moves w.
     The norms are taken on the variables that ``gram_variables`` names; the paper's are the last shared layer's.
 
+    Heads: weighed as the rest, as in the paper (algorithm 1).
+
     Trap: the losses in the rates are unweighted, and the gradient reaches w alone; several public codes fail in one of
     these. Adam can push a w below 0, so w is cut at 0.001 before it is scaled.
 

@@ -11,6 +11,8 @@ class IMTLG(GramWeighting):
     The combination d whose projections on all unit gradients are equal: w = D^-1 C^+ 1 with the norms D and the cosines C,
     scaled to sum to K. Scaling one loss leaves d's direction as it is. A weight may be negative.
 
+    Heads: the paper leaves their gradients as they are, ``--scale_heads=false``; by default they are weighed as the rest.
+
     No options. Trap: where the gradients nearly cancel the weights grow without bound before they are scaled, and turn
     sign. Departs from the paper in the factor K, and in the pseudo-inverse where it has an inverse. A task whose gradient
     is zero has weight 1.

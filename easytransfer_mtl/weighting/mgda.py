@@ -16,6 +16,8 @@ class MGDA(GramWeighting):
 
     Option: ``normalization`` (none).
 
+    Heads: the paper leaves their gradients as they are, ``--scale_heads=false``; by default they are weighed as the rest.
+
     Trap: without normalisation the smallest gradient takes nearly all the weight, and a task that is learned (gradient near
     0) stops the others. Departs from the official code, whose loop never ends early, whose end points are 0.999 / 0.001,
     and which multiplies the a of the normalised gradients with the losses as they are. MGDA-UB, on the shared

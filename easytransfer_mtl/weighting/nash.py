@@ -22,6 +22,8 @@ class Nash(GramWeighting):
     Solved by Newton's method on a'Ga / 2 - sum ln a, which is convex and self-concordant; no convex-optimisation package,
     and no keeping of old weights when one fails, as in the official code.
 
+    Heads: the paper leaves their gradients as they are, ``--scale_heads=false``; by default they are weighed as the rest.
+
     Trap: the weights are about one over the gradients' norms, so the step no longer shrinks as training converges; where
     the gradients cancel they grow, here to 1000 times that at most. A task whose gradient is zero has weight 1.
     """

@@ -15,6 +15,8 @@ class PCGrad(GramWeighting):
 
     Option: ``seed``; the orders depend on it and the step alone.
 
+    Heads: the paper leaves their gradients as they are, ``--scale_heads=false``; by default they are weighed as the rest.
+
     Trap: with more than two tasks the sum may still conflict with a task, and depends on the order. Departs from the
     official code in using its random orders (it shuffles and drops the result).
     """

@@ -12,6 +12,8 @@ class UPGrad(GramWeighting):
     the projections' sum. It never conflicts with any task, for any K. Without conflict it is ``equal``'s; the weights have
     their own scale, 1 or more each.
 
+    Heads: the paper leaves their gradients as they are, ``--scale_heads=false``; by default they are weighed as the rest.
+
     No options. Trap: none known but the price, K gradients. Departs from TorchJD in the factor K (a sum, where theirs is
     the mean), and in solving without regularisation.
     """
