@@ -1,6 +1,7 @@
 """What each loss weighting costs: a joint step of every method beside one with equal weights, in turn, in one process."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -52,6 +53,7 @@ def weighting_costs(
         Name -> seconds and ratio to the joint step with equal weights (spreads), and for some memory_gb, each from a
         process of its own.
     """
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one function traced many times, as is meant here
     model = make_model(*size, tasks)
     batches = joint_batches(*shape, tasks)
     steps: dict[str, Callable[[], float]] = {}
