@@ -103,6 +103,12 @@ def scale_shared(
     ]
 
 
+@tf.function(jit_compile=True, autograph=False)
+def weighted_sum(factors: tf.Tensor, parts: list[tf.Tensor]) -> tf.Tensor:
+    """Returns the sum of tensors of one shape times factors [N], in one pass over them."""
+    return sum(factors[place] * part for place, part in enumerate(parts))
+
+
 def gram_matrix(gradients: list[list[tf.Tensor]]) -> tf.Tensor:
     """Returns the inner products of K gradients, each a list of dense tensors, float32 [K, K]."""
     flat = [[tf.reshape(part, [-1]) for part in gradient] for gradient in gradients]

@@ -97,9 +97,10 @@ def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> tu
     shared = grads.positions_of(model.shared_variables, variables)
     combined = []
     for place, variable in enumerate(variables):
-        factors = tf.unstack(weights) if place in shared or model.options.scale_heads else [1.0] * len(found)
-        parts = [factor * task[place] for factor, task in zip(factors, found) if task[place] is not None]
-        combined.append(tf.add_n(parts) if parts else tf.zeros_like(variable))
+        own = [task for task in range(len(found)) if found[task][place] is not None]
+        factors = tf.gather(weights, own) if place in shared or model.options.scale_heads else tf.ones(len(own))
+        parts = [found[task][place] for task in own]
+        combined.append(grads.weighted_sum(factors, parts) if parts else tf.zeros_like(variable))
     return combined, weights, signals
 
 

@@ -1,0 +1,43 @@
+"""What weightings cost: every method, beside equal weights of the same round, and a real joint step."""
+
+import pytest
+
+from easytransfer_mtl.benchmarking import weighting_speed
+from easytransfer_mtl.benchmarking.fresh_process import Case, Cost, prepare
+from easytransfer_mtl.benchmarking.training_speed import TrainStep
+from easytransfer_mtl.benchmarking.weighting_speed import MEASURED_MEMORY, joint_batches, weighting_costs, weightings
+from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.weighting import METHODS
+
+
+def test_every_method_is_measured_beside_equal_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str, int]] = []
+
+    def seconds(self: TrainStep, batches: list[dict]) -> float:
+        """Notes the weighting and takes a second for each batch of one task."""
+        model = self._step.python_function.__self__
+        seen.append((model.weighting.name, model.options.gram_variables, len(batches)))
+        return float(sum(3 if "TNEWS" in batch else 1 for batch in batches))
+
+    monkeypatch.setattr(TrainStep, "seconds", seconds)
+    monkeypatch.setattr(weighting_speed, "cost_of", lambda case: Cost(1.0, 2.0, len(case.weighting)))
+    costs = weighting_costs((1, 64), (2, 8), CONTEST_TASKS, 2)
+    assert set(costs) == {*METHODS, "mgda, last layer", "three alternating steps"}
+    assert [name for name, _, _ in seen[: len(METHODS)]] == list(METHODS)
+    assert seen[len(METHODS)] == ("mgda", "last_layer", 1) and seen[len(METHODS) + 1] == ("equal", "all", 3)
+    assert all(cost["ratio"] == {"median": 1, "min": 1, "max": 1} for cost in costs.values())
+    assert {name: cost["memory_gb"] for name, cost in costs.items() if "memory_gb" in cost} == {
+        name: len(name) for name in MEASURED_MEMORY
+    }
+
+
+def test_a_case_with_a_weighting_is_a_joint_step() -> None:
+    step, batches = prepare(Case(1, 64, 2, 8, weighting="mgda, last layer"))
+    assert set(batches) == {task.name for task in CONTEST_TASKS} and batches["OCNLI"]["task_id"] == 2
+    assert step.seconds([batches]) > 0
+
+
+def test_batches_have_their_tasks_labels() -> None:
+    batches = joint_batches(50, 8, CONTEST_TASKS)
+    assert [batch["label_ids"].max() for batch in batches.values()] == [14, 6, 2]
+    assert weightings(CONTEST_TASKS)["gradnorm"][1] == "last_layer"
