@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from easytransfer_mtl.files import write_text
 
-COLUMNS = ("step", "task", "loss", "weight", "learning_rate", "grad_norm", "examples_per_second", "grad_share")
-"""After these come cos_TASK, the cosine with each task's gradient. Empty where gradients were not measured apart."""
+COLUMNS = ("step", "task", "loss", "weight", "learning_rate", "grad_norm", "grad_share")
+"""After these come cos_TASK, the cosine with each task's gradient, empty as grad_share is where gradients were not measured
+apart, and last, since it is the only one that differs from run to run, examples_per_second."""
 
 
 class MetricsLog:
@@ -19,7 +20,7 @@ class MetricsLog:
     def __init__(self, folder: Path, step: int, task_names: list[str]) -> None:
         """Opens the files; rows after ``step``, left by a run that was cut off, are dropped first."""
         self.path = folder / "metrics.csv"
-        self.columns = (*COLUMNS, *(f"cos_{name}" for name in task_names))
+        self.columns = (*COLUMNS, *(f"cos_{name}" for name in task_names), "examples_per_second")
         _keep_until(self.path, step, self.columns)
         self._stream: TextIO = open(self.path, "a", encoding="utf-8", newline="")
         self._csv = csv.writer(self._stream, lineterminator="\n")
@@ -30,7 +31,7 @@ class MetricsLog:
         self._csv.writerow([_text(row.get(column, "")) for column in self.columns])
         task = row["task"]
         values = {name: row[name] for name in ("learning_rate", "grad_norm")}
-        own = [name for name in ("loss", "weight", "grad_share", *self.columns[len(COLUMNS) :]) if name in row]
+        own = [name for name in ("loss", "weight", "grad_share", *self.columns[len(COLUMNS) : -1]) if name in row]
         self._scalars(row["step"], values | {f"{name}/{task}": row[name] for name in own if name != f"cos_{task}"})
 
     def add_average(self, step: int, avg_loss: float) -> None:

@@ -23,13 +23,13 @@ def write(folder: Path, restored: int, *steps: int) -> None:
 
 def steps_in(folder: Path) -> list[int]:
     lines = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == ",".join(COLUMNS) + ",cos_TNEWS,cos_OCNLI"
+    assert lines[0] == ",".join(COLUMNS) + ",cos_TNEWS,cos_OCNLI,examples_per_second"
     return [int(line.split(",")[0]) for line in lines[1:]]
 
 
 def test_a_row_a_step_with_all_digits_of_float32(tmp_path: Path) -> None:
     write(tmp_path, 0, 1)
-    assert (tmp_path / "metrics.csv").read_bytes().splitlines()[1] == b"1,TNEWS,0.333333333,1,1e-05,2,10.5,,,"
+    assert (tmp_path / "metrics.csv").read_bytes().splitlines()[1] == b"1,TNEWS,0.333333333,1,1e-05,2,,,,10.5"
 
 
 def test_rows_after_the_restored_step_are_dropped(tmp_path: Path) -> None:
@@ -81,4 +81,4 @@ def test_tensorboard_events_are_per_task(tmp_path: Path) -> None:
     }  # fmt: skip
     assert found[3, "loss/TNEWS"] == 1 and found[6, "loss/OCNLI"] == 2 and found[6, "avg_loss"] == 0.25
     assert found[6, "grad_share/OCNLI"] == 0.75 and found[6, "cos_TNEWS/OCNLI"] == -0.5
-    assert (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()[2].endswith(",0.75,-0.5,1")
+    assert (tmp_path / "metrics.csv").read_text(encoding="utf-8").splitlines()[2].endswith(",0.75,-0.5,1,10.5")

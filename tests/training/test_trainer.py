@@ -27,8 +27,7 @@ def weights_of(model: MultiTaskModel) -> dict[str, np.ndarray]:
 
 def metric_rows(folder: Path) -> list[list[str]]:
     lines = (folder / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    rows = [line.split(",") for line in lines[1:]]
-    return [row[:6] + row[7:] for row in rows]  # without the speed
+    return [line.split(",")[:-1] for line in lines[1:]]  # without the speed
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
