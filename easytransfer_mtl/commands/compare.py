@@ -35,10 +35,11 @@ def run(settings: CompareSettings) -> int:
     seeds, variants, output = parse_seeds(settings.seeds), parse_variants(settings.variants), Path(settings.model_dir or "")
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = (task_files(path, tasks) for path in (settings.train_input_fp, settings.predict_input_fp))
+    rows = [count_records(file.path) for file in train] if settings.single_task else []
     jobs = []
     for seed in seeds:
         of_variants = [_variant_job(settings, variant, output, seed) for variant in variants]
-        jobs += [*of_variants, *(_single_task_jobs(settings, of_variants[0], train, dev) if settings.single_task else [])]
+        jobs += [*of_variants, *(_single_task_jobs(of_variants[0], train, dev, rows) if settings.single_task else [])]
     _check_jobs(jobs, train)
     results, failures = _run_all(jobs, settings)
     for failure in failures:
@@ -67,15 +68,14 @@ def _check_jobs(jobs: list[Job], train: list[TaskFile]) -> None:
         job.check_folder()
 
 
-def _single_task_jobs(settings: CompareSettings, like: Job, train: list[TaskFile], dev: list[TaskFile]) -> list[Job]:
+def _single_task_jobs(like: Job, train: list[TaskFile], dev: list[TaskFile], rows: list[int]) -> list[Job]:
     """Returns a training of each task alone, on as many batches of it, as large and as often evaluated as in ``like``."""
     dev_of = {file.task.name: file for file in dev}
     missing = [file.task.name for file in train if file.task.name not in dev_of]
     if missing:
         raise UserError(
-            f"compare needs dev rows of every task; {settings.predict_input_fp} has none of {', '.join(missing)}."
+            f"compare needs dev rows of every task; {like.settings.predict_input_fp} has none of {', '.join(missing)}."
         )
-    rows = [count_records(file.path) for file in train]
     choices = choose(like.settings, [file.task for file in train], rows)
     weighting = [field.name for field in dataclasses.fields(WeightingSettings) if field.name not in KEPT_ALONE]
     plain = {name: options_of(WeightingSettings)[name].default for name in weighting}

@@ -6,6 +6,7 @@ import tensorflow as tf
 from easytransfer_mtl.data.pipeline import TaskBatches
 from easytransfer_mtl.models.joint_step import task_gram
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.weighting.gram import norms_of
 
 
 class GradientProbe:
@@ -31,12 +32,12 @@ class GradientProbe:
 
 def shares(gram: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Returns each task's share of the weighted gradient norms, which sum to 1 [K]; zeros if there are none."""
-    norms = np.abs(weights) * np.sqrt(np.maximum(np.diag(gram), 0.0))
+    norms = np.abs(weights) * norms_of(gram)
     return norms / norms.sum() if norms.sum() > 0 else norms
 
 
 def cosines(gram: np.ndarray) -> np.ndarray:
     """Returns the cosines between the gradients [K, K]; NaN where one is zero."""
-    norms = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    norms = norms_of(gram)
     with np.errstate(invalid="ignore", divide="ignore"):
         return gram / np.outer(norms, norms)

@@ -77,12 +77,14 @@ class StepLog(tf_keras.callbacks.Callback):
             losses = np.where(active, losses, others)
             active = np.ones_like(active)
         common = {name: float(logs[name]) for name in ("learning_rate", "grad_norm")}
+        if gram is not None:
+            share, cosine = shares(gram, weights), cosines(gram)
         for index in np.flatnonzero(active):
             row = {"step": self.step, "task": self.names[index], "loss": float(losses[index])}
             row |= {"weight": float(weights[index]), **common, "examples_per_second": round(rate, 1)}
             if gram is not None:
-                row["grad_share"] = float(shares(gram, weights)[index])
-                row |= {f"cos_{name}": float(cosines(gram)[index, other]) for other, name in enumerate(self.names)}
+                row["grad_share"] = float(share[index])
+                row |= {f"cos_{name}": float(cosine[index, other]) for other, name in enumerate(self.names)}
             self.metrics.add(row)
 
     def _average(self, loss: float) -> None:

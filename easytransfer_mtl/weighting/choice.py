@@ -73,8 +73,9 @@ def _dwa(settings: Settings, run: RunFacts) -> DWA:
 
 def _dtp(settings: Settings, run: RunFacts) -> DTP:
     gamma = settings.dtp_gamma
-    gammas = parse_task_values("dtp_gamma", gamma, run.task_names, 1.0) if "=" in gamma else None
-    if gammas is None:
+    if "=" in gamma:
+        gammas = parse_task_values("dtp_gamma", gamma, run.task_names, 1.0)
+    else:
         try:
             gammas = [float(gamma)] * run.num_tasks
         except ValueError:

@@ -207,7 +207,7 @@ def test_single_task_models_see_as_many_batches(step_mode: str, sampling: str, t
     like = _variant_job(settings, parse_variants(settings.variants)[0], tmp_path, 1)
     together = choose(like.settings, [file.task for file in train], [12, 12, 12])
     steps = together.plan.train_steps
-    jobs = _single_task_jobs(settings, like, train, dev)
+    jobs = _single_task_jobs(like, train, dev, [12, 12, 12])
     assert [job.name for job in jobs] == ["single TNEWS", "single OCEMOTION", "single OCNLI"]
     counted = 0
     for place, job in enumerate(jobs):
