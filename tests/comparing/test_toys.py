@@ -32,23 +32,23 @@ def test_valleys_losses_at_the_published_point() -> None:
     ids=lambda weighting: weighting.name,
 )
 def test_who_leaves_the_valley_when_one_loss_is_weak(weighting: TaskWeighting) -> None:
-    path = descend(weighting, HARD_START, 0.1, 32000, stop_at_front=True)
+    path = descend(weighting, HARD_START, 0.1, 32000)
     assert path.reached_front and path.steps < 31000
 
 
 @pytest.mark.parametrize("weighting", [Equal(2), PCGrad(2, 0), UPGrad(2), RLW(2, 0)], ids=lambda weighting: weighting.name)
 def test_who_stays_in_the_valley_when_one_loss_is_weak(weighting: TaskWeighting) -> None:
     steps = 50000 if weighting.name == "equal" else 20000
-    path = descend(weighting, HARD_START, 0.1, steps, stop_at_front=True)
+    path = descend(weighting, HARD_START, 0.1, steps)
     assert path.steps == steps and path.points[-1, 1] > 1
     if weighting.name == "equal":
         np.testing.assert_allclose(path.points[-1], [4.99, 3.90], atol=0.1)
 
 
 def test_cagrad_leaves_the_valley_of_equal_losses_and_the_plain_sum_does_not() -> None:
-    path = descend(CAGrad(2), HARD_START, 1.0, 80000, stop_at_front=True)
+    path = descend(CAGrad(2), HARD_START, 1.0, 80000)
     assert path.reached_front and abs(path.points[-1, 0]) < 0.1
-    stuck = descend(Equal(2), HARD_START, 1.0, 100000, stop_at_front=True)
+    stuck = descend(Equal(2), HARD_START, 1.0, 100000)
     np.testing.assert_allclose(stuck.points[-1], [5.02, 2.31], atol=0.1)
 
 

@@ -42,7 +42,7 @@ def draw_valley() -> Figure:
         axes.plot([-7, 7], [FRONT, FRONT], color="black", linewidth=2.5)
         reached = 0
         for start, colour in zip(STARTS, COLOURS):
-            path = descend(make(), start, SCALE, STEPS, stop_at_front=True)
+            path = descend(make(), start, SCALE, STEPS)
             reached += path.reached_front
             axes.plot(*path.points.T, color=colour, linewidth=1.3)
             axes.plot(*start, "o", color=colour, markersize=4)

@@ -16,6 +16,8 @@ from easytransfer_mtl.weighting.gram import GramWeighting
 
 LOWER = 5e-6
 FRONT = -8.355
+EVERY = 100
+"""Steps between the points that are kept, and looked at for the front."""
 LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 
 
@@ -46,10 +48,9 @@ def losses_and_gradients(x1: float, x2: float, scale: float) -> tuple[np.ndarray
 
 @dataclass(frozen=True)
 class Path:
-    """Where Adam went: points [N, 2], their losses [N, 2], and the steps it took in all."""
+    """Where Adam went: points [N, 2], and the steps it took in all."""
 
     points: np.ndarray
-    losses: np.ndarray
     steps: int
 
     @property
@@ -58,35 +59,30 @@ class Path:
         return bool(abs(self.points[-1, 1] - FRONT) < 0.1)
 
 
-def descend(
-    weighting: TaskWeighting, start: tuple[float, float], scale: float, steps: int, stop_at_front: bool, every: int = 100
-) -> Path:
-    """Goes down the weighted losses with Adam at a rate of 0.001.
+def descend(weighting: TaskWeighting, start: tuple[float, float], scale: float, steps: int) -> Path:
+    """Goes down the weighted losses with Adam at a rate of 0.001, until the front is reached.
 
     Args:
         weighting: of two tasks; its own code decides every step.
         start: the first point.
         scale: of the first loss.
         steps: at most so many.
-        stop_at_front: end as soon as the front is reached.
-        every: steps between the points that are kept.
     """
     point, momentum, velocity = np.array(start), np.zeros(2), np.zeros(2)
     weights_at = _weigher(weighting)
-    points, seen = [], []
+    points = []
     for step in range(steps):
         losses, gradients = losses_and_gradients(point[0], point[1], scale)
-        if step % every == 0:
+        if step % EVERY == 0:
             points.append(point)
-            seen.append(losses)
-            if stop_at_front and abs(point[1] - FRONT) < 0.1:
+            if abs(point[1] - FRONT) < 0.1:
                 break
         gradient = weights_at(losses, gradients, step) @ gradients
         momentum = BETA_1 * momentum + (1.0 - BETA_1) * gradient
         velocity = BETA_2 * velocity + (1.0 - BETA_2) * gradient * gradient
         corrected = momentum / (1.0 - BETA_1 ** (step + 1)), velocity / (1.0 - BETA_2 ** (step + 1))
         point = point - LEARNING_RATE * corrected[0] / (np.sqrt(corrected[1]) + EPSILON)
-    return Path(np.array([*points, point]), np.array([*seen, losses]), step + 1)
+    return Path(np.array([*points, point]), step + 1)
 
 
 def _weigher(weighting: TaskWeighting) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
