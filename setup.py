@@ -31,7 +31,7 @@ setup(
         "transformers>=4.57,<5",
     ],
     extras_require={
-        "test": ["matplotlib>=3.10,<4", "pytest>=8"],
+        "test": ["matplotlib>=3.10,<4", "pytest>=8", "pytest-xdist>=3.6"],
         "benchmark": ["torch>=2.13,<3"],
         "plot": ["matplotlib>=3.10,<4"],
     },

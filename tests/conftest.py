@@ -1,15 +1,13 @@
 """What the tests of encoders, models, training and evaluation share: the golden model, and tiny generated data."""
 
 import os
-import tempfile
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-# What one of the tests' many processes has compiled, the others need not compile again: that is most of their time.
-os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={tempfile.mkdtemp(prefix='compiled_')}"
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,9 +25,16 @@ TINY_CONFIG = {
 }  # fmt: skip
 
 
-def pytest_unconfigure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets the tests' many processes share what one of them has compiled: that is most of their time."""
+    if not hasattr(config, "workerinput"):  # the first process; xdist's others inherit
+        os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={tempfile.mkdtemp(prefix='compiled_')}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
     """Removes what was compiled."""
-    shutil.rmtree(os.environ["TF_XLA_FLAGS"].partition("=")[2])
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ["TF_XLA_FLAGS"].partition("=")[2])
 
 
 @pytest.fixture(scope="session")

@@ -73,15 +73,14 @@ def read_case() -> Case:
 def prepare(case: Case) -> tuple["TrainStep", "Batch"]:
     """Returns the case's train step, not yet traced, and its batch."""
     from easytransfer_mtl.benchmarking.models import make_model
-    from easytransfer_mtl.benchmarking.training_speed import JOINT, TrainStep, random_batch
-    from easytransfer_mtl.benchmarking.weighting_speed import joint_batches, weightings
+    from easytransfer_mtl.benchmarking.training_speed import TrainStep, random_batch
+    from easytransfer_mtl.benchmarking.weighting_speed import joint_batches, joint_step, weightings
     from easytransfer_mtl.tasks import CONTEST_TASKS
 
     model = make_model(case.layers, case.hidden_size, CONTEST_TASKS, case.original)
     if case.weighting:
-        model.weighting, kind = weightings(CONTEST_TASKS)[case.weighting]
-        model.options = dataclasses.replace(model.options, gram_variables=kind)
-        return TrainStep(model, "bfloat16", JOINT), joint_batches(case.rows, case.length, CONTEST_TASKS)
+        step = joint_step(model, *weightings(CONTEST_TASKS)[case.weighting])
+        return step, joint_batches(case.rows, case.length, CONTEST_TASKS)
     step = TrainStep(model, "float32" if case.original else "bfloat16")
     return step, random_batch(case.rows, case.length, CONTEST_TASKS[0].num_labels)
 

@@ -1,6 +1,5 @@
 """What each loss weighting costs: a joint step of every method beside one with equal weights, in turn, in one process."""
 
-import dataclasses
 import logging
 from collections.abc import Callable
 
@@ -12,10 +11,12 @@ from easytransfer_mtl.benchmarking.models import make_model
 from easytransfer_mtl.benchmarking.training_speed import JOINT, TrainStep, random_batch
 from easytransfer_mtl.config.weighting_settings import WeightingSettings
 from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import METHODS, RunFacts, TaskWeighting, make_weighting
 
-MEASURED_MEMORY = ("equal", "famo", "gradnorm", "mgda", "mgda, last layer")
+ALTERNATING = "three alternating steps"
 
 
 def weightings(tasks: tuple[Task, ...]) -> dict[str, tuple[TaskWeighting, str]]:
@@ -28,6 +29,13 @@ def weightings(tasks: tuple[Task, ...]) -> dict[str, tuple[TaskWeighting, str]]:
         found[name] = weighting, weighting.gram_variables
     found["mgda, last layer"] = found["mgda"][0], "last_layer"
     return found
+
+
+def joint_step(model: MultiTaskModel, weighting: TaskWeighting, gram_variables: str) -> TrainStep:
+    """Gives the model a weighting and the losses that it asks for; returns its joint step, to be traced before the next."""
+    loss = LossOptions(focal_gamma=weighting.focal_gamma)
+    model.weighting, model.options = weighting, StepOptions(loss=loss, gram_variables=gram_variables)
+    return TrainStep(model, "bfloat16", JOINT)
 
 
 def joint_batches(rows: int, length: int, tasks: tuple[Task, ...]) -> dict[str, Batch]:
@@ -50,23 +58,20 @@ def weighting_costs(
         rounds: how often each is measured; ratios are of the same round.
 
     Returns:
-        Name -> seconds and ratio to the joint step with equal weights (spreads), and for some memory_gb, each from a
-        process of its own.
+        Name -> seconds, ratio to the joint step with equal weights (spreads), and memory_gb, from a process of its own.
     """
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one function traced many times, as is meant here
     model = make_model(*size, tasks)
     batches = joint_batches(*shape, tasks)
     steps: dict[str, Callable[[], float]] = {}
     for name, (weighting, gram_variables) in weightings(tasks).items():
-        model.weighting = weighting
-        model.options = dataclasses.replace(model.options, gram_variables=gram_variables)
-        step = TrainStep(model, "bfloat16", JOINT)
+        step = joint_step(model, weighting, gram_variables)
         steps[name] = lambda step=step: step.seconds([batches])
         steps[name]()  # traces now, while the model has this weighting
-    model.weighting = weightings(tasks)["equal"][0]
+    model.weighting, model.options = weightings(tasks)["equal"][0], StepOptions()
     alternating = TrainStep(model, "bfloat16")
-    steps["three alternating steps"] = lambda: alternating.seconds(list(batches.values()))
-    steps["three alternating steps"]()
+    steps[ALTERNATING] = lambda: alternating.seconds(list(batches.values()))
+    steps[ALTERNATING]()
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, measure in steps.items():
@@ -75,6 +80,7 @@ def weighting_costs(
         name: {"seconds": spread(times), "ratio": spread([a / b for a, b in zip(times, seconds["equal"])])}
         for name, times in seconds.items()
     }
-    for name in MEASURED_MEMORY:
-        costs[name]["memory_gb"] = cost_of(Case(*size, *shape, weighting=name)).memory_gb
+    for name in costs:
+        case = Case(*size, *shape) if name == ALTERNATING else Case(*size, *shape, weighting=name)
+        costs[name]["memory_gb"] = cost_of(case).memory_gb
     return costs

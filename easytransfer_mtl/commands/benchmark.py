@@ -96,11 +96,11 @@ def _table(result: dict[str, Any], comparisons: list[Comparison]) -> str:
         case = f"{point['layers']}x{point['hidden_size']}, batch {point['rows']} x {point['length']}"
         lines.append(f"curve, {case:<37} {point['rows_per_s']:>8.2f} rows/s {point['memory_gb']:>6.2f} GB")
     for name, cost in result.get("weighting_costs", {}).items():
-        ratio, memory = cost["ratio"], f" {cost['memory_gb']:>6.2f} GB" if "memory_gb" in cost else ""
+        ratio = cost["ratio"]
         shown = (
             f"{cost['seconds']['median']:>8.2f} s, {ratio['median']:.3f} ({ratio['min']:.3f} to {ratio['max']:.3f}) x equal"
         )
-        lines.append(f"joint step, {name:<32} {shown}{memory}")
+        lines.append(f"joint step, {name:<32} {shown} {cost['memory_gb']:>6.2f} GB")
     return "\n".join([*lines, f"{'peak memory':<44} {result['peak_memory_gb']:>8.2f} GB"])
 
 

@@ -1,4 +1,4 @@
-"""What follows from a run's settings and the sizes of its tasks alone: rows a step, steps, order, weighting."""
+"""What follows from a run's settings and the sizes of its tasks alone: rows a step, steps, order, weighting, loss."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,14 @@ class Choices:
         plan: its steps.
         order: whose batch a step gets; None in joint steps.
         weighting: what the tasks count for.
+        loss: what is done to their cross entropy, but for label weights, which need the labels.
     """
 
     sizes: list[int]
     plan: StepPlan
     order: TaskOrder | None
     weighting: TaskWeighting
+    loss: LossOptions
 
 
 def choose(settings: TrainSettings, tasks: list[Task], num_rows: list[int], num_replicas: int = 1) -> Choices:
@@ -47,5 +49,5 @@ def choose(settings: TrainSettings, tasks: list[Task], num_rows: list[int], num_
     epoch = max(1, rows // per_step)
     order = task_order(settings, names, num_rows, epoch)
     weighting = make_weighting(settings, RunFacts(names, [task.num_labels for task in tasks], epoch, settings.seed))
-    LossOptions(label_smoothing=settings.label_smoothing)
-    return Choices(sizes, plan, None if settings.step_mode == "joint" else order, weighting)
+    loss = LossOptions(label_smoothing=settings.label_smoothing, focal_gamma=weighting.focal_gamma)
+    return Choices(sizes, plan, None if settings.step_mode == "joint" else order, weighting, loss)

@@ -15,6 +15,7 @@ from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.batches import training_batches
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
@@ -29,13 +30,14 @@ UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode")
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs besides its model: checked files, rows, plan, weighting and batches."""
+    """What a run needs besides its model: checked files, rows, plan, weighting, loss and batches."""
 
     files: EncoderFiles
     train: list[TaskData]
     dev: list[TaskData]
     plan: StepPlan
     weighting: TaskWeighting
+    loss: LossOptions
     batches: TrainingBatches
 
     @property
@@ -75,7 +77,7 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     choices = choose(settings, [item.task for item in train], [len(item.rows) for item in train], num_replicas)
     _check_gram_variables(settings, choices.weighting, config.num_hidden_layers)
     batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
-    return Prepared(files, train, dev, choices.plan, choices.weighting, batches)
+    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, batches)
 
 
 def _check_gram_variables(settings: TrainSettings, weighting: TaskWeighting, num_layers: int) -> None:

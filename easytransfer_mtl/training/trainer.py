@@ -1,5 +1,6 @@
 """Joins model, data, weighting and optimizer to a run."""
 
+import dataclasses
 import logging
 import signal
 from contextlib import closing
@@ -15,7 +16,7 @@ from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
-from easytransfer_mtl.models.task_losses import LossOptions, class_weights
+from easytransfer_mtl.models.task_losses import class_weights
 from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.seeding import stream_seed
 from easytransfer_mtl.training.callbacks import SaveCheckpoints, StopOnSignal
@@ -103,7 +104,7 @@ def _step_options(settings: TrainSettings, prepared: Prepared) -> StepOptions:
         num_frozen_layers=settings.num_freezed_layers,
         idle_heads=settings.idle_heads,
         num_accumulated_batches=settings.num_accumulated_batches,
-        loss=LossOptions(weights, settings.label_smoothing, prepared.weighting.focal_gamma),
+        loss=dataclasses.replace(prepared.loss, class_weights=weights),
         scale_heads=settings.scale_heads,
         gram_variables=settings.gram_variables or prepared.weighting.gram_variables,
         on_nonfinite=settings.on_nonfinite,

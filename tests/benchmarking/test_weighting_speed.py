@@ -4,8 +4,9 @@ import pytest
 
 from easytransfer_mtl.benchmarking import weighting_speed
 from easytransfer_mtl.benchmarking.fresh_process import Case, Cost, prepare
+from easytransfer_mtl.benchmarking.models import make_model
 from easytransfer_mtl.benchmarking.training_speed import TrainStep
-from easytransfer_mtl.benchmarking.weighting_speed import MEASURED_MEMORY, joint_batches, weighting_costs, weightings
+from easytransfer_mtl.benchmarking.weighting_speed import ALTERNATING, joint_batches, joint_step, weighting_costs, weightings
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.weighting import METHODS
 
@@ -20,15 +21,21 @@ def test_every_method_is_measured_beside_equal_weights(monkeypatch: pytest.Monke
         return float(sum(3 if "TNEWS" in batch else 1 for batch in batches))
 
     monkeypatch.setattr(TrainStep, "seconds", seconds)
-    monkeypatch.setattr(weighting_speed, "cost_of", lambda case: Cost(1.0, 2.0, len(case.weighting)))
+    monkeypatch.setattr(weighting_speed, "cost_of", lambda case: Cost(1.0, 2.0, len(case.weighting or "")))
     costs = weighting_costs((1, 64), (2, 8), CONTEST_TASKS, 2)
-    assert set(costs) == {*METHODS, "mgda, last layer", "three alternating steps"}
+    assert set(costs) == {*METHODS, "mgda, last layer", ALTERNATING}
     assert [name for name, _, _ in seen[: len(METHODS)]] == list(METHODS)
     assert seen[len(METHODS)] == ("mgda", "last_layer", 1) and seen[len(METHODS) + 1][::2] == ("equal", 3)
     assert all(cost["ratio"] == {"median": 1, "min": 1, "max": 1} for cost in costs.values())
-    assert {name: cost["memory_gb"] for name, cost in costs.items() if "memory_gb" in cost} == {
-        name: len(name) for name in MEASURED_MEMORY
-    }
+    assert all(cost["memory_gb"] == (0 if name == ALTERNATING else len(name)) for name, cost in costs.items())
+
+
+def test_dtp_is_measured_with_its_focal_losses() -> None:
+    model = make_model(1, 64, CONTEST_TASKS)
+    joint_step(model, *weightings(CONTEST_TASKS)["dtp"])
+    assert model.options.loss.focal_gamma == 1 and model.weighting.name == "dtp"
+    joint_step(model, *weightings(CONTEST_TASKS)["mgda"])
+    assert model.options.loss.focal_gamma == 0 and model.weighting.name == "mgda"
 
 
 def test_a_case_with_a_weighting_is_a_joint_step() -> None:

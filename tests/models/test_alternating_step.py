@@ -11,17 +11,10 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
 from easytransfer_mtl.training.optimizers import make_optimizer
-from easytransfer_mtl.weighting import DTP, DWA, IMTLL, RLW, Equal, Fixed, TaskWeighting, Uncertainty
+from easytransfer_mtl.weighting import Equal, Fixed, TaskWeighting
 
-METHODS: dict[str, Callable[[], TaskWeighting]] = {
-    "equal": lambda: Equal(3),
-    "fixed": lambda: Fixed([2.0, 0.5, 1.0]),
-    "uncertainty": lambda: Uncertainty(3),
-    "imtl_l": lambda: IMTLL(3),
-    "dwa": lambda: DWA(3, steps_per_epoch=100),
-    "dtp": lambda: DTP([1 / 15, 1 / 7, 1 / 3]),
-    "rlw": lambda: RLW(3, 5),
-}
+METHODS = ("equal", "fixed", "uncertainty", "imtl_l", "dwa", "dtp", "rlw")
+"""Those that alternating steps can have."""
 
 
 def batch_of(task: int) -> dict[str, tf.Tensor]:
@@ -32,9 +25,13 @@ def batch_of(task: int) -> dict[str, tf.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def build(golden_model: Callable[..., MultiTaskModel]) -> Callable[..., MultiTaskModel]:
+def build(
+    golden_model: Callable[..., MultiTaskModel], weighting_of: Callable[..., TaskWeighting]
+) -> Callable[..., MultiTaskModel]:
     def make(name: str, **options: Any) -> MultiTaskModel:
-        model = golden_model(weighting=METHODS[name](), options=StepOptions(**options))
+        model = golden_model(
+            weighting=weighting_of(name, "alternating", steps_per_epoch=100), options=StepOptions(**options)
+        )
         model.compile(optimizer=make_optimizer("adam", 1e-3, 0.0))
         model.optimizer.build(model.trainable_variables)
         return model

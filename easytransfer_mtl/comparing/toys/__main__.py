@@ -10,6 +10,7 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 import numpy as np
 from matplotlib.figure import Figure
 
+from easytransfer_mtl.comparing.toys.two_noises import SIGMAS, learned_sigmas
 from easytransfer_mtl.comparing.toys.unequal_scales import Training, train
 from easytransfer_mtl.comparing.toys.valley import FRONT, descend, famo, losses_and_gradients
 from easytransfer_mtl.evaluation.run_plot import COLOURS
@@ -19,6 +20,7 @@ from easytransfer_mtl.weighting import IMTLG, MGDA, CAGrad, Equal, GradNorm, Nas
 STARTS = ((-8.5, 7.5), (0.0, 0.0), (9.0, 9.0), (-7.5, -0.5), (9.0, -1.0))
 SCALE, STEPS = 0.1, 50_000
 WINDOW = 25
+EPOCHS = 1200
 METHODS: dict[str, Callable[[], TaskWeighting]] = {
     "equal": lambda: Equal(2),
     "pcgrad": lambda: PCGrad(2, 0),
@@ -76,9 +78,25 @@ def draw_scales() -> Figure:
     return figure
 
 
+def draw_noises() -> Figure:
+    """Draws the noise that learned uncertainty finds in two outputs, beside what is left of each output's error."""
+    sigmas, residuals = learned_sigmas(EPOCHS)
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for output, (noise, colour) in enumerate(zip(SIGMAS, COLOURS)):
+        axes.plot(residuals[:, output], color=colour, linewidth=0.7, alpha=0.5, label=f"residual, noise {noise:g}")
+        axes.plot(sigmas[:, output], color=colour, linewidth=2, label=f"learned sigma, noise {noise:g}")
+        print(f"noise {noise:g}: sigma {sigmas[-1, output]:.2f}, residual {residuals[-1, output]:.2f}", flush=True)
+    axes.set_yscale("log")
+    axes.set_xlabel("epoch")
+    axes.set_title("learned uncertainty on two regressions of known noise")
+    axes.legend(frameon=False, loc="center right")
+    return figure
+
+
 def main(folder: str) -> None:
-    """Writes valley.png, valley.svg, gradnorm.png and gradnorm.svg."""
-    for name, draw in (("gradnorm", draw_scales), ("valley", draw_valley)):
+    """Writes uncertainty, gradnorm and valley as .png and .svg."""
+    for name, draw in (("uncertainty", draw_noises), ("gradnorm", draw_scales), ("valley", draw_valley)):
         figure = draw()
         for kind in ("png", "svg"):
             with replacing(Path(folder) / f"{name}.{kind}") as temporary:

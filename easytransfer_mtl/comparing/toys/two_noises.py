@@ -62,9 +62,12 @@ def learned_sigmas(epochs: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         seed: of the rows and the network.
 
     Returns:
-        The sigmas that the weighting learned [2], and the root mean square residuals of the last epoch [2].
+        The sigmas that the weighting has learned after each epoch [epochs, 2], and the root mean square residuals of its
+        rows [epochs, 2].
     """
     regression = Regression(seed)
+    log_variances, errors = [], []
     for number in range(epochs):
-        errors = regression.epoch(tf.constant(number, tf.int64))
-    return np.exp(regression.weighting.log_variance.value.numpy() / 2), np.sqrt(errors.numpy())
+        errors.append(regression.epoch(tf.constant(number, tf.int64)).numpy())
+        log_variances.append(regression.weighting.log_variance.value.numpy())
+    return np.exp(np.array(log_variances) / 2), np.sqrt(errors)
