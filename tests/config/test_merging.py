@@ -22,7 +22,7 @@ from easytransfer_mtl.config.settings import (
 from easytransfer_mtl.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / "run_scripts" / "config"
-REQUIRED = object()
+REQUIRED = ...
 """EasyTransfer has no default: the key must be there."""
 
 OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distribution_config"
