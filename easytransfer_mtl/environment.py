@@ -40,6 +40,9 @@ def check_environment() -> None:
     if legacy.lower() not in ("1", "true"):
         raise UserError(f"TF_USE_LEGACY_KERAS is {legacy!r}, which selects Keras 3. Mend with:\n  unset TF_USE_LEGACY_KERAS")
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    # Where PyTorch is installed too, transformers would import it: seconds for nothing, and builds of both with compilers of
+    # their own crash in one process.
+    os.environ |= {"USE_TF": "1", "USE_TORCH": "0"}
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 

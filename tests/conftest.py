@@ -1,11 +1,7 @@
 """What the tests of encoders, models, training and evaluation share: the golden model, and tiny generated data."""
 
-import os
-
-os.environ["TF_USE_LEGACY_KERAS"] = "1"
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -15,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from easytransfer_mtl.environment import check_environment
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 
+check_environment()  # before any test imports TensorFlow and transformers
 GOLDEN = Path(__file__).parent / "golden"
 LETTERS = "天地人日月山水火木金土心手口目耳田禾米竹"
 TINY_CONFIG = {

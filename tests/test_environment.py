@@ -1,7 +1,9 @@
 """Packages that cannot work together are refused with the command that mends it."""
 
 import importlib.util
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -88,3 +90,20 @@ def test_versions_are_found_under_the_names_of_other_builds(monkeypatch: pytest.
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert environment._version("tensorflow") == "2.20.0"
     assert environment._version("transformers") is None
+
+
+def test_pytorch_beside_tensorflow_is_not_imported(tmp_path: Path) -> None:
+    package, metadata = tmp_path / "torch", tmp_path / "torch-9.9.9.dist-info"
+    package.mkdir()
+    metadata.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('torch was imported')\n", encoding="utf-8")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 9.9.9\n", encoding="utf-8")
+    code = (
+        "from easytransfer_mtl.environment import check_environment, import_tensorflow\n"
+        "check_environment(); import_tensorflow(with_bert=True)\n"
+        "from transformers import TFBertModel\n"
+    )
+    env = {name: value for name, value in os.environ.items() if name not in ("USE_TF", "USE_TORCH")}
+    path = os.pathsep.join([str(tmp_path), str(SETUP.parent)])
+    run = subprocess.run([sys.executable, "-c", code], env=env | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

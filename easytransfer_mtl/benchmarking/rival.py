@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from types import TracebackType
@@ -27,6 +28,7 @@ class RivalProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env=os.environ | {"USE_TF": "0", "USE_TORCH": "1"},
         )
 
     def __enter__(self) -> "RivalProcess":
