@@ -75,6 +75,18 @@ class BertEncoder(TFBertMainLayer):
         states = run_layer(self.encoder.layer[-1], states, layout, training, first_only=True)
         return self.pooler(tf.cast(states, tf.float32)[:, tf.newaxis])
 
+    def hidden_states(
+        self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
+    ) -> list[tf.Tensor]:
+        """Returns the embeddings' output and every layer's, float32 [B, S, H] each; the last is ``encode``'s sequence."""
+        embedded = self.embeddings(input_ids=input_ids, token_type_ids=segment_ids, training=training)
+        states, layout = tf.cast(tf.reshape(embedded, [-1, embedded.shape[-1]]), self.state_type), layout_of(input_mask)
+        found = [embedded]
+        for layer in self.encoder.layer:
+            states = run_layer(layer, states, layout, training)
+            found.append(tf.reshape(tf.cast(states, tf.float32), [layout.rows, layout.length, states.shape[-1]]))
+        return found
+
     def _below_last_layer(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, Layout]:
