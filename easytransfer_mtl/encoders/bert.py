@@ -10,6 +10,7 @@ from transformers import BertConfig
 from transformers.models.bert.modeling_tf_bert import TFBertMainLayer
 
 from easytransfer_mtl.encoders.dropout import DropoutClock, use_seeded_dropout
+from easytransfer_mtl.encoders.embedding import embed
 from easytransfer_mtl.encoders.name_map import canonical_name
 from easytransfer_mtl.encoders.transformer import Layout, layout_of, run_layer
 from easytransfer_mtl.errors import UserError
@@ -79,19 +80,17 @@ class BertEncoder(TFBertMainLayer):
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
     ) -> list[tf.Tensor]:
         """Returns the embeddings' output and every layer's, float32 [B, S, H] each; the last is ``encode``'s sequence."""
-        embedded = self.embeddings(input_ids=input_ids, token_type_ids=segment_ids, training=training)
-        states, layout = tf.cast(tf.reshape(embedded, [-1, embedded.shape[-1]]), self.state_type), layout_of(input_mask)
-        found = [embedded]
+        layout = layout_of(input_mask)
+        found = [embed(self.embeddings, input_ids, segment_ids, training)]
         for layer in self.encoder.layer:
-            states = run_layer(layer, states, layout, training)
-            found.append(tf.reshape(tf.cast(states, tf.float32), [layout.rows, layout.length, states.shape[-1]]))
-        return found
+            found.append(run_layer(layer, tf.cast(found[-1], self.state_type), layout, training))
+        shape = [layout.rows, layout.length, self.config.hidden_size]
+        return [tf.reshape(tf.cast(states, tf.float32), shape) for states in found]
 
     def _below_last_layer(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, Layout]:
-        embedded = self.embeddings(input_ids=input_ids, token_type_ids=segment_ids, training=training)
-        states = tf.cast(tf.reshape(embedded, [-1, embedded.shape[-1]]), self.state_type)
+        states = tf.cast(embed(self.embeddings, input_ids, segment_ids, training), self.state_type)
         layout = layout_of(input_mask)
         for layer in self.encoder.layer[:-1]:
             states = run_layer(layer, states, layout, training)
