@@ -62,8 +62,7 @@ def assign_weights(
     mismatch = WeightMismatch(missing, left_over + extra, shapes)
     if mismatch:
         raise UserError(
-            f"The weights in {source} do not fit the encoder of its config.json:\n{mismatch.text()}\n"
-            + _advice(missing)
+            f"The weights in {source} do not fit the encoder of its config.json:\n{mismatch.text()}\n" + _advice(missing)
         )
     for name, variable in variables.items():
         if name in arrays:

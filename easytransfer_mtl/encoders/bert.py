@@ -7,8 +7,8 @@ import tensorflow as tf
 from transformers import BertConfig
 from transformers.models.bert.modeling_tf_bert import TFBertMainLayer
 
-from easytransfer_mtl.encoders.dropout import DropoutClock, use_seeded_dropout
 from easytransfer_mtl.encoders.canonical_names import canonical_name
+from easytransfer_mtl.encoders.dropout import DropoutClock, use_seeded_dropout
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.encoders.transformer import Layout, layout_of, run_layer
 

@@ -70,7 +70,9 @@ def _check_heads(value: dict[str, Any], model_type: str, where: str) -> None:
     if width % heads:
         raise UserError(f"{where}: hidden_size {width} cannot be divided among {heads} heads.")
     if model_type == "roformer" and width // heads % 2:
-        raise UserError(f"{where}: RoFormer's heads have an even width; hidden_size {width} and {heads} heads give an odd one.")
+        raise UserError(
+            f"{where}: RoFormer's heads have an even width; hidden_size {width} and {heads} heads give an odd one."
+        )
 
 
 def _check_numbers(value: dict[str, Any], where: str) -> None:

@@ -39,7 +39,9 @@ class EncoderFiles:
         for name in CONFIG_NAMES:
             if (self.folder / name).is_file():
                 return self.folder / name
-        raise UserError(f"{self.folder} has no config.json (nor {' or '.join(CONFIG_NAMES[1:])}); it belongs beside the weights.")
+        raise UserError(
+            f"{self.folder} has no config.json (nor {' or '.join(CONFIG_NAMES[1:])}); it belongs beside the weights."
+        )
 
     @property
     def vocabulary_file(self) -> Path:

@@ -20,11 +20,13 @@ TASK_TYPES, TOKEN_TYPES = "embeddings/task_type_embeddings", "embeddings/token_t
 POSITIONS, POSITION_TOLERANCE = "encoder/embed_positions", 0.01
 """RoFormer's stored table of sines and cosines; half precision stores it to within the tolerance."""
 
+
 def _deberta(config: PretrainedConfig, clock: DropoutClock) -> Encoder:
     # Slow to import, and no other type needs it.
     from easytransfer_mtl.encoders.deberta import DebertaEncoder
 
     return DebertaEncoder(config, clock)
+
 
 def _fold_task_types(arrays: Arrays, value: Config, source: str) -> Arrays:
     """Adds ERNIE's embedding of task type 0, which every token has here, to both token types.
@@ -43,6 +45,7 @@ def _fold_task_types(arrays: Arrays, value: Config, source: str) -> Arrays:
     folded[TOKEN_TYPES] = arrays[TOKEN_TYPES] + arrays[TASK_TYPES][:1]
     return folded
 
+
 def _drop_positions(arrays: Arrays, value: Config, source: str) -> Arrays:
     """Leaves out RoFormer's table of positions, which is computed, if it is the one that would be.
 
@@ -59,6 +62,7 @@ def _drop_positions(arrays: Arrays, value: Config, source: str) -> Arrays:
             "length or trained positions are not supported."
         )
     return {name: array for name, array in arrays.items() if name != POSITIONS}
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -82,6 +86,7 @@ class Kind:
     shares_layers: bool = False
     adapt: Callable[[Arrays, Config, str], Arrays] = lambda arrays, value, source: arrays
 
+
 _BERT = Kind("BertConfig", "TFBertModel", BertEncoder, adapt=_fold_task_types)
 KINDS: dict[str, Kind] = {
     "bert": _BERT,
@@ -93,13 +98,16 @@ KINDS: dict[str, Kind] = {
     "deberta-v2": Kind("DebertaV2Config", "TFDebertaV2Model", _deberta, has_pooler=False, precisions=("float32",)),
 }
 
+
 def kind_of(config: PretrainedConfig) -> Kind:
     """Returns the kind of a config that ``load_config`` made."""
     return KINDS[config.model_type]
 
+
 def transformers_class(name: str) -> type:
     """Returns a class of transformers by name, importing what it needs."""
     return getattr(transformers, name)
+
 
 def check_precision(config: PretrainedConfig, precision: str) -> None:
     """Raises UserError if an encoder does not compute in a number format."""
@@ -109,6 +117,7 @@ def check_precision(config: PretrainedConfig, precision: str) -> None:
             f"precision {precision} does not work with model_type {config.model_type}, which computes in "
             f"{' or '.join(known)}; leave the precision out."
         )
+
 
 def check_frozen_layers(config: PretrainedConfig, num_layers: int) -> None:
     """Raises UserError if an encoder's first layers cannot be frozen: it has fewer, or they are the others too."""

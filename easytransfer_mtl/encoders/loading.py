@@ -74,9 +74,7 @@ def _config_of(value: dict[str, Any], files: EncoderFiles, gelu: str) -> Pretrai
     config = config_class(**{key: content for key, content in value.items() if key not in NOT_OF_THE_MODEL})
     config.hidden_act = _activation(config.hidden_act, gelu, files.tanh_gelu, model_type)
     if config.hidden_act not in ACTIVATIONS:
-        raise UserError(
-            f"{files.config_file}: hidden_act is {config.hidden_act!r}; known are {', '.join(ACTIVATIONS)}."
-        )
+        raise UserError(f"{files.config_file}: hidden_act is {config.hidden_act!r}; known are {', '.join(ACTIVATIONS)}.")
     return config
 
 

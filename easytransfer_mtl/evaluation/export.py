@@ -53,8 +53,6 @@ def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskIn
     return target
 
 
-
-
 def load_exported(
     folder: str, model_class: type[MultiTaskModel] = MultiTaskModel
 ) -> tuple[MultiTaskModel, dict[str, TaskInput]]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import tensorflow as tf
 import tf_keras
 
-from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.encoders.dropout import SeededDropout
+from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.alternating_step import alternating_step

@@ -50,7 +50,11 @@ def touched(folder: Path, *names: str) -> Path:
 
 def test_easytransfer_name_is_a_folder_of_the_model_zoo(tmp_path: Path, hub: Hub) -> None:
     calls = hub(())
-    for name, kind in (("google-bert-base-zh", "bert"), ("hit-roberta-base-zh", "roberta"), ("google-albert-base-zh", "albert")):
+    for name, kind in (
+        ("google-bert-base-zh", "bert"),
+        ("hit-roberta-base-zh", "roberta"),
+        ("google-albert-base-zh", "albert"),
+    ):
         folder = touched(tmp_path / "zoo" / kind / name)
         assert find_encoder(name, str(tmp_path / "zoo")) == EncoderFiles(folder, folder, tanh_gelu=True)
     assert calls == []

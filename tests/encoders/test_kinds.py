@@ -22,7 +22,7 @@ from easytransfer_mtl.encoders.weight_files import read_weights
 from easytransfer_mtl.errors import UserError
 
 PYTORCH = Path(__file__).parents[1] / "fixtures" / "pytorch_variants"
-VARIANTS = sorted(path.name for path in PYTORCH.iterdir())
+FILES = sorted(str(path.relative_to(PYTORCH)) for path in PYTORCH.glob("*/*") if path.suffix in (".safetensors", ".bin"))
 
 
 def load(folder: Path, **options: Any) -> Encoder:
@@ -55,10 +55,10 @@ def test_tensorflow_folder_gives_transformers_outputs(layout: str, saved_type: A
         np.testing.assert_allclose(found, states, atol=1e-5)
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_pytorch_checkpoint_gives_pytorch_outputs(variant: str, file: str, tmp_path: Path) -> None:
-    for name in ("config.json", file):
+@pytest.mark.parametrize("file", FILES)
+def test_pytorch_checkpoint_gives_pytorch_outputs(file: str, tmp_path: Path) -> None:
+    variant, name = file.split("/")
+    for name in ("config.json", name):
         shutil.copyfile(PYTORCH / variant / name, tmp_path / name)
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n", encoding="utf-8")
     encoder = load(tmp_path)

@@ -34,8 +34,6 @@ def all_names(layers: int) -> set[str]:
     return names | {f"{name}/{part}" for name in norms for part in ("gamma", "beta")}
 
 
-
-
 @pytest.mark.parametrize(
     "name, irrelevant",
     [

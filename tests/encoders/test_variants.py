@@ -86,8 +86,6 @@ def test_no_two_dropouts_share_their_masks_even_in_a_shared_layer(saved_type: An
     assert not [part for part in encoder.submodules if "Dropout" in type(part).__name__ and part not in found]
 
 
-
-
 def test_bfloat16_is_close_to_float32(saved_type: Any, rows: Any) -> None:
     encoder = load(saved_type.folder / "safetensors")
     if "bfloat16" not in kind_of(encoder.config).precisions:

@@ -68,7 +68,9 @@ def test_run_repeats_bit_for_bit_and_its_best_model_stands_alone(
 
 
 @pytest.mark.parametrize("model_type", ["albert", "electra"])
-def test_stopped_run_goes_on_to_the_same_weights(model_type: str, typed_settings: Callable[..., Any], tmp_path: Path) -> None:
+def test_stopped_run_goes_on_to_the_same_weights(
+    model_type: str, typed_settings: Callable[..., Any], tmp_path: Path
+) -> None:
     whole = run_training(typed_settings(model_type, model_dir=str(tmp_path / "whole"), save_steps=2)).model
     stopped = shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
     for path in stopped.glob("model.ckpt-[3-9]*"):
