@@ -85,8 +85,8 @@ def warn_of_words(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
     words = sum(CHINESE_WORD.fullmatch(token) is not None for token in vocabulary.ids)
     if words > MOST_WORDS * len(vocabulary):
         logging.warning(
-            "vocabulary %s: %d of its %d tokens are Chinese words. Texts are split into characters here, as in BERT, so that "
-            "none of these is ever used. Models that split into words first (RoFormer's other than roformer_chinese_char_*, "
+            "vocabulary %s: %d of its %d tokens are Chinese words. Texts are split into characters, as in BERT, so none "
+            "of these is ever used. Models that split into words first (RoFormer's other than roformer_chinese_char_*, "
             "WoBERT) lose much by it; take one of characters.",
             path,
             words,

@@ -126,6 +126,6 @@ def check_frozen_layers(config: PretrainedConfig, num_layers: int) -> None:
         raise UserError(f"num_freezed_layers is {num_layers}; the encoder has {depth} layers.")
     if kind_of(config).shares_layers and num_layers not in (0, depth):
         raise UserError(
-            f"num_freezed_layers is {num_layers}, but all {depth} layers of model_type {config.model_type} are one; give 0 or "
-            f"{depth}."
+            f"num_freezed_layers is {num_layers}, but all {depth} layers of model_type {config.model_type} are one; "
+            f"give 0 or {depth}."
         )

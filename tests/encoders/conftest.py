@@ -67,9 +67,20 @@ def rows() -> Rows:
 @pytest.fixture(scope="session", params=TYPES)
 def saved_type(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Saved:
     """One type after the other, with random values in every variable."""
+    return saved(request.param, tiny_encoder, tmp_path_factory.mktemp("saved_type"))
+
+
+@pytest.fixture(scope="session", params=["albert wide", "electra small", "roformer small", "deberta", "deberta-v2"])
+def trained_type(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Saved:
+    """The same of the types whose training is not BERT's, for what takes long."""
+    return saved(request.param, tiny_encoder, tmp_path_factory.mktemp("trained_type"))
+
+
+def saved(name: str, tiny_encoder: Path, folder: Path) -> Saved:
+    """Makes a type's random encoder and saves it."""
     import transformers
 
-    family, changes = TYPES[request.param]
+    family, changes = TYPES[name]
     config = getattr(transformers, f"{family}Config")(**{**SIZES, **changes})
     model = getattr(transformers, f"TF{family}Model")(config)
     model.build_in_name_scope()
@@ -77,8 +88,7 @@ def saved_type(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_fact
     for variable in model.weights:
         if "embed_positions" not in variable.name:
             variable.assign(random.normal(0, 0.4, variable.shape))
-    folder = tmp_path_factory.mktemp("saved_type")
-    for name, safe in (("h5", False), ("safetensors", True)):
-        model.save_pretrained(folder / name, safe_serialization=safe)
-        shutil.copyfile(tiny_encoder / "vocab.txt", folder / name / "vocab.txt")
+    for layout, safe in (("h5", False), ("safetensors", True)):
+        model.save_pretrained(folder / layout, safe_serialization=safe)
+        shutil.copyfile(tiny_encoder / "vocab.txt", folder / layout / "vocab.txt")
     return Saved(folder, model, config.model_type)

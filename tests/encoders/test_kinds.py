@@ -57,8 +57,8 @@ def test_tensorflow_folder_gives_transformers_outputs(layout: str, saved_type: A
 
 @pytest.mark.parametrize("file", FILES)
 def test_pytorch_checkpoint_gives_pytorch_outputs(file: str, tmp_path: Path) -> None:
-    variant, name = file.split("/")
-    for name in ("config.json", name):
+    variant, weights = file.split("/")
+    for name in ("config.json", weights):
         shutil.copyfile(PYTORCH / variant / name, tmp_path / name)
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n", encoding="utf-8")
     encoder = load(tmp_path)

@@ -186,6 +186,14 @@ def test_config_of_another_depth_does_not_fit(saved: Path) -> None:
         ({"attention_probs_dropout_prob": "0.1"}, "attention_probs_dropout_prob is '0.1'"),
         ({"initializer_range": -1}, "initializer_range is -1"),
         ({"layer_norm_eps": "small"}, "layer_norm_eps is 'small'"),
+        ({"model_type": "electra", "embedding_size": 10**9}, "embedding_size is 1000000000"),
+        ({"model_type": "electra", "type_vocab_size": 0}, "type_vocab_size is 0"),
+        ({"model_type": "albert", "num_hidden_groups": 2}, "num_hidden_groups is 2; only 1 is supported"),
+        ({"model_type": "albert", "inner_group_num": 3}, "inner_group_num is 3; only 1 is supported"),
+        ({"model_type": "roformer", "num_attention_heads": 8}, "RoFormer's heads have an even width"),
+        ({"model_type": "deberta", "talking_head": True}, "talking_head is True; only False is supported"),
+        ({"model_type": "deberta-v2", "position_buckets": "256"}, "position_buckets is '256'"),
+        ({"model_type": "deberta-v2", "conv_kernel_size": 10**6}, "conv_kernel_size is 1000000"),
     ],
 )
 def test_absurd_configs_are_errors_before_anything_is_built(changes: dict[str, Any], named: str, empty: Path) -> None:

@@ -33,8 +33,8 @@ def in_graph(function: Any) -> Any:
     return tf.function(tf.autograph.experimental.do_not_convert(function), input_signature=[ROW] * 3, autograph=False)
 
 
-def test_gradients_equal_transformers(saved_type: Any, rows: Any) -> None:
-    encoder, model = load(saved_type.folder / "safetensors"), saved_type.model
+def test_gradients_equal_transformers(trained_type: Any, rows: Any) -> None:
+    encoder, model = load(trained_type.folder / "safetensors"), trained_type.model
     tokens = rows.input_mask.numpy() == 1
     with tf.GradientTape() as tape:
         loss = loss_of((encoder.encode(*rows)[0][tokens],))
@@ -49,9 +49,9 @@ def test_gradients_equal_transformers(saved_type: Any, rows: Any) -> None:
         np.testing.assert_allclose(tf.convert_to_tensor(gradient) / scale, reference / scale, atol=2e-5, err_msg=name)
 
 
-def test_graphs_of_any_length_train_every_variable_and_repeat_bit_for_bit(saved_type: Any, rows: Any) -> None:
+def test_graphs_of_any_length_train_every_variable_and_repeat_bit_for_bit(trained_type: Any, rows: Any) -> None:
     tf.config.experimental.enable_op_determinism()
-    encoder = load(saved_type.folder / "safetensors")
+    encoder = load(trained_type.folder / "safetensors")
     variables = encoder.trainable_variables
 
     def step(*inputs: tf.Tensor) -> list[tf.Tensor]:
@@ -77,8 +77,8 @@ def dropouts(layer: Any) -> list[SeededDropout]:
     return [part for part in layer.submodules if isinstance(part, SeededDropout)]
 
 
-def test_no_two_dropouts_share_their_masks_even_in_a_shared_layer(saved_type: Any) -> None:
-    encoder = load(saved_type.folder / "safetensors")
+def test_no_two_dropouts_share_their_masks_even_in_a_shared_layer(trained_type: Any) -> None:
+    encoder = load(trained_type.folder / "safetensors")
     found = dropouts(encoder)
     keys = {part._key for part in found}
     # Embeddings have one; a layer has one in its attention and two after its dense parts, DeBERTa's more.
@@ -87,8 +87,8 @@ def test_no_two_dropouts_share_their_masks_even_in_a_shared_layer(saved_type: An
     assert others == {"SeededDropout", "DropoutClock"}
 
 
-def test_bfloat16_is_close_to_float32(saved_type: Any, rows: Any) -> None:
-    encoder = load(saved_type.folder / "safetensors")
+def test_bfloat16_is_close_to_float32(trained_type: Any, rows: Any) -> None:
+    encoder = load(trained_type.folder / "safetensors")
     if "bfloat16" not in kind_of(encoder.config).precisions:
         pytest.skip("refused")
     assert isinstance(encoder, BertEncoder)
@@ -100,10 +100,10 @@ def test_bfloat16_is_close_to_float32(saved_type: Any, rows: Any) -> None:
         assert 0 < np.abs(one - other).max() < 0.3 and np.abs(one - other).mean() < 0.03
 
 
-def test_alberts_layers_are_one_and_training_moves_them_all(saved_type: Any, rows: Any) -> None:
-    if saved_type.model_type != "albert":
+def test_alberts_layers_are_one_and_training_moves_them_all(trained_type: Any, rows: Any) -> None:
+    if trained_type.model_type != "albert":
         pytest.skip("has layers of its own")
-    encoder = load(saved_type.folder / "safetensors")
+    encoder = load(trained_type.folder / "safetensors")
     assert len(encoder.encoder.layer) == encoder.config.num_hidden_layers > 1
     assert len([name for name in encoder.canonical_variables if name.startswith("encoder/")]) == 16
     before = encoder.encode(*rows)[0]
