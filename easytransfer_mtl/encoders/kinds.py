@@ -58,8 +58,8 @@ def _drop_positions(arrays: Arrays, value: Config, source: str) -> Arrays:
     expected = position_table(value["max_position_embeddings"], value["hidden_size"] // value["num_attention_heads"])
     if stored.shape != expected.shape or not np.allclose(stored, expected, atol=POSITION_TOLERANCE):
         raise UserError(
-            f"{source}: {POSITIONS} is not the table of sines and cosines that RoFormer's positions are; rows of another "
-            "length or trained positions are not supported."
+            f"{source}: {POSITIONS} is not the table of sines and cosines that RoFormer's positions are; a table of "
+            "another size and trained positions are not supported."
         )
     return {name: array for name, array in arrays.items() if name != POSITIONS}
 

@@ -59,7 +59,7 @@ def _read_config(files: EncoderFiles) -> dict[str, Any]:
     # Google's own config files, of BERT and ALBERT, do not say.
     model_type = value.get("model_type", "albert" if "num_hidden_groups" in value else "bert")
     model_type = "bert" if model_type == "roberta" and files.tanh_gelu else model_type
-    if model_type not in KINDS:
+    if not isinstance(model_type, str) or model_type not in KINDS:
         raise UserError(
             f"{path}: model_type is {model_type!r}; supported are bert (also RoBERTa-wwm, MacBERT and other encoders in "
             f"BERT form), EasyTransfer's roberta, which is in BERT form too, and {', '.join(list(KINDS)[1:])}."
