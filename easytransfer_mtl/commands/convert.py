@@ -8,7 +8,7 @@ from easytransfer_mtl.data.contest_files import find_files, require_files
 from easytransfer_mtl.data.conversion import Conversion, convert_file
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.splitting import split_tail
-from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
+from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary, warn_of_words
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import write_text
@@ -27,7 +27,9 @@ def run(settings: ConvertSettings) -> int:
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     conversions = _folder(settings, tasks) if settings.data_dir else [_single(settings, tasks)]
     files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, needs_weights=False)
-    tokenizer = Tokenizer(load_vocabulary(files.vocabulary_file), settings.text_normalization)
+    vocabulary = load_vocabulary(files.vocabulary_file)
+    warn_of_words(vocabulary, files.vocabulary_file)
+    tokenizer = Tokenizer(vocabulary, settings.text_normalization)
     builder = FeatureBuilder(tokenizer, settings.sequence_length)
     for conversion in conversions:
         for line in convert_file(conversion, builder, settings.on_bad_row, settings.header).lines():

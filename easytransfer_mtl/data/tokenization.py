@@ -6,6 +6,7 @@ remembered, which makes the exact rules as fast as a table look-up.
 """
 
 import hashlib
+import logging
 import os
 import re
 import unicodedata
@@ -17,6 +18,9 @@ CJK = (
     "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b820-\U0002ceaf"
     "\uf900-\ufaff\U0002f800-\U0002fa1f"
 )
+CHINESE_WORD = re.compile(f"[{CJK}]{{2,}}")
+MOST_WORDS = 0.05
+"""Share of Chinese words among the tokens above which a vocabulary is one of words."""
 SPACE = " \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 CHUNK = re.compile(f"[{CJK}]|[^{CJK}{SPACE}]+")
 MAX_WORD_CHARACTERS = 200
@@ -74,6 +78,20 @@ def read_vocabulary_tokens(path: str | os.PathLike[str]) -> list[str]:
 def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
     """Reads a vocab.txt into a ``Vocabulary``; errors as ``read_vocabulary_tokens`` and ``Vocabulary``."""
     return Vocabulary(read_vocabulary_tokens(path), f"vocabulary {path}")
+
+
+def warn_of_words(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
+    """Warns if many tokens are Chinese words, which a tokenizer that splits Chinese text into characters never finds."""
+    words = sum(CHINESE_WORD.fullmatch(token) is not None for token in vocabulary.ids)
+    if words > MOST_WORDS * len(vocabulary):
+        logging.warning(
+            "vocabulary %s: %d of its %d tokens are Chinese words. Texts are split into characters, as in BERT, so none "
+            "of these is ever used. Models that split into words first (RoFormer's other than roformer_chinese_char_*, "
+            "WoBERT) lose much by it; take one of characters.",
+            path,
+            words,
+            len(vocabulary),
+        )
 
 
 class Tokenizer:

@@ -60,16 +60,26 @@ class SeededDropout(tf_keras.layers.Layer):
         return mask_keys(tf.stack([tf.constant(self._key, tf.int64), self._time]), part)
 
 
-def use_seeded_dropout(layer: tf_keras.layers.Layer, clock: DropoutClock) -> int:
-    """Replaces every Keras dropout below ``layer`` by a ``SeededDropout``; returns how many there were."""
+def use_seeded_dropout(
+    layer: tf_keras.layers.Layer, clock: DropoutClock, others: tuple[type[tf_keras.layers.Layer], ...] = ()
+) -> int:
+    """Replaces every Keras dropout below ``layer`` by a ``SeededDropout``; returns how many there were.
+
+    Args:
+        layer: what to search.
+        clock: drives the new ones.
+        others: classes of dropouts that have ``drop_prob`` instead of Keras's ``rate``, to be replaced too.
+    """
     places = [
         (path, owner, name)
         for path, owner in _walk(layer, layer.name)
         for name, value in list(vars(owner).items())
-        if isinstance(value, tf_keras.layers.Dropout)
+        if isinstance(value, (tf_keras.layers.Dropout, *others))
     ]
     for path, owner, name in places:
-        setattr(owner, name, SeededDropout(getattr(owner, name).rate, f"{path}/{name}", clock))
+        replaced = getattr(owner, name)
+        rate = replaced.drop_prob if isinstance(replaced, others) else replaced.rate
+        setattr(owner, name, SeededDropout(rate, f"{path}/{name}", clock))
     return len(places)
 
 

@@ -12,40 +12,28 @@ from easytransfer_mtl.encoders.fused.layer_norm import dropout_add_norm
 
 
 def embed(layer: TFBertEmbeddings, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
-    """Returns the embeddings of tokens, float32 [B * S, H].
+    """Returns the embeddings of tokens, float32 [B * S, E].
 
     The gradient of the table of words is IndexedSlices, one for each token, that of the others dense: segments are looked up
     by a one-hot product and positions sliced, as in the original.
 
     Args:
-        layer: holds the variables.
+        layer: holds the variables; TFRoFormerEmbeddings will do, which has no positions.
         input_ids: int32 [B, S].
         segment_ids: int32 [B, S].
         training: whether dropout is on.
     """
-    words, positions, segments, gamma, beta = (
-        tf.convert_to_tensor(variable)
-        for variable in (
-            layer.weight,
-            layer.position_embeddings,
-            layer.token_type_embeddings,
-            layer.LayerNorm.gamma,
-            layer.LayerNorm.beta,
-        )
+    norm = layer.LayerNorm
+    words, segments, gamma, beta = (
+        tf.convert_to_tensor(variable) for variable in (layer.weight, layer.token_type_embeddings, norm.gamma, norm.beta)
     )
     rows, length, width = tf.shape(input_ids)[0], tf.shape(input_ids)[1], words.shape[1]
-    segment = tf.matmul(tf.one_hot(tf.reshape(segment_ids, [-1]), segments.shape[0]), segments)
-    places = tf.reshape(segment, [rows, length, width]) + positions[:length]
-    states = dropout_add_norm(
-        tf.gather(words, tf.reshape(input_ids, [-1])),
-        tf.zeros(width),
-        tf.reshape(places, [-1, width]),
-        gamma,
-        beta,
-        None,
-        0.0,
-        layer.LayerNorm.epsilon,
-    )
+    places = tf.matmul(tf.one_hot(tf.reshape(segment_ids, [-1]), segments.shape[0]), segments)
+    if hasattr(layer, "position_embeddings"):
+        places = tf.reshape(places, [rows, length, width]) + tf.convert_to_tensor(layer.position_embeddings)[:length]
+        places = tf.reshape(places, [-1, width])
+    tokens = tf.gather(words, tf.reshape(input_ids, [-1]))
+    states = dropout_add_norm(tokens, tf.zeros(width), places, gamma, beta, None, 0.0, norm.epsilon)
     if not (training and layer.dropout.rate):
         return states
     return dropout(states, layer.dropout.mask_keys(), layer.dropout.rate)

@@ -4,10 +4,10 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS, encoder_table
+from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS, ENGLISH_ALBERTS, encoder_table
 from easytransfer_mtl.errors import UserError
 
-CONFIG_NAMES = ("config.json", "bert_config.json")
+CONFIG_NAMES = ("config.json", "bert_config.json", "albert_config.json")
 DOWNLOADED = ("config.json", "vocab.txt", "*.safetensors", "*.safetensors.index.json")
 DOWNLOADED_INSTEAD = (
     ("tf_model*.h5", "tf_model.h5.index.json"),
@@ -31,15 +31,17 @@ class EncoderFiles:
 
     @property
     def config_file(self) -> Path:
-        """config.json, or Google's bert_config.json.
+        """config.json, or Google's bert_config.json or albert_config.json.
 
         Raises:
-            UserError: there is neither.
+            UserError: there is none of them.
         """
         for name in CONFIG_NAMES:
             if (self.folder / name).is_file():
                 return self.folder / name
-        raise UserError(f"{self.folder} has no config.json (nor bert_config.json); it belongs beside the weights.")
+        raise UserError(
+            f"{self.folder} has no config.json (nor {' or '.join(CONFIG_NAMES[1:])}); it belongs beside the weights."
+        )
 
     @property
     def vocabulary_file(self) -> Path:
@@ -63,6 +65,11 @@ def find_encoder(name: str, model_zoo: str | None = None, needs_weights: bool = 
     """
     if name in EASYTRANSFER_ENCODERS:
         return _find_in_zoo(name, Path(model_zoo or "~/.eztransfer_modelzoo").expanduser(), needs_weights)
+    if name in ENGLISH_ALBERTS:
+        raise UserError(
+            f"{name} is an English ALBERT, whose texts SentencePiece splits; only encoders with a WordPiece vocabulary "
+            f"(vocab.txt) are supported. Chinese ones are {name[:-2]}zh and the others of:\n{encoder_table()}"
+        )
     path = Path(name).expanduser()
     if name and path.is_dir():
         return EncoderFiles(path, path, _has_tf1_checkpoint(path))

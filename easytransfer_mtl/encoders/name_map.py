@@ -1,27 +1,23 @@
-"""One name for every encoder weight: Google's TensorFlow 1 name below ``bert/``."""
+"""Weights of any layout under canonical names, in canonical shapes."""
 
 import re
 from dataclasses import dataclass
 
 import numpy as np
 
+from easytransfer_mtl.encoders.canonical_names import below_model, canonical_name
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import is_optimizer_state
 from easytransfer_mtl.errors import UserError
 
-_DENSE = r"(kernel|bias)"
-_NORM = r"LayerNorm/(gamma|beta)"
-_CANONICAL = re.compile(
-    rf"embeddings/((word|position|token_type)_embeddings|{_NORM})"
-    rf"|encoder/layer_(0|[1-9][0-9]*)/(attention/self/(query|key|value)/{_DENSE}|attention/output/(dense/{_DENSE}|{_NORM})"
-    rf"|intermediate/dense/{_DENSE}|output/(dense/{_DENSE}|{_NORM}))"
-    rf"|pooler/dense/{_DENSE}"
-)
-_MODEL_SCOPE = re.compile(r"((tf_)?(bert|roberta)(_model|_for_\w+)?(_\d+)?|\w*pre_trained_model\w*|model|module)")
-_PRETRAINING_HEADS = ("cls", "mlm___cls", "nsp___cls", "predictions", "seq_relationship")
+# BERT's heads, ALBERT's, ELECTRA's with its whole generator, DeBERTa's.
+_PRETRAINING_HEADS = ("cls", "mlm___cls", "nsp___cls", "predictions", "seq_relationship") + (
+    "sop_classifier", "discriminator_predictions", "generator_predictions", "generator_lm_head", "generator",
+    "temperature", "lm_predictions", "mask_predictions",
+)  # fmt: skip
 _BUFFERS = ("embeddings/position_ids", "embeddings/token_type_ids")
 _TASK_HEAD = re.compile(r"\w+_dense/(kernel|bias)")
-_TORCH_ENDINGS = {"LayerNorm/weight": "LayerNorm/gamma", "LayerNorm/bias": "LayerNorm/beta"}
+_MATRICES = ("/kernel", "_embeddings", "/embed_positions")
 
 
 @dataclass(frozen=True)
@@ -39,37 +35,13 @@ class CanonicalWeights:
     left_over: tuple[str, ...]
 
 
-def canonical_name(stored: str) -> str | None:
-    """Returns the canonical name of an encoder weight, or None if ``stored`` is not one.
-
-    Args:
-        stored: a name from PyTorch (``bert.encoder.layer.0.output.dense.weight``), from Hugging Face's TensorFlow models
-            (``tf_bert_model/bert/encoder/layer_._0/output/dense/kernel:0``) or from a TensorFlow 1 checkpoint
-            (``bert/encoder/layer_0/output/dense/kernel``), with or without the scopes of the model around the encoder.
-
-    Returns:
-        For instance ``encoder/layer_0/output/dense/kernel``. A PyTorch Linear's weight gets the name of a kernel, but is
-        its transpose: see ``canonical_weights``.
-    """
-    name = "/".join(_below_model(stored))
-    if _is_torch_name(stored):
-        name = re.sub(r"^encoder/layer/(\d+)/", r"encoder/layer_\1/", name)
-        for ending, canonical_ending in _TORCH_ENDINGS.items():
-            name = name.replace(ending, canonical_ending)
-        name = re.sub(r"^(embeddings/\w+_embeddings)/weight$", r"\1", name)
-        name = re.sub(r"/weight$", "/kernel", name)
-    else:
-        name = re.sub(r"^encoder/layer_\._(\d+)/", r"encoder/layer_\1/", name)
-        name = re.sub(r"^(embeddings/\w+_embeddings)/(weight|embeddings)$", r"\1", name)
-    return name if _CANONICAL.fullmatch(name) else None
-
-
 def is_known_irrelevant(name: str) -> bool:
     """Tells whether a stored name is none of the encoder's and safe to drop.
 
-    These are the pretraining heads (masked words, next sentence), buffers of position and type ids, and optimizer state.
+    These are what only pretraining needs (heads for masked words or next sentences, ELECTRA's generator), buffers of
+    position and type ids, and optimizer state.
     """
-    parts = _below_model(name)
+    parts = below_model(name)
     is_pretraining_head = bool(parts) and parts[0] in _PRETRAINING_HEADS
     return is_pretraining_head or "/".join(parts) in _BUFFERS or is_optimizer_state(name)
 
@@ -101,25 +73,12 @@ def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
 
 
 def _canonical_array(name: str, stored: str, array: np.ndarray, weight_file: WeightFile) -> np.ndarray:
-    axes = 2 if name.endswith(("/kernel", "_embeddings")) else 1
+    axes = 3 if name == "encoder/conv/conv/kernel" else 2 if name.endswith(_MATRICES) else 1
     if array.ndim != axes or array.dtype.kind != "f":
         raise UserError(
             f"Weight file {weight_file.path}: {stored!r} must have {axes} axes of floats, "
             f"found shape {list(array.shape)} of {array.dtype}."
         )
-    # PyTorch's Linear keeps [out, in].
+    # PyTorch's Linear keeps [out, in], its Conv1d [out, in, width].
     is_transposed = name.endswith("/kernel") and stored.endswith(".weight")
     return np.ascontiguousarray(array.T if is_transposed else array, dtype=np.float32)
-
-
-def _is_torch_name(stored: str) -> bool:
-    return "/" not in stored
-
-
-def _below_model(stored: str) -> list[str]:
-    """The parts of a name without the scopes of the model around the encoder."""
-    name = stored.removesuffix(":0")
-    parts = name.split(".") if _is_torch_name(name) else name.split("/")
-    while parts and _MODEL_SCOPE.fullmatch(parts[0]):
-        parts = parts[1:]
-    return parts

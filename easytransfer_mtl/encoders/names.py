@@ -8,7 +8,7 @@ class ZooEntry:
     """One encoder of EasyTransfer's model zoo.
 
     Attributes:
-        kind: folder of the model zoo, ``bert`` or ``roberta`` (the same network).
+        kind: folder of the model zoo, ``bert``, ``roberta`` (the same network) or ``albert``.
         layers: number of layers.
         hidden_size: width.
         heads: attention heads.
@@ -37,8 +37,24 @@ EASYTRANSFER_ENCODERS: dict[str, ZooEntry] = {
     "hit-roberta-large-zh": ZooEntry("roberta", 24, 1024, 16, "hfl/chinese-roberta-wwm-ext-large"),
     "brightmart-roberta-small-zh": ZooEntry("roberta", 6, 768, 12),
     "brightmart-roberta-large-zh": ZooEntry("roberta", 24, 1024, 16),
+    "google-albert-base-zh": ZooEntry("albert", 12, 768, 12, "voidful/albert_chinese_base"),
+    "google-albert-large-zh": ZooEntry("albert", 24, 1024, 16, "voidful/albert_chinese_large"),
+    "google-albert-xlarge-zh": ZooEntry("albert", 24, 2048, 16, "voidful/albert_chinese_xlarge"),
+    "google-albert-xxlarge-zh": ZooEntry("albert", 12, 4096, 64, "voidful/albert_chinese_xxlarge"),
+    "pai-albert-base-zh": ZooEntry("albert", 12, 768, 12),
+    "pai-albert-large-zh": ZooEntry("albert", 12, 1024, 16),
+    "pai-albert-xlarge-zh": ZooEntry("albert", 24, 2048, 32),
+    "pai-albert-xxlarge-zh": ZooEntry("albert", 12, 4096, 64),
 }
-"""Names that EasyTransfer's ``get_pretrained_model`` accepted, BERT and RoBERTa in BERT form."""
+"""Names that EasyTransfer's ``get_pretrained_model`` accepted: BERT, RoBERTa in BERT form, Chinese ALBERT.
+
+Sizes are those that it published, but for Google's ALBERT large (24 layers, not 12) and xlarge (16 heads, not 32), whose own
+configs are otherwise.
+"""
+ENGLISH_ALBERTS = frozenset(
+    f"{maker}-albert-{size}-en" for maker in ("google", "pai") for size in ("base", "large", "xlarge", "xxlarge")
+)
+"""Names of EasyTransfer's whose texts SentencePiece splits, which is not supported."""
 
 
 def encoder_table() -> str:

@@ -17,6 +17,7 @@ from easytransfer_mtl.encoders.fused.attention import attention_probabilities
 from easytransfer_mtl.encoders.fused.dense import dense
 from easytransfer_mtl.encoders.fused.gelu import bias_gelu
 from easytransfer_mtl.encoders.fused.layer_norm import dropout_add_norm
+from easytransfer_mtl.encoders.fused.rotary import position_table, rotate
 
 GELUS = {"gelu": False, "gelu_new": True}
 """``hidden_act`` -> whether it is the tanh approximation."""
@@ -72,6 +73,8 @@ class _Kind(NamedTuple):
     epsilon: float
     attention_rate: float
     hidden_rate: float
+    rotary_positions: int
+    rotary_values: bool
     first_only: bool
 
 
@@ -104,6 +107,8 @@ def run_layer(layer: TFBertLayer, states: tf.Tensor, layout: Layout, training: b
         epsilon=outputs[1].LayerNorm.epsilon,
         attention_rate=attention.dropout.rate,
         hidden_rate=outputs[1].dropout.rate,
+        rotary_positions=getattr(layer, "rotary_positions", 0),
+        rotary_values=getattr(layer, "rotary_values", False),
         first_only=first_only,
     )
     tensors = _Layer(
@@ -140,6 +145,8 @@ def _run(layer: _Layer, states: tf.Tensor, layout: Layout, kind: _Kind) -> tf.Te
     else:
         kept, layers = states, [layer.query, layer.key, layer.value]
         query, key, value = _heads(states, layout.rows, layout.length, layers, kind.num_heads)
+    if kind.rotary_positions:
+        query, key, value = _rotated(query, key, value, layout, kind)
     scores, scale = tf.matmul(query, key, transpose_b=True), (kind.width // kind.num_heads) ** -0.5
     probabilities = attention_probabilities(scores, layout.mask, layer.attention_keys, kind.attention_rate, scale)
     context = tf.transpose(tf.matmul(probabilities, value), [0, 2, 1, 3])
@@ -154,6 +161,13 @@ def _heads(states: tf.Tensor, rows: tf.Tensor, length: tf.Tensor, layers: list[_
     bias = tf.concat([layer.bias for layer in layers], axis=0)
     shape = [rows, length, len(layers), num_heads, states.shape[-1] // num_heads]
     return tf.unstack(tf.transpose(tf.reshape(dense(states, kernel, bias), shape), [2, 0, 3, 1, 4]))
+
+
+def _rotated(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, layout: Layout, kind: _Kind) -> tuple[tf.Tensor, ...]:
+    """Turns queries and keys, and values where the model does, by their positions; the first position has the angle 0."""
+    table = tf.constant(position_table(kind.rotary_positions, kind.width // kind.num_heads))[: layout.length]
+    query = query if kind.first_only else rotate(query, table)
+    return query, rotate(key, table), rotate(value, table) if kind.rotary_values else value
 
 
 def _intermediate(layer: _Dense, states: tf.Tensor, hidden_act: str) -> tf.Tensor:

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from transformers import TFBertModel
 
 from easytransfer_mtl import __version__
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
-from easytransfer_mtl.encoders.name_map import canonical_name
+from easytransfer_mtl.encoders.saving import save_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -29,8 +27,8 @@ HEADS_FILE, EXPORT_FILE = "heads.safetensors", "export.json"
 def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskInput], about: dict[str, Any]) -> Path:
     """Writes ``best/`` of the run, replacing an older one only when the new one is complete.
 
-    The encoder is in Hugging Face's layout (config.json, model.safetensors, vocab.txt), so ``TFBertModel``, ``BertModel``
-    and ``--pretrain_model_name_or_path`` load it.
+    The encoder is in Hugging Face's layout (config.json, model.safetensors, vocab.txt), so ``TFBertModel`` (or the class of
+    its type) and ``--pretrain_model_name_or_path`` load it.
 
     Args:
         model: with the weights to export.
@@ -40,7 +38,7 @@ def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskIn
     """
     target, fresh, old = run.path / "best", run.path / ".best.new", run.path / ".best.old"
     shutil.rmtree(fresh, ignore_errors=True)
-    _hugging_face_encoder(model).save_pretrained(fresh, safe_serialization=True)
+    save_encoder(model.encoder, fresh)
     RunFolder(fresh).write_model(
         model.encoder.config,
         run.encoder_files.vocabulary_file,
@@ -58,15 +56,6 @@ def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskIn
     shutil.rmtree(old, ignore_errors=True)
     logging.info("Exported %s", target)
     return target
-
-
-def _hugging_face_encoder(model: MultiTaskModel) -> TFBertModel:
-    encoder = TFBertModel(model.encoder.config)
-    encoder(tf.zeros((1, 2), tf.int32))
-    values = model.encoder.canonical_variables
-    for variable in encoder.weights:
-        variable.assign(values[str(canonical_name(variable.name))])
-    return encoder
 
 
 def load_exported(

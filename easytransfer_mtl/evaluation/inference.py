@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.pipeline import evaluation_batches
+from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
 FEATURES = ("input_ids", "input_mask", "segment_ids")
@@ -25,7 +26,12 @@ class Inference:
     """Runs a model without dropout; one traced function serves every checkpoint's weights."""
 
     def __init__(self, model: MultiTaskModel, batch_size: int, precision: str = "float32") -> None:
-        """Takes the model, rows a batch, and the number format of the encoder's matrix products."""
+        """Takes the model, rows a batch, and the number format of the encoder's matrix products.
+
+        Raises:
+            UserError: the encoder does not compute in that format.
+        """
+        check_precision(model.encoder.config, precision)
         self.model = model
         self.batch_size = batch_size
         self.precision = precision

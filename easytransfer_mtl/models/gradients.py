@@ -60,21 +60,13 @@ def dense(gradients: list[Gradient]) -> list[tf.Tensor]:
     return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
-def freeze_layers(gradients: list[tf.Tensor], variables: list[tf.Variable], num_layers: int) -> list[tf.Tensor]:
-    """Zeroes the gradients of encoder layers 0 to ``num_layers`` - 1.
+def freeze(gradients: list[tf.Tensor], variables: list[tf.Variable], frozen: list[tf.Variable]) -> list[tf.Tensor]:
+    """Zeroes the gradients of the variables that are frozen, the encoder's first layers.
 
     Embeddings are not frozen, and AdamW still decays a frozen layer, both as in EasyTransfer (``num_freezed_layers``).
     """
-    return [
-        tf.zeros_like(gradient) if is_frozen(variable, num_layers) else gradient
-        for gradient, variable in zip(gradients, variables)
-    ]
-
-
-def is_frozen(variable: tf.Variable, num_layers: int) -> bool:
-    """Tells whether a variable is in one of the encoder's first ``num_layers`` layers."""
-    match = re.search(r"layer_(?:\._)?(\d+)/", variable.name)
-    return match is not None and int(match.group(1)) < num_layers
+    places = positions_of(frozen, variables)
+    return [tf.zeros_like(gradient) if place in places else gradient for place, gradient in enumerate(gradients)]
 
 
 def dense_where_any(gradients: list[Gradient | None]) -> list[tf.Tensor | None]:

@@ -1,4 +1,4 @@
-"""The baseline's model: one BERT for all tasks, pooled output, dropout, one dense layer per task."""
+"""The baseline's model: one encoder for all tasks, pooled output, dropout, one dense layer per task."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import tensorflow as tf
 import tf_keras
 
-from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import SeededDropout
+from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.alternating_step import alternating_step
@@ -58,7 +58,7 @@ class MultiTaskModel(tf_keras.Model):
     ``easytransfer_mtl.train``. Layers that a subclass adds belong into ``build_layers``.
 
     Attributes:
-        encoder: the shared BERT.
+        encoder: the shared encoder.
         tasks: the tasks in model order; a batch's task_id counts in it.
         architecture: what it is made of.
         sharing: encodes batches for tasks.
@@ -67,7 +67,7 @@ class MultiTaskModel(tf_keras.Model):
 
     def __init__(
         self,
-        encoder: BertEncoder,
+        encoder: Encoder,
         tasks: tuple[Task, ...],
         weighting: TaskWeighting | None = None,
         options: StepOptions = StepOptions(),
@@ -176,12 +176,17 @@ class MultiTaskModel(tf_keras.Model):
         """Returns the trainable variables that one task alone moves."""
         return self.heads[self.tasks[task].logits_name].trainable_variables + self.sharing.private_variables(task)
 
+    @property
+    def frozen_variables(self) -> list[tf.Variable]:
+        """The encoder's variables that ``num_frozen_layers`` keeps as they are."""
+        return self.encoder.frozen_variables(self.options.num_frozen_layers)
+
     def gram_variables(self) -> list[tf.Variable]:
         """Returns the shared variables that ``gram_variables`` names, without frozen layers."""
-        parts = {"last_layer": self.encoder.encoder.layer[-1], "pooler": self.encoder.pooler}
-        kind = self.options.gram_variables
-        variables = parts[kind].trainable_variables if kind in parts else self.shared_variables
-        return [v for v in variables if not grads.is_frozen(v, self.options.num_frozen_layers)]
+        parts = {"last_layer": self.encoder.last_layer_variables, "pooler": self.encoder.pooler_variables}
+        variables = parts.get(self.options.gram_variables, self.shared_variables)
+        frozen = grads.positions_of(self.frozen_variables, variables)
+        return [variable for place, variable in enumerate(variables) if place not in frozen]
 
     def accuracy_of(self, logits: dict[str, tf.Tensor], label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
         """Returns the share of the batch's rows whose greatest logit is the label's, if the weighting needs it, else 0."""

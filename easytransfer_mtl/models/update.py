@@ -71,6 +71,6 @@ def heads_to_move(model: "MultiTaskModel", weights: tf.Tensor) -> tf.Tensor | No
 def _move(model: "MultiTaskModel", gradients: list[grads.Gradient], norm: tf.Tensor, trained: tf.Tensor | None) -> None:
     variables, options = model.trainable_variables, model.options
     factor = grads.clip_factor(norm, options.clip_norm)
-    gradients = grads.freeze_layers(grads.dense(gradients), variables, options.num_frozen_layers)
+    gradients = grads.freeze(grads.dense(gradients), variables, model.frozen_variables)
     with keep_idle_heads(model, trained):
         grads.apply_scaled(model.optimizer, gradients, variables, factor)

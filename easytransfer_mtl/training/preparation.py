@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from transformers import BertConfig
+from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
+from easytransfer_mtl.encoders.kinds import check_frozen_layers, check_precision, kind_of
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
@@ -71,22 +72,28 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     _make_deterministic()
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     config = load_config(files, settings.gelu)
-    if settings.num_freezed_layers > config.num_hidden_layers:
-        raise UserError(
-            f"num_freezed_layers is {settings.num_freezed_layers}; the encoder has {config.num_hidden_layers} layers."
-        )
+    for precision in (settings.precision, settings.predict_precision):
+        check_precision(config, precision)
+    check_frozen_layers(config, settings.num_freezed_layers)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = _read_data(settings, files, config, tasks)
     choices = choose(settings, [item.task for item in train], [len(item.rows) for item in train], num_replicas)
-    _check_gram_variables(settings, choices.weighting, config.num_hidden_layers)
+    _check_gram_variables(settings, choices.weighting, config)
     batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
     architecture = choose_architecture(settings)
     return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, architecture, batches)
 
 
-def _check_gram_variables(settings: TrainSettings, weighting: TaskWeighting, num_layers: int) -> None:
+def _check_gram_variables(settings: TrainSettings, weighting: TaskWeighting, config: PretrainedConfig) -> None:
     kind = settings.gram_variables or weighting.gram_variables
-    if weighting.needs_gram and kind == "last_layer" and settings.num_freezed_layers == num_layers:
+    if not weighting.needs_gram or kind != "last_layer":
+        return
+    if kind_of(config).shares_layers:
+        raise UserError(
+            f"loss_weighting {weighting.name} reads the gradients of gram_variables {kind}, but all layers of model_type "
+            f"{config.model_type} are one; set --gram_variables=pooler, or all."
+        )
+    if settings.num_freezed_layers == config.num_hidden_layers:
         raise UserError(
             f"loss_weighting {weighting.name} reads the gradients of gram_variables {kind}, which num_freezed_layers "
             "freezes; set --gram_variables=pooler, or freeze fewer layers."
@@ -112,7 +119,7 @@ def _make_deterministic() -> None:
 
 
 def _read_data(
-    settings: TrainSettings, files: EncoderFiles, config: BertConfig, tasks: tuple[Task, ...]
+    settings: TrainSettings, files: EncoderFiles, config: PretrainedConfig, tasks: tuple[Task, ...]
 ) -> tuple[list[TaskData], list[TaskData]]:
     vocabulary = load_vocabulary(files.vocabulary_file)
     checks = (vocabulary, files.vocabulary_file, config.max_position_embeddings)

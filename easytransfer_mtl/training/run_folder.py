@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from transformers import BertConfig
+from transformers import PretrainedConfig
 
 from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
 from easytransfer_mtl.encoders.finding import EncoderFiles
@@ -41,7 +41,7 @@ class RunFolder:
 
     def write_model(
         self,
-        config: BertConfig,
+        config: PretrainedConfig,
         vocabulary_file: Path,
         tasks: tuple[Task, ...],
         inputs: dict[str, TaskInput],

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from easytransfer_mtl.data import tokenization
-from easytransfer_mtl.data.tokenization import Tokenizer, Vocabulary, load_vocabulary, read_vocabulary_tokens
+from easytransfer_mtl.data.tokenization import (
+    Tokenizer,
+    Vocabulary,
+    load_vocabulary,
+    read_vocabulary_tokens,
+    warn_of_words,
+)
 from easytransfer_mtl.errors import UserError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -246,3 +252,12 @@ def test_forgetting_remembered_chunks_changes_nothing(monkeypatch: pytest.Monkey
     assert [forgetful.ids(text) for text in texts] == kept
     assert len(forgetful._remembered) <= 3
     assert [forgetful.ids(text) for text in reversed(texts)] == kept[::-1]
+
+
+def test_a_vocabulary_of_chinese_words_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "##天", "2017年"]
+    characters = special + [chr(0x4E00 + number) for number in range(94)]
+    warn_of_words(Vocabulary([*characters, "今天", "天气"]), "characters")
+    assert not caplog.records
+    warn_of_words(Vocabulary(characters + ["今天", "天气", "阳光", "公园", "我们", "心情"]), "words/vocab.txt")
+    assert "words/vocab.txt: 6 of its 106 tokens are Chinese words" in caplog.text

@@ -50,7 +50,11 @@ def touched(folder: Path, *names: str) -> Path:
 
 def test_easytransfer_name_is_a_folder_of_the_model_zoo(tmp_path: Path, hub: Hub) -> None:
     calls = hub(())
-    for name, kind in (("google-bert-base-zh", "bert"), ("hit-roberta-base-zh", "roberta")):
+    for name, kind in (
+        ("google-bert-base-zh", "bert"),
+        ("hit-roberta-base-zh", "roberta"),
+        ("google-albert-base-zh", "albert"),
+    ):
         folder = touched(tmp_path / "zoo" / kind / name)
         assert find_encoder(name, str(tmp_path / "zoo")) == EncoderFiles(folder, folder, tanh_gelu=True)
     assert calls == []
@@ -158,3 +162,16 @@ def test_config_file_is_either_of_two_names(tmp_path: Path) -> None:
     touched(tmp_path, "config.json")
     assert files.config_file == tmp_path / "config.json"
     assert files.vocabulary_file == tmp_path / "vocab.txt"
+
+
+@pytest.mark.parametrize("name", ["google-albert-base-en", "pai-albert-xxlarge-en"])
+def test_english_alberts_of_easytransfers_are_refused_without_asking_the_hub(name: str, hub: Hub) -> None:
+    calls = hub(())
+    with pytest.raises(UserError, match="SentencePiece") as error:
+        find_encoder(name)
+    assert name.replace("-en", "-zh") in str(error.value) and calls == []
+
+
+def test_easytransfers_alberts_are_in_their_folder_of_the_zoo(tmp_path: Path) -> None:
+    folder = touched(tmp_path / "albert" / "pai-albert-large-zh")
+    assert find_encoder("pai-albert-large-zh", str(tmp_path)) == EncoderFiles(folder, folder, tanh_gelu=True)

@@ -22,6 +22,14 @@ from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS, encoder_table
         ("hit-roberta-large-zh", "roberta", 24, 1024, 16),
         ("brightmart-roberta-small-zh", "roberta", 6, 768, 12),
         ("brightmart-roberta-large-zh", "roberta", 24, 1024, 16),
+        ("google-albert-base-zh", "albert", 12, 768, 12),
+        ("google-albert-large-zh", "albert", 24, 1024, 16),
+        ("google-albert-xlarge-zh", "albert", 24, 2048, 16),
+        ("google-albert-xxlarge-zh", "albert", 12, 4096, 64),
+        ("pai-albert-base-zh", "albert", 12, 768, 12),
+        ("pai-albert-large-zh", "albert", 12, 1024, 16),
+        ("pai-albert-xlarge-zh", "albert", 24, 2048, 32),
+        ("pai-albert-xxlarge-zh", "albert", 12, 4096, 64),
     ],
 )
 def test_published_sizes(name: str, kind: str, layers: int, width: int, heads: int) -> None:
@@ -30,7 +38,7 @@ def test_published_sizes(name: str, kind: str, layers: int, width: int, heads: i
 
 
 def test_no_other_names() -> None:
-    assert len(EASYTRANSFER_ENCODERS) == 14
+    assert len(EASYTRANSFER_ENCODERS) == 22
 
 
 def test_names_without_weights_in_easytransfer_are_not_names_here() -> None:

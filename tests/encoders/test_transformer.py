@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 from transformers import BertConfig
 
-from easytransfer_mtl.encoders.bert import BertEncoder, assign_weights, random_weights
+from easytransfer_mtl.encoders.assigning import assign_weights, random_weights
+from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 
 IDS = tf.constant(np.random.default_rng(0).integers(5, 25, (3, 9)), tf.int32)

@@ -12,9 +12,11 @@ TF1_FORMAT = "tf1"
 _PREFERRED = tuple(
     f"{name}{suffix}" for name in ("model.safetensors", "tf_model.h5", "pytorch_model.bin") for suffix in ("", INDEX_SUFFIX)
 )
-_TF1_INDEX = re.compile(r"((?:bert_)?model\.ckpt.*)\.index")
+_TF1_INDEX = re.compile(r"((?:(?:bert_)?model|electra\w*)\.ckpt.*)\.index")
 _TF1_FILE_END = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
-_TF1_LOOKED_FOR = "model.ckpt*.index, bert_model.ckpt*.index or a checkpoint file naming another prefix"
+_TF1_LOOKED_FOR = (
+    "model.ckpt*.index, bert_model.ckpt*.index, electra*.ckpt*.index or a checkpoint file naming another prefix"
+)
 
 
 def find_weights(location: str | os.PathLike[str]) -> tuple[Path, str]:

@@ -1,6 +1,6 @@
 """How tasks share the encoder: one file a structure."""
 
-from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.sharing.base import Sharing
@@ -10,7 +10,7 @@ from easytransfer_mtl.tasks import Task
 SHARINGS = {"hard": HardSharing}
 
 
-def make_sharing(architecture: Architecture, encoder: BertEncoder, tasks: tuple[Task, ...]) -> Sharing:
+def make_sharing(architecture: Architecture, encoder: Encoder, tasks: tuple[Task, ...]) -> Sharing:
     """Builds the structure that an architecture names.
 
     Raises:

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import tensorflow as tf
 import tf_keras
 
-from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.models.encoded import LAYERS, SEQUENCE, Encoded, Reads
 
 
@@ -20,7 +20,7 @@ class Sharing(tf_keras.layers.Layer):
 
     encodes_apart = False
 
-    def __init__(self, encoder: BertEncoder) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         """Takes the shared encoder."""
         super().__init__(name="sharing")
         self.__dict__["encoder"] = encoder  # past Keras's tracking: its variables are the model's
@@ -42,7 +42,7 @@ class Sharing(tf_keras.layers.Layer):
         return []
 
 
-def encoded_by(encoder: BertEncoder, features: dict[str, tf.Tensor], reads: Reads, training: bool) -> Encoded:
+def encoded_by(encoder: Encoder, features: dict[str, tf.Tensor], reads: Reads, training: bool) -> Encoded:
     """Returns what is wanted of one encoder, computing no more than that needs."""
     inputs = (features["input_ids"], features["input_mask"], features["segment_ids"])
     pooled, sequence, layers = None, None, ()

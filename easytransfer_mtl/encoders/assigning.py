@@ -1,0 +1,99 @@
+"""An encoder's weights: matched name by name and given all or none, or drawn at random."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from easytransfer_mtl.encoders.interface import POOLER, Encoder
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.seeding import truncated_normal
+
+NAMES_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class WeightMismatch:
+    """How a set of weights differs from what an encoder needs."""
+
+    missing: tuple[str, ...]
+    left_over: tuple[str, ...]
+    shapes: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.left_over or self.shapes)
+
+    def text(self) -> str:
+        """Returns the differences, one kind a line."""
+        kinds = {"missing": self.missing, "left over": self.left_over, "of another shape": self.shapes}
+        lines = []
+        for kind, names in kinds.items():
+            if names:
+                more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+                lines.append(f"  {kind} ({len(names)}): {', '.join(names[:NAMES_SHOWN])}{more}")
+        return "\n".join(lines)
+
+
+def assign_weights(
+    encoder: Encoder,
+    arrays: dict[str, np.ndarray],
+    left_over: tuple[str, ...],
+    source: str,
+) -> None:
+    """Gives the encoder its weights, all or none.
+
+    Args:
+        encoder: the encoder.
+        arrays: float32 arrays by canonical name.
+        left_over: stored names that fit nothing; an error too.
+        source: where the weights are from, for the error.
+
+    Raises:
+        UserError: names are missing, left over or of another shape.
+    """
+    variables = encoder.canonical_variables
+    missing = tuple(name for name in variables if name not in arrays)
+    extra = tuple(name for name in arrays if name not in variables)
+    shapes = tuple(
+        f"{name} {tuple(arrays[name].shape)} instead of {tuple(variable.shape)}"
+        for name, variable in variables.items()
+        if name in arrays and tuple(arrays[name].shape) != tuple(variable.shape)
+    )
+    mismatch = WeightMismatch(missing, left_over + extra, shapes)
+    if mismatch:
+        raise UserError(
+            f"The weights in {source} do not fit the encoder of its config.json:\n{mismatch.text()}\n" + _advice(missing)
+        )
+    for name, variable in variables.items():
+        if name in arrays:
+            variable.assign(arrays[name])
+
+
+def _advice(missing: tuple[str, ...]) -> str:
+    pooler = "--random_pooler to draw the pooler, " if set(POOLER) & set(missing) else ""
+    return (
+        f"Use the checkpoint that belongs to the config, or {pooler}--random_init to start from random weights on purpose."
+    )
+
+
+def random_weights(encoder: Encoder, seed: int, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """Draws EasyTransfer's random start: truncated normal for kernels, embeddings and q/k/v biases; other biases 0.
+
+    Args:
+        encoder: gives shapes.
+        seed: each variable has a stream of its own.
+        names: canonical names of the variables that are wanted; None for all.
+    """
+    stddev = encoder.config.initializer_range
+    arrays = {}
+    for name, variable in encoder.canonical_variables.items():
+        if names is not None and name not in names:
+            continue
+        shape = tuple(variable.shape)
+        if name.endswith("/gamma"):
+            arrays[name] = np.ones(shape, np.float32)
+        elif name.endswith("/beta") or (name.endswith("/bias") and "/self/" not in name):
+            arrays[name] = np.zeros(shape, np.float32)
+        else:
+            arrays[name] = truncated_normal(shape, stddev, seed, "encoder", name)
+    return arrays

@@ -1,0 +1,100 @@
+"""BERT with other parts: ALBERT, ELECTRA and RoFormer, over the same layers as BERT.
+
+ELECTRA's embeddings may be narrower than its layers; ALBERT's always go through a dense layer to them, and all its layers
+are one; RoFormer has no position embeddings but turns queries and keys by their positions.
+"""
+
+import copy
+
+import tensorflow as tf
+import tf_keras
+from transformers import PretrainedConfig
+from transformers.models.bert.modeling_tf_bert import TFBertEmbeddings, TFBertLayer
+
+from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.embedding import embed
+
+
+class ProjectedEmbeddings(tf_keras.layers.Layer):
+    """Embeddings of one width and a dense layer to another."""
+
+    def __init__(self, lookup: tf_keras.layers.Layer, width: int, lookup_width: int) -> None:
+        """Takes the embeddings and both widths."""
+        super().__init__(name="embeddings")
+        self.lookup, self.lookup_width = lookup, lookup_width
+        self.projection = tf_keras.layers.Dense(width, name="projection")
+
+    def build(self, input_shape: tf.TensorShape | None = None) -> None:
+        """Makes the variables, under the names that the embeddings alone would have, and ``projection``."""
+        self.lookup.build(None)
+        with tf.name_scope(self.projection.name):
+            self.projection.build((None, self.lookup_width))
+        self.built = True
+
+    def call(self, input_ids: tf.Tensor, token_type_ids: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns the embeddings at the layers' width, float32 [B * S, H], of int32 [B, S] inputs."""
+        return self.projection(embed(self.lookup, input_ids, token_type_ids, training))
+
+
+class VariantEncoder(BertEncoder):
+    """ALBERT, ELECTRA or RoFormer with BERT's pooler, as its config's ``model_type`` says."""
+
+    @property
+    def _shares_layers(self) -> bool:
+        return self.config.model_type == "albert"
+
+    def build(self, input_shape: tf.TensorShape | None = None) -> None:
+        """Puts the other parts in BERT's places before either has variables, then makes these."""
+        if not self.built:
+            self.embeddings = _embeddings(self.config)
+            if self._shares_layers:
+                first, *others = self.encoder.layer
+                for layer in others:
+                    _tie(layer, first)
+            if self.config.model_type == "roformer":
+                for layer in self.encoder.layer:
+                    layer.rotary_positions = self.config.max_position_embeddings
+                    layer.rotary_values = self.config.rotary_value
+        super().build(input_shape)
+
+    def _embedded(self, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
+        if isinstance(self.embeddings, ProjectedEmbeddings):
+            return self.embeddings(input_ids, segment_ids, training=training)
+        return super()._embedded(input_ids, segment_ids, training)
+
+    def _depth_of_layer(self, number: int) -> int:
+        """Returns a layer's depth; the one that all share is as deep as the last."""
+        return self.config.num_hidden_layers if self._shares_layers else number + 1
+
+
+def _embeddings(config: PretrainedConfig) -> tf_keras.layers.Layer:
+    narrow = copy.deepcopy(config)
+    narrow.hidden_size = config.embedding_size
+    projects = config.model_type == "albert" or config.embedding_size != config.hidden_size
+    name = "lookup" if projects else "embeddings"
+    if config.model_type == "roformer":
+        # Slow to import, and no other type needs it.
+        from transformers.models.roformer.modeling_tf_roformer import TFRoFormerEmbeddings
+
+        lookup = TFRoFormerEmbeddings(config, name=name)
+    else:
+        lookup = TFBertEmbeddings(narrow, name=name)
+    return ProjectedEmbeddings(lookup, config.hidden_size, config.embedding_size) if projects else lookup
+
+
+def _tie(layer: TFBertLayer, first: TFBertLayer) -> None:
+    """Gives a layer the first one's dense layers and norms; its dropouts, whose masks must differ, stay its own."""
+    attention, source = layer.attention.self_attention, first.attention.self_attention
+    attention.query, attention.key, attention.value = source.query, source.key, source.value
+    pairs = (
+        (layer.attention.dense_output, first.attention.dense_output),
+        (layer.bert_output, first.bert_output),
+        (layer.intermediate, first.intermediate),
+    )
+    for part, original in pairs:
+        part.dense = original.dense
+        if hasattr(part, "LayerNorm"):
+            part.LayerNorm = original.LayerNorm
+    # The parts that are shared have variables already, and would be given new ones.
+    for built in (layer, layer.attention, attention, *(part for part, _ in pairs)):
+        built.built = True
