@@ -73,8 +73,14 @@ def freeze_layers(gradients: list[tf.Tensor], variables: list[tf.Variable], num_
 
 def is_frozen(variable: tf.Variable, num_layers: int) -> bool:
     """Tells whether a variable is in one of the encoder's first ``num_layers`` layers."""
+    number = layer_number(variable)
+    return number is not None and number < num_layers
+
+
+def layer_number(variable: tf.Variable) -> int | None:
+    """Returns the place of a variable's encoder layer, from 0, or None if it is in none."""
     match = re.search(r"layer_(?:\._)?(\d+)/", variable.name)
-    return match is not None and int(match.group(1)) < num_layers
+    return None if match is None else int(match.group(1))
 
 
 def dense_where_any(gradients: list[Gradient | None]) -> list[tf.Tensor | None]:
