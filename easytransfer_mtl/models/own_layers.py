@@ -36,8 +36,6 @@ def own_variable(layer: tf_keras.layers.Layer, scope: str, name: str, value: np.
         return layer.add_weight(name, value.shape, initializer=tf.constant_initializer(value))
 
 
-def drawn_variable(
-    layer: tf_keras.layers.Layer, scope: str, name: str, shape: tuple[int, ...], seed: int
-) -> tf.Variable:
+def drawn_variable(layer: tf_keras.layers.Layer, scope: str, name: str, shape: tuple[int, ...], seed: int) -> tf.Variable:
     """The same, starting as truncated normal 0.02 of the stream of its name."""
     return own_variable(layer, scope, name, truncated_normal(shape, STDDEV, seed, "own", scope, name))

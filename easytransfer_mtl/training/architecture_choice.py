@@ -55,7 +55,9 @@ def _dropout_rates(settings: TrainSettings, names: list[str]) -> dict[str, float
     return rates
 
 
-def check_gram_variables(settings: TrainSettings, kind: str, architecture: Architecture, tasks: list[Task], depth: int) -> None:
+def check_gram_variables(
+    settings: TrainSettings, kind: str, architecture: Architecture, tasks: list[Task], depth: int
+) -> None:
     """Checks that the variables whose gradients a weighting compares are trained.
 
     Args:
@@ -70,9 +72,7 @@ def check_gram_variables(settings: TrainSettings, kind: str, architecture: Archi
     """
     what = f"loss_weighting {settings.loss_weighting} reads the gradients of gram_variables {kind}"
     if kind == "last_layer" and settings.num_freezed_layers == depth:
-        raise UserError(
-            f"{what}, which num_freezed_layers freezes; set --gram_variables=pooler, or freeze fewer layers."
-        )
+        raise UserError(f"{what}, which num_freezed_layers freezes; set --gram_variables=pooler, or freeze fewer layers.")
     reads_pooled, highest = read_part([task_spec(architecture, task).feature for task in tasks], depth)
     if (kind == "pooler" and not reads_pooled) or (kind == "last_layer" and highest < depth):
         raise UserError(f"{what}, which no task reads (--features); set --gram_variables=all.")

@@ -1,5 +1,6 @@
 """Which share of the learning rate each variable has."""
 
+import math
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -60,7 +61,7 @@ def choose_rate_shares(settings: TrainSettings, task_names: list[str]) -> RateSh
     """
     text = str(settings.head_lr)
     heads = parse_task_numbers("head_lr", text, task_names, 1.0)
-    if min(heads) <= 0:
+    if not all(0 < factor < math.inf for factor in heads):
         raise UserError(f"head_lr {text}: a factor must be more than 0.")
     if not 0 < settings.layer_lr_decay <= 1:
         raise UserError(f"layer_lr_decay is {settings.layer_lr_decay}; it must be more than 0 and at most 1.")

@@ -29,7 +29,7 @@ def parse_task_values(option: str, text: str, task_names: list[str], default: fl
 
 
 def parse_task_numbers(option: str, text: str, task_names: list[str], default: float) -> list[float]:
-    """Parses one number for all tasks, or what ``parse_task_values`` parses.
+    """Parses one number for all tasks, or what ``parse_task_values`` parses; their range is the caller's to check.
 
     Raises:
         UserError: it is neither.
@@ -37,12 +37,9 @@ def parse_task_numbers(option: str, text: str, task_names: list[str], default: f
     if "=" in text:
         return parse_task_values(option, text, task_names, default)
     try:
-        number = float(text)
+        return [float(text)] * len(task_names)
     except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise UserError(f"{option} {text!r} is neither a number nor NAME=NUMBER,...")
-    return [number] * len(task_names)
+        raise UserError(f"{option} {text!r} is neither a number nor NAME=NUMBER,...") from None
 
 
 def parse_task_texts(option: str, text: str, task_names: list[str]) -> dict[str, str]:

@@ -54,7 +54,8 @@ class FeatureMaker:
         return self._feature(spec, f"{task_name.lower()}_features")
 
     def _feature(self, spec: FeatureSpec, name: str) -> Feature:
-        return Feature(name, [self._part(part, f"{name}/{part.text}") for part in spec.parts], self._encoder.width)
+        parts = [self._part(part, f"{name}/{part.text}") for part in spec.parts]
+        return Feature(name, parts, self._encoder.width, spec.is_sequence)
 
     def _part(self, part: Part, scope: str) -> FeaturePart:
         if part.pooling == POOLED:

@@ -56,12 +56,13 @@ class Feature(tf_keras.layers.Layer):
     Attributes:
         reads: what of the batch they need.
         width: of the value.
+        is_sequence: whether it is a state per token instead of one vector.
     """
 
-    def __init__(self, name: str, parts: list[FeaturePart], width: int) -> None:
-        """Takes its name, its parts and the width of the states."""
+    def __init__(self, name: str, parts: list[FeaturePart], width: int, is_sequence: bool) -> None:
+        """Takes its name, its parts, the width of the states, and whether it is one per token."""
         super().__init__(name=name)
-        self.parts = parts
+        self.parts, self.is_sequence = parts, is_sequence
         self.reads: Reads = frozenset().union(*(part.reads for part in parts))
         self.width = width * sum(part.times for part in parts)
 

@@ -17,7 +17,7 @@ ATTENTION, ATTENTION_SHARED = "attention", "attention_shared"
 POOLINGS = (POOLED, "cls", "mean", "max", ATTENTION, ATTENTION_SHARED, PAIR, SEQUENCE)
 NUMBERED = ("layer", "first", "last")
 MIX = "mix"
-GRAMMAR = f"a part is {', '.join(POOLINGS)}, or one of them after layerN., firstN., lastN. or {MIX}. (for instance last4.mean)"
+GRAMMAR = f"a part is {', '.join(POOLINGS)}, or one of them after layerN., firstN., lastN. or {MIX}., as last4.mean"
 
 
 @dataclass(frozen=True)
