@@ -12,6 +12,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.alternating_step import alternating_step
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.encoded import Reads
 from easytransfer_mtl.models.features import FeatureMaker
 from easytransfer_mtl.models.joint_step import Batches, joint_step
 from easytransfer_mtl.models.sharing import make_sharing
@@ -118,8 +119,7 @@ class MultiTaskModel(tf_keras.Model):
             return {
                 task.logits_name: self.task_logits(features, index, training)[0] for index, task in enumerate(self.tasks)
             }
-        reads = frozenset().union(*(feature.reads for feature in self.features))
-        runs = HeadRuns(self, self.sharing.encode(features, 0, reads, training), training)
+        runs = HeadRuns(self, self.sharing.encode(features, 0, self.reads, training), training)
         return {task.logits_name: runs.logits(index) for index, task in enumerate(self.tasks)}
 
     def task_logits(self, features: Features, task: int, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
@@ -132,6 +132,11 @@ class MultiTaskModel(tf_keras.Model):
         """
         encoded = self.sharing.encode(features, task, self.features[task].reads, training)
         return HeadRuns(self, encoded, training).logits(task), encoded.penalty
+
+    @property
+    def reads(self) -> Reads:
+        """What tasks read of the encoder."""
+        return frozenset().union(*(feature.reads for feature in self.features))
 
     @property
     def computes_apart(self) -> bool:
