@@ -61,7 +61,9 @@ def test_poolings_by_hand() -> None:
     np.testing.assert_allclose(value("mean"), numpy_mean(states, MASK), rtol=1e-6)
     np.testing.assert_array_equal(value("cls"), states[:, 0])
     np.testing.assert_array_equal(value("pooled"), encoded().pooled.numpy())
-    np.testing.assert_array_equal(value("max"), np.stack([row[: marks.sum()].max(axis=0) for row, marks in zip(states, MASK)]))
+    np.testing.assert_array_equal(
+        value("max"), np.stack([row[: marks.sum()].max(axis=0) for row, marks in zip(states, MASK)])
+    )
     np.testing.assert_array_equal(value("sequence"), states)
     both = value("max+pooled")
     np.testing.assert_array_equal(both, np.concatenate([value("max"), value("pooled")], axis=1))

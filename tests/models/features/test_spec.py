@@ -49,7 +49,10 @@ def test_what_is_no_feature(text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text, layers", [("cls", (3,)), ("layer0.cls", (0,)), ("first2.cls", (1, 2)), ("last2.cls", (2, 3)), ("mix.cls", (0, 1, 2, 3))]
+    "text, layers",
+    [
+        ("cls", (3,)), ("layer0.cls", (0,)), ("first2.cls", (1, 2)), ("last2.cls", (2, 3)), ("mix.cls", (0, 1, 2, 3)),
+    ],
 )  # fmt: skip
 def test_layers_that_a_source_reads(text: str, layers: tuple[int, ...]) -> None:
     spec = parse_features(text, "")
