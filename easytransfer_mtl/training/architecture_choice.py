@@ -10,13 +10,13 @@ from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting.task_values import parse_task_numbers, parse_task_texts
 
 
-def choose_architecture(settings: TrainSettings, tasks: list[Task], num_layers: int) -> Architecture:
+def choose_architecture(settings: TrainSettings, tasks: list[Task], num_layers: int | None = None) -> Architecture:
     """Returns what the model is made of, everything that is the baseline's left out.
 
     Args:
         settings: the configuration.
         tasks: in the order of the training list.
-        num_layers: the encoder's.
+        num_layers: the encoder's; None if it is not known yet.
 
     Raises:
         UserError: settings do not fit each other, the tasks or the encoder.
@@ -41,7 +41,7 @@ def choose_architecture(settings: TrainSettings, tasks: list[Task], num_layers: 
     )
 
 
-def _checked_spec(architecture: Architecture, task: Task, num_layers: int) -> TaskSpec:
+def _checked_spec(architecture: Architecture, task: Task, num_layers: int | None) -> TaskSpec:
     spec = task_spec(architecture, task)
     check_features(spec.feature, task, num_layers, f"features {task.name.lower()}")
     return spec

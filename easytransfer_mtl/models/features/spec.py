@@ -137,15 +137,15 @@ def _nearest(text: str) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def check_features(spec: FeatureSpec, task: Task, num_layers: int, place: str) -> None:
-    """Checks what a task is to read against the task and the encoder.
+def check_features(spec: FeatureSpec, task: Task, num_layers: int | None, place: str) -> None:
+    """Checks what a task is to read against the task and the encoder, if its number of layers is known.
 
     Raises:
         UserError: the encoder has no such layer, or the task no second text.
     """
     for number, part in enumerate(spec.parts, 1):
         where = f"{place}={spec.text}: part {number} {part.text!r}"
-        if part.number > num_layers:
+        if num_layers is not None and part.number > num_layers:
             raise UserError(f"{where}: the encoder has {num_layers} layers; use a number up to {num_layers}.")
         if part.pooling == PAIR and task.second_sequence is None:
             raise UserError(
