@@ -54,7 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, tiny_dat
 
 def test_stopped_and_gone_on_is_never_stopped(whole: Run, tiny_settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    changes = {**MIXED, "save_steps": 3, "keep_checkpoint_max": 100}
+    changes = {**MIXED, "save_steps": 3}
     run_training(tiny_settings(**changes))
     told = next(message for message in caplog.messages if message.startswith("parameters: encoder 1,"))
     assert "TNEWS feature 4, TNEWS head" in told and "OCNLI feature" not in told
