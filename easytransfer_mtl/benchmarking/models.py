@@ -6,6 +6,7 @@ import tf_keras
 from easytransfer_mtl.benchmarking.sizes import bert_config
 from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
 from easytransfer_mtl.seeding import DEFAULT_SEED
 from easytransfer_mtl.tasks import Task
@@ -27,10 +28,13 @@ class OriginalRecipe(MultiTaskModel):
         return {name: head(pooled_output) for name, head in self.heads.items()}
 
 
-def make_model(layers: int, hidden_size: int, tasks: tuple[Task, ...], original: bool = False) -> MultiTaskModel:
+def make_model(
+    layers: int, hidden_size: int, tasks: tuple[Task, ...], original: bool = False, architecture: Architecture = BASELINE
+) -> MultiTaskModel:
     """Builds a random model with dropout, AdamW and clipping; ``original`` takes stock layers and Keras's AdamW."""
     model_class = OriginalRecipe if original else MultiTaskModel
-    model = model_class(BertEncoder(bert_config(layers, hidden_size), DropoutClock(DEFAULT_SEED)), tasks)
+    encoder = BertEncoder(bert_config(layers, hidden_size), DropoutClock(DEFAULT_SEED))
+    model = model_class(encoder, tasks, architecture=architecture)
     if original:
         optimizer = tf_keras.optimizers.AdamW(1e-5, weight_decay=0.01, jit_compile=False)
     else:

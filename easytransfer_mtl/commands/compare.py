@@ -15,15 +15,21 @@ from easytransfer_mtl.comparing.report import write_comparison
 from easytransfer_mtl.comparing.runs import Job, RunResult, TrainingProcesses
 from easytransfer_mtl.comparing.variants import Variant, parse_seeds, parse_variants, training_of
 from easytransfer_mtl.config.options import options_of
+from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.config.study_settings import CompareSettings
 from easytransfer_mtl.config.weighting_settings import WeightingSettings
 from easytransfer_mtl.data.list_files import TaskFile, task_files
 from easytransfer_mtl.data.tfrecords import count_records
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
+from easytransfer_mtl.training.architecture_choice import choose_architecture
 from easytransfer_mtl.training.choices import Choices, choose
+from easytransfer_mtl.training.learning_rates import choose_rate_shares
+from easytransfer_mtl.weighting.task_values import task_part
 
 SINGLE = "single"
+PER_TASK = ("features", "heads", "head_dropout", "head_lr")
+"""Settings that may have a value for each task."""
 KEPT_ALONE = ("config", "class_weights", "label_smoothing", "on_nonfinite")
 """Settings of a weighting that mean the same for one task."""
 
@@ -63,8 +69,11 @@ def _variant_job(settings: CompareSettings, variant: Variant, output: Path, seed
 def _check_jobs(jobs: list[Job], train: list[TaskFile]) -> None:
     """Raises UserError before the first training if one of them cannot begin."""
     for job in jobs:
-        own = [file for file in train if str(file.path) == job.settings.train_input_fp] or train
-        choose(job.settings, [file.task for file in own], [1] * len(own))
+        own, settings = [file for file in train if str(file.path) == job.settings.train_input_fp] or train, job.settings
+        tasks = [file.task for file in own]
+        choose_architecture(settings, tasks)
+        choose_rate_shares(settings, [task.name for task in tasks])
+        choose(settings, tasks, [1] * len(own))
         job.check_folder()
 
 
@@ -90,9 +99,17 @@ def _single_task_jobs(like: Job, train: list[TaskFile], dev: list[TaskFile], row
             "num_epochs": (batches - 0.5) * size / rows[place],
             "save_steps": batches * choices.plan.save_steps // choices.plan.train_steps,
             "model_dir": str(folder / "model"),
+            **_own_part(like.settings, file.task.name),
         }
         jobs.append(Job(f"{SINGLE} {file.task.name}", folder, dataclasses.replace(like.settings, **{**plain, **more})))
     return jobs
+
+
+def _own_part(settings: TrainSettings, task_name: str) -> dict[str, str | None]:
+    """Returns what settings of one value a task are for a task alone."""
+    options = options_of(TrainSettings)
+    values = {name: getattr(settings, name) for name in PER_TASK}
+    return {name: value and (task_part(str(value), task_name) or options[name].default) for name, value in values.items()}
 
 
 def _batches_of(choices: Choices, task: int) -> int:

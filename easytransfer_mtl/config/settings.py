@@ -12,6 +12,7 @@ from easytransfer_mtl.config.common import (
     TRAIN,
     CommonSettings,
 )
+from easytransfer_mtl.config.head_settings import HeadSettings
 from easytransfer_mtl.config.options import option
 from easytransfer_mtl.config.weighting_settings import WeightingSettings
 from easytransfer_mtl.seeding import DEFAULT_SEED
@@ -76,7 +77,7 @@ class ConvertSettings(EasyTransferSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(WeightingSettings, EasyTransferSettings):
+class TrainSettings(HeadSettings, WeightingSettings, EasyTransferSettings):
     """Training, and evaluation after it."""
 
     pretrain_model_name_or_path: str | None = option(
@@ -87,7 +88,6 @@ class TrainSettings(WeightingSettings, EasyTransferSettings):
     gelu: str = option(
         MODEL, "auto: tanh where EasyTransfer used it, else as config.json says", "auto", choices=("auto", "tanh", "exact")
     )
-    head_dropout: float = option(MODEL, "dropout between pooled output and heads", 0.1, minimum=0)
     train_input_fp: str | None = option(TRAIN, "*.list_tfrecord (one path a line) or one TFRecord file", required=True)
     train_batch_size: int | None = option(
         TRAIN, "rows a batch, all of one task; on each GPU or worker, if there are several", required=True, minimum=1

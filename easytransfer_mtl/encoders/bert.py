@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
+import tf_keras
 from transformers import BertConfig
 from transformers.models.bert.modeling_tf_bert import TFBertMainLayer
 
@@ -96,6 +97,11 @@ class BertEncoder(Encoder, TFBertMainLayer):
         for layer in self.encoder.layer[:-1]:
             states = run_layer(layer, states, layout, training)
         return states, layout
+
+    @property
+    def own_layers(self) -> list[tf_keras.layers.Layer]:
+        """The layers, from the bottom, if each has variables of its own; none if all are one."""
+        return list(self.encoder.layer)
 
     @property
     def canonical_variables(self) -> dict[str, tf.Variable]:

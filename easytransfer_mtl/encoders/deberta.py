@@ -73,6 +73,11 @@ class DebertaEncoder(Encoder, tf_keras.layers.Layer):
         yield
 
     @property
+    def own_layers(self) -> list[tf_keras.layers.Layer]:
+        """The layers, from the bottom."""
+        return list(self.main.encoder.layer)
+
+    @property
     def canonical_variables(self) -> dict[str, tf.Variable]:
         """The variables by canonical name."""
         own = [variable for variable in self.weights if variable is not self.clock.time]

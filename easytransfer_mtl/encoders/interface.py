@@ -70,6 +70,11 @@ class Encoder:
         """The last layer's variables; ALBERT's are those of every layer."""
         return self._at_depths(self.config.num_hidden_layers)
 
+    @property
+    def own_layers(self) -> list[tf_keras.layers.Layer]:
+        """The layers, from the bottom, if each has variables of its own; none if all are one."""
+        raise NotImplementedError
+
     def frozen_variables(self, num_layers: int) -> list[tf.Variable]:
         """Returns the variables of the first ``num_layers`` layers, without the embeddings."""
         return self._at_depths(*range(1, num_layers + 1))

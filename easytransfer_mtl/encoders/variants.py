@@ -57,6 +57,11 @@ class VariantEncoder(BertEncoder):
                     layer.rotary_values = self.config.rotary_value
         super().build(input_shape)
 
+    @property
+    def own_layers(self) -> list[tf_keras.layers.Layer]:
+        """The layers, from the bottom; none of ALBERT's."""
+        return [] if self._shares_layers else super().own_layers
+
     def _embedded(self, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
         if isinstance(self.embeddings, ProjectedEmbeddings):
             return self.embeddings(input_ids, segment_ids, training=training)

@@ -47,7 +47,7 @@ def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskIn
         type(model).__name__,
         model.architecture,
     )
-    save_file({key: np.ascontiguousarray(v.numpy()) for key, v in own_variables(model).items()}, fresh / HEADS_FILE)
+    save_file({key: np.asarray(v.numpy(), order="C") for key, v in own_variables(model).items()}, fresh / HEADS_FILE)
     write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__})
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():

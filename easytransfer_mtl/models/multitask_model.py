@@ -12,11 +12,13 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.alternating_step import alternating_step
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
-from easytransfer_mtl.models.encoded import POOLED, Encoded
+from easytransfer_mtl.models.encoded import Reads
+from easytransfer_mtl.models.features import FeatureMaker
 from easytransfer_mtl.models.joint_step import Batches, joint_step
 from easytransfer_mtl.models.sharing import make_sharing
 from easytransfer_mtl.models.task_losses import LossOptions, task_loss
-from easytransfer_mtl.seeding import truncated_normal
+from easytransfer_mtl.models.task_parts import HeadRuns, make_dropout, make_head, task_spec
+from easytransfer_mtl.models.unread import leave_unread
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import Equal, TaskWeighting
 
@@ -62,7 +64,8 @@ class MultiTaskModel(tf_keras.Model):
         tasks: the tasks in model order; a batch's task_id counts in it.
         architecture: what it is made of.
         sharing: encodes batches for tasks.
-        heads: dense layers by logits name.
+        features: what each task reads, in the tasks' order.
+        heads: by logits name.
     """
 
     def __init__(
@@ -91,18 +94,22 @@ class MultiTaskModel(tf_keras.Model):
         self.build_layers()
 
     def build_layers(self) -> None:
-        """Makes the heads (kernel truncated normal 0.02, bias 0) and the dropout before them."""
-        self.heads = {task.logits_name: tf_keras.layers.Dense(task.num_labels, name=task.head_name) for task in self.tasks}
-        self.dropout = SeededDropout(self.architecture.head_dropout, "pooled_output", self.encoder.clock)
-        width = self.sharing.width
-        for head in self.heads.values():
-            with tf.name_scope(head.name):
-                head.build((None, width))
-            kernel = truncated_normal((width, head.units), 0.02, self.encoder.clock.seed, "head", head.name)
-            head.set_weights([kernel, head.get_weights()[1]])
+        """Makes what each task reads, the dropout of it, and the heads (kernel truncated normal 0.02, bias 0)."""
+        clock, specs = self.encoder.clock, [task_spec(self.architecture, task) for task in self.tasks]
+        maker = FeatureMaker(self.sharing.width, self.encoder.config.num_hidden_layers, clock.seed)
+        features = [maker.make(spec.feature, task.name) for spec, task in zip(specs, self.tasks)]
+        self.shared_features, self.features = maker.shared, features
+        self.heads = {
+            task.logits_name: make_head(self.architecture, task, feature.width, clock)
+            for task, feature in zip(self.tasks, features)
+        }
+        self.dropout = SeededDropout(self.architecture.head_dropout, "pooled_output", clock)
+        self.dropouts = [make_dropout(self.architecture, task, self.dropout, clock) for task in self.tasks]
+        if not self.sharing.encodes_apart and not self._is_overridden:
+            leave_unread(self.encoder, [spec.feature for spec in specs])
 
     def build_logits(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
-        """Returns every head's logits, ``{"tnews_logits": [B, 15], ...}``.
+        """Returns every head's logits, ``{"tnews_logits": [B, 15], ...}``; of multi-sample dropout in training [M, B, C].
 
         Args:
             features: input_ids, input_mask, segment_ids, int32 [B, S].
@@ -112,29 +119,40 @@ class MultiTaskModel(tf_keras.Model):
             return {
                 task.logits_name: self.task_logits(features, index, training)[0] for index, task in enumerate(self.tasks)
             }
-        encoded = self.sharing.encode(features, 0, frozenset({POOLED}), training)
-        pooled_output = self.dropout(encoded.pooled, training=training)
-        return {name: head(pooled_output) for name, head in self.heads.items()}
+        runs = HeadRuns(self, self.sharing.encode(features, 0, self.reads, training), training)
+        return {task.logits_name: runs.logits(index) for index, task in enumerate(self.tasks)}
 
     def task_logits(self, features: Features, task: int, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns one task's logits [B, C] and the sharing's penalty on the batch, float32 [].
+        """Returns one task's logits and the sharing's penalty on the batch, float32 [].
 
         Args:
             features: as ``build_logits`` takes.
             task: its place in ``tasks``.
             training: whether dropout is on.
         """
-        encoded: Encoded = self.sharing.encode(features, task, frozenset({POOLED}), training)
-        pooled_output = self.dropout(encoded.pooled, training=training)
-        return self.heads[self.tasks[task].logits_name](pooled_output), encoded.penalty
+        encoded = self.sharing.encode(features, task, self.features[task].reads, training)
+        return HeadRuns(self, encoded, training).logits(task), encoded.penalty
+
+    @property
+    def reads(self) -> Reads:
+        """What tasks read of the encoder."""
+        return frozenset().union(*(feature.reads for feature in self.features))
 
     @property
     def computes_apart(self) -> bool:
         """Whether a train step computes its own task's logits only, by ``task_logits``, instead of ``build_logits``.
 
-        A subclass that overrides ``build_logits`` decides by it what training computes.
+        It does where the other tasks' would cost much: where tasks read different things or sequences. A subclass that
+        overrides ``build_logits`` decides by it what training computes.
         """
-        return self.sharing.encodes_apart and type(self).build_logits is MultiTaskModel.build_logits
+        if self._is_overridden:
+            return False
+        differs = len({id(feature) for feature in self.features}) > 1
+        return self.sharing.encodes_apart or differs or any(feature.is_sequence for feature in self.features)
+
+    @property
+    def _is_overridden(self) -> bool:
+        return type(self).build_logits is not MultiTaskModel.build_logits
 
     def build_loss(self, logits: dict[str, tf.Tensor], label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
         """Returns the mean loss of the batch's task, float32 []: softmax cross entropy, and what ``StepOptions.loss`` adds.
@@ -174,7 +192,13 @@ class MultiTaskModel(tf_keras.Model):
 
     def task_variables(self, task: int) -> list[tf.Variable]:
         """Returns the trainable variables that one task alone moves."""
-        return self.heads[self.tasks[task].logits_name].trainable_variables + self.sharing.private_variables(task)
+        return self.head_variables(task) + self.sharing.private_variables(task)
+
+    def head_variables(self, task: int) -> list[tf.Variable]:
+        """Returns the trainable variables of a task's own feature and head."""
+        shared = {id(variable) for layer in self.shared_features.values() for variable in layer.trainable_variables}
+        own = [variable for variable in self.features[task].trainable_variables if id(variable) not in shared]
+        return own + self.heads[self.tasks[task].logits_name].trainable_variables
 
     @property
     def frozen_variables(self) -> list[tf.Variable]:

@@ -35,7 +35,7 @@ def task_loss(logits: tf.Tensor, label_ids: tf.Tensor, task: Task, options: Loss
     """Returns the mean loss of rows, float32 []; a weighted row counts as so many rows of the same batch.
 
     Args:
-        logits: [B, C].
+        logits: [B, C], or [M, B, C] for M looks at each row.
         label_ids: int32 [B].
         task: theirs.
         options: see ``LossOptions``.
@@ -44,6 +44,8 @@ def task_loss(logits: tf.Tensor, label_ids: tf.Tensor, task: Task, options: Loss
     labels = one_hot = tf.one_hot(label_ids, task.num_labels)
     if options.label_smoothing:
         labels = (1.0 - options.label_smoothing) * one_hot + options.label_smoothing / task.num_labels
+    if values.shape.rank == 3:
+        labels = tf.broadcast_to(labels, tf.shape(values))
     rows = tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=values)
     if options.focal_gamma:
         # From the logarithm, since p rounds to 1 long before its loss is 0, and the power has no slope there.

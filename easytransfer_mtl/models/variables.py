@@ -58,3 +58,23 @@ def own_variables(model: "MultiTaskModel") -> dict[str, tf.Variable]:
                 raise UserError(f"{type(model).__name__} has two variables called {name}; give its layers different names.")
             named[name] = variable
     return named
+
+
+def parameter_counts(model: "MultiTaskModel") -> dict[str, int]:
+    """Returns the numbers of values in the model's parts, trained or not: encoder, each task's feature and head, others."""
+    clock = model.encoder.clock.time
+    counted: set[int] = {id(clock)}
+
+    def count(variables: list[tf.Variable]) -> int:
+        fresh = {id(variable): variable for variable in variables if id(variable) not in counted}
+        counted.update(fresh)
+        return sum(variable.shape.num_elements() for variable in fresh.values())
+
+    counts = {"encoder": count(model.encoder.weights)}
+    for place, layer in model.shared_features.items():
+        counts[f"shared {place}"] = count(layer.weights)
+    for feature, task in zip(model.features, model.tasks):
+        counts[f"{task.name} feature"] = count(feature.weights)
+        counts[f"{task.name} head"] = count(model.heads[task.logits_name].weights)
+    counts["other"] = count(list(own_variables(model).values()))
+    return {name: number for name, number in counts.items() if number}

@@ -1,13 +1,86 @@
 """A run's settings to the architecture of its model."""
 
+from transformers import PretrainedConfig
+
 from easytransfer_mtl.config.settings import TrainSettings
-from easytransfer_mtl.models.architecture import Architecture
+from easytransfer_mtl.encoders.kinds import kind_of
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.features import check_features
+from easytransfer_mtl.models.task_parts import TaskSpec, task_spec
+from easytransfer_mtl.models.unread import read_part
+from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.weighting.task_values import parse_task_numbers, parse_task_texts
 
 
-def choose_architecture(settings: TrainSettings) -> Architecture:
-    """Returns what the model is made of.
+def choose_architecture(settings: TrainSettings, tasks: list[Task], num_layers: int | None = None) -> Architecture:
+    """Returns what the model is made of, everything that is the baseline's left out.
 
     Args:
         settings: the configuration.
+        tasks: in the order of the training list.
+        num_layers: the encoder's; None if it is not known yet.
+
+    Raises:
+        UserError: settings do not fit each other, the tasks or the encoder.
     """
-    return Architecture(head_dropout=settings.head_dropout)
+    names = [task.name for task in tasks]
+    features = parse_task_texts("features", settings.features or "", names)
+    heads = parse_task_texts("heads", settings.heads or "", names)
+    specs = {task.name: _checked_spec(Architecture(features=features, heads=heads), task, num_layers) for task in tasks}
+    rates = _dropout_rates(settings, names)
+    for name, spec in specs.items():
+        if spec.head.head.drops_itself and not rates[name]:
+            raise UserError(
+                f"heads {name.lower()}={spec.head.text} needs a dropout above 0, under which its masks differ; set "
+                f"--head_dropout={name.lower()}=0.1, or take the head dense."
+            )
+    common = BASELINE.head_dropout if "=" in str(settings.head_dropout) else rates[names[0]]
+    return Architecture(
+        head_dropout=common,
+        features={name: spec.feature.text for name, spec in specs.items() if spec.feature.text != "pooled"},
+        heads={name: spec.head.text for name, spec in specs.items() if spec.head.text != "dense"},
+        task_dropout={name: rate for name, rate in rates.items() if rate != common},
+    )
+
+
+def _checked_spec(architecture: Architecture, task: Task, num_layers: int | None) -> TaskSpec:
+    spec = task_spec(architecture, task)
+    check_features(spec.feature, task, num_layers, f"features {task.name.lower()}")
+    return spec
+
+
+def _dropout_rates(settings: TrainSettings, names: list[str]) -> dict[str, float]:
+    text = str(settings.head_dropout)
+    rates = dict(zip(names, parse_task_numbers("head_dropout", text, names, BASELINE.head_dropout)))
+    if any(not 0 <= rate < 1 for rate in rates.values()):
+        raise UserError(f"head_dropout {text}: a rate must be from 0 to below 1.")
+    return rates
+
+
+def check_gram_variables(
+    settings: TrainSettings, kind: str, architecture: Architecture, tasks: list[Task], config: PretrainedConfig
+) -> None:
+    """Checks that the variables whose gradients a weighting compares are trained.
+
+    Args:
+        settings: the configuration.
+        kind: ``all``, ``last_layer`` or ``pooler``.
+        architecture: what the model is made of.
+        tasks: its tasks.
+        config: the encoder's.
+
+    Raises:
+        UserError: they are frozen or shared by all layers, or no task reads them.
+    """
+    depth = config.num_hidden_layers
+    what = f"loss_weighting {settings.loss_weighting} reads the gradients of gram_variables {kind}"
+    if kind == "last_layer" and kind_of(config).shares_layers:
+        raise UserError(
+            f"{what}, but all layers of model_type {config.model_type} are one; set --gram_variables=pooler, or all."
+        )
+    if kind == "last_layer" and settings.num_freezed_layers == depth:
+        raise UserError(f"{what}, which num_freezed_layers freezes; set --gram_variables=pooler, or freeze fewer layers.")
+    reads_pooled, highest = read_part([task_spec(architecture, task).feature for task in tasks], depth)
+    if (kind == "pooler" and not reads_pooled) or (kind == "last_layer" and highest < depth):
+        raise UserError(f"{what}, which no task reads (--features); set --gram_variables=all.")

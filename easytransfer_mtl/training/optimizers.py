@@ -1,7 +1,7 @@
 """EasyTransfer's optimizers as Keras optimizers: Adam, its own AdamW, LAMB, Adagrad, Adadelta."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -19,7 +19,43 @@ def decays(variable: tf.Variable) -> bool:
     return not NO_DECAY.search(variable.name)
 
 
-class Adam(tf_keras.optimizers.Adam):
+class VariableRates:
+    """Lets single variables have a share of the learning rate, and of the decay that goes with it."""
+
+    _shares: tuple[float, ...] = ()
+
+    def set_rate_shares(self, shares: Sequence[float]) -> None:
+        """Takes a factor for each variable that the optimizer moves, in its order; none for 1 everywhere."""
+        self._shares = tuple(shares)
+
+    def rate_share(self, variable: tf.Variable) -> float:
+        """Returns a variable's factor."""
+        return self._shares[self._index_dict[self._var_key(variable)]] if self._shares else 1.0
+
+
+class ScaledSteps(VariableRates):
+    """Scales the whole step of Keras's own optimizers, which is linear in the rate."""
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Moves the slots as ever, and the variable by its share of the step."""
+        share = self.rate_share(variable)
+        if share == 1.0:
+            super().update_step(gradient, variable)
+            return
+        before = tf.identity(variable)
+        super().update_step(gradient, variable)
+        variable.assign(before + share * (variable - before))
+
+
+class Adagrad(ScaledSteps, tf_keras.optimizers.Adagrad):
+    """Keras's, with shares of the rate."""
+
+
+class Adadelta(ScaledSteps, tf_keras.optimizers.Adadelta):
+    """Keras's, with shares of the rate."""
+
+
+class Adam(VariableRates, tf_keras.optimizers.Adam):
     """Adam in TensorFlow 1's form, with EasyTransfer's weight decay: x -= lr_t (m / (sqrt(v) + eps) + wd x).
 
     lr_t = lr sqrt(1 - b2^t) / (1 - b1^t). The decay is scaled by this bias-corrected rate, unlike Keras's and
@@ -52,7 +88,8 @@ class Adam(tf_keras.optimizers.Adam):
         index = self._index_dict[self._var_key(variable)]
         state = variable, self._momentums[index], self._velocities[index]
         before = (tf.convert_to_tensor(part) for part in state)
-        results = _adam(gradient, *before, self._rates, decays(variable), self.beta_1, self.beta_2, self.epsilon)
+        rates = self._rates.shared(self.rate_share(variable))
+        results = _adam(gradient, *before, rates, decays(variable), self.beta_1, self.beta_2, self.epsilon)
         for tensor, value in zip(state, results):
             tensor.assign(value)
 
@@ -69,6 +106,10 @@ class _Rates(NamedTuple):
     factor: tf.Tensor
     rate: tf.Tensor
     decay: tf.Tensor
+
+    def shared(self, share: float) -> "_Rates":
+        """Returns the same for a variable with a share of the rate."""
+        return self if share == 1.0 else self._replace(rate=share * self.rate, decay=share * self.decay)
 
 
 @tf.function(jit_compile=True, autograph=False)
@@ -90,7 +131,7 @@ def _adam(
     return value - change - rates.decay * value if decay else value - change, m, v
 
 
-class Lamb(tf_keras.optimizers.Adam):
+class Lamb(VariableRates, tf_keras.optimizers.Adam):
     """LAMB (You et al. 2020, algorithm 2): Adam's direction with decoupled decay, rescaled per variable.
 
     r = m_hat / (sqrt(v_hat) + eps) + wd * x; x -= lr * (|x| / |r|) * r, the ratio being 1 where either norm is 0.
@@ -117,7 +158,9 @@ class Lamb(tf_keras.optimizers.Adam):
             update += self.weight_decay_ratio * variable
             size, step = tf.norm(variable), tf.norm(update)
             ratio = tf.where((size > 0.0) & (step > 0.0), tf.math.divide_no_nan(size, step), 1.0)
-        variable.assign_sub(tf.cast(self.learning_rate, tf.float32) * ratio * update)
+        rate = tf.cast(self.learning_rate, tf.float32)
+        share = self.rate_share(variable)
+        variable.assign_sub((rate if share == 1.0 else share * rate) * ratio * update)
 
 
 def make_optimizer(name: str, learning_rate: Schedule, weight_decay_ratio: float) -> tf_keras.optimizers.Optimizer:
@@ -138,7 +181,7 @@ def make_optimizer(name: str, learning_rate: Schedule, weight_decay_ratio: float
     if name == "lamb":
         return Lamb(learning_rate, weight_decay_ratio)
     if name == "adagrad":
-        return tf_keras.optimizers.Adagrad(learning_rate, initial_accumulator_value=0.1, epsilon=0.0, jit_compile=False)
+        return Adagrad(learning_rate, initial_accumulator_value=0.1, epsilon=0.0, jit_compile=False)
     if name == "adadelta":
-        return tf_keras.optimizers.Adadelta(learning_rate, rho=0.95, epsilon=1e-8, jit_compile=False)
+        return Adadelta(learning_rate, rho=0.95, epsilon=1e-8, jit_compile=False)
     raise UserError(f"optimizer {name!r} is unknown; allowed: {', '.join(OPTIMIZERS)}.")

@@ -12,17 +12,19 @@ from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
-from easytransfer_mtl.encoders.kinds import check_frozen_layers, check_precision, kind_of
+from easytransfer_mtl.encoders.kinds import check_frozen_layers, check_precision
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.task_losses import LossOptions
+from easytransfer_mtl.models.variables import parameter_counts
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
-from easytransfer_mtl.training.architecture_choice import choose_architecture
+from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture
 from easytransfer_mtl.training.batches import training_batches
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.choices import choose
+from easytransfer_mtl.training.learning_rates import RateShares, choose_rate_shares
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
@@ -33,7 +35,7 @@ UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode")
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs besides its model: checked files, rows, plan, weighting, loss, architecture and batches."""
+    """What a run needs besides its model: checked files, rows, plan, weighting, loss, architecture, rates and batches."""
 
     files: EncoderFiles
     train: list[TaskData]
@@ -42,6 +44,7 @@ class Prepared:
     weighting: TaskWeighting
     loss: LossOptions
     architecture: Architecture
+    rates: RateShares
     batches: TrainingBatches
 
     @property
@@ -77,27 +80,31 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     check_frozen_layers(config, settings.num_freezed_layers)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = _read_data(settings, files, config, tasks)
-    choices = choose(settings, [item.task for item in train], [len(item.rows) for item in train], num_replicas)
-    _check_gram_variables(settings, choices.weighting, config)
+    read, depth = [item.task for item in train], config.num_hidden_layers
+    architecture = choose_architecture(settings, read, depth)
+    _check_same_architecture(Path(settings.model_dir), architecture)
+    rates = choose_rate_shares(settings, [task.name for task in read])
+    choices = choose(settings, read, [len(item.rows) for item in train], num_replicas)
+    if choices.weighting.needs_gram:
+        kind = settings.gram_variables or choices.weighting.gram_variables
+        check_gram_variables(settings, kind, architecture, read, config)
     batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
-    architecture = choose_architecture(settings)
-    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, architecture, batches)
+    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, architecture, rates, batches)
 
 
-def _check_gram_variables(settings: TrainSettings, weighting: TaskWeighting, config: PretrainedConfig) -> None:
-    kind = settings.gram_variables or weighting.gram_variables
-    if not weighting.needs_gram or kind != "last_layer":
-        return
-    if kind_of(config).shares_layers:
-        raise UserError(
-            f"loss_weighting {weighting.name} reads the gradients of gram_variables {kind}, but all layers of model_type "
-            f"{config.model_type} are one; set --gram_variables=pooler, or all."
-        )
-    if settings.num_freezed_layers == config.num_hidden_layers:
-        raise UserError(
-            f"loss_weighting {weighting.name} reads the gradients of gram_variables {kind}, which num_freezed_layers "
-            "freezes; set --gram_variables=pooler, or freeze fewer layers."
-        )
+def _check_same_architecture(model_dir: Path, architecture: Architecture) -> None:
+    """Raises UserError if the folder's run is of a model that is made otherwise."""
+    if _has_checkpoints(model_dir) and (model_dir / "tasks.json").exists():
+        changes = RunFolder(model_dir).read_architecture().differences(architecture)
+        if changes:
+            raise UserError(
+                f"{model_dir} is a run of another architecture ({'; '.join(changes)}). Use another --model_dir, or the "
+                "settings that it was started with."
+            )
+
+
+def _has_checkpoints(model_dir: Path) -> bool:
+    return any(checkpoint_steps(path) for path in (model_dir, model_dir / INTERRUPTED))
 
 
 def _check_unchanged(settings: TrainSettings) -> None:
@@ -106,7 +113,7 @@ def _check_unchanged(settings: TrainSettings) -> None:
     written = folder.written_settings()
     for name in UNCHANGEABLE:
         before, now = written.get(name, getattr(settings, name)), getattr(settings, name)
-        if before != now and any(checkpoint_steps(path) for path in (folder.path, folder.path / INTERRUPTED)):
+        if before != now and _has_checkpoints(folder.path):
             raise UserError(
                 f"{folder.path} is a run with the {name} {before}; it cannot go on with {now}. Use another --model_dir."
             )
@@ -152,6 +159,8 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
     )
     for name, value in _log_block(settings, prepared).items():
         logging.info("%s: %s", name, value)
+    counts = parameter_counts(model)
+    logging.info("parameters: %s", ", ".join(f"{name} {count:,}" for name, count in counts.items()))
     for item in prepared.train:
         logging.info("%s: %d rows of %s", item.task.name, len(item.rows), item.file.path)
 

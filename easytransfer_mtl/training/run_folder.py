@@ -131,5 +131,6 @@ class RunFolder:
         The folder itself may have been moved.
         """
         before = self.written_settings()
-        names = [name for name in before if name in settings and name != "model_dir" and before[name] != settings[name]]
-        return [f"{name}: {before[name]!r} -> {settings[name]!r}" for name in names]
+        names = [name for name in before if name in settings and name != "model_dir"]
+        changed = [name for name in names if str(before[name]) != str(settings[name])]  # 0.1 may be written "0.1"
+        return [f"{name}: {before[name]!r} -> {settings[name]!r}" for name in changed]

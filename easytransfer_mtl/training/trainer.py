@@ -17,6 +17,7 @@ from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
 from easytransfer_mtl.models.task_losses import class_weights
+from easytransfer_mtl.models.task_parts import task_spec
 from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.seeding import stream_seed
 from easytransfer_mtl.training.callbacks import SaveCheckpoints, StopOnSignal
@@ -88,7 +89,9 @@ def _make_model(settings: TrainSettings, prepared: Prepared, model_class: type[M
     build_variables(model)
     _start_heads(model, loaded)
     schedule = WarmupDecay(settings.learning_rate, plan.train_steps, plan.warmup_steps, settings.lr_decay == "polynomial")
-    model.compile(optimizer=make_optimizer(settings.optimizer, schedule, settings.weight_decay_ratio))
+    optimizer = make_optimizer(settings.optimizer, schedule, settings.weight_decay_ratio)
+    optimizer.set_rate_shares(prepared.rates.of_variables(model))
+    model.compile(optimizer=optimizer)
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -112,10 +115,14 @@ def _step_options(settings: TrainSettings, prepared: Prepared) -> StepOptions:
 
 
 def _start_heads(model: MultiTaskModel, loaded: LoadedEncoder) -> None:
-    """Takes over heads that the checkpoint held, as EasyTransfer's own training checkpoints do."""
+    """Takes over heads that the checkpoint held, as EasyTransfer's own training checkpoints do; they read pooled output."""
     for task in model.tasks:
         arrays = [loaded.heads.get(f"{task.head_name}/{part}") for part in ("kernel", "bias")]
         if all(array is None for array in arrays):
+            continue
+        feature, kind = task_spec(model.architecture, task)
+        if (feature.text, kind.text) != ("pooled", "dense"):
+            logging.warning("%s starts random: the checkpoint's head is dense on pooled output.", task.name)
             continue
         head = model.heads[task.logits_name]
         found = [None if array is None else array.shape for array in arrays]

@@ -1,4 +1,4 @@
-"""One number per task as text."""
+"""One value per task as text: ``ocnli=1.5,tnews=1``, or one for all."""
 
 import math
 
@@ -17,17 +17,66 @@ def parse_task_values(option: str, text: str, task_names: list[str], default: fl
     Raises:
         UserError: an item is not NAME=NUMBER with a finite number, or the name is no task's or given twice.
     """
-    values: dict[str, float] = {}
-    known = [name.lower() for name in task_names]
-    for item in filter(None, (part.strip() for part in text.split(","))):
-        name, _, number = item.partition("=")
-        name = name.strip().lower()
-        if name not in known or name in values:
-            raise UserError(f"{option} {text!r}: {name!r} is no task or given twice; the tasks are {', '.join(known)}.")
+    values = {}
+    for name, item in _items(option, text, task_names).items():
         try:
-            values[name] = float(number)
+            values[name] = float(item.partition("=")[2])
         except ValueError:
             raise UserError(f"{option} {text!r}: {item!r} is not NAME=NUMBER.") from None
         if not math.isfinite(values[name]):
             raise UserError(f"{option} {text!r}: {item!r} is not a finite number.")
-    return [values.get(name, default) for name in known]
+    return [values.get(name, default) for name in task_names]
+
+
+def parse_task_numbers(option: str, text: str, task_names: list[str], default: float) -> list[float]:
+    """Parses one number for all tasks, or what ``parse_task_values`` parses; their range is the caller's to check.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if "=" in text:
+        return parse_task_values(option, text, task_names, default)
+    try:
+        return [float(text)] * len(task_names)
+    except ValueError:
+        raise UserError(f"{option} {text!r} is neither a number nor NAME=NUMBER,...") from None
+
+
+def parse_task_texts(option: str, text: str, task_names: list[str]) -> dict[str, str]:
+    """Parses one text for all tasks, or ``ocnli=pair,tnews=cls``, to task name -> text in lower case.
+
+    Args:
+        option: the setting's name, for errors.
+        text: its value; names in any case.
+        task_names: the tasks; one that is not named is left out.
+
+    Raises:
+        UserError: an item is not NAME=TEXT, or the name is no task's or given twice.
+    """
+    if text.strip() and "=" not in text:
+        return {name: text.strip().lower() for name in task_names}
+    found = {name: item.partition("=")[2].strip().lower() for name, item in _items(option, text, task_names).items()}
+    for name, value in found.items():
+        if not value:
+            raise UserError(f"{option} {text!r}: {name} has no value; write {name.lower()}=VALUE.")
+    return found
+
+
+def task_part(text: str, task_name: str) -> str:
+    """Returns the same setting for a run of one task alone: other tasks' items are left out."""
+    if "=" not in text:
+        return text
+    items = [part.strip() for part in text.split(",")]
+    return ",".join(item for item in items if item.partition("=")[0].strip().lower() == task_name.lower())
+
+
+def _items(option: str, text: str, task_names: list[str]) -> dict[str, str]:
+    """Returns task name -> its item, ``NAME=...``."""
+    found: dict[str, str] = {}
+    known = {name.lower(): name for name in task_names}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name = item.partition("=")[0].strip().lower()
+        if known.get(name, name) in found or name not in known:
+            raise UserError(f"{option} {text!r}: {name!r} is no task or given twice; the tasks are {', '.join(known)}.")
+        found[known[name]] = item
+    return found

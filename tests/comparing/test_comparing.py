@@ -199,6 +199,7 @@ def test_variant_that_does_not_fit_is_told_before_the_first_training(arguments: 
 def test_single_task_models_see_as_many_batches(step_mode: str, sampling: str, tiny_data: Path, tmp_path: Path) -> None:
     base = {**REQUIRED, "train_input_fp": str(tiny_data / "train.list_tfrecord"), "num_epochs": 6.0, "seeds": "1"}
     rates = {"task_rates": "tnews=3,ocnli=1,ocemotion=1"} if sampling == "explicit" else {"joint_batch_sizes": "tnews=6"}
+    base |= {"heads": "ocnli=mlp,tnews=gru", "head_dropout": "ocnli=0.3"}
     settings = CompareSettings(
         **base | rates, predict_input_fp=str(tiny_data / "dev.list_tfrecord"), step_mode=step_mode, save_steps=5,
         task_sampling=sampling, variants="uncertainty uncertainty_start=0.5",
@@ -214,6 +215,8 @@ def test_single_task_models_see_as_many_batches(step_mode: str, sampling: str, t
         alone = choose(job.settings, [train[place].task], [12])
         assert alone.sizes == [together.sizes[place]]
         assert job.settings.loss_weighting == "equal" and job.settings.step_mode == "alternating"
+        parts = {"TNEWS": ("tnews=gru", "0.1"), "OCEMOTION": (None, "0.1"), "OCNLI": ("ocnli=mlp", "ocnli=0.3")}
+        assert (job.settings.heads, job.settings.head_dropout) == parts[train[place].task.name]
         counted += alone.plan.train_steps
         if together.order is None:
             assert alone.plan.train_steps == steps and alone.plan.save_steps == 5

@@ -3,7 +3,7 @@
 import pytest
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.weighting.task_values import parse_task_values
+from easytransfer_mtl.weighting.task_values import parse_task_numbers, parse_task_texts, parse_task_values, task_part
 
 NAMES = ["TNEWS", "OCEMOTION", "OCNLI"]
 
@@ -37,3 +37,48 @@ def test_text_that_is_no_numbers(text: str, message: str) -> None:
     with pytest.raises(UserError) as error:
         parse_task_values("task_rates", text, NAMES, 1.0)
     assert message in str(error.value) and str(error.value).startswith("task_rates ")
+
+
+@pytest.mark.parametrize(
+    "text, values", [("0.2", [0.2] * 3), ("ocnli=3", [7, 7, 3]), (" 1e-1 ", [0.1] * 3), ("tnews=1,OCNLI=2", [1, 7, 2])]
+)
+def test_one_number_for_all_or_each_its_own(text: str, values: list[float]) -> None:
+    assert parse_task_numbers("head_lr", text, NAMES, 7.0) == values
+
+
+def test_text_that_is_neither() -> None:
+    for text in ("", "two", "1,2,3"):
+        with pytest.raises(UserError, match="head_lr .* is neither a number nor NAME=NUMBER"):
+            parse_task_numbers("head_lr", text, NAMES, 1.0)
+
+
+@pytest.mark.parametrize(
+    "text, values",
+    [
+        ("Mean+cls", dict.fromkeys(NAMES, "mean+cls")), ("ocnli=Pair, TNEWS = cls", {"OCNLI": "pair", "TNEWS": "cls"}),
+        ("", {}), (" ", {}),
+    ],
+)  # fmt: skip
+def test_one_text_for_all_or_each_its_own(text: str, values: dict[str, str]) -> None:
+    assert parse_task_texts("features", text, NAMES) == values
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("mean,ocnli=cls", "'mean' is no task"), ("ocnli=", "OCNLI has no value; write ocnli=VALUE"),
+        ("ocnli=a,OCNLI=b", "'ocnli' is no task or given twice"), ("cmnli=a", "'cmnli' is no task"),
+    ],
+)  # fmt: skip
+def test_text_that_is_no_texts(text: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        parse_task_texts("features", text, NAMES)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text, part",
+    [("mean", "mean"), ("ocnli=pair, TNEWS=cls", "TNEWS=cls"), ("ocnli=pair", ""), ("", ""), ("0.1", "0.1")],
+)
+def test_part_of_one_task(text: str, part: str) -> None:
+    assert task_part(text, "TNEWS") == part

@@ -1,0 +1,75 @@
+"""The language of ``--heads``: ``KIND``, ``KIND:NUMBER`` or ``mlp:NUMBER:ACTIVATION``."""
+
+import difflib
+from dataclasses import dataclass
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.heads.base import Head
+from easytransfer_mtl.models.heads.dense import DenseHead
+from easytransfer_mtl.models.heads.label_attention import LabelAttentionHead
+from easytransfer_mtl.models.heads.mlp import MlpHead
+from easytransfer_mtl.models.heads.multi_dropout import MultiDropoutHead
+from easytransfer_mtl.models.heads.recurrent import BiLstmHead, GruHead, LstmHead
+from easytransfer_mtl.models.heads.textcnn import TextCnnHead
+
+DENSE = "dense"
+HEADS: dict[str, type[Head]] = {
+    DENSE: DenseHead,
+    "mlp": MlpHead,
+    "multi_dropout": MultiDropoutHead,
+    "lstm": LstmHead,
+    "bilstm": BiLstmHead,
+    "gru": GruHead,
+    "textcnn": TextCnnHead,
+    "label_attention": LabelAttentionHead,
+}
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """A head: its kind, its number and its activation, the last two None for kinds that have none."""
+
+    kind: str
+    size: int | None = None
+    activation: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The same in the one way that it is stored."""
+        return ":".join(str(part) for part in (self.kind, self.size, self.activation) if part is not None)
+
+    @property
+    def head(self) -> type[Head]:
+        """The kind's class."""
+        return HEADS[self.kind]
+
+
+def parse_head(text: str, place: str) -> HeadSpec:
+    """Parses one task's head.
+
+    Args:
+        text: for instance ``mlp:256:relu``.
+        place: the setting and the task, for errors.
+
+    Raises:
+        UserError: the kind is unknown (the nearest is named), or what follows it does not fit.
+    """
+    kind, *more = [part.strip() for part in text.lower().split(":")]
+    if kind not in HEADS:
+        near = difflib.get_close_matches(kind, HEADS, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]}?" if near else ";"
+        raise UserError(f"{place}={text}: {kind!r} is no head{hint} allowed: {', '.join(HEADS)}.")
+    head = HEADS[kind]
+    size, activation = head.default_size, (head.activations or (None,))[0]
+    if len(more) > bool(head.size_of) + bool(head.activations):
+        usage = ":".join([kind, *(["NUMBER"] if head.size_of else []), *(["ACTIVATION"] if head.activations else [])])
+        raise UserError(f"{place}={text}: {more[-1]!r} is too much; {kind} is written {usage}.")
+    if more:
+        if not (more[0].isascii() and more[0].isdigit() and int(more[0]) > 0):
+            raise UserError(f"{place}={text}: {more[0]!r} must be a whole number, at least 1, the {head.size_of}.")
+        size = int(more[0])
+    if len(more) > 1:
+        if more[1] not in head.activations:
+            raise UserError(f"{place}={text}: activation {more[1]!r} is unknown; allowed: {', '.join(head.activations)}.")
+        activation = more[1]
+    return HeadSpec(kind, size, activation)

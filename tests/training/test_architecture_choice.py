@@ -1,0 +1,100 @@
+"""From settings to an architecture: defaults, per task, and every combination that cannot work."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from transformers import BertConfig
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.architecture import BASELINE, Architecture, architecture_from_json
+from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture
+
+Settings = Callable[..., Any]
+LAYERS = 4
+
+
+def choose(settings: Any) -> Architecture:
+    return choose_architecture(settings, list(CONTEST_TASKS), LAYERS)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {}, {"features": "pooled"}, {"heads": "dense"}, {"features": "ocnli=pooled", "heads": "TNEWS=Dense"},
+        {"head_dropout": 0.1}, {"head_dropout": "tnews=0.1"}, {"features": "", "heads": ""},
+    ],
+)  # fmt: skip
+def test_what_is_the_baselines_is_left_out(changes: dict[str, Any], tiny_settings: Settings) -> None:
+    assert choose(tiny_settings(**changes)) == BASELINE
+
+
+def test_one_for_all_or_each_its_own(tiny_settings: Settings) -> None:
+    names = [task.name for task in CONTEST_TASKS]
+    assert choose(tiny_settings(features="last4.Mean")).features == dict.fromkeys(names, "last4.mean")
+    found = choose(tiny_settings(features="ocnli=pair+cls", heads="tnews=bilstm, OCNLI = mlp:7"))
+    assert found.features == {"OCNLI": "pair+cls", "TNEWS": "sequence"}
+    assert found.heads == {"OCNLI": "mlp:7:tanh", "TNEWS": "bilstm:128"}
+    assert architecture_from_json(found.to_json(), "") == found
+
+
+@pytest.mark.parametrize(
+    "value, common, own",
+    [
+        (0.2, 0.2, {}), ("0", 0.0, {}), ("ocnli=0.3", 0.1, {"OCNLI": 0.3}), ("tnews=0,ocnli=0.1", 0.1, {"TNEWS": 0.0}),
+    ],
+)  # fmt: skip
+def test_dropout_is_one_number_or_each_its_own(value: Any, common: float, own: dict, tiny_settings: Settings) -> None:
+    found = choose(tiny_settings(head_dropout=value))
+    assert found.head_dropout == common and found.task_dropout == own
+    assert [found.dropout_of(task.name) for task in CONTEST_TASKS] == [own.get(t.name, common) for t in CONTEST_TASKS]
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"features": "maen"}, "features tnews=maen: part 1 'maen' is unknown; did you mean mean?"),
+        ({"features": "ocnl=mean"}, "'ocnl' is no task or given twice; the tasks are tnews, ocemotion, ocnli"),
+        ({"features": "ocnli=mean,cls"}, "'cls' is no task"),
+        ({"features": "ocnli="}, "OCNLI has no value; write ocnli=VALUE"),
+        ({"features": "pair"}, "TNEWS has one"),
+        ({"features": "layer5.mean"}, "the encoder has 4 layers; use a number up to 4"),
+        ({"features": "tnews=mean", "heads": "tnews=lstm"}, "heads tnews=lstm:128 reads a state per token, but features"),
+        ({"features": "sequence"}, "take one of the heads lstm"),
+        ({"heads": "gru:none"}, "'none' must be a whole number"),
+        ({"heads": "multi_dropout", "head_dropout": 0.0}, "needs a dropout above 0"),
+        ({"heads": "ocnli=multi_dropout", "head_dropout": "ocnli=0"}, "set --head_dropout=ocnli=0.1"),
+        ({"head_dropout": 1.0}, "head_dropout 1.0: a rate must be from 0 to below 1"),
+        ({"head_dropout": "-0.1"}, "must be from 0 to below 1"),
+        ({"head_dropout": "ocnli=1.5"}, "must be from 0 to below 1"),
+        ({"head_dropout": "much"}, "head_dropout 'much' is neither a number nor NAME=NUMBER"),
+    ],
+)
+def test_what_cannot_work_says_what_to_change(changes: dict[str, Any], message: str, tiny_settings: Settings) -> None:
+    with pytest.raises(UserError) as error:
+        choose(tiny_settings(**changes))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "features, kind, fits",
+    [
+        ("mean", "pooler", False), ("tnews=mean", "pooler", True), ("layer3.mean", "last_layer", False),
+        ("mix.mean", "last_layer", True), ("layer1.cls", "all", True),
+    ],
+)  # fmt: skip
+def test_gram_variables_that_no_task_reads(features: str, kind: str, fits: bool, tiny_settings: Settings) -> None:
+    settings = tiny_settings(features=features, loss_weighting="mgda", step_mode="joint")
+    arguments = (settings, kind, choose(settings), list(CONTEST_TASKS), BertConfig(num_hidden_layers=LAYERS))
+    if fits:
+        check_gram_variables(*arguments)
+        return
+    with pytest.raises(UserError, match="no task reads .* set --gram_variables=all"):
+        check_gram_variables(*arguments)
+
+
+def test_differences_are_told_without_dropout() -> None:
+    one = Architecture(heads={"OCNLI": "mlp:4:tanh"}, head_dropout=0.3)
+    assert one.differences(Architecture(heads={"OCNLI": "mlp:4:tanh"}, task_dropout={"TNEWS": 0.0})) == []
+    assert one.differences(BASELINE) == ["heads: {'OCNLI': 'mlp:4:tanh'} -> {}"]
