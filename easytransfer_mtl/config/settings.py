@@ -13,6 +13,7 @@ from easytransfer_mtl.config.common import (
     CommonSettings,
 )
 from easytransfer_mtl.config.options import option
+from easytransfer_mtl.config.sharing_settings import SharingSettings
 from easytransfer_mtl.config.weighting_settings import WeightingSettings
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
@@ -76,7 +77,7 @@ class ConvertSettings(EasyTransferSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(WeightingSettings, EasyTransferSettings):
+class TrainSettings(SharingSettings, WeightingSettings, EasyTransferSettings):
     """Training, and evaluation after it."""
 
     pretrain_model_name_or_path: str | None = option(

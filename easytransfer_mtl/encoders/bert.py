@@ -32,9 +32,12 @@ class BertEncoder(TFBertMainLayer):
             encoder returns are float32 either way.
     """
 
-    def __init__(self, config: BertConfig, clock: DropoutClock) -> None:
-        """Builds all variables (values are arbitrary until ``assign_weights``) and puts seeded dropout in."""
-        super().__init__(config, add_pooling_layer=True, name="bert")
+    def __init__(self, config: BertConfig, clock: DropoutClock, name: str = "bert") -> None:
+        """Builds all variables (values are arbitrary until ``assign_weights``) and puts seeded dropout in.
+
+        The name is that of the variables' scope and of the dropout's streams.
+        """
+        super().__init__(config, add_pooling_layer=True, name=name)
         super().__call__(input_ids=tf.zeros((1, 2), tf.int32))
         self.clock = clock
         self.state_type = tf.float32
@@ -100,7 +103,11 @@ class BertEncoder(TFBertMainLayer):
     @property
     def canonical_variables(self) -> dict[str, tf.Variable]:
         """The variables by canonical name (Google's, below ``bert/``)."""
-        return {str(canonical_name(variable.name)): variable for variable in self.weights if variable is not self.clock.time}
+        found = {}
+        for variable in self.weights:
+            if variable is not self.clock.time:
+                found[str(canonical_name(variable.name.split(f"{self.name}/", 1)[-1]))] = variable
+        return found
 
 
 @dataclass(frozen=True)

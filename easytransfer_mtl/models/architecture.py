@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.sharing_options import SharingOptions
 
 
 @dataclass(frozen=True)
@@ -13,10 +14,12 @@ class Architecture:
     Attributes:
         sharing: how tasks share the encoder.
         head_dropout: dropout rate of what the heads read.
+        sharing_options: what ``sharing`` takes.
     """
 
     sharing: str = "hard"
     head_dropout: float = 0.1
+    sharing_options: SharingOptions = SharingOptions()
 
     def to_json(self) -> dict[str, Any]:
         """Returns what ``architecture_from_json`` reads."""
@@ -33,6 +36,7 @@ def architecture_from_json(value: Any, where: str) -> Architecture:
         UserError: it is not one; ``where`` names its file.
     """
     try:
-        return Architecture(**value)
-    except TypeError as error:
+        options = SharingOptions(**value.get("sharing_options", {}))
+        return Architecture(**{**value, "sharing_options": options})
+    except (AttributeError, TypeError) as error:
         raise UserError(f"{where} is damaged (architecture: {error}).") from None

@@ -12,7 +12,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.alternating_step import alternating_step
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
-from easytransfer_mtl.models.encoded import POOLED, Encoded
+from easytransfer_mtl.models.encoded import POOLED, Encoded, Reads
 from easytransfer_mtl.models.joint_step import Batches, joint_step
 from easytransfer_mtl.models.sharing import make_sharing
 from easytransfer_mtl.models.task_losses import LossOptions, task_loss
@@ -109,10 +109,10 @@ class MultiTaskModel(tf_keras.Model):
             training: whether dropout is on.
         """
         if self.sharing.encodes_apart:
-            return {
-                task.logits_name: self.task_logits(features, index, training)[0] for index, task in enumerate(self.tasks)
-            }
-        encoded = self.sharing.encode(features, 0, frozenset({POOLED}), training)
+            with self.sharing.one_trunk(features, self.reads, training):
+                logits = [self.task_logits(features, index, training)[0] for index in range(len(self.tasks))]
+            return {task.logits_name: values for task, values in zip(self.tasks, logits)}
+        encoded = self.sharing.encode(features, 0, self.reads, training)
         pooled_output = self.dropout(encoded.pooled, training=training)
         return {name: head(pooled_output) for name, head in self.heads.items()}
 
@@ -124,9 +124,14 @@ class MultiTaskModel(tf_keras.Model):
             task: its place in ``tasks``.
             training: whether dropout is on.
         """
-        encoded: Encoded = self.sharing.encode(features, task, frozenset({POOLED}), training)
+        encoded: Encoded = self.sharing.encode(features, task, self.reads, training)
         pooled_output = self.dropout(encoded.pooled, training=training)
         return self.heads[self.tasks[task].logits_name](pooled_output), encoded.penalty
+
+    @property
+    def reads(self) -> Reads:
+        """What tasks read of the encoder."""
+        return frozenset({POOLED})
 
     @property
     def computes_apart(self) -> bool:

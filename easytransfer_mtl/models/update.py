@@ -19,6 +19,7 @@ def finish_step(
     norm: tf.Tensor,
     signals: Signals,
     weights: tf.Tensor,
+    penalty: tf.Tensor,
     trained: tf.Tensor | None = None,
     losses_after: Callable[[], tf.Tensor] | None = None,
 ) -> dict[str, tf.Tensor]:
@@ -30,13 +31,14 @@ def finish_step(
         norm: their norm for clipping.
         signals: what the weighting was given.
         weights: what it gave, float32 [K].
+        penalty: what the sharing added to the weighted loss, float32 [].
         trained: bool [K], tasks whose heads the step moves, the others staying as they are; None for all.
         losses_after: computes the losses on the same batches again, for weightings that need them.
 
     Returns:
         losses (unweighted, zero where a task has no batch), weights and active (which have one) [K]; grad_norm (before
         clipping), learning_rate, and skipped, whether the step was left out because a loss or gradient is not finite
-        (``on_nonfinite="skip"``) []; gram [K, K] where the weighting needs it.
+        (``on_nonfinite="skip"``) []; gram [K, K] where the weighting needs it, penalty [] where the sharing has one.
     """
 
     def move() -> tf.Tensor:
@@ -55,6 +57,8 @@ def finish_step(
         skipped = move()
     told = {"losses": signals.losses, "weights": weights, "active": signals.active, "grad_norm": norm, "skipped": skipped}
     told["learning_rate"] = tf.convert_to_tensor(model.optimizer.learning_rate)  # the optimizer sets it in its step
+    if model.sharing.has_penalty:
+        told["penalty"] = penalty
     return told if signals.gram is None else told | {"gram": signals.gram}
 
 
