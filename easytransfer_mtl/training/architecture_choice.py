@@ -2,6 +2,7 @@
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.models.architecture import Architecture
+from easytransfer_mtl.training.sharing_choice import sharing_options
 
 
 def choose_architecture(settings: TrainSettings) -> Architecture:
@@ -10,4 +11,4 @@ def choose_architecture(settings: TrainSettings) -> Architecture:
     Args:
         settings: the configuration.
     """
-    return Architecture(head_dropout=settings.head_dropout)
+    return Architecture(settings.sharing, settings.head_dropout, sharing_options(settings))

@@ -22,7 +22,9 @@ from easytransfer_mtl.training.architecture_choice import choose_architecture
 from easytransfer_mtl.training.batches import training_batches
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.choices import choose
+from easytransfer_mtl.training.memory_estimate import Estimate, check_memory, estimate, tell
 from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.sharing_choice import check_same_sharing, check_sharing
 from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.weighting import TaskWeighting
@@ -32,7 +34,7 @@ UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode")
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs besides its model: checked files, rows, plan, weighting, loss, architecture and batches."""
+    """What a run needs besides its model: checked files, rows, plan, weighting, loss, architecture, memory and batches."""
 
     files: EncoderFiles
     train: list[TaskData]
@@ -41,6 +43,7 @@ class Prepared:
     weighting: TaskWeighting
     loss: LossOptions
     architecture: Architecture
+    memory: Estimate
     batches: TrainingBatches
 
     @property
@@ -79,9 +82,14 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     train, dev = _read_data(settings, files, config, tasks)
     choices = choose(settings, [item.task for item in train], [len(item.rows) for item in train], num_replicas)
     _check_gram_variables(settings, choices.weighting, config.num_hidden_layers)
-    batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
+    check_sharing(settings, config, choices.weighting)
     architecture = choose_architecture(settings)
-    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, architecture, batches)
+    check_same_sharing(Path(settings.model_dir), architecture)
+    length = max(item.task_input.sequence_length for item in train)
+    memory = estimate(settings, architecture, config, choices.weighting, choices.sizes, length)
+    check_memory(memory, architecture)
+    batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
+    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, architecture, memory, batches)
 
 
 def _check_gram_variables(settings: TrainSettings, weighting: TaskWeighting, num_layers: int) -> None:
@@ -145,6 +153,7 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
     )
     for name, value in _log_block(settings, prepared).items():
         logging.info("%s: %s", name, value)
+    tell(prepared.memory, prepared.architecture, model.encoder.config, len(prepared.tasks))
     for item in prepared.train:
         logging.info("%s: %d rows of %s", item.task.name, len(item.rows), item.file.path)
 
