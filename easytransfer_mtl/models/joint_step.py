@@ -110,9 +110,11 @@ def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> Fo
     combined = []
     for place, variable in enumerate(variables):
         own = [task for task in range(len(found)) if found[task][place] is not None]
+        if not own:  # nothing reaches it, or penalties alone
+            combined.append(tf.zeros_like(variable))
+            continue
         factors = tf.gather(weights, own) if place in shared or model.options.scale_heads else tf.ones(len(own))
-        parts = [found[task][place] for task in own]
-        combined.append(grads.weighted_sum(factors, parts) if parts else tf.zeros_like(variable))
+        combined.append(grads.weighted_sum(factors, [found[task][place] for task in own]))
     for penalty_gradients in of_penalties:
         combined = grads.added(combined, penalty_gradients)
     return combined, weights, signals, _penalty(forwards)
