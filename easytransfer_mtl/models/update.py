@@ -29,8 +29,7 @@ def finish_step(
         model: has an optimizer.
         gradients: of ``trainable_variables``, the same on all replicas.
         norm: their norm for clipping.
-        signals: what the weighting was given.
-        weights: what it gave, float32 [K].
+        signals, weights: what the weighting was given, and what it gave, float32 [K].
         penalty: what the sharing added to the weighted loss, float32 [].
         trained: bool [K], tasks whose heads the step moves, the others staying as they are; None for all.
         losses_after: computes the losses on the same batches again, for weightings that need them.
@@ -57,9 +56,8 @@ def finish_step(
         skipped = move()
     told = {"losses": signals.losses, "weights": weights, "active": signals.active, "grad_norm": norm, "skipped": skipped}
     told["learning_rate"] = tf.convert_to_tensor(model.optimizer.learning_rate)  # the optimizer sets it in its step
-    if model.sharing.has_penalty:
-        told["penalty"] = penalty
-    return told if signals.gram is None else told | {"gram": signals.gram}
+    more = {"gram": signals.gram, "penalty": penalty if model.sharing.has_penalty else None}
+    return told | {name: value for name, value in more.items() if value is not None}
 
 
 def heads_to_move(model: "MultiTaskModel", weights: tf.Tensor) -> tf.Tensor | None:
