@@ -14,6 +14,7 @@ from easytransfer_mtl.config.common import (
 )
 from easytransfer_mtl.config.head_settings import HeadSettings
 from easytransfer_mtl.config.options import option
+from easytransfer_mtl.config.sharing_settings import SharingSettings
 from easytransfer_mtl.config.weighting_settings import WeightingSettings
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
@@ -77,7 +78,7 @@ class ConvertSettings(EasyTransferSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(HeadSettings, WeightingSettings, EasyTransferSettings):
+class TrainSettings(HeadSettings, SharingSettings, WeightingSettings, EasyTransferSettings):
     """Training, and evaluation after it."""
 
     pretrain_model_name_or_path: str | None = option(

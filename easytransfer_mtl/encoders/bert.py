@@ -30,9 +30,12 @@ class BertEncoder(Encoder, TFBertMainLayer):
             encoder returns are float32 either way.
     """
 
-    def __init__(self, config: BertConfig, clock: DropoutClock) -> None:
-        """Builds all variables (values are arbitrary until ``assign_weights``) and puts seeded dropout in."""
-        super().__init__(config, add_pooling_layer=True, name="bert")
+    def __init__(self, config: BertConfig, clock: DropoutClock, name: str = "bert") -> None:
+        """Builds all variables (values are arbitrary until ``assign_weights``) and puts seeded dropout in.
+
+        The name is that of the variables' scope and of the dropout's streams.
+        """
+        super().__init__(config, add_pooling_layer=True, name=name)
         with tf.name_scope(self.name):
             self.build()
         self.clock = clock
@@ -79,20 +82,20 @@ class BertEncoder(Encoder, TFBertMainLayer):
     ) -> list[tf.Tensor]:
         """Returns the embeddings' output and every layer's, float32 [B, S, H] each; the last is ``encode``'s sequence."""
         layout = layout_of(input_mask)
-        found = [self._embedded(input_ids, segment_ids, training)]
+        found = [self.embedded(input_ids, segment_ids, training)]
         for layer in self.encoder.layer:
             found.append(run_layer(layer, tf.cast(found[-1], self.state_type), layout, training))
         shape = [layout.rows, layout.length, self.config.hidden_size]
         return [tf.reshape(tf.cast(states, tf.float32), shape) for states in found]
 
-    def _embedded(self, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
+    def embedded(self, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
         """Returns the first layer's input, float32 [B * S, H]."""
         return embed(self.embeddings, input_ids, segment_ids, training)
 
     def _below_last_layer(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, Layout]:
-        states = tf.cast(self._embedded(input_ids, segment_ids, training), self.state_type)
+        states = tf.cast(self.embedded(input_ids, segment_ids, training), self.state_type)
         layout = layout_of(input_mask)
         for layer in self.encoder.layer[:-1]:
             states = run_layer(layer, states, layout, training)
@@ -106,4 +109,8 @@ class BertEncoder(Encoder, TFBertMainLayer):
     @property
     def canonical_variables(self) -> dict[str, tf.Variable]:
         """The variables by canonical name (Google's, below ``bert/``)."""
-        return {str(canonical_name(variable.name)): variable for variable in self.weights if variable is not self.clock.time}
+        found = {}
+        for variable in self.weights:
+            if variable is not self.clock.time:
+                found[str(canonical_name(variable.name.split(f"{self.name}/", 1)[-1]))] = variable
+        return found

@@ -62,10 +62,10 @@ class VariantEncoder(BertEncoder):
         """The layers, from the bottom; none of ALBERT's."""
         return [] if self._shares_layers else super().own_layers
 
-    def _embedded(self, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
+    def embedded(self, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
         if isinstance(self.embeddings, ProjectedEmbeddings):
             return self.embeddings(input_ids, segment_ids, training=training)
-        return super()._embedded(input_ids, segment_ids, training)
+        return super().embedded(input_ids, segment_ids, training)
 
     def _depth_of_layer(self, number: int) -> int:
         """Returns a layer's depth; the one that all share is as deep as the last."""

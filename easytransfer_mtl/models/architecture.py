@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.sharing_options import SharingOptions
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Architecture:
             head does by default.
         heads: task name -> its head, as ``models.heads.spec`` has it; a task that is not named has ``dense``.
         task_dropout: task name -> its own rate in place of ``head_dropout``.
+        sharing_options: what ``sharing`` takes.
     """
 
     sharing: str = "hard"
@@ -28,6 +30,8 @@ class Architecture:
     def dropout_of(self, task_name: str) -> float:
         """Returns a task's dropout rate."""
         return self.task_dropout.get(task_name, self.head_dropout)
+
+    sharing_options: SharingOptions = SharingOptions()
 
     def to_json(self) -> dict[str, Any]:
         """Returns what ``architecture_from_json`` reads."""
@@ -50,6 +54,7 @@ def architecture_from_json(value: Any, where: str) -> Architecture:
         UserError: it is not one; ``where`` names its file.
     """
     try:
-        return Architecture(**value)
-    except TypeError as error:
+        options = SharingOptions(**value.get("sharing_options", {}))
+        return Architecture(**{**value, "sharing_options": options})
+    except (AttributeError, TypeError) as error:
         raise UserError(f"{where} is damaged (architecture: {error}).") from None

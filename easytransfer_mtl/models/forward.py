@@ -32,10 +32,11 @@ def forward(model: "MultiTaskModel", batch: "Features", task_id: tf.Tensor) -> F
     """
     if not model.computes_apart:
         return _told(model, model.build_logits(batch, training=True), batch, task_id, tf.constant(0.0))
-    known = tf.get_static_value(task_id)
-    if known is not None:
-        return _apart(model, batch, int(known))
-    return tf.switch_case(task_id, [lambda task=task: _apart(model, batch, task) for task in range(len(model.tasks))])
+    with model.sharing.one_trunk(batch, model.reads, training=True):
+        known = tf.get_static_value(task_id)
+        if known is not None:
+            return _apart(model, batch, int(known))
+        return tf.switch_case(task_id, [lambda task=task: _apart(model, batch, task) for task in range(len(model.tasks))])
 
 
 def _apart(model: "MultiTaskModel", batch: "Features", task: int) -> Forward:

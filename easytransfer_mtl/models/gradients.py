@@ -74,6 +74,11 @@ def dense_where_any(gradients: list[Gradient | None]) -> list[tf.Tensor | None]:
     return [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
+def added(gradients: list[tf.Tensor], others: list[Gradient | None]) -> list[tf.Tensor]:
+    """Returns the sums of dense gradients and others of any kind, where there are others."""
+    return [one if other is None else one + other for one, other in zip(gradients, dense_where_any(others), strict=True)]
+
+
 def positions_of(some: list[tf.Variable], variables: list[tf.Variable]) -> set[int]:
     """Returns the places that some of the variables have among all."""
     wanted = {id(variable) for variable in some}

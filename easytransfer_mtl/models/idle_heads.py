@@ -1,4 +1,4 @@
-"""Leaves the heads of the tasks that a step does not train exactly as they were."""
+"""Leaves what the tasks that a step does not train have of their own exactly as it was."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,38 +6,40 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from easytransfer_mtl.models.replicas import assign
-
 if TYPE_CHECKING:
     from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
 
 @contextlib.contextmanager
 def keep_idle_heads(model: "MultiTaskModel", trained: tf.Tensor | None) -> Iterator[None]:
-    """Puts idle heads and their optimizer state back to what they were before the block.
+    """Has the optimizer pass over the variables of idle tasks, and over its own state of them, inside the block.
 
-    Works with every optimizer, since it looks at variables only; heads are small, so the copies cost next to nothing.
+    Works with every optimizer whose steps go through ``update_step``, and costs no copies.
 
     Args:
-        model: has heads and, built, an optimizer.
+        model: has heads and an optimizer.
         trained: bool [K], the tasks that the step trains; None makes the block do nothing.
     """
     if trained is None:
         yield
         return
-    saved = [
-        (variable, tf.identity(variable), trained[index])
+    optimizer = model.optimizer
+    moves = {
+        optimizer._var_key(variable): trained[index]
         for index in range(len(model.tasks))
-        for variable in _state_of(model, model.task_variables(index))
-    ]
-    with tf.control_dependencies([value for _, value, _ in saved]):
+        for variable in model.task_variables(index)
+    }
+
+    def update_step(gradient: tf.Tensor, variable: tf.Variable) -> None:
+        update = type(optimizer).update_step
+        move = moves.get(optimizer._var_key(variable))
+        if move is None:
+            update(optimizer, gradient, variable)
+        else:
+            tf.cond(move, lambda: update(optimizer, gradient, variable), lambda: None)
+
+    optimizer.update_step = update_step
+    try:
         yield
-    for variable, value, moves in saved:
-        assign(variable, tf.where(moves, variable, value))
-
-
-def _state_of(model: "MultiTaskModel", variables: list[tf.Variable]) -> list[tf.Variable]:
-    """Returns head variables and the optimizer's slots of them, which carry the variable's name in theirs."""
-    names = tuple(f"/{variable.name.split(':')[0]}" for variable in variables)
-    slots = [slot for slot in model.optimizer.variables if slot.name.split(":")[0].endswith(names)]
-    return variables + slots
+    finally:
+        vars(optimizer).pop("update_step", None)  # replicas each set and remove it

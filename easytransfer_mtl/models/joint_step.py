@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
 
 Batches = dict[str, "Features"]
+Found = tuple[list[tf.Tensor], tf.Tensor, Signals, tf.Tensor]
+"""The gradients of ``trainable_variables``, the weights, the signals, and the sum of the penalties."""
 
 
 def joint_step(model: "MultiTaskModel", batches: Batches) -> dict[str, tf.Tensor]:
@@ -31,14 +33,14 @@ def joint_step(model: "MultiTaskModel", batches: Batches) -> dict[str, tf.Tensor
     """
     step = tf.identity(model.optimizer.iterations)
     gradients_and_signals = _from_gram if model.weighting.needs_gram else _from_scalars
-    gradients, weights, signals = gradients_and_signals(model, batches, step)
+    gradients, weights, signals, penalty = gradients_and_signals(model, batches, step)
     norm = tf.linalg.global_norm(gradients)
 
     def losses_after() -> tf.Tensor:
         losses = [_forward(model, batches, index, step).loss for index in range(len(model.tasks))]
         return tf.stack(mean_of(losses))
 
-    return finish_step(model, gradients, norm, signals, weights, heads_to_move(model, weights), losses_after)
+    return finish_step(model, gradients, norm, signals, weights, penalty, heads_to_move(model, weights), losses_after)
 
 
 def task_gram(model: "MultiTaskModel", batches: Batches) -> tuple[tf.Tensor, tf.Tensor]:
@@ -67,32 +69,39 @@ def _signals(forwards: list[Forward], step: tf.Tensor, gram: tf.Tensor | None = 
     return Signals(losses, tf.ones_like(losses, tf.bool), step, accuracies, gram)
 
 
-def _from_scalars(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, Signals]:
-    """Returns the weighted sum's gradients of ``trainable_variables``, the weights, and the signals."""
+def _from_scalars(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> Found:
+    """Goes backward once, from the weighted sum."""
     with tf.GradientTape(persistent=True) as tape:
         forwards = [_forward(model, batches, index, step) for index in range(len(model.tasks))]
         signals = _signals(forwards, step)
         weights = tf.stop_gradient(model.weighting.weights(signals))
         objective, plain_sum = _objectives(forwards, weights)
-    return _whole_gradients(model, tape, objective, plain_sum), weights, signals
+    return _whole_gradients(model, tape, objective, plain_sum), weights, signals, _penalty(forwards)
+
+
+def _penalty(forwards: list[Forward]) -> tf.Tensor:
+    return tf.add_n([part.penalty for part in forwards])
 
 
 def _objectives(forwards: list[Forward], weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the weighted and the plain sum of the losses, both with the penalties."""
     losses = tf.stack([part.loss for part in forwards])
-    penalty = tf.add_n([part.penalty for part in forwards])
+    penalty = _penalty(forwards)
     return tf.reduce_sum(weights * losses) + penalty, tf.reduce_sum(losses) + penalty
 
 
-def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, Signals]:
-    """The same by way of every task's own gradients."""
+def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> Found:
+    """Goes backward from every task's loss, and from its penalty, which has no part in the Gram matrix."""
     if model.options.gram_variables != "all":
         return _from_partial_gram(model, batches, step)
-    variables, forwards, found = model.trainable_variables, [], []
+    variables, has_penalty = model.trainable_variables, model.sharing.has_penalty
+    forwards, found, of_penalties = [], [], []
     for index in range(len(model.tasks)):
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(persistent=has_penalty) as tape:
             forwards.append(_forward(model, batches, index, step))
         found.append(mean_of(grads.dense_where_any(tape.gradient(forwards[-1].loss, variables))))
+        if has_penalty:
+            of_penalties.append(tape.gradient(forwards[-1].penalty, variables))
     read = sorted(grads.positions_of(model.gram_variables(), variables))
     gram = grads.gram_matrix([_filled(task, variables, read) for task in found])
     signals = _signals(forwards, step, gram)
@@ -101,19 +110,21 @@ def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> tu
     combined = []
     for place, variable in enumerate(variables):
         own = [task for task in range(len(found)) if found[task][place] is not None]
+        if not own:  # nothing reaches it, or penalties alone
+            combined.append(tf.zeros_like(variable))
+            continue
         factors = tf.gather(weights, own) if place in shared or model.options.scale_heads else tf.ones(len(own))
-        parts = [found[task][place] for task in own]
-        combined.append(grads.weighted_sum(factors, parts) if parts else tf.zeros_like(variable))
-    return combined, weights, signals
+        combined.append(grads.weighted_sum(factors, [found[task][place] for task in own]))
+    for penalty_gradients in of_penalties:
+        combined = grads.added(combined, penalty_gradients)
+    return combined, weights, signals, _penalty(forwards)
 
 
 def _filled(gradients: list[tf.Tensor | None], variables: list[tf.Variable], places: list[int]) -> list[tf.Tensor]:
     return grads.zeros_for_none([gradients[place] for place in places], [variables[place] for place in places])
 
 
-def _from_partial_gram(
-    model: "MultiTaskModel", batches: Batches, step: tf.Tensor
-) -> tuple[list[tf.Tensor], tf.Tensor, Signals]:
+def _from_partial_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> Found:
     read = model.gram_variables()
     with tf.GradientTape(persistent=True) as tape:
         forwards = [_forward(model, batches, index, step) for index in range(len(model.tasks))]
@@ -122,7 +133,7 @@ def _from_partial_gram(
             signals = _signals(forwards, step, grads.gram_matrix([mean_of(grads.dense(part)) for part in found]))
             weights = model.weighting.weights(signals)
         objective, plain_sum = _objectives(forwards, weights)
-    return _whole_gradients(model, tape, objective, plain_sum), weights, signals
+    return _whole_gradients(model, tape, objective, plain_sum), weights, signals, _penalty(forwards)
 
 
 def _whole_gradients(

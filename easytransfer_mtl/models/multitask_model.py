@@ -116,9 +116,9 @@ class MultiTaskModel(tf_keras.Model):
             training: whether dropout is on.
         """
         if self.sharing.encodes_apart:
-            return {
-                task.logits_name: self.task_logits(features, index, training)[0] for index, task in enumerate(self.tasks)
-            }
+            with self.sharing.one_trunk(features, self.reads, training):
+                logits = [self.task_logits(features, index, training)[0] for index in range(len(self.tasks))]
+            return {task.logits_name: values for task, values in zip(self.tasks, logits)}
         runs = HeadRuns(self, self.sharing.encode(features, 0, self.reads, training), training)
         return {task.logits_name: runs.logits(index) for index, task in enumerate(self.tasks)}
 

@@ -23,16 +23,3 @@ def mean_of(values: list[Value]) -> list[Value]:
     ]
     means = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, scaled))
     return [None if value is None else next(means) for value in values]
-
-
-def assign(variable: tf.Variable, value: tf.Tensor) -> None:
-    """Gives a variable a value that is the same on all replicas."""
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync == 1:
-        variable.assign(value)
-        return
-
-    def assign_all(strategy: tf.distribute.Strategy, values: tf.Tensor) -> None:
-        strategy.extended.update(variable, lambda part, part_value: part.assign(part_value), args=(values,))
-
-    context.merge_call(assign_all, args=(value,))

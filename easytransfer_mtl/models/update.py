@@ -19,6 +19,7 @@ def finish_step(
     norm: tf.Tensor,
     signals: Signals,
     weights: tf.Tensor,
+    penalty: tf.Tensor,
     trained: tf.Tensor | None = None,
     losses_after: Callable[[], tf.Tensor] | None = None,
 ) -> dict[str, tf.Tensor]:
@@ -28,15 +29,15 @@ def finish_step(
         model: has an optimizer.
         gradients: of ``trainable_variables``, the same on all replicas.
         norm: their norm for clipping.
-        signals: what the weighting was given.
-        weights: what it gave, float32 [K].
+        signals, weights: what the weighting was given, and what it gave, float32 [K].
+        penalty: what the sharing added to the weighted loss, float32 [].
         trained: bool [K], tasks whose heads the step moves, the others staying as they are; None for all.
         losses_after: computes the losses on the same batches again, for weightings that need them.
 
     Returns:
         losses (unweighted, zero where a task has no batch), weights and active (which have one) [K]; grad_norm (before
         clipping), learning_rate, and skipped, whether the step was left out because a loss or gradient is not finite
-        (``on_nonfinite="skip"``) []; gram [K, K] where the weighting needs it.
+        (``on_nonfinite="skip"``) []; gram [K, K] where the weighting needs it, penalty [] where the sharing has one.
     """
 
     def move() -> tf.Tensor:
@@ -55,7 +56,8 @@ def finish_step(
         skipped = move()
     told = {"losses": signals.losses, "weights": weights, "active": signals.active, "grad_norm": norm, "skipped": skipped}
     told["learning_rate"] = tf.convert_to_tensor(model.optimizer.learning_rate)  # the optimizer sets it in its step
-    return told if signals.gram is None else told | {"gram": signals.gram}
+    more = {"gram": signals.gram, "penalty": penalty if model.sharing.has_penalty else None}
+    return told | {name: value for name, value in more.items() if value is not None}
 
 
 def heads_to_move(model: "MultiTaskModel", weights: tf.Tensor) -> tf.Tensor | None:

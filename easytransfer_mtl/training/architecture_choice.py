@@ -10,6 +10,7 @@ from easytransfer_mtl.models.features import check_features
 from easytransfer_mtl.models.task_parts import TaskSpec, task_spec
 from easytransfer_mtl.models.unread import read_part
 from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.training.sharing_choice import sharing_options
 from easytransfer_mtl.weighting.task_values import parse_task_numbers, parse_task_texts
 
 
@@ -37,6 +38,8 @@ def choose_architecture(settings: TrainSettings, tasks: list[Task], num_layers: 
             )
     common = BASELINE.head_dropout if "=" in str(settings.head_dropout) else rates[names[0]]
     return Architecture(
+        sharing=settings.sharing,
+        sharing_options=sharing_options(settings),
         head_dropout=common,
         features={name: spec.feature.text for name, spec in specs.items() if spec.feature.text != "pooled"},
         heads={name: spec.head.text for name, spec in specs.items() if spec.head.text != "dense"},

@@ -17,10 +17,19 @@ apart, and last, since it is the only one that differs from run to run, examples
 class MetricsLog:
     """Appends rows to metrics.csv, one a step and task, and writes TensorBoard scalars per task."""
 
-    def __init__(self, folder: Path, step: int, task_names: list[str]) -> None:
-        """Opens the files; rows after ``step``, left by a run that was cut off, are dropped first."""
+    def __init__(self, folder: Path, step: int, task_names: list[str], more: tuple[str, ...] = ()) -> None:
+        """Opens the files; rows after ``step``, left by a run that was cut off, are dropped first.
+
+        Args:
+            folder: the run's.
+            step: the last one that counts.
+            task_names: the tasks.
+            more: columns of the whole step that this run has beside the usual ones.
+        """
         self.path = folder / "metrics.csv"
-        self.columns = (*COLUMNS, *(f"cos_{name}" for name in task_names), "examples_per_second")
+        self.of_step = ("learning_rate", "grad_norm", *more)
+        self.of_task = ("loss", "weight", "grad_share", *(f"cos_{name}" for name in task_names))
+        self.columns = (*COLUMNS, *more, *self.of_task[3:], "examples_per_second")
         _keep_until(self.path, step, self.columns)
         self._stream: TextIO = open(self.path, "a", encoding="utf-8", newline="")
         self._csv = csv.writer(self._stream, lineterminator="\n")
@@ -30,8 +39,8 @@ class MetricsLog:
         """Adds a task's part of a step; ``row`` has the columns as keys, step counted after the update."""
         self._csv.writerow([_text(row.get(column, "")) for column in self.columns])
         task = row["task"]
-        values = {name: row[name] for name in ("learning_rate", "grad_norm")}
-        own = [name for name in ("loss", "weight", "grad_share", *self.columns[len(COLUMNS) : -1]) if name in row]
+        values = {name: row[name] for name in self.of_step}
+        own = [name for name in self.of_task if name in row]
         self._scalars(row["step"], values | {f"{name}/{task}": row[name] for name in own if name != f"cos_{task}"})
 
     def add_average(self, step: int, avg_loss: float) -> None:

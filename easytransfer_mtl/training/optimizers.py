@@ -81,10 +81,13 @@ class Adam(VariableRates, tf_keras.optimizers.Adam):
         finally:
             self._rates = None
 
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Moves the moments, then the variable."""
+    def _update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         if self._rates is None:  # the same for all variables, so the first one's are kept for the step
             self._rates = self._rates_now()
+        super()._update_step(gradient, variable)
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Moves the moments, then the variable."""
         index = self._index_dict[self._var_key(variable)]
         state = variable, self._momentums[index], self._velocities[index]
         before = (tf.convert_to_tensor(part) for part in state)

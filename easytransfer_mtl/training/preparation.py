@@ -25,7 +25,9 @@ from easytransfer_mtl.training.batches import training_batches
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.choices import choose
 from easytransfer_mtl.training.learning_rates import RateShares, choose_rate_shares
+from easytransfer_mtl.training.memory_estimate import Estimate, check_memory, estimate, tell
 from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.sharing_choice import check_delivered, check_sharing
 from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.weighting import TaskWeighting
@@ -35,7 +37,7 @@ UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode")
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs besides its model: checked files, rows, plan, weighting, loss, architecture, rates and batches."""
+    """What a run needs besides its model: checked files and rows, and what follows from its settings."""
 
     files: EncoderFiles
     train: list[TaskData]
@@ -45,6 +47,7 @@ class Prepared:
     loss: LossOptions
     architecture: Architecture
     rates: RateShares
+    memory: Estimate
     batches: TrainingBatches
 
     @property
@@ -88,8 +91,14 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     if choices.weighting.needs_gram:
         kind = settings.gram_variables or choices.weighting.gram_variables
         check_gram_variables(settings, kind, architecture, read, config)
+    check_sharing(settings, config, choices.weighting)
+    check_delivered(architecture, read, depth)
+    length = max(item.task_input.sequence_length for item in train)
+    memory = estimate(settings, architecture, config, choices.weighting, choices.sizes, length)
+    check_memory(memory, architecture)
     batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
-    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, architecture, rates, batches)
+    made = architecture, rates, memory
+    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, *made, batches)
 
 
 def _check_same_architecture(model_dir: Path, architecture: Architecture) -> None:
@@ -161,6 +170,7 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
         logging.info("%s: %s", name, value)
     counts = parameter_counts(model)
     logging.info("parameters: %s", ", ".join(f"{name} {count:,}" for name, count in counts.items()))
+    tell(prepared.memory, prepared.architecture, model.encoder.config, len(prepared.tasks))
     for item in prepared.train:
         logging.info("%s: %d rows of %s", item.task.name, len(item.rows), item.file.path)
 

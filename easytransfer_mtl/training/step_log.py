@@ -76,7 +76,7 @@ class StepLog(tf_keras.callbacks.Callback):
             others, gram = self.probe.measure(self.model, self.step)
             losses = np.where(active, losses, others)
             active = np.ones_like(active)
-        common = {name: float(logs[name]) for name in ("learning_rate", "grad_norm")}
+        common = {name: float(logs[name]) for name in self.metrics.of_step}
         if gram is not None:
             share, cosine = shares(gram, weights), cosines(gram)
         for index in np.flatnonzero(active):

@@ -162,8 +162,8 @@ def _fit(
     if not distribution.is_chief:
         fit([])
         return
-    names = [task.name for task in prepared.tasks]
-    with closing(MetricsLog(checkpoints.folder, step, names)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
+    names, more = [task.name for task in prepared.tasks], ("penalty",) if model.sharing.has_penalty else ()
+    with closing(MetricsLog(checkpoints.folder, step, names, more)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
         log = StepLog(prepared, progress, metrics, settings.log_step_count_steps, settings.log_gradients_every)
         fit([log, SaveCheckpoints(checkpoints, metrics, plan), stop])
     if stop.received is not None:

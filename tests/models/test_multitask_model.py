@@ -126,7 +126,7 @@ def test_unit_weights_leave_other_tasks_without_gradient(build: Callable[..., Mu
 
 def test_fixed_weight_scales_the_gradient_but_not_the_logged_loss(build: Callable[..., MultiTaskModel]) -> None:
     batch = batch_of(2, [0, 1])
-    (loss, _, weights, _), (plain, *_) = (
+    (loss, *_, weights, _), (plain, *_) = (
         gradients_of(build(weighting=Fixed([1.0, 1.0, 4.0])), batch),
         gradients_of(build(), batch),
     )

@@ -1,33 +1,43 @@
 """What every sharing structure tells and does."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.encoders.interface import Encoder
-from easytransfer_mtl.models.encoded import LAYERS, SEQUENCE, Encoded, Reads
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.encoded import LAYERS, POOLED, SEQUENCE, Encoded, Reads
+
+Features = dict[str, tf.Tensor]
 
 
 class Sharing(tf_keras.layers.Layer):
-    """Encodes a batch for a task.
+    """Encodes a batch for a task: ``trunk`` computes what all tasks read, ``branch`` the rest for one task.
 
     Attributes:
-        encoder: the encoder that all tasks share; the model's, which owns its variables.
+        encoder: the encoder that all tasks share, or the first task's; the model's, which owns its variables.
         width: of the states that tasks read.
         encodes_apart: whether tasks read different states of one batch, so that a step encodes for its task alone.
+        has_penalty: whether training adds a penalty to the weighted loss.
+        delivers: what tasks may read.
     """
 
     encodes_apart = False
+    has_penalty = False
+    delivers: Reads = frozenset({POOLED, SEQUENCE, LAYERS})
 
     def __init__(self, encoder: Encoder) -> None:
         """Takes the shared encoder."""
         super().__init__(name="sharing")
         self.__dict__["encoder"] = encoder  # past Keras's tracking: its variables are the model's
+        self.__dict__["_held"] = []
         self.width: int = encoder.config.hidden_size
 
-    @abstractmethod
-    def encode(self, features: dict[str, tf.Tensor], task: int, reads: Reads, training: bool) -> Encoded:
+    def encode(self, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
         """Returns what the task reads of a batch.
 
         Args:
@@ -35,14 +45,53 @@ class Sharing(tf_keras.layers.Layer):
             task: its place among the model's tasks.
             reads: what is wanted.
             training: whether dropout is on.
+
+        Raises:
+            UserError: something of it is not delivered.
         """
+        self.check_reads(reads)
+        trunk = self._held[-1] if self._held else self.trunk(features, reads, training)
+        return self.branch(trunk, features, task, reads, training)
+
+    @contextmanager
+    def one_trunk(self, features: Features, reads: Reads, training: bool) -> Iterator[None]:
+        """Computes the trunk of a batch once for all calls of ``encode`` in the block, which must be of this batch.
+
+        Args:
+            features: the batch.
+            reads: all that these calls want.
+            training: whether dropout is on.
+        """
+        self.check_reads(reads)
+        self._held.append(self.trunk(features, reads, training))
+        try:
+            yield
+        finally:
+            self._held.pop()
+
+    def check_reads(self, reads: Reads) -> None:
+        """Raises UserError if something of what is wanted is not delivered."""
+        missing = sorted(reads - self.delivers)
+        if missing:
+            raise UserError(
+                f"This sharing structure ({type(self).__name__}) does not deliver {', '.join(missing)}, only "
+                f"{', '.join(sorted(self.delivers))}; change what tasks read, or --sharing."
+            )
+
+    def trunk(self, features: Features, reads: Reads, training: bool) -> Any:
+        """Returns what ``branch`` takes of a batch, whatever the task; nothing by default."""
+        return None
+
+    @abstractmethod
+    def branch(self, trunk: Any, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
+        """Returns what ``encode`` does, from the batch's trunk."""
 
     def private_variables(self, task: int) -> list[tf.Variable]:
         """Returns the trainable variables that this task alone moves, its features and head apart."""
         return []
 
 
-def encoded_by(encoder: Encoder, features: dict[str, tf.Tensor], reads: Reads, training: bool) -> Encoded:
+def encoded_by(encoder: Encoder, features: Features, reads: Reads, training: bool) -> Encoded:
     """Returns what is wanted of one encoder, computing no more than that needs."""
     inputs = (features["input_ids"], features["input_mask"], features["segment_ids"])
     pooled, sequence, layers = None, None, ()

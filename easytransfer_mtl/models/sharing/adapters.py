@@ -1,0 +1,102 @@
+"""Adapters: small private layers inside the shared encoder."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+import tf_keras
+
+from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.transformer import Layout, run_layer
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.encoded import LAYERS, SEQUENCE, Encoded, Reads
+from easytransfer_mtl.models.sharing.base import Features, Sharing
+from easytransfer_mtl.models.sharing.parts import as_rows, dense, embedded
+from easytransfer_mtl.models.sharing_options import SharingOptions
+from easytransfer_mtl.tasks import Task
+
+
+class Adapter(tf_keras.layers.Layer):
+    """states + up(gelu(down(states))); ``up`` starts at 0, so that the adapter starts as nothing."""
+
+    def __init__(self, path: str, width: int, size: int, clock: DropoutClock) -> None:
+        """Takes its path below ``sharing/``, the states' width, the bottleneck's, and the clock."""
+        super().__init__(name=path.replace("/", "_"))
+        self.down = dense(f"{path}/down", width, size, clock, "gelu")
+        self.up = dense(f"{path}/up", size, width, clock, stddev=0.0)
+
+    def adapted(self, states: tf.Tensor) -> tf.Tensor:
+        """Returns states [T, H] of any number format, adapted."""
+        return states + tf.cast(self.up(self.down(tf.cast(states, tf.float32))), states.dtype)
+
+
+class Trunk(NamedTuple):
+    """What lies below the first adapter: every layer's flat states from the embeddings on, and their rows."""
+
+    states: list[tf.Tensor]
+    layout: Layout
+
+
+class AdapterSharing(Sharing):
+    """Houlsby et al. (ICML 2019, "Parameter-Efficient Transfer Learning for NLP"), with the layers still shared and trained.
+
+    A task's states are those of the shared layers with its own adapters in between; they take the place of the shared
+    ones, so that there is nothing to combine. One adapter follows each layer, where the paper has one in each of a
+    layer's two sublayers. Freezing the layers (``num_freezed_layers``) leaves adapters free, which is the paper's use.
+    """
+
+    encodes_apart = True
+
+    def __init__(self, encoder: BertEncoder, tasks: tuple[Task, ...], options: SharingOptions) -> None:
+        """Builds the adapters.
+
+        Raises:
+            UserError: there are to be more adapters than layers.
+        """
+        super().__init__(encoder)
+        num_layers = encoder.config.num_hidden_layers
+        depth = options.depth(num_layers)
+        if depth > num_layers:
+            raise UserError(f"private_layers is {depth}; the encoder has {num_layers} layers.")
+        self.first = num_layers - depth
+        self.adapters = [
+            [
+                Adapter(f"{task.name.lower()}/adapter_{number}", self.width, options.adapter_size, encoder.clock)
+                for number in range(self.first, num_layers)
+            ]
+            for task in tasks
+        ]
+        self.encodes_apart = depth > 0
+
+    def private_variables(self, task: int) -> list[tf.Variable]:
+        """Returns its adapters' variables."""
+        return [variable for adapter in self.adapters[task] for variable in adapter.trainable_variables]
+
+    def trunk(self, features: Features, reads: Reads, training: bool) -> Trunk:
+        """Runs the layers below the first adapter, if it comes after some."""
+        states, layout = embedded(self.encoder, features, training)
+        found = [states]
+        for layer in self.encoder.encoder.layer[: self._below]:
+            found.append(run_layer(layer, found[-1], layout, training))
+        return Trunk(found, layout)
+
+    @property
+    def _below(self) -> int:
+        """Layers of the trunk: the last one always is the branch's, which knows whether first tokens are enough."""
+        return min(self.first, self.encoder.config.num_hidden_layers - 1)
+
+    def branch(self, trunk: Trunk, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
+        """Runs the layers with the task's adapters."""
+        found, layout, layers = list(trunk.states), trunk.layout, self.encoder.encoder.layer
+        whole = bool({SEQUENCE, LAYERS} & reads)
+        for number in range(self._below, len(layers)):
+            first_only = not whole and number == len(layers) - 1
+            states = run_layer(layers[number], found[-1], layout, training, first_only)
+            adapted = number >= self.first
+            found.append(self.adapters[task][number - self.first].adapted(states) if adapted else states)
+        inputs, nothing = (features["input_mask"], features["segment_ids"]), tf.constant(0.0)
+        if not whole:
+            pooled = self.encoder.pooler(tf.cast(found[-1], tf.float32)[:, tf.newaxis])
+            return Encoded(*inputs, pooled, None, (), nothing)
+        every = tuple(as_rows(states, layout) for states in (found if LAYERS in reads else found[-1:]))
+        return Encoded(*inputs, self.encoder.pooler(every[-1]), every[-1], every if LAYERS in reads else (), nothing)

@@ -1,0 +1,27 @@
+"""Distances between tensors, for encoders that are tied to each other."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+@tf.custom_gradient
+def squared_distance(
+    one: tf.Tensor, other: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """Returns the sum of the squared differences of two tensors of one shape, float32 [].
+
+    Its gradient keeps nothing of the tensors' size until the backward pass.
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        toward = 2.0 * upstream * (one - other)
+        return toward, -toward
+
+    return tf.reduce_sum(tf.math.squared_difference(one, other)), gradient
+
+
+def l2(squared: tf.Tensor) -> tf.Tensor:
+    """Returns the square root, with the gradient 0 at 0, where tied encoders start."""
+    positive = squared > 0.0
+    return tf.where(positive, tf.sqrt(tf.where(positive, squared, 1.0)), 0.0)

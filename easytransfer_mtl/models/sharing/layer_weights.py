@@ -1,0 +1,59 @@
+"""Which parts of an encoder count how much: ``embeddings=0.1,0-5,6-11=0.5,pooler``."""
+
+import math
+import re
+
+from easytransfer_mtl.errors import UserError
+
+EMBEDDINGS, POOLER = "embeddings", "pooler"
+
+
+def parse_layer_weights(name: str, text: str | None, num_layers: int) -> dict[str, float]:
+    """Returns part -> weight, the parts being ``embeddings``, ``0``, ``1``, ... and ``pooler``.
+
+    Args:
+        name: the setting, for errors.
+        text: parts or ranges of layers, each with a weight or 1; what is not named gets none. None is all with 1.
+        num_layers: of the encoder.
+
+    Raises:
+        UserError: a part is unknown, not the encoder's or named twice, or a weight is no number from 0 on.
+    """
+    if text is None:
+        return dict.fromkeys([EMBEDDINGS, *map(str, range(num_layers)), POOLER], 1.0)
+    found: dict[str, float] = {}
+    for item in text.split(","):
+        part, sign, number = (word.strip() for word in item.partition("="))
+        weight = _weight(number) if sign else 1.0
+        parts = _parts(part, num_layers)
+        if not parts or weight is None or found.keys() & set(parts):
+            raise UserError(
+                f"{name}: {item.strip()!r} is not a part of the encoder with a weight from 0 on, or is there twice; the "
+                f"encoder has embeddings, the layers 0 to {num_layers - 1}, and pooler, as in embeddings=0.1,0-1,pooler=0.5."
+            )
+        found |= dict.fromkeys(parts, weight)
+    return found
+
+
+def part_of(canonical_name: str) -> str:
+    """Returns the part that one of an encoder's variables is in."""
+    layer = re.match(r"encoder/layer_(\d+)/", canonical_name)
+    return layer.group(1) if layer else canonical_name.split("/")[0]
+
+
+def _weight(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None
+
+
+def _parts(text: str, num_layers: int) -> list[str]:
+    if text in (EMBEDDINGS, POOLER):
+        return [text]
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    if not match:
+        return []
+    first, last = int(match.group(1)), int(match.group(2) or match.group(1))
+    return [str(layer) for layer in range(first, last + 1)] if last < num_layers else []

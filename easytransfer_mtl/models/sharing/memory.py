@@ -1,0 +1,93 @@
+"""An external memory that all tasks write to and read from."""
+
+import tensorflow as tf
+import tf_keras
+
+from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.interface import Encoder
+from easytransfer_mtl.models.encoded import POOLED, SEQUENCE, Encoded, Reads
+from easytransfer_mtl.models.sharing.base import Features, Sharing
+from easytransfer_mtl.models.sharing.parts import dense
+from easytransfer_mtl.models.sharing_options import SharingOptions
+from easytransfer_mtl.seeding import truncated_normal
+from easytransfer_mtl.tasks import Task
+
+NOT_A_TOKEN = -1e9
+
+
+class Hands(tf_keras.layers.Layer):
+    """A task's own way to write and read: six dense layers."""
+
+    def __init__(self, path: str, width: int, clock: DropoutClock) -> None:
+        """Takes its path below ``sharing/``, the states' width and the clock."""
+        super().__init__(name=path)
+        self.key = dense(f"{path}/write_key", width, width, clock)
+        self.erase = dense(f"{path}/erase", width, width, clock, "sigmoid")
+        self.add_content = dense(f"{path}/add", width, width, clock, "tanh")
+        self.query = dense(f"{path}/read_key", width, width, clock)
+        self.gate = dense(f"{path}/read_gate", 2 * width, width, clock, "sigmoid")
+        self.fuse = dense(f"{path}/fuse", width, width, clock, stddev=0.0)
+
+
+class SharedMemory(Sharing):
+    """Liu, Qiu and Huang (EMNLP 2016, "Deep Multi-Task Learning with Shared Memory"), with attention for the recurrence.
+
+    The memory M [N, H] is trained and all tasks' own. Every row starts from it:
+
+        write: slot n attends over the row's tokens and gets their mean c_n; M'_n = M_n (1 - erase(c_n)) + add(c_n)
+        read:  token t attends over the slots and gets their mean r_t
+        fuse:  h_t + gate(r_t, h_t) * W r_t
+
+    Keys, erase, add, gate and W are the task's own, as in the paper, where the tasks' LSTMs make them. W starts at 0: the
+    model starts as hard sharing. The pooled output is the encoder's pooler on the fused first token.
+
+    Departures: the paper writes and reads at every token in turn, before the next one is read, and its read feeds the
+    LSTM's state; here a row writes once and reads once, on the encoder's last states, which a CPU does in a few products.
+    Addressing is by scaled dot products where the paper has cosines. The paper's tasks have an LSTM each beside the
+    memory; here they share the encoder as well. What a row writes is gone with it, as in the paper: rows do not see each
+    other, and predictions do not depend on their order.
+    """
+
+    encodes_apart = True
+    delivers = frozenset({POOLED, SEQUENCE})
+
+    def __init__(self, encoder: Encoder, tasks: tuple[Task, ...], options: SharingOptions) -> None:
+        """Builds the memory and the tasks' hands."""
+        super().__init__(encoder)
+        # States that leave a LayerNorm are of about this size.
+        start = truncated_normal((options.memory_slots, self.width), 1.0, encoder.clock.seed, "sharing", "memory")
+        with tf.name_scope("sharing/memory"):
+            self.slots = self.add_weight("slots", start.shape, initializer=tf.constant_initializer(start))
+        self.hands = [Hands(task.name.lower(), self.width, encoder.clock) for task in tasks]
+
+    def private_variables(self, task: int) -> list[tf.Variable]:
+        """Returns its hands' variables."""
+        return self.hands[task].trainable_variables
+
+    def trunk(self, features: Features, reads: Reads, training: bool) -> tf.Tensor:
+        """Returns the encoder's states [B, S, H], whatever is read: every token writes."""
+        inputs = (features[name] for name in ("input_ids", "input_mask", "segment_ids"))
+        return self.encoder.encode(*inputs, training=training)[0]
+
+    def branch(self, trunk: tf.Tensor, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
+        """Writes to the memory and reads it; only for the first tokens, if they are all that is read."""
+        mask = features["input_mask"]
+        memory = self._written(self.hands[task], trunk, mask)
+        states = trunk if SEQUENCE in reads else trunk[:, :1]
+        fused = self._read(self.hands[task], states, memory)
+        sequence = fused if SEQUENCE in reads else None
+        return Encoded(mask, features["segment_ids"], self.encoder.pooler(fused), sequence, (), tf.constant(0.0))
+
+    def _written(self, hands: Hands, states: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Returns every row's memory [B, N, H]."""
+        slots = tf.convert_to_tensor(self.slots)
+        scores = tf.transpose(tf.tensordot(hands.key(states), slots, [[2], [1]]), [0, 2, 1]) * self.width**-0.5
+        scores += (1.0 - tf.cast(mask, tf.float32))[:, tf.newaxis] * NOT_A_TOKEN
+        content = tf.matmul(tf.nn.softmax(scores), states)
+        return slots * (1.0 - hands.erase(content)) + hands.add_content(content)
+
+    def _read(self, hands: Hands, states: tf.Tensor, memory: tf.Tensor) -> tf.Tensor:
+        """Returns the states with what they read [B, S, H]."""
+        scores = tf.matmul(hands.query(states), memory, transpose_b=True) * self.width**-0.5
+        found = tf.matmul(tf.nn.softmax(scores), memory)
+        return states + hands.gate(tf.concat([found, states], axis=-1)) * hands.fuse(found)

@@ -1,0 +1,110 @@
+"""The pieces that structures are built of: dense layers with streams of their own, copies of encoders, runs of layers."""
+
+import copy
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from transformers import BertConfig
+from transformers.models.bert.modeling_tf_bert import TFBertLayer
+
+from easytransfer_mtl.encoders.assigning import assign_weights, random_weights
+from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.transformer import Layout, layout_of, run_layer
+from easytransfer_mtl.models.encoded import SEQUENCE, Encoded, Reads
+from easytransfer_mtl.models.sharing.base import Features, encoded_by
+from easytransfer_mtl.seeding import stream_seed, truncated_normal
+
+HEAD_WIDTH = 64
+
+
+def dense(
+    path: str, inputs: int, outputs: int, clock: DropoutClock, activation: str | None = None, stddev: float = 0.02
+) -> tf_keras.layers.Dense:
+    """Builds a dense layer, kernel truncated normal, bias 0.
+
+    Args:
+        path: its name in files below ``sharing/`` and its random stream, for instance ``tnews/gate``.
+        inputs: width of its inputs.
+        outputs: width of its outputs.
+        clock: has the run's seed.
+        activation: Keras's name of one.
+        stddev: the kernel's; 0 for a layer that starts at 0.
+    """
+    layer = tf_keras.layers.Dense(outputs, activation, name=path.replace("/", "_"))
+    with tf.name_scope(f"sharing/{path}"):
+        layer.build((None, inputs))
+    kernel = truncated_normal((inputs, outputs), stddev, clock.seed, "sharing", path)
+    layer.set_weights([kernel, np.zeros(outputs, np.float32)])
+    return layer
+
+
+def encoder_copy(encoder: BertEncoder, name: str) -> BertEncoder:
+    """Builds an encoder of the same weights, whose dropout has streams of its own name."""
+    made = BertEncoder(encoder.config, encoder.clock, name)
+    for key, variable in made.canonical_variables.items():
+        variable.assign(encoder.canonical_variables[key])
+    return made
+
+
+def small_config(config: BertConfig, layers: int, width: int) -> BertConfig:
+    """Returns the config of a smaller encoder of the same vocabulary: heads 64 wide where that fits, else one."""
+    small = copy.deepcopy(config)
+    small.num_hidden_layers, small.hidden_size, small.intermediate_size = layers, width, 4 * width
+    small.num_attention_heads = width // HEAD_WIDTH if width % HEAD_WIDTH == 0 else 1
+    return small
+
+
+def random_encoder(config: BertConfig, clock: DropoutClock, name: str) -> BertEncoder:
+    """Builds an encoder of random weights, whose streams are its name's."""
+    made = BertEncoder(config, clock, name)
+    assign_weights(made, random_weights(made, stream_seed(clock.seed, "sharing", name)), (), "a random start")
+    return made
+
+
+def encoded_like(encoder: BertEncoder, other: BertEncoder, features: Features, reads: Reads, training: bool) -> Encoded:
+    """Returns what is wanted of ``encoder``, computed in the number format that ``other`` computes in now."""
+    encoder.state_type = other.state_type
+    return encoded_by(encoder, features, reads, training)
+
+
+def embedded(encoder: BertEncoder, features: Features, training: bool) -> tuple[tf.Tensor, Layout]:
+    """Returns the embeddings' output as flat states [B * S, H] in the encoder's number format, and their layout."""
+    states = encoder.embedded(features["input_ids"], features["segment_ids"], training)
+    return tf.cast(states, encoder.state_type), layout_of(features["input_mask"])
+
+
+def as_rows(states: tf.Tensor, layout: Layout) -> tf.Tensor:
+    """Returns flat states as float32 [B, S, H]."""
+    return tf.reshape(tf.cast(states, tf.float32), [layout.rows, layout.length, states.shape[-1]])
+
+
+def top_output(
+    layers: list[TFBertLayer],
+    pooler: tf_keras.layers.Layer,
+    states: tf.Tensor,
+    layout: Layout,
+    reads: Reads,
+    training: bool,
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Runs an encoder's last layers and pooler.
+
+    Args:
+        layers: at least one.
+        pooler: the pooler.
+        states: what the layer below them returned.
+        layout: the rows.
+        reads: without the sequence the last layer runs for the first tokens only, as in ``pooled_output``.
+        training: whether dropout is on.
+
+    Returns:
+        The pooled output [B, H], and the states [B, S, H] if they are read, both float32.
+    """
+    for layer in layers[:-1]:
+        states = run_layer(layer, states, layout, training)
+    states = run_layer(layers[-1], states, layout, training, first_only=SEQUENCE not in reads)
+    if SEQUENCE not in reads:
+        return pooler(tf.cast(states, tf.float32)[:, tf.newaxis]), None
+    sequence = as_rows(states, layout)
+    return pooler(sequence), sequence

@@ -1,0 +1,67 @@
+"""A task's own part of a shared-private model: the encoder's top layers again, or a small encoder."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+import tf_keras
+from transformers.models.bert.modeling_tf_bert import TFBertLayer, TFBertPooler
+
+from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.dropout import use_seeded_dropout
+from easytransfer_mtl.encoders.transformer import Layout
+from easytransfer_mtl.models.encoded import Encoded, Reads
+from easytransfer_mtl.models.sharing.base import Features
+from easytransfer_mtl.models.sharing.parts import encoded_like, random_encoder, small_config, top_output
+
+
+class Trunk(NamedTuple):
+    """What all tasks read of a batch.
+
+    Attributes:
+        shared: the shared encoder's output.
+        states: flat states below the private top layers; None if there are none.
+        layout: their rows.
+    """
+
+    shared: Encoded
+    states: tf.Tensor | None = None
+    layout: Layout | None = None
+
+
+class PrivateTop(tf_keras.layers.Layer):
+    """Copies of an encoder's last layers and pooler, with its names of layers, so that freezing means the same depth."""
+
+    def __init__(self, name: str, encoder: BertEncoder, depth: int) -> None:
+        """Takes a name, the encoder, and how many layers."""
+        super().__init__(name=name)
+        self.width: int = encoder.config.hidden_size
+        originals = [*encoder.encoder.layer[-depth:], encoder.pooler]
+        kinds = [TFBertLayer] * depth + [TFBertPooler]
+        self.stack = [kind(encoder.config, name=layer.name) for kind, layer in zip(kinds, originals)]
+        for layer, original in zip(self.stack, originals):
+            with tf.name_scope(f"{name}/{layer.name}"):
+                layer.build(None)
+            for variable, value in zip(layer.trainable_variables, original.trainable_variables, strict=True):
+                variable.assign(value)
+        use_seeded_dropout(self, encoder.clock)
+
+    def encode(self, trunk: Trunk, features: Features, reads: Reads, training: bool) -> Encoded:
+        """Returns pooled output and, if read, states, from the states below."""
+        *layers, pooler = self.stack
+        pooled, sequence = top_output(layers, pooler, trunk.states, trunk.layout, reads, training)
+        return trunk.shared._replace(pooled=pooled, sequence=sequence)
+
+
+class PrivateEncoder(tf_keras.layers.Layer):
+    """A small BERT with embeddings of its own, from random weights."""
+
+    def __init__(self, name: str, encoder: BertEncoder, layers: int, width: int) -> None:
+        """Takes a name, the shared encoder, and the small one's size."""
+        super().__init__(name=f"{name}_part")
+        self.width = width
+        self.small = random_encoder(small_config(encoder.config, layers, width), encoder.clock, name)
+        self.__dict__["_shared"] = encoder  # past Keras's tracking
+
+    def encode(self, trunk: Trunk, features: Features, reads: Reads, training: bool) -> Encoded:
+        """Returns its pooled output and, if read, states."""
+        return encoded_like(self.small, self._shared, features, reads, training)

@@ -1,0 +1,120 @@
+"""A shared encoder beside a private part for each task."""
+
+import tensorflow as tf
+import tf_keras
+
+from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.transformer import run_layer
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.encoded import POOLED, SEQUENCE, Encoded, Reads
+from easytransfer_mtl.models.sharing.base import Features, Sharing, encoded_by
+from easytransfer_mtl.models.sharing.parts import dense, embedded, top_output
+from easytransfer_mtl.models.sharing.penalties import TaskAdversary, overlap, row_states
+from easytransfer_mtl.models.sharing.private_parts import PrivateEncoder, PrivateTop, Trunk
+from easytransfer_mtl.models.sharing_options import SharingOptions
+from easytransfer_mtl.tasks import Task
+
+
+class Gate(tf_keras.layers.Layer):
+    """g * shared + (1 - g) * private with g = sigmoid(W [shared; private] + b), elementwise."""
+
+    def __init__(self, path: str, shared: int, private: int, clock: DropoutClock) -> None:
+        """Takes its path below ``sharing/``, both widths, and the clock; another private width is widened first."""
+        super().__init__(name=f"{path}_gate")
+        self.widen = None if private == shared else dense(f"{path}/widen", private, shared, clock)
+        self.gate = dense(f"{path}/gate", 2 * shared, shared, clock, "sigmoid")
+
+    def mixed(self, shared: tf.Tensor, private: tf.Tensor) -> tf.Tensor:
+        """Returns both [..., H] mixed."""
+        private = private if self.widen is None else self.widen(private)
+        opened = self.gate(tf.concat([shared, private], axis=-1))
+        return opened * shared + (1.0 - opened) * private
+
+
+class SharedPrivate(Sharing):
+    """Liu, Qiu and Huang (ACL 2017, "Adversarial Multi-task Learning for Text Classification"), with BERT for their LSTMs.
+
+    A task's head reads the shared and its private states side by side (``concat``), or elementwise mixed by a gate of
+    both (``gate``; a narrower private part is widened first). The private part is a copy of the top layers, run on the
+    shared states below them, or a small encoder. The penalty is orthogonality_weight * ``overlap`` of one vector a row
+    (``row_states``), plus the discriminator's loss.
+
+    Departures: the paper's private LSTMs are as large as the shared one; its loss of orthogonality is neither scaled to
+    length 1 nor divided by the batch.
+
+    The trap: private top layers start as copies, so that the overlap starts close to 1, its greatest value.
+    """
+
+    delivers = frozenset({POOLED, SEQUENCE})
+
+    def __init__(self, encoder: BertEncoder, tasks: tuple[Task, ...], options: SharingOptions) -> None:
+        """Builds the private parts; with ``private_layers`` 0 there are none, which is hard sharing.
+
+        Raises:
+            UserError: the encoder has fewer layers than the private part is to copy.
+        """
+        super().__init__(encoder)
+        config, clock = encoder.config, encoder.clock
+        depth = options.depth(config.num_hidden_layers)
+        self.shared_depth = depth if options.private_part == "top" else 0
+        if self.shared_depth > config.num_hidden_layers:
+            raise UserError(f"private_layers is {depth}; the encoder has {config.num_hidden_layers} layers.")
+        self.private: list[PrivateTop | PrivateEncoder] = []
+        for task in tasks if depth else ():
+            name = f"private_{task.name.lower()}"
+            if options.private_part == "top":
+                self.private.append(PrivateTop(name, encoder, depth))
+            else:
+                self.private.append(PrivateEncoder(name, encoder, depth, options.private_width))
+        shared_width, self.gates = self.width, []
+        if self.private and options.combine == "gate":
+            width = self.private[0].width
+            self.gates = [Gate(task.name.lower(), shared_width, width, clock) for task in tasks]
+        elif self.private:
+            self.width += self.private[0].width
+        self.adversary = None
+        if options.adversarial_weight > 0:
+            self.adversary = TaskAdversary(shared_width, len(tasks), options.adversarial_weight, clock)
+        self.orthogonality_weight = options.orthogonality_weight if self.private else 0.0
+        self.has_penalty = self.orthogonality_weight > 0 or self.adversary is not None
+        self.encodes_apart = bool(self.private) or self.adversary is not None
+
+    def private_variables(self, task: int) -> list[tf.Variable]:
+        """Returns the private part's and the gate's variables."""
+        if not self.private:
+            return []
+        layers = [self.private[task], *self.gates[task : task + 1]]
+        return [variable for layer in layers for variable in layer.trainable_variables]
+
+    def trunk(self, features: Features, reads: Reads, training: bool) -> Trunk:
+        """Runs the shared encoder, and keeps the states below private top layers."""
+        if not self.shared_depth:
+            return Trunk(encoded_by(self.encoder, features, reads, training))
+        layers, top = self.encoder.encoder.layer, self.shared_depth
+        states, layout = embedded(self.encoder, features, training)
+        for layer in layers[:-top]:
+            states = run_layer(layer, states, layout, training)
+        pooled, sequence = top_output(layers[-top:], self.encoder.pooler, states, layout, reads, training)
+        inputs = features["input_mask"], features["segment_ids"]
+        return Trunk(Encoded(*inputs, pooled, sequence, (), tf.constant(0.0)), states, layout)
+
+    def branch(self, trunk: Trunk, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
+        """Joins the shared and the task's private output."""
+        shared = trunk.shared
+        private = self.private[task].encode(trunk, features, reads, training) if self.private else None
+        penalty = self._penalty(shared, private, task, reads) if training else shared.penalty
+        if private is None:
+            return shared._replace(penalty=penalty)
+        pairs = {name: (getattr(shared, name), getattr(private, name)) for name in ("pooled", "sequence")}
+        joined = {name: None if pair[1] is None else self._join(task, *pair) for name, pair in pairs.items()}
+        return shared._replace(**joined, penalty=penalty)
+
+    def _join(self, task: int, shared: tf.Tensor, private: tf.Tensor) -> tf.Tensor:
+        return self.gates[task].mixed(shared, private) if self.gates else tf.concat([shared, private], axis=-1)
+
+    def _penalty(self, shared: Encoded, private: Encoded | None, task: int, reads: Reads) -> tf.Tensor:
+        penalty = tf.constant(0.0)
+        if self.orthogonality_weight > 0 and private is not None:
+            penalty += self.orthogonality_weight * overlap(row_states(shared, reads), row_states(private, reads))
+        return penalty if self.adversary is None else penalty + self.adversary.loss(row_states(shared, reads), task)

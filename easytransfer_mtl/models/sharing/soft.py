@@ -1,0 +1,75 @@
+"""Soft sharing: an encoder for each task, tied by a distance between their parameters."""
+
+import tensorflow as tf
+
+from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.models.encoded import Encoded, Reads
+from easytransfer_mtl.models.sharing.base import Features, Sharing
+from easytransfer_mtl.models.sharing.distance import l2, squared_distance
+from easytransfer_mtl.models.sharing.layer_weights import parse_layer_weights, part_of
+from easytransfer_mtl.models.sharing.parts import encoded_like, encoder_copy
+from easytransfer_mtl.models.sharing_options import SharingOptions
+from easytransfer_mtl.tasks import Task
+
+
+class SoftSharing(Sharing):
+    """Duong et al. (ACL 2015, "Low Resource Dependency Parsing", eq. 4): loss + weight * sum over pairs of |A - B|^2.
+
+    The first task's encoder is the model's own, the others start as copies of it. Every layer can have a weight, and
+    ``l2`` takes each layer's distance without the square, which draws close layers together altogether (Yang and
+    Hospedales, "Trace Norm Regularised Deep Multi-Task Learning", 2017, tie the layers by their rank instead).
+
+    A task's penalty is soft_weight / 2 * sum over other tasks: those of all tasks add up to every pair once, so that one
+    joint step and a round of alternating steps have the same objective. The gradient moves both encoders of a pair, but
+    with ``idle_heads=skip`` those of idle tasks stay.
+
+    The trap: gradient steps of rate r on the penalty are stable for r * soft_weight * K < 1 only, and clipping by the
+    global norm sees the penalty too; a huge weight stalls training and does not give hard sharing.
+    """
+
+    def __init__(self, encoder: BertEncoder, tasks: tuple[Task, ...], options: SharingOptions) -> None:
+        """Copies the encoder for every task but the first.
+
+        Raises:
+            UserError: ``soft_layers`` names what the encoder does not have.
+        """
+        super().__init__(encoder)
+        self.others = [encoder_copy(encoder, f"private_{task.name.lower()}") for task in tasks[1:]]
+        self.weight = options.soft_weight
+        self.squared = options.soft_distance == "squared_l2"
+        self.encodes_apart = bool(self.others)
+        weights = parse_layer_weights("soft_layers", options.soft_layers, encoder.config.num_hidden_layers)
+        self.__dict__["_tied"] = {part: weight for part, weight in weights.items() if weight > 0}
+        self.has_penalty = bool(self.others) and self.weight > 0 and bool(self._tied)
+
+    def encoder_of(self, task: int) -> BertEncoder:
+        """Returns a task's encoder."""
+        return self.others[task - 1] if task else self.encoder
+
+    def private_variables(self, task: int) -> list[tf.Variable]:
+        """Returns its encoder's variables: nothing is shared."""
+        return self.encoder_of(task).trainable_variables
+
+    def branch(self, trunk: None, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
+        """Returns the states of the task's encoder."""
+        encoded = encoded_like(self.encoder_of(task), self.encoder, features, reads, training)
+        return encoded._replace(penalty=self.penalty(task)) if training and self.has_penalty else encoded
+
+    def penalty(self, task: int) -> tf.Tensor:
+        """Returns a task's part of the weighted distances, float32 []."""
+        own, terms = self._by_part(task), []
+        for other in range(len(self.others) + 1):
+            if other != task:
+                theirs = self._by_part(other)
+                terms += [weight * self._distance(own[part], theirs[part]) for part, weight in self._tied.items()]
+        return self.weight / 2 * tf.add_n(terms)
+
+    def _distance(self, one: list[tf.Variable], other: list[tf.Variable]) -> tf.Tensor:
+        squared = tf.add_n([squared_distance(*map(tf.convert_to_tensor, pair)) for pair in zip(one, other, strict=True)])
+        return squared if self.squared else l2(squared)
+
+    def _by_part(self, task: int) -> dict[str, list[tf.Variable]]:
+        parts: dict[str, list[tf.Variable]] = {}
+        for name, variable in self.encoder_of(task).canonical_variables.items():
+            parts.setdefault(part_of(name), []).append(variable)
+        return parts

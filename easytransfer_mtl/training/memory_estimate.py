@@ -1,0 +1,109 @@
+"""What a run's parameters and states will take, told and compared with the machine before anything is built."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+from transformers import BertConfig
+
+from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.sharing.sizes import Size, size_of
+from easytransfer_mtl.weighting import TaskWeighting
+
+PROGRAM_GB = 1.0
+"""TensorFlow, the data and the compiled graph."""
+SLOTS = {"adam": 2, "lamb": 2, "adagrad": 1, "adadelta": 2}
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What training needs, in 10^9 bytes.
+
+    Attributes:
+        size: the parameters.
+        copies: numbers a parameter: itself, its gradients, the optimizer's.
+        states_gb: what the backward pass keeps.
+    """
+
+    size: Size
+    copies: int
+    states_gb: float
+
+    @property
+    def gb(self) -> float:
+        """All of it."""
+        return PROGRAM_GB + 4 * self.copies * self.size.total / GB + self.states_gb
+
+
+def estimate(
+    settings: TrainSettings,
+    architecture: Architecture,
+    config: BertConfig,
+    weighting: TaskWeighting,
+    rows: list[int],
+    length: int,
+) -> Estimate:
+    """Estimates a run's memory, roughly.
+
+    Args:
+        settings: the configuration.
+        architecture: what the model is made of.
+        config: the encoder's.
+        weighting: the run's; those of the Gram matrix keep a gradient for each task.
+        rows: of each task's batch.
+        length: tokens of the longest row.
+    """
+    size = size_of(architecture, config, len(rows))
+    gradients = 1 + (settings.num_accumulated_batches > 1)
+    if weighting.needs_gram and (settings.gram_variables or weighting.gram_variables) == "all":
+        gradients += len(rows)
+    together = sum(rows) if settings.step_mode == "joint" else max(rows) / settings.num_accumulated_batches
+    number = 2 if settings.precision == "bfloat16" else 4
+    states = number * together * length * sum(layers * _kept_per_token(each, length) for each, layers in size.kept)
+    return Estimate(size, 1 + SLOTS[settings.optimizer] + gradients, states / GB)
+
+
+def _kept_per_token(config: BertConfig, length: int) -> int:
+    """Returns the numbers that a layer keeps for a token: its inputs, query, key, value and so on, and attention's rows."""
+    return 8 * config.hidden_size + 2 * config.intermediate_size + 2 * config.num_attention_heads * length
+
+
+def machine_gb() -> float:
+    """Returns the machine's memory, or less if this process may have less of it."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = CGROUP_LIMIT.read_text(encoding="ascii").strip() if CGROUP_LIMIT.exists() else "max"
+    return min(found, int(limit) if limit.isdigit() else found) / GB
+
+
+def tell(found: Estimate, architecture: Architecture, config: BertConfig, num_tasks: int) -> None:
+    """Logs parameters, work and memory, beside those of hard sharing."""
+    size, hard = found.size, size_of(BASELINE, config, num_tasks)
+    logging.info(
+        "sharing: %s, %s parameters: encoder %s, shared beside it %s, private %s, heads apart",
+        architecture.sharing, *(f"{count:,}" for count in (size.total, size.encoder, size.shared, size.private)),
+    )  # fmt: skip
+    logging.info("estimated memory: %.1f GB of %.1f GB", found.gb, machine_gb())
+    if architecture.sharing != "hard":
+        logging.info(
+            "against hard sharing: %.2f x the products of a step, %.2f x the parameters that the optimizer moves",
+            size.work / hard.work,
+            size.total / hard.total,
+        )
+
+
+def check_memory(found: Estimate, architecture: Architecture) -> None:
+    """Raises UserError if a structure other than the original's needs more memory than there is, on a CPU."""
+    available = machine_gb()
+    if architecture.sharing == "hard" or tf.config.list_physical_devices("GPU") or found.gb <= available:
+        return
+    raise UserError(
+        f"sharing {architecture.sharing} needs about {found.gb:.1f} GB ({found.size.total:,} parameters, {found.copies} "
+        f"numbers each, and {found.states_gb:.1f} GB of states); this machine has {available:.1f} GB. Lower "
+        "--train_batch_size, --private_layers or --private_width, take a smaller encoder, or set --sharing=hard."
+    )

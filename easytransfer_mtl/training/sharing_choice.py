@@ -1,0 +1,98 @@
+"""A run's settings to its sharing structure; what cannot work is told before anything is built."""
+
+from transformers import BertConfig
+
+from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.kinds import kind_of
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.architecture import Architecture
+from easytransfer_mtl.models.encoded import LAYERS, POOLED
+from easytransfer_mtl.models.sharing import NEED_BERT, structure_of
+from easytransfer_mtl.models.sharing.layer_weights import parse_layer_weights
+from easytransfer_mtl.models.sharing_options import OPTIONS_OF, SharingOptions
+from easytransfer_mtl.models.task_parts import task_spec
+from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.weighting import TaskWeighting
+
+
+def sharing_options(settings: TrainSettings) -> SharingOptions:
+    """Returns the options that the structure reads, the others at their defaults: they make no other model."""
+    return SharingOptions(**{name: getattr(settings, name) for name in OPTIONS_OF[settings.sharing]})
+
+
+def check_sharing(settings: TrainSettings, config: BertConfig, weighting: TaskWeighting) -> None:
+    """Checks a structure against the encoder, the weighting and the other settings.
+
+    Args:
+        settings: the configuration.
+        config: the encoder's.
+        weighting: the run's, which knows the number of tasks.
+
+    Raises:
+        UserError: something cannot work.
+    """
+    if settings.sharing != "hard" and (settings.distribution_strategy or "None") != "None":
+        raise UserError(
+            f"sharing {settings.sharing} works without distribution_strategy only; leave that out, or set --sharing=hard."
+        )
+    if settings.sharing in NEED_BERT and kind_of(config).build is not BertEncoder:
+        raise UserError(
+            f"sharing {settings.sharing} works with encoders of BERT's own layers only, not with model_type "
+            f"{config.model_type}; set --sharing=memory, mmoe, ple or hard."
+        )
+    if settings.sharing == "soft":
+        _check_soft(settings, config, weighting)
+    if settings.sharing == "shared_private":
+        _check_private(settings, config, weighting.num_tasks)
+
+
+def check_delivered(architecture: Architecture, tasks: list[Task], num_layers: int) -> None:
+    """Raises UserError if a task is to read layers that its sharing structure does not deliver."""
+    if LAYERS in structure_of(architecture).delivers:
+        return
+    for task in tasks:
+        feature = task_spec(architecture, task).feature
+        for part in feature.parts:
+            if part.pooling != POOLED and part.layers(num_layers) != (num_layers,):
+                raise UserError(
+                    f"features {task.name.lower()}={feature.text} reads layers below the last, which sharing "
+                    f"{architecture.sharing} does not deliver; read the last one ({part.pooling}), or set --sharing=hard, "
+                    "soft, or shared_private with --private_part=adapter."
+                )
+
+
+def _check_soft(settings: TrainSettings, config: BertConfig, weighting: TaskWeighting) -> None:
+    parse_layer_weights("soft_layers", settings.soft_layers, config.num_hidden_layers)
+    wants = {
+        f"loss_weighting {weighting.name} compares the tasks' gradients of shared variables": weighting.needs_gram,
+        "log_gradients_every compares the tasks' gradients of shared variables": settings.log_gradients_every > 0,
+        "scale_heads false weighs the gradients of shared variables only": not settings.scale_heads,
+    }
+    for what, wanted in wants.items():
+        if wanted:
+            raise UserError(
+                f"{what}, and with sharing soft there is nothing shared: every task has an encoder of its own. Choose "
+                "another --sharing, or leave that setting out."
+            )
+
+
+def _check_private(settings: TrainSettings, config: BertConfig, num_tasks: int) -> None:
+    part, depth = settings.private_part, sharing_options(settings).depth(config.num_hidden_layers)
+    if part != "encoder" and depth > config.num_hidden_layers:
+        raise UserError(
+            f"private_layers is {depth}, but the encoder has {config.num_hidden_layers} layers for private_part {part}; set "
+            f"--private_layers to at most {config.num_hidden_layers}."
+        )
+    if part == "adapter" and (settings.adversarial_weight > 0 or settings.combine != "concat"):
+        raise UserError(
+            "private_part adapter has no shared states beside the private ones, so that combine and adversarial_weight mean "
+            "nothing with it; leave them out, or set --private_part=top."
+        )
+    if settings.adversarial_weight > 0 and num_tasks < 2:
+        raise UserError("adversarial_weight needs at least two tasks to tell apart; leave it out.")
+    if part == "encoder" and settings.num_freezed_layers:
+        raise UserError(
+            "num_freezed_layers would freeze the private encoders' random layers too; set --private_part=top or adapter, or "
+            "--num_freezed_layers=0."
+        )

@@ -1,0 +1,162 @@
+"""What holds for every structure: who moves what, graphs as without, stopping and going on, export."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.export import export_model, load_exported
+from easytransfer_mtl.models.alternating_step import gradients_of
+from easytransfer_mtl.models.encoded import LAYERS, POOLED, SEQUENCE
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.sharing.sizes import size_of
+from easytransfer_mtl.models.variables import own_variables
+from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.training.optimizers import make_optimizer
+from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
+
+Build = Callable[..., MultiTaskModel]
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "hard": ("hard", {}),
+    "soft": ("soft", {"soft_weight": 0.5}),
+    "top": ("shared_private", {"adversarial_weight": 0.3, "orthogonality_weight": 0.2}),
+    "top gate": ("shared_private", {"combine": "gate", "private_layers": 2}),
+    "encoder": ("shared_private", {"private_part": "encoder", "private_width": 6, "private_layers": 1}),
+    "encoder gate": (
+        "shared_private",
+        {"private_part": "encoder", "private_width": 6, "private_layers": 1, "combine": "gate"},
+    ),
+    "adapter": ("shared_private", {"private_part": "adapter", "adapter_size": 3}),
+    "adapter of one layer": ("shared_private", {"private_part": "adapter", "adapter_size": 3, "private_layers": 1}),
+    "memory": ("memory", {"memory_slots": 5}),
+    "mmoe": ("mmoe", {"expert_size": 6}),
+    "ple": ("ple", {"expert_size": 6, "ple_levels": 3}),
+}
+MAIN = ("soft", "top", "encoder gate", "adapter", "memory", "ple")
+"""Those that differ in how they are traced or stored."""
+
+
+def of_case(build_sharing: Build, case: str, **more: Any) -> MultiTaskModel:
+    sharing, options = CASES[case]
+    return build_sharing(sharing, **{**options, **more})
+
+
+def moved_by(model: MultiTaskModel, batch: dict[str, tf.Tensor]) -> set[str]:
+    pairs = zip(model.trainable_variables, gradients_of(model, batch).gradients, strict=True)
+    return {variable.name for variable, gradient in pairs if np.any(tf.convert_to_tensor(gradient))}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_task_moves_what_is_shared_and_its_own_and_nothing_else(
+    case: str, build_sharing: Build, batch_of: Callable[..., Any], scatter: Callable[..., None]
+) -> None:
+    model = of_case(build_sharing, case, **({"soft_weight": 0.0} if case == "soft" else {}))
+    scatter(model)
+    shared = {variable.name for variable in model.shared_variables}
+    assert (not shared) == (case == "soft")
+    for task in range(3):
+        own = {variable.name for variable in model.task_variables(task)}
+        assert moved_by(model, batch_of(task)) == shared | own
+        assert len(own) == len(model.task_variables(task)) and not own & shared
+    names = [variable.name for variable in model.trainable_variables]
+    assert len(set(names)) == len(names) and len(own_variables(model)) >= len(names) - len(model.encoder.trainable_variables)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_size_is_known_before_the_model_is_built(case: str, build_sharing: Build) -> None:
+    model = of_case(build_sharing, case)
+    size = size_of(model.architecture, model.encoder.config, 3)
+
+    def count(variables: list[tf.Variable]) -> int:
+        return sum(int(np.prod(variable.shape)) for variable in variables)
+
+    heads = count([v for head in model.heads.values() for v in head.trainable_variables])
+    assert size.total == count(model.trainable_variables) - heads
+    assert size.encoder == count(model.encoder.trainable_variables)
+    private = count([v for task in range(3) for v in model.sharing.private_variables(task)])
+    assert size.private == private - (size.encoder if case == "soft" else 0)
+
+
+@pytest.mark.parametrize("case", MAIN)
+def test_a_graph_computes_what_python_does_in_both_modes(
+    case: str, build_sharing: Build, batch_of: Callable[..., Any], scatter: Callable[..., None]
+) -> None:
+    model = of_case(build_sharing, case, dropout=True)
+    scatter(model)
+    plain, traced = gradients_of(model, batch_of(1)), tf.function(gradients_of, autograph=False)(model, batch_of(1))
+    np.testing.assert_allclose(traced[:3], plain[:3], rtol=1e-5)
+    for variable, one, other in zip(model.trainable_variables, traced.gradients, plain.gradients, strict=True):
+        one, other = tf.convert_to_tensor(one), tf.convert_to_tensor(other)
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=variable.name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_stop_and_go_on_equals_never_having_stopped(
+    case: str, build_sharing: Build, batch_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    def made() -> MultiTaskModel:
+        step = {"idle_heads": "skip"}
+        return of_case(build_sharing, case, dropout=True, step=step, optimizer=make_optimizer("adagrad", 0.01, 0.0))
+
+    joint = {task.name: batch_of(index) for index, task in enumerate(CONTEST_TASKS)}
+    whole, resumed = made(), made()
+    whole.train_step(batch_of(0))
+    path = tf.train.Checkpoint(model=whole).write(str(tmp_path / "stopped"))
+    tf.train.Checkpoint(model=resumed).read(path).assert_existing_objects_matched()
+    for model in (whole, resumed):
+        model.train_step(joint)
+        before = [variable.numpy() for task in (0, 2) for variable in model.task_variables(task)]
+        told = model.train_step(batch_of(1, 1))
+        after = [variable.numpy() for task in (0, 2) for variable in model.task_variables(task)]
+        np.testing.assert_equal(after, before)  # skip leaves idle tasks' variables, whatever they are
+    assert ("penalty" in told) == model.sharing.has_penalty and np.isfinite(told["losses"]).all()
+    for one, other in zip(
+        (*resumed.trainable_variables, *resumed.optimizer.variables),
+        (*whole.trainable_variables, *whole.optimizer.variables),
+    ):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_exported_model_predicts_bit_for_bit(
+    case: str, build_sharing: Build, batch_of: Callable[..., Any], scatter: Callable[..., None], tiny_encoder: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    model = of_case(build_sharing, case)
+    scatter(model)
+    run, inputs = RunFolder(tmp_path / "run"), {task.name: TaskInput(16, "none") for task in CONTEST_TASKS}
+    run.write_model(
+        model.encoder.config, tiny_encoder / "vocab.txt", model.tasks, inputs, "MultiTaskModel", model.architecture
+    )
+    loaded, _ = load_exported(str(export_model(model, run, inputs, {})))
+    assert loaded.architecture == model.architecture
+    for name, logits in model.build_logits(batch_of(0)).items():
+        np.testing.assert_array_equal(loaded.build_logits(batch_of(0))[name], logits)
+    different = [tf.reduce_max(tf.abs(value)) for value in model.build_logits(batch_of(0)).values()]
+    assert min(different) > 1e-3
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_read_is_delivered_or_refused(
+    case: str, build_sharing: Build, batch_of: Callable[..., Any], scatter: Callable[..., None]
+) -> None:
+    model = of_case(build_sharing, case)
+    scatter(model)
+    sharing, width = model.sharing, model.sharing.width
+    pooled = sharing.encode(batch_of(0), 1, frozenset({POOLED}), training=False)
+    both = sharing.encode(batch_of(0), 1, frozenset({POOLED, SEQUENCE}), training=False)
+    np.testing.assert_allclose(pooled.pooled, both.pooled, atol=2e-6)
+    assert pooled.pooled.shape == (4, width) and both.sequence.shape == (4, 6, width)
+    assert sharing.encode(batch_of(0), 1, frozenset({SEQUENCE}), training=True).sequence.shape == (4, 6, width)
+    reads = frozenset({POOLED, SEQUENCE, LAYERS})
+    if LAYERS in sharing.delivers:
+        encoded = sharing.encode(batch_of(0), 1, reads, training=False)
+        assert [layer.shape for layer in encoded.layers] == [(4, 6, width)] * 3
+        np.testing.assert_allclose(encoded.layers[-1], both.sequence, atol=2e-6)
+    else:
+        with pytest.raises(UserError, match="does not deliver layers, only pooled, sequence"):
+            sharing.encode(batch_of(0), 1, reads, training=False)

@@ -1,0 +1,132 @@
+"""Sharing in a whole run: refused at start where it cannot work, told, logged, stored, and not exchanged under way."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from easytransfer_mtl.config.options import options_of
+from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.sharing_settings import COMBINATIONS, SHARINGS, SharingSettings
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.evaluator import build_model
+from easytransfer_mtl.models.architecture import Architecture, architecture_from_json
+from easytransfer_mtl.models.sharing import SHARINGS as STRUCTURES
+from easytransfer_mtl.models.sharing.sizes import size_of
+from easytransfer_mtl.models.sharing_options import OPTIONS_OF, SharingOptions
+from easytransfer_mtl.training import memory_estimate
+from easytransfer_mtl.training.preparation import prepare
+from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.trainer import run_training
+
+Settings = Callable[..., TrainSettings]
+GRAM = {"loss_weighting": "mgda", "step_mode": "joint"}
+
+
+def test_settings_options_and_structures_agree() -> None:
+    declared, kept = options_of(SharingSettings), {field.name: field.default for field in fields(SharingOptions)}
+    assert {name: declared[name].default for name in kept} == kept
+    assert set(declared) - set(kept) == {"config", "sharing"}
+    assert set(SHARINGS) == set(STRUCTURES) == set(OPTIONS_OF)
+    assert {name for names in OPTIONS_OF.values() for name in names} == set(kept)
+    assert COMBINATIONS == ("concat", "gate")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"sharing": "soft", "soft_layers": "0-2"}, "'0-2' is not a part of the encoder .* the layers 0 to 1"),
+        ({"sharing": "soft", **GRAM}, "mgda compares .* there is nothing shared: every task has an encoder of its own"),
+        ({"sharing": "soft", "log_gradients_every": 5}, "log_gradients_every compares .* nothing shared"),
+        ({"sharing": "soft", "scale_heads": False, "step_mode": "joint"}, "scale_heads false .* nothing shared"),
+        (
+            {"sharing": "shared_private", "private_layers": 3},
+            "private_layers is 3, but the encoder has 2 layers .* at most 2",
+        ),
+        (
+            {"sharing": "shared_private", "private_part": "adapter", "private_layers": 3},
+            "private_layers is 3, but the encoder has 2 layers for private_part adapter",
+        ),
+        (
+            {"sharing": "shared_private", "private_part": "adapter", "adversarial_weight": 0.1},
+            "adapter has no shared states beside the private ones, .* set --private_part=top",
+        ),
+        (
+            {"sharing": "shared_private", "private_part": "encoder", "num_freezed_layers": 1},
+            "would freeze the private encoders' random layers",
+        ),
+        ({"sharing": "mmoe", "distribution_strategy": "MirroredStrategy"}, "mmoe works without distribution_strategy only"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_built(
+    changes: dict[str, Any], message: str, tiny_settings: Settings
+) -> None:
+    with pytest.raises(UserError, match=message):
+        prepare(tiny_settings(**changes))
+
+
+def test_more_memory_than_there_is_is_refused_but_not_for_hard_sharing(
+    tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_estimate, "machine_gb", lambda: 0.5)
+    with pytest.raises(UserError, match=r"soft needs about 1\.0 GB .* this machine has 0\.5 GB. Lower --train_batch_size"):
+        prepare(tiny_settings(sharing="soft"))
+    prepare(tiny_settings())
+
+
+def test_memory_grows_with_what_needs_it(tiny_settings: Settings) -> None:
+    def gb(**changes: Any) -> float:
+        return prepare(tiny_settings(**changes)).memory.gb
+
+    hard = gb()
+    assert 1.0 < hard < gb(sharing="soft") < 1.01
+    assert hard < gb(train_batch_size=8) and hard < gb(num_accumulated_batches=2, train_batch_size=8)
+    assert hard > gb(precision="bfloat16")
+    assert gb(step_mode="joint") < gb(**GRAM)
+
+
+def test_the_machine_has_memory() -> None:
+    assert 0.1 < memory_estimate.machine_gb() < 1e5
+
+
+def test_a_run_tells_its_parameters_logs_its_penalty_and_goes_on_as_what_it_is(
+    tiny_settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes = {"sharing": "shared_private", "orthogonality_weight": 0.5, "combine": "gate", "save_steps": 3}
+    with caplog.at_level(logging.INFO):
+        model = run_training(tiny_settings(**changes)).model
+    size = size_of(model.architecture, model.encoder.config, 3)
+    told = f"sharing: shared_private, {size.total:,} parameters: encoder {size.encoder:,}, shared beside it 0, private"
+    assert told in caplog.text and "estimated memory: 1.0 GB of" in caplog.text
+    assert "against hard sharing: 1.50 x the products of a step" in caplog.text
+    folder = RunFolder(Path(tiny_settings().model_dir))
+    assert folder.read_architecture() == model.architecture
+    header, *rows = [line.split(",") for line in (folder.path / "metrics.csv").read_text(encoding="utf-8").splitlines()]
+    penalties = [float(row[header.index("penalty")]) for row in rows]
+    assert len(penalties) == 6 and all(0 < penalty <= 0.5 for penalty in penalties)
+    assert type(build_model(folder).sharing) is type(model.sharing)
+    for other in ({"sharing": "hard"}, {**changes, "combine": "concat"}):
+        with pytest.raises(UserError, match="is a run with the sharing shared_private .*cannot go on with"):
+            run_training(tiny_settings(**other))
+    run_training(tiny_settings(**changes, experts=7))  # finished, and no option of this structure
+
+
+def test_a_run_without_a_penalty_has_no_column_for_it(tiny_settings: Settings) -> None:
+    run_training(tiny_settings(num_epochs=0.1))
+    path = Path(tiny_settings().model_dir)
+    assert "penalty" not in (path / "metrics.csv").read_text(encoding="utf-8").splitlines()[0]
+    with pytest.raises(UserError, match="is a run with the sharing hard; it cannot go on with mmoe experts=4"):
+        run_training(tiny_settings(num_epochs=0.1, sharing="mmoe"))
+
+
+def test_architectures_are_read_back_and_damaged_ones_named() -> None:
+    architecture = Architecture("ple", 0.2, SharingOptions(expert_size=7))
+    assert architecture_from_json(json.loads(json.dumps(architecture.to_json())), "x") == architecture
+    assert architecture_from_json({}, "x") == Architecture()
+    for damaged in ([], {"sharing_options": {"slots": 3}}, {"sharing_options": 3}, {"depth": 2}):
+        with pytest.raises(UserError, match="x is damaged"):
+            architecture_from_json(damaged, "x")
