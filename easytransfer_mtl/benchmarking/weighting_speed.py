@@ -33,7 +33,7 @@ def weightings(tasks: tuple[Task, ...]) -> dict[str, tuple[TaskWeighting, str]]:
 
 def joint_step(model: MultiTaskModel, weighting: TaskWeighting, gram_variables: str) -> TrainStep:
     """Gives the model a weighting and the losses that it asks for; returns its joint step, to be traced before the next."""
-    loss = LossOptions(focal_gamma=weighting.focal_gamma)
+    loss = LossOptions(focal_gamma={task.name: weighting.focal_gamma for task in model.tasks})
     model.weighting, model.options = weighting, StepOptions(loss=loss, gram_variables=gram_variables)
     return TrainStep(model, "bfloat16", JOINT)
 

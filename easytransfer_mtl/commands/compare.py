@@ -22,10 +22,13 @@ from easytransfer_mtl.data.tfrecords import count_records
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 from easytransfer_mtl.training.choices import Choices, choose
+from easytransfer_mtl.weighting.task_values import value_of_task
 
 SINGLE = "single"
-KEPT_ALONE = ("config", "class_weights", "label_smoothing", "on_nonfinite")
+KEPT_ALONE = ("config", "on_nonfinite")
 """Settings of a weighting that mean the same for one task."""
+PER_TASK = {"class_weights": "none", "label_smoothing": "0", "focal_gamma": "0"}
+"""Settings that can name tasks, and what a task has that is not named."""
 
 
 def run(settings: CompareSettings) -> int:
@@ -84,6 +87,7 @@ def _single_task_jobs(like: Job, train: list[TaskFile], dev: list[TaskFile], row
         size, batches = choices.sizes[place], _batches_of(choices, place)
         folder = like.folder.parent.parent / SINGLE / file.task.name / like.folder.name
         more = {
+            **{name: _own_value(like, name, [item.task.name for item in train], file.task.name) for name in PER_TASK},
             "train_input_fp": str(file.path),
             "predict_input_fp": str(dev_of[file.task.name].path),
             "train_batch_size": size // like.settings.num_accumulated_batches,
@@ -93,6 +97,10 @@ def _single_task_jobs(like: Job, train: list[TaskFile], dev: list[TaskFile], row
         }
         jobs.append(Job(f"{SINGLE} {file.task.name}", folder, dataclasses.replace(like.settings, **{**plain, **more})))
     return jobs
+
+
+def _own_value(job: Job, name: str, task_names: list[str], task_name: str) -> str:
+    return value_of_task(name, str(getattr(job.settings, name)), task_names, task_name, PER_TASK[name])
 
 
 def _batches_of(choices: Choices, task: int) -> int:

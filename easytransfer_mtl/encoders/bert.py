@@ -98,6 +98,11 @@ class BertEncoder(TFBertMainLayer):
         return states, layout
 
     @property
+    def word_embeddings(self) -> tf.Variable:
+        """The word embeddings [V, E]."""
+        return self.embeddings.weight
+
+    @property
     def canonical_variables(self) -> dict[str, tf.Variable]:
         """The variables by canonical name (Google's, below ``bert/``)."""
         return {str(canonical_name(variable.name)): variable for variable in self.weights if variable is not self.clock.time}

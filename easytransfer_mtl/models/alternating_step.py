@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from easytransfer_mtl.models import gradients as grads
-from easytransfer_mtl.models.forward import forward
+from easytransfer_mtl.models.adversarial import with_attack
+from easytransfer_mtl.models.forward import Forward, forward
 from easytransfer_mtl.models.replicas import mean_of
 from easytransfer_mtl.models.update import finish_step, heads_to_move
 from easytransfer_mtl.weighting import Signals
@@ -72,14 +73,26 @@ def _part_gradients(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[grads.Gradient]]:
     variables, task_id = model.trainable_variables, batch["task_id"]
     with tf.GradientTape() as tape:
-        loss, accuracy, penalty = forward(model, batch, task_id)
-        whole = [tf.stop_gradient(loss), accuracy]
+        found = forward(model, batch, task_id)
+        whole = [tf.stop_gradient(found.loss), found.accuracy]
         if model.options.num_accumulated_batches == 1:  # replicas cannot exchange anything within the parts' loop
             whole = mean_of(whole)
         signals = _signals(model, task_id, *whole, tf.identity(model.optimizer.iterations))
         weights = tf.stop_gradient(model.weighting.weights(signals))
-        objective = (weights[task_id] * loss if model.options.scale_heads else loss) + penalty
-    gradients = grads.zeros_for_none(tape.gradient(objective, variables), variables)
+        objective = _objective(model, found, weights, task_id)
+
+    def again() -> list[grads.Gradient | None]:
+        with tf.GradientTape() as tape:
+            objective = _objective(model, forward(model, batch, task_id), weights, task_id)
+        return tape.gradient(objective, variables)
+
+    gradients = with_attack(model, tape.gradient(objective, variables), again)
+    gradients = grads.zeros_for_none(gradients, variables)
     if not model.options.scale_heads:
         gradients = grads.scale_shared(gradients, variables, model.shared_variables, weights[task_id])
-    return loss, accuracy, weights, grads.densify_small_tables(gradients, variables)
+    return found.loss, found.accuracy, weights, grads.densify_small_tables(gradients, variables)
+
+
+def _objective(model: "MultiTaskModel", found: Forward, weights: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
+    """Returns what the step's gradient is of; a weight that leaves the head alone comes later."""
+    return (weights[task_id] * found.objective if model.options.scale_heads else found.objective) + found.penalty

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from easytransfer_mtl.models import gradients as grads
+from easytransfer_mtl.models.adversarial import Gradients, with_attack
 from easytransfer_mtl.models.forward import Forward, forward
 from easytransfer_mtl.models.replicas import mean_of
 from easytransfer_mtl.models.update import finish_step, heads_to_move
@@ -50,9 +51,9 @@ def task_gram(model: "MultiTaskModel", batches: Batches) -> tuple[tf.Tensor, tf.
     variables, losses, found = model.gram_variables(), [], []
     for index in range(len(model.tasks)):
         with tf.GradientTape() as tape:
-            loss = _forward(model, batches, index, step).loss
-        losses.append(loss)
-        found.append(grads.dense(grads.zeros_for_none(tape.gradient(loss, variables), variables)))
+            told = _forward(model, batches, index, step)
+        losses.append(told.loss)
+        found.append(grads.dense(grads.zeros_for_none(tape.gradient(told.objective, variables), variables)))
     return tf.stack(losses), grads.gram_matrix(found)
 
 
@@ -73,13 +74,13 @@ def _from_scalars(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) ->
         forwards = [_forward(model, batches, index, step) for index in range(len(model.tasks))]
         signals = _signals(forwards, step)
         weights = tf.stop_gradient(model.weighting.weights(signals))
-        objective, plain_sum = _objectives(forwards, weights)
-    return _whole_gradients(model, tape, objective, plain_sum), weights, signals
+        objectives = _objectives(forwards, weights)
+    return _whole_gradients(model, batches, step, weights, _gradients(model, tape, *objectives)), weights, signals
 
 
 def _objectives(forwards: list[Forward], weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the weighted and the plain sum of the losses, both with the penalties."""
-    losses = tf.stack([part.loss for part in forwards])
+    losses = tf.stack([part.objective for part in forwards])
     penalty = tf.add_n([part.penalty for part in forwards])
     return tf.reduce_sum(weights * losses) + penalty, tf.reduce_sum(losses) + penalty
 
@@ -90,9 +91,10 @@ def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> tu
         return _from_partial_gram(model, batches, step)
     variables, forwards, found = model.trainable_variables, [], []
     for index in range(len(model.tasks)):
-        with tf.GradientTape() as tape:
-            forwards.append(_forward(model, batches, index, step))
-        found.append(mean_of(grads.dense_where_any(tape.gradient(forwards[-1].loss, variables))))
+        told, gradients = _task_gradients(model, batches, index, step)
+        gradients = with_attack(model, gradients, lambda index=index: _task_gradients(model, batches, index, step)[1])
+        forwards.append(told)
+        found.append(mean_of(grads.dense_where_any(gradients)))
     read = sorted(grads.positions_of(model.gram_variables(), variables))
     gram = grads.gram_matrix([_filled(task, variables, read) for task in found])
     signals = _signals(forwards, step, gram)
@@ -107,6 +109,12 @@ def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> tu
     return combined, weights, signals
 
 
+def _task_gradients(model: "MultiTaskModel", batches: Batches, index: int, step: tf.Tensor) -> tuple[Forward, Gradients]:
+    with tf.GradientTape() as tape:
+        told = _forward(model, batches, index, step)
+    return told, tape.gradient(told.objective, model.trainable_variables)
+
+
 def _filled(gradients: list[tf.Tensor | None], variables: list[tf.Variable], places: list[int]) -> list[tf.Tensor]:
     return grads.zeros_for_none([gradients[place] for place in places], [variables[place] for place in places])
 
@@ -118,17 +126,30 @@ def _from_partial_gram(
     with tf.GradientTape(persistent=True) as tape:
         forwards = [_forward(model, batches, index, step) for index in range(len(model.tasks))]
         with tape.stop_recording():
-            found = [grads.zeros_for_none(tape.gradient(part.loss, read), read) for part in forwards]
+            found = [grads.zeros_for_none(tape.gradient(part.objective, read), read) for part in forwards]
             signals = _signals(forwards, step, grads.gram_matrix([mean_of(grads.dense(part)) for part in found]))
             weights = model.weighting.weights(signals)
-        objective, plain_sum = _objectives(forwards, weights)
-    return _whole_gradients(model, tape, objective, plain_sum), weights, signals
+        objectives = _objectives(forwards, weights)
+    return _whole_gradients(model, batches, step, weights, _gradients(model, tape, *objectives)), weights, signals
 
 
 def _whole_gradients(
-    model: "MultiTaskModel", tape: tf.GradientTape, objective: tf.Tensor, plain_sum: tf.Tensor
+    model: "MultiTaskModel", batches: Batches, step: tf.Tensor, weights: tf.Tensor, gradients: Gradients
 ) -> list[tf.Tensor]:
-    """Returns the objective's gradients, dense; with ``scale_heads`` off the heads' own are the plain sum's."""
+    """Returns the weighted sum's gradients, the attack's with them, dense and of all replicas."""
+
+    def again() -> Gradients:
+        with tf.GradientTape(persistent=True) as tape:
+            forwards = [_forward(model, batches, index, step) for index in range(len(model.tasks))]
+            objectives = _objectives(forwards, weights)
+        return _gradients(model, tape, *objectives)
+
+    gradients = with_attack(model, gradients, again)
+    return mean_of(grads.dense(grads.zeros_for_none(gradients, model.trainable_variables)))
+
+
+def _gradients(model: "MultiTaskModel", tape: tf.GradientTape, objective: tf.Tensor, plain_sum: tf.Tensor) -> Gradients:
+    """Returns the objective's gradients; with ``scale_heads`` off the heads' own are the plain sum's."""
     variables = model.trainable_variables
     gradients = tape.gradient(objective, variables)
     if not model.options.scale_heads:
@@ -136,4 +157,4 @@ def _whole_gradients(
         own = [place for place in range(len(variables)) if place not in shared]
         for place, gradient in zip(own, tape.gradient(plain_sum, [variables[place] for place in own])):
             gradients[place] = gradient
-    return mean_of(grads.dense(grads.zeros_for_none(gradients, variables)))
+    return gradients

@@ -10,10 +10,13 @@ from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import SeededDropout
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models import gradients as grads
+from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.alternating_step import alternating_step
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.averages import WeightAverages
 from easytransfer_mtl.models.encoded import POOLED, Encoded
 from easytransfer_mtl.models.joint_step import Batches, joint_step
+from easytransfer_mtl.models.rdrop import disagreement
 from easytransfer_mtl.models.sharing import make_sharing
 from easytransfer_mtl.models.task_losses import LossOptions, task_loss
 from easytransfer_mtl.seeding import truncated_normal
@@ -37,6 +40,8 @@ class StepOptions:
         scale_heads: whether a task's weight scales the gradients of its own variables too, or the shared ones' alone.
         gram_variables: shared variables whose gradients the Gram matrix is of: ``all``, ``last_layer`` or ``pooler``.
         on_nonfinite: ``skip`` leaves out a step whose loss or gradient is not finite.
+        rdrop_alpha: what R-Drop's term counts for, 0 for no R-Drop; see ``rdrop.disagreement``.
+        adversary: the attack on the word embeddings that a step trains against too, or None.
     """
 
     clip_norm: float | None = 1.0
@@ -47,6 +52,8 @@ class StepOptions:
     scale_heads: bool = True
     gram_variables: str = "all"
     on_nonfinite: str = "stop"
+    rdrop_alpha: float = 0.0
+    adversary: Adversary | None = None
 
 
 class MultiTaskModel(tf_keras.Model):
@@ -63,6 +70,7 @@ class MultiTaskModel(tf_keras.Model):
         architecture: what it is made of.
         sharing: encodes batches for tasks.
         heads: dense layers by logits name.
+        averages: moving averages of the weights, which every step moves too; None unless set.
     """
 
     def __init__(
@@ -86,6 +94,7 @@ class MultiTaskModel(tf_keras.Model):
         if self.weighting.num_tasks != len(tasks):
             raise UserError(f"The weighting is for {self.weighting.num_tasks} tasks; the model has {len(tasks)}.")
         self.options = options
+        self.averages: WeightAverages | None = None
         self.architecture = architecture
         self.sharing = make_sharing(architecture, encoder, tasks)
         self.build_layers()
@@ -193,6 +202,10 @@ class MultiTaskModel(tf_keras.Model):
             return tf.reduce_mean(tf.cast(right, tf.float32))
 
         return self._for_task(of_task, task_id)
+
+    def disagreement_of(self, logits: dict[str, tf.Tensor], task_id: tf.Tensor) -> tf.Tensor:
+        """Returns how far the outputs of the two halves of the rows differ, see ``rdrop.disagreement``."""
+        return self._for_task(lambda task: disagreement(logits[task.logits_name]), task_id)
 
     def _for_task(self, function: Callable[[Task], tf.Tensor], task_id: tf.Tensor) -> tf.Tensor:
         """Returns the function's value for the task, which may be known only in the running graph."""

@@ -35,12 +35,20 @@ class RunCheckpoints:
     one that was not.
     """
 
-    def __init__(self, model: MultiTaskModel, progress: Progress, folder: Path, keep: int, is_chief: bool = True) -> None:
-        """Takes the run's parts, its folder, how many to keep, and whether this process may change the folder."""
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        progress: Progress,
+        folder: Path,
+        keep: int,
+        is_chief: bool = True,
+        **more: tf.train.Checkpoint,
+    ) -> None:
+        """Takes the run's parts, its folder, how many to keep, whether this process may change the folder, and more parts."""
         self.model = model
         self.folder = folder
         self._is_chief = is_chief
-        checkpoint = tf.train.Checkpoint(model=model, progress=progress)
+        checkpoint = tf.train.Checkpoint(model=model, progress=progress, **more)
         _ = checkpoint.save_counter  # made here by all workers, and not by the chief alone when it saves
         self._checkpoint = checkpoint
         if is_chief:

@@ -1,7 +1,7 @@
 """Everything that can be wrong with a run's settings and data, found before the first expensive step."""
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.task_losses import LossOptions
@@ -22,17 +23,18 @@ from easytransfer_mtl.training.architecture_choice import choose_architecture
 from easytransfer_mtl.training.batches import training_batches
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.choices import choose
+from easytransfer_mtl.training.loss_choice import label_weights, warn_without_dropout
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.weighting import TaskWeighting
 
-UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode")
+UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode", "ema_decay")
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs besides its model: checked files, rows, plan, weighting, loss, architecture and batches."""
+    """What a run needs besides its model: checked files, rows, plan, weighting, loss, attack, architecture and batches."""
 
     files: EncoderFiles
     train: list[TaskData]
@@ -40,6 +42,7 @@ class Prepared:
     plan: StepPlan
     weighting: TaskWeighting
     loss: LossOptions
+    adversary: Adversary | None
     architecture: Architecture
     batches: TrainingBatches
 
@@ -80,8 +83,11 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     choices = choose(settings, [item.task for item in train], [len(item.rows) for item in train], num_replicas)
     _check_gram_variables(settings, choices.weighting, config.num_hidden_layers)
     batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
+    warn_without_dropout(settings, config)
+    rows = {item.task.name: (item.rows, item.task.num_labels) for item in train}
+    loss = replace(choices.loss, class_weights=label_weights(settings, rows))
     architecture = choose_architecture(settings)
-    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, architecture, batches)
+    return Prepared(files, train, dev, choices.plan, choices.weighting, loss, choices.adversary, architecture, batches)
 
 
 def _check_gram_variables(settings: TrainSettings, weighting: TaskWeighting, num_layers: int) -> None:

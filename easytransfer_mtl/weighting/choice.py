@@ -23,7 +23,7 @@ from easytransfer_mtl.weighting.mgda import MGDA
 from easytransfer_mtl.weighting.nash import Nash
 from easytransfer_mtl.weighting.pcgrad import PCGrad
 from easytransfer_mtl.weighting.rlw import RLW
-from easytransfer_mtl.weighting.task_values import parse_task_values
+from easytransfer_mtl.weighting.task_values import numbers_of_tasks, parse_task_values
 from easytransfer_mtl.weighting.uncertainty import Uncertainty
 from easytransfer_mtl.weighting.upgrad import UPGrad
 
@@ -72,17 +72,9 @@ def _dwa(settings: Settings, run: RunFacts) -> DWA:
 
 
 def _dtp(settings: Settings, run: RunFacts) -> DTP:
-    gamma = settings.dtp_gamma
-    if "=" in gamma:
-        gammas = parse_task_values("dtp_gamma", gamma, run.task_names, 1.0)
-    else:
-        try:
-            gammas = [float(gamma)] * run.num_tasks
-        except ValueError:
-            raise UserError(f"dtp_gamma {gamma!r} is neither a number nor NAME=NUMBER,...") from None
     return DTP(
         [1.0 / count for count in run.num_labels],
-        gammas,
+        numbers_of_tasks("dtp_gamma", settings.dtp_gamma, run.task_names, 1.0),
         settings.dtp_focal_gamma,
         settings.dtp_smoothing,
         settings.dtp_normalize,

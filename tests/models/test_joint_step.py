@@ -234,7 +234,7 @@ def test_nothing_moves_in_a_step_that_is_left_out(build: Callable[..., MultiTask
 
 
 def test_label_weights_smoothing_and_focal_factor_compose_with_any_weighting(build: Callable[..., MultiTaskModel]) -> None:
-    loss = LossOptions({"OCNLI": [0.5, 1.0, 2.0]}, label_smoothing=0.1, focal_gamma=1.0)
+    loss = LossOptions({"OCNLI": [0.5, 1.0, 2.0]}, {"TNEWS": 0.1, "OCNLI": 0.2}, {"OCEMOTION": 1.0})
     plain = build(Equal(3), loss=loss).train_step(batches_of(5))["losses"]
     for name in ("uncertainty", "pcgrad"):
         np.testing.assert_allclose(build(name, loss=loss).train_step(batches_of(5))["losses"], plain, rtol=1e-5)
