@@ -66,7 +66,7 @@ def class_weights(counts: np.ndarray, kind: str) -> list[float]:
 
     Args:
         counts: rows of each label, int [C]; a label without rows is taken as seen once.
-        kind: one of ``CLASS_WEIGHTS``: ``inverse`` (1 / n), ``log`` (1 / ln(1.02 + n / N); Paszke et al. 2016), or ``effective``
+        kind: ``inverse`` (1 / n), ``log`` (1 / ln(1.02 + n / N); Paszke et al. 2016), or ``effective``
             ((1 - b) / (1 - b^n), b = 0.999; Cui et al. 2019).
     """
     seen = np.maximum(counts, 1).astype(float)

@@ -44,7 +44,7 @@ class RunCheckpoints:
         is_chief: bool = True,
         **more: tf.train.Checkpoint,
     ) -> None:
-        """Takes the run's parts, its folder, how many to keep, whether this process may change the folder, and more parts."""
+        """Takes the run's parts, its folder, how many to keep, whether this process may change it, and more parts."""
         self.model = model
         self.folder = folder
         self._is_chief = is_chief

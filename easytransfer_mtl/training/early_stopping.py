@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,10 @@ def standing_of(means: Mapping[int, float]) -> Standing:
     """Returns what step -> mean score comes to; only a mean above all before it counts as better."""
     standing = Standing()
     for step, mean in sorted(means.items()):
-        better = mean > standing.best_mean
-        standing = (
-            Standing(step, step, mean) if better else Standing(step, standing.best, standing.best_mean, standing.since + 1)
-        )
+        if mean > standing.best_mean:
+            standing = Standing(step, step, mean)
+        else:
+            standing = replace(standing, last=step, since=standing.since + 1)
     return standing
 
 
@@ -78,8 +78,8 @@ class EarlyStopping(tf_keras.callbacks.Callback):
         if standing.since < self.patience or standing.last == self.plan.train_steps:
             return None
         return (
-            f"stopped early at step {standing.last} of {self.plan.train_steps}: no mean score above {standing.best_mean:.4f}, "
-            f"of step {standing.best}, in {standing.since} evaluations"
+            f"stopped early at step {standing.last} of {self.plan.train_steps}: no mean score above that of step "
+            f"{standing.best} ({standing.best_mean:.4f}) in {standing.since} evaluations"
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:

@@ -88,8 +88,8 @@ def check_averages_and_stopping(settings: TrainSettings) -> None:
         raise UserError("early_stopping_patience evaluates at every checkpoint; with save_steps 0 there is none on the way.")
     if patience >= kept:
         raise UserError(
-            f"early_stopping_patience is {patience}, keep_checkpoint_max {kept}: the best checkpoint would be deleted before "
-            f"training stops. Set --keep_checkpoint_max={patience + 1} or more."
+            f"early_stopping_patience is {patience}, keep_checkpoint_max {kept}: the best checkpoint would be deleted "
+            f"before training stops. Set --keep_checkpoint_max={patience + 1} or more."
         )
     if (settings.distribution_strategy or "None") != "None" and (patience or settings.adversarial != "none"):
         raise UserError(

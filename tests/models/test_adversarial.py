@@ -12,9 +12,9 @@ from easytransfer_mtl.models.adversarial import Adversary, with_attack
 from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.weighting import Equal, Fixed, TaskWeighting, Uncertainty, UPGrad
+from easytransfer_mtl.weighting import Fixed, TaskWeighting, Uncertainty, UPGrad
 
-FGM, PGD = Adversary(1, 0.7, 0.7), Adversary(3, 0.4, 0.6)
+FGM, PGD = Adversary(1, 0.7, 0.7), Adversary(2, 0.4, 0.6)
 Build = Callable[..., MultiTaskModel]
 
 
@@ -99,8 +99,7 @@ def test_attack_without_length_is_an_error(values: tuple[int, float, float]) -> 
         Adversary(*values)
 
 
-@pytest.mark.parametrize("traced", [True, False])
-@pytest.mark.parametrize("adversary", [FGM, PGD], ids=["fgm", "pgd"])
+@pytest.mark.parametrize(("adversary", "traced"), [(FGM, False), (PGD, True)], ids=["fgm", "pgd"])
 def test_alternating_steps_are_a_loop_written_by_hand(adversary: Adversary, traced: bool, build: Build) -> None:
     ours, by_hand = build(adversary), build(None)
     step = tf.function(ours.train_step) if traced else ours.train_step
@@ -114,12 +113,11 @@ def test_alternating_steps_are_a_loop_written_by_hand(adversary: Adversary, trac
         np.testing.assert_allclose(mine, other, atol=2e-5, err_msg=mine.name)
 
 
-@pytest.mark.parametrize("adversary", [FGM, PGD], ids=["fgm", "pgd"])
-@pytest.mark.parametrize("scale_heads", [True, False])
+@pytest.mark.parametrize(("adversary", "scale_heads"), [(FGM, True), (PGD, False)], ids=["fgm", "pgd"])
 def test_joint_steps_attack_the_weighted_sum(adversary: Adversary, scale_heads: bool, build: Build) -> None:
     weights = [2.0, 0.5, 1.0]
     ours, by_hand = build(adversary, Fixed(weights), scale_heads=scale_heads), build(None)
-    tf.function(ours.train_step)(batches_of())
+    ours.train_step(batches_of())
 
     def objective() -> tf.Tensor:
         return tf.add_n([w * loss_of(by_hand, b, time) for time, (w, b) in enumerate(zip(weights, batches_of().values()))])
@@ -135,7 +133,7 @@ def test_joint_steps_attack_the_weighted_sum(adversary: Adversary, scale_heads: 
 def test_gram_methods_attack_each_task_for_itself(build: Build) -> None:
     model, by_hand = build(FGM, UPGrad(3)), build(None)
     read = {variable.name for variable in model.gram_variables()}
-    result = tf.function(model.train_step)(batches_of())
+    result = model.train_step(batches_of())
     flat = []
     for time, batch in enumerate(batches_of().values()):
         gradients = gradients_by_hand(by_hand, lambda batch=batch, time=time: loss_of(by_hand, batch, time), FGM)
@@ -146,30 +144,25 @@ def test_gram_methods_attack_each_task_for_itself(build: Build) -> None:
 
 def test_gram_of_some_variables_is_of_the_clean_losses(build: Build) -> None:
     model, clean = (build(adversary, UPGrad(3), gram_variables="pooler") for adversary in (FGM, None))
-    grams = [tf.function(one.train_step)(batches_of())["gram"] for one in (model, clean)]
+    grams = [one.train_step(batches_of())["gram"] for one in (model, clean)]
     np.testing.assert_allclose(*grams, rtol=1e-5)
     assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(model.get_weights(), clean.get_weights()))
 
 
-@pytest.mark.parametrize("weighting", [Equal, Uncertainty, UPGrad])
-@pytest.mark.parametrize("adversary", [FGM, PGD], ids=["fgm", "pgd"])
+@pytest.mark.parametrize(("weighting", "adversary"), [(Uncertainty, PGD), (UPGrad, FGM)], ids=["uncertainty", "upgrad"])
 def test_embeddings_come_back_bit_for_bit(weighting: type[TaskWeighting], adversary: Adversary, build: Build) -> None:
     model = build(adversary, weighting(3), rate=0.0)
     before = model.encoder.word_embeddings.numpy()
     step = tf.function(model.train_step)
     for number in range(2):
-        step(batches_of(number))
-        if weighting is not UPGrad:
-            step(batch_of(number))
+        step(batch_of(number) if weighting is Uncertainty else batches_of(number))
     np.testing.assert_array_equal(model.encoder.word_embeddings.numpy().view(np.int32), before.view(np.int32))
 
 
-@pytest.mark.parametrize("traced", [True, False])
-def test_accumulated_parts_are_attacked_each_for_itself(traced: bool, build: Build) -> None:
+def test_accumulated_parts_are_attacked_each_for_itself(build: Build) -> None:
     model, by_hand = build(FGM, num_accumulated_batches=2), build(None)
     batch = batch_of(1, rows=6)
-    get = tf.function(lambda: gradients_of(model, batch)) if traced else lambda: gradients_of(model, batch)
-    *_, found = get()
+    *_, found = tf.function(lambda: gradients_of(model, batch))()
     halves = []
     for part in (0, 1):
         half = {name: value if name == "task_id" else value[3 * part : 3 * part + 3] for name, value in batch.items()}
@@ -180,11 +173,10 @@ def test_accumulated_parts_are_attacked_each_for_itself(traced: bool, build: Bui
 
 def test_task_of_weight_zero_makes_no_attack(build: Build) -> None:
     model = build(FGM, Fixed([0.0, 1.0, 1.0]))
-    before = model.get_weights()
-    tf.function(model.train_step)(batch_of(0))
-    for value, old in zip(model.get_weights()[:-1], before):
-        assert np.isfinite(value).all()
-    np.testing.assert_array_equal(model.encoder.word_embeddings, before[0])
+    before = [variable.numpy() for variable in model.trainable_variables]
+    model.train_step(batch_of(0))
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
 
 
 def test_loss_that_is_no_number_leaves_the_embeddings_as_they_were(build: Build) -> None:
