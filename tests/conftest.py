@@ -58,7 +58,8 @@ def golden_model(golden_files: Any) -> Callable[..., Any]:
     from easytransfer_mtl.encoders.dropout import DropoutClock
     from easytransfer_mtl.encoders.loading import load_encoder
     from easytransfer_mtl.models.architecture import Architecture
-    from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+    from easytransfer_mtl.models.multitask_model import MultiTaskModel
+    from easytransfer_mtl.models.step_options import StepOptions
 
     def build(heads: str = "checkpoint/heads.npz", options: StepOptions | None = None, **more: Any) -> MultiTaskModel:
         encoder = load_encoder(golden_files, DropoutClock(0)).encoder

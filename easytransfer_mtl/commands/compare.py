@@ -28,9 +28,9 @@ from easytransfer_mtl.training.learning_rates import choose_rate_shares
 from easytransfer_mtl.weighting.task_values import task_part
 
 SINGLE = "single"
-PER_TASK = ("features", "heads", "head_dropout", "head_lr")
+PER_TASK = ("features", "heads", "head_dropout", "head_lr", "class_weights", "label_smoothing", "focal_gamma")
 """Settings that may have a value for each task."""
-KEPT_ALONE = ("config", "class_weights", "label_smoothing", "on_nonfinite")
+KEPT_ALONE = ("config", "on_nonfinite")
 """Settings of a weighting that mean the same for one task."""
 
 

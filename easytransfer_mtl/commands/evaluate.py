@@ -5,10 +5,11 @@ from pathlib import Path
 from easytransfer_mtl.config.settings import EvaluateSettings
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore
-from easytransfer_mtl.evaluation.metrics import best_step
+from easytransfer_mtl.evaluation.metrics import best_of
 from easytransfer_mtl.evaluation.reports import class_report_text, final_table, summary_text
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.checkpoints import restore_model
@@ -35,13 +36,14 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
         f1_labels=settings.f1_labels,
         legacy=settings.legacy_score,
         precision=settings.predict_precision,
+        swa_checkpoints=_swa_checkpoints(settings, folder),
     )
     if settings.eval_checkpoint_path:
         restore_model(model, Path(settings.eval_checkpoint_path))
         scores, legacy = score_rows(Inference(model, options.batch_size, options.precision), data, options, "evaluate")
         print("\n".join(class_report_text(score) for score in scores))
         print(final_table(scores))
-        _print_legacy({0: legacy} if legacy else {})
+        _print_legacy({Candidate(0): legacy} if legacy else {})
         return 0
     evaluation = evaluate_run(model, folder, data, options)
     best = evaluation.scores[evaluation.best]
@@ -57,10 +59,19 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
     return 0
 
 
-def _print_legacy(legacy: dict[int, LegacyScore]) -> None:
+def _swa_checkpoints(settings: EvaluateSettings, folder: RunFolder) -> int:
+    """Returns of how many checkpoints to score the mean: what is asked for, else what the run was trained with."""
+    if settings.swa_checkpoints is None:
+        return folder.written_settings().get("swa_checkpoints", 0)
+    if settings.swa_checkpoints == 1:
+        raise UserError("swa_checkpoints is 1; a mean needs 2 or more, and 0 is off.")
+    return settings.swa_checkpoints
+
+
+def _print_legacy(legacy: dict[Candidate, LegacyScore]) -> None:
     """Prints what the original would have logged."""
     if legacy:
-        best = best_step({step: score.mean for step, score in legacy.items()})
+        best = best_of({candidate: score.mean for candidate, score in legacy.items()})
         misplaced = legacy[best].misplaced
         print(f"the original would have printed: best ckpt {best}, best best_macro_f1 {legacy[best].mean}")
         if misplaced:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, evaluate_run
+from easytransfer_mtl.evaluation.evaluator import evaluate_run
 from easytransfer_mtl.evaluation.reports import final_table, summary_text
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.training.trainer import run_training
+from easytransfer_mtl.training.trainer import evaluation_options, run_training
 
 
 def run(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
@@ -30,8 +30,11 @@ def run(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskMo
     if not trained.dev:
         print(f"trained: {trained.folder.path} (no predict_input_fp, so nothing was evaluated)")
         return 0
-    options = EvaluationOptions(batch_size=settings.predict_batch_size, precision=settings.predict_precision)
-    evaluation = evaluate_run(trained.model, trained.folder, trained.dev, options)
+    known = trained.stopping.scores if trained.stopping else {}
+    evaluation = evaluate_run(trained.model, trained.folder, trained.dev, evaluation_options(settings), known)
+    ending = trained.stopping.ending() if trained.stopping else None
+    if ending:
+        print(f"{ending}\n")
     print(summary_text(evaluation.scores))
     print(f"best checkpoint: {evaluation.best}")
     print(final_table(evaluation.scores[evaluation.best]))

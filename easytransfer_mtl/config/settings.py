@@ -13,6 +13,7 @@ from easytransfer_mtl.config.common import (
     CommonSettings,
 )
 from easytransfer_mtl.config.head_settings import HeadSettings
+from easytransfer_mtl.config.loss_settings import LossSettings
 from easytransfer_mtl.config.options import option
 from easytransfer_mtl.config.sharing_settings import SharingSettings
 from easytransfer_mtl.config.weighting_settings import WeightingSettings
@@ -78,7 +79,7 @@ class ConvertSettings(EasyTransferSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(HeadSettings, SharingSettings, WeightingSettings, EasyTransferSettings):
+class TrainSettings(HeadSettings, SharingSettings, LossSettings, WeightingSettings, EasyTransferSettings):
     """Training, and evaluation after it."""
 
     pretrain_model_name_or_path: str | None = option(
@@ -164,6 +165,9 @@ class EvaluateSettings(CommonSettings):
     eval_input_fp: str | None = option(EVALUATE, "the same as predict_input_fp, which wins")
     eval_batch_size: int | None = option(EVALUATE, "the same as predict_batch_size, wins over it", minimum=1)
     eval_checkpoint_path: str | None = option(EVALUATE, "evaluate this checkpoint prefix only, and export nothing")
+    swa_checkpoints: int | None = option(
+        EVALUATE, "score the mean of the last so many checkpoints too, 0 for none; default: as in training", minimum=0
+    )
     num_eval_steps: int | None = option(EVALUATE, "at most this many batches a task; default all", minimum=1)
     f1_labels: str = option(
         EVALUATE,

@@ -16,7 +16,6 @@ INITIAL_LOSSES = ("first", "log_classes")
 MGDA_NORMALIZATIONS = ("none", "l2", "loss", "loss+")
 CAGRAD_RESCALINGS = ("none", "1+c", "1+c^2")
 TASK_SAMPLINGS = ("round_robin", "proportional", "temperature", "annealed", "explicit")
-CLASS_WEIGHTS = ("none", "inverse", "log", "effective")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +47,6 @@ class WeightingSettings(CommonSettings):
     )
     sampling_temperature: float = option(TRAIN, "with temperature: 1 is proportional, large is uniform", 2.0, minimum=1)
     task_rates: str | None = option(TRAIN, "with explicit: how often each task is drawn, tnews=2,ocemotion=1,ocnli=1.5")
-    class_weights: str = option(
-        TRAIN,
-        "weights of the labels in each task's loss by their frequency n: 1/n, 1/ln(1.02+share), or (1-b)/(1-b^n)",
-        "none",
-        choices=CLASS_WEIGHTS,
-    )
-    label_smoothing: float = option(TRAIN, "share of each row's label that is spread over all labels", 0.0, minimum=0)
     on_nonfinite: str = option(
         TRAIN, "a loss or gradient that is no number: stop, or skip the step and count it", "stop", choices=("stop", "skip")
     )

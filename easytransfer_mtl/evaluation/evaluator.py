@@ -1,22 +1,25 @@
 """Every kept checkpoint of a run on the dev files; the best one exported."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.candidates import Candidate, candidates_of, load_candidate
 from easytransfer_mtl.evaluation.export import export_model
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore, legacy_score
-from easytransfer_mtl.evaluation.metrics import TaskScore, best_step, mean_score, score_task
+from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, mean_score, score_task
 from easytransfer_mtl.evaluation.reports import score_json, write_reports, write_summary
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables
-from easytransfer_mtl.training.checkpoints import checkpoint_steps, restore_model
+from easytransfer_mtl.training.checkpoints import checkpoint_steps
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.task_data import TaskData
 
@@ -31,6 +34,7 @@ class EvaluationOptions:
         f1_labels: ``present`` or ``all``, see ``score_task``.
         legacy: also compute what the original would have printed.
         precision: ``float32``, or ``bfloat16`` for speed.
+        swa_checkpoints: of how many of the last checkpoints to score the mean too; 0 for none.
     """
 
     batch_size: int = 64
@@ -38,6 +42,7 @@ class EvaluationOptions:
     f1_labels: str = "present"
     legacy: bool = False
     precision: str = "float32"
+    swa_checkpoints: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,16 @@ class Evaluation:
     """Scores of a run's checkpoints.
 
     Attributes:
-        scores: step -> one score per task.
-        best: the step with the highest mean; the later one of equals.
+        scores: candidate -> one score per task.
+        best: the one with the highest mean; the last one of equals.
         best_folder: the exported model; None if only a part of the rows was scored, which exports nothing.
-        legacy: step -> what the original would have printed, where asked for and possible.
+        legacy: candidate -> what the original would have printed, where asked for and possible.
     """
 
-    scores: dict[int, list[TaskScore]]
-    best: int
+    scores: dict[Candidate, list[TaskScore]]
+    best: Candidate
     best_folder: Path | None
-    legacy: dict[int, LegacyScore]
+    legacy: dict[Candidate, LegacyScore]
 
 
 def build_model(folder: RunFolder, model_class: type[MultiTaskModel] = MultiTaskModel) -> MultiTaskModel:
@@ -102,14 +107,21 @@ def _legacy(
         return None
 
 
-def evaluate_run(model: MultiTaskModel, folder: RunFolder, data: list[TaskData], options: EvaluationOptions) -> Evaluation:
-    """Scores every kept checkpoint, writes tables to ``evaluation/`` and the best model to ``best/``.
+def evaluate_run(
+    model: MultiTaskModel,
+    folder: RunFolder,
+    data: list[TaskData],
+    options: EvaluationOptions,
+    known: Mapping[Candidate, list[TaskScore]] = MappingProxyType({}),
+) -> Evaluation:
+    """Scores every kept checkpoint and its averages, writes tables to ``evaluation/`` and the best model to ``best/``.
 
     Args:
         model: built as the run's; its weights change.
         folder: the run.
         data: the dev files, already through ``check_dev_data``.
         options: how to score.
+        known: scores that need not be found again.
 
     Raises:
         UserError: the run has no checkpoint, or one is damaged.
@@ -117,22 +129,42 @@ def evaluate_run(model: MultiTaskModel, folder: RunFolder, data: list[TaskData],
     checkpoints = checkpoint_steps(folder.path)
     if not checkpoints:
         raise UserError(f"{folder.path} has no checkpoint to evaluate; train first.")
-    inference = Inference(model, options.batch_size, options.precision)
-    scores: dict[int, list[TaskScore]] = {}
-    legacy: dict[int, LegacyScore] = {}
-    for step, prefix in checkpoints.items():
-        restore_model(model, prefix)
-        scores[step], printed = score_rows(inference, data, options, f"step {step}")
-        if printed:
-            legacy[step] = printed
-        each = ", ".join(f"{score.task.name} {score.score:.4f}" for score in scores[step])
-        logging.info("checkpoint %d: %s, mean %.4f", step, each, mean_score(scores[step]))
-    best = best_step({step: mean_score(values) for step, values in scores.items()})
+    scores, legacy = _score_all(model, checkpoints, data, options, known)
+    best = best_of({candidate: mean_score(values) for candidate, values in scores.items()})
     if options.max_batches is not None:
         return Evaluation(scores, best, None, legacy)
-    restore_model(model, checkpoints[best])
+    load_candidate(model, best, checkpoints)
     write_summary(folder.path / "evaluation", scores)
     write_reports(folder.path / "evaluation" / "best", scores[best])
-    about = {"step": best, "mean_score": mean_score(scores[best]), "scores": [score_json(score) for score in scores[best]]}
+    about = {"step": best.step, "weights": str(best), "mean_score": mean_score(scores[best])}
+    about |= {"scores": [score_json(score) for score in scores[best]]}
     best_folder = export_model(model, folder, folder.read_tasks()[1], about)
     return Evaluation(scores, best, best_folder, legacy)
+
+
+def _score_all(
+    model: MultiTaskModel,
+    checkpoints: dict[int, Path],
+    data: list[TaskData],
+    options: EvaluationOptions,
+    known: Mapping[Candidate, list[TaskScore]],
+) -> tuple[dict[Candidate, list[TaskScore]], dict[Candidate, LegacyScore]]:
+    inference = Inference(model, options.batch_size, options.precision)
+    scores: dict[Candidate, list[TaskScore]] = {}
+    legacy: dict[Candidate, LegacyScore] = {}
+    for candidate in candidates_of(checkpoints, options.swa_checkpoints):
+        if candidate in known:
+            scores[candidate] = known[candidate]
+            continue
+        load_candidate(model, candidate, checkpoints)
+        scores[candidate], printed = score_rows(inference, data, options, candidate.label)
+        if printed:
+            legacy[candidate] = printed
+        logging.info("%s: %s", candidate.label, score_text(scores[candidate]))
+    return scores, legacy
+
+
+def score_text(scores: list[TaskScore]) -> str:
+    """Returns each task's score and their mean in one line."""
+    each = ", ".join(f"{score.task.name} {score.score:.4f}" for score in scores)
+    return f"{each}, mean {mean_score(scores):.4f}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
@@ -10,6 +11,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import Task
 
 LABEL_SETS = ("present", "all")
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +85,17 @@ def score_task(task: Task, truth: np.ndarray, predicted: np.ndarray, labels: str
     )
 
 
+def score_confusion(task: Task, confusion: np.ndarray) -> TaskScore:
+    """Returns the score of rows of which the confusion matrix is known, int [C, C], as ``score_task`` would.
+
+    Raises:
+        UserError: there is no row, or the matrix is not the task's.
+    """
+    labels = np.arange(task.num_labels)
+    truth, predicted = (np.repeat(ids.ravel(), confusion.ravel()) for ids in np.meshgrid(labels, labels, indexing="ij"))
+    return score_task(task, truth, predicted)
+
+
 def _check_ids(task: Task, truth: np.ndarray, predicted: np.ndarray) -> None:
     if truth.ndim != 1 or truth.shape != predicted.shape or not len(truth):
         raise UserError(
@@ -129,12 +142,14 @@ def mean_score(scores: Sequence[TaskScore]) -> float:
     return sum(score.score for score in scores) / len(scores)
 
 
-def best_step(means: Mapping[int, float]) -> int:
-    """Returns the step of the best checkpoint, given step to mean score; of equal ones the later, as in the original.
+def best_of(means: Mapping[Key, float]) -> Key:
+    """Returns the best checkpoint, given step (or what else can be ordered) to mean score; of equal ones the later.
+
+    So it was in the original.
 
     Raises:
         UserError: there is no checkpoint.
     """
     if not means:
         raise UserError("There is no checkpoint to choose from; score at least one.")
-    return max(means, key=lambda step: (means[step], step))
+    return max(means, key=lambda key: (means[key], key))

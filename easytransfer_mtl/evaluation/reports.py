@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from easytransfer_mtl.evaluation.metrics import TaskScore, best_step, mean_score
+from easytransfer_mtl.evaluation.candidates import Candidate
+from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, mean_score
 from easytransfer_mtl.files import write_json, write_text
 
 BOARD_ORDER = ("OCNLI", "OCEMOTION", "TNEWS")
@@ -83,51 +84,54 @@ def write_reports(folder: str | os.PathLike[str], scores: Sequence[TaskScore]) -
         write_text(folder / f"confusion_{score.task.name.lower()}.csv", confusion_csv(score))
 
 
-def summary_json(checkpoints: Mapping[int, Sequence[TaskScore]]) -> dict[str, Any]:
-    """Returns the best step and, by step, each task's score and the mean as a JSON object.
+def summary_json(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> dict[str, Any]:
+    """Returns the best candidate's step and weights and, for every one, each task's score and the mean as a JSON object.
 
     Args:
-        checkpoints: step to the scores of all tasks, every time the same tasks.
+        candidates: each one's scores of all tasks, every time the same tasks.
 
     Raises:
-        UserError: there is no checkpoint, or one without a score.
+        UserError: there is no candidate, or one without a score.
     """
-    means = {step: mean_score(checkpoints[step]) for step in sorted(checkpoints)}
-    best = best_step(means)
+    means = {candidate: mean_score(candidates[candidate]) for candidate in sorted(candidates)}
+    best = best_of(means)
     rows = [
         {
-            "step": step,
-            "scores": {score.task.name: score.score for score in checkpoints[step]},
+            "step": candidate.step,
+            "weights": candidate.weights,
+            "name": str(candidate),
+            "scores": {score.task.name: score.score for score in candidates[candidate]},
             "mean": mean,
-            "best": step == best,
+            "best": candidate == best,
         }
-        for step, mean in means.items()
+        for candidate, mean in means.items()
     ]
-    return {"best_step": best, "best_mean": means[best], "checkpoints": rows}
+    return {"best_step": best.step, "best_weights": best.weights, "best_mean": means[best], "checkpoints": rows}
 
 
-def summary_text(checkpoints: Mapping[int, Sequence[TaskScore]]) -> str:
-    """Returns the table of all checkpoints, a line each, the best marked (of equal ones the later)."""
-    rows = summary_json(checkpoints)["checkpoints"]
+def summary_text(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> str:
+    """Returns the table of all candidates, a line each, the best marked (of equal ones the last)."""
+    rows = summary_json(candidates)["checkpoints"]
     table = [["step", *rows[0]["scores"], "mean", ""]]
     for row in rows:
         values = [*row["scores"].values(), row["mean"]]
-        table.append([str(row["step"]), *map(_digits, values), "best" if row["best"] else ""])
+        table.append([row["name"], *map(_digits, values), "best" if row["best"] else ""])
     return _aligned(table)
 
 
-def summary_csv(checkpoints: Mapping[int, Sequence[TaskScore]]) -> str:
-    """Returns the table of all checkpoints as CSV; the column ``best`` holds 1 for the best and 0 for the others."""
-    rows = summary_json(checkpoints)["checkpoints"]
-    table = [["step", *rows[0]["scores"], "mean", "best"]]
-    return _csv(table + [[row["step"], *row["scores"].values(), row["mean"], int(row["best"])] for row in rows])
+def summary_csv(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> str:
+    """Returns the same as CSV: step, weights (raw, ema or swa), scores, mean, and best, 1 for the best and 0 else."""
+    rows = summary_json(candidates)["checkpoints"]
+    table = [["step", "weights", *rows[0]["scores"], "mean", "best"]]
+    values = [[row["step"], row["weights"], *row["scores"].values(), row["mean"], int(row["best"])] for row in rows]
+    return _csv(table + values)
 
 
-def write_summary(folder: str | os.PathLike[str], checkpoints: Mapping[int, Sequence[TaskScore]]) -> None:
+def write_summary(folder: str | os.PathLike[str], candidates: Mapping[Candidate, Sequence[TaskScore]]) -> None:
     """Writes ``summary.txt``, ``summary.csv`` and ``summary.json`` to ``folder``."""
-    write_text(Path(folder) / "summary.txt", summary_text(checkpoints))
-    write_text(Path(folder) / "summary.csv", summary_csv(checkpoints))
-    write_json(Path(folder) / "summary.json", summary_json(checkpoints))
+    write_text(Path(folder) / "summary.txt", summary_text(candidates))
+    write_text(Path(folder) / "summary.csv", summary_csv(candidates))
+    write_json(Path(folder) / "summary.json", summary_json(candidates))
 
 
 def final_table(scores: Sequence[TaskScore]) -> str:

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import tensorflow as tf
 
 from easytransfer_mtl.models import gradients as grads
-from easytransfer_mtl.models.forward import forward
+from easytransfer_mtl.models.adversarial import with_attack
+from easytransfer_mtl.models.forward import Forward, forward
 from easytransfer_mtl.models.replicas import mean_of
 from easytransfer_mtl.models.update import finish_step, heads_to_move
+from easytransfer_mtl.models.weighted_gradients import weighted_gradients
 from easytransfer_mtl.weighting import Signals
 
 if TYPE_CHECKING:
@@ -86,21 +88,29 @@ def gradients_of(model: "MultiTaskModel", batch: "Features") -> Computed:
 
 
 def _part_gradients(model: "MultiTaskModel", batch: "Features") -> Computed:
-    variables, task_id, scale_heads = model.trainable_variables, batch["task_id"], model.options.scale_heads
-    apart = model.sharing.has_penalty and not scale_heads  # the weight scales the loss's gradients, the penalty's never
-    with tf.GradientTape(persistent=apart) as tape:
-        loss, accuracy, penalty = forward(model, batch, task_id)
-        whole = [tf.stop_gradient(loss), accuracy]
+    task_id, persistent = batch["task_id"], not model.options.scale_heads
+    with tf.GradientTape(persistent=persistent) as tape:
+        found = forward(model, batch, task_id)
+        whole = [tf.stop_gradient(found.loss), found.accuracy]
         if model.options.num_accumulated_batches == 1:  # replicas cannot exchange anything within the parts' loop
             whole = mean_of(whole)
         signals = _signals(model, task_id, *whole, tf.identity(model.optimizer.iterations))
         weights = tf.stop_gradient(model.weighting.weights(signals))
-        objective = weights[task_id] * loss + penalty if scale_heads else loss
-    gradients = grads.zeros_for_none(tape.gradient(objective, variables), variables)
-    if not scale_heads:
-        gradients = grads.scale_shared(gradients, variables, model.shared_variables, weights[task_id])
-    if apart:
-        gradients = grads.added(grads.dense(gradients), tape.gradient(penalty, variables))
+        objectives = _objectives(found, weights[task_id])
+
+    def again() -> list[grads.Gradient | None]:
+        with tf.GradientTape(persistent=persistent) as tape:
+            objectives = _objectives(forward(model, batch, task_id), weights[task_id])
+        return weighted_gradients(model, tape, *objectives)
+
+    gradients = with_attack(model, weighted_gradients(model, tape, *objectives), again)
+    gradients = grads.zeros_for_none(gradients, model.trainable_variables)
     if model.sharing.has_penalty:
         gradients = grads.dense(gradients)
-    return Computed(loss, accuracy, penalty, weights, grads.densify_small_tables(gradients, variables))
+    gradients = grads.densify_small_tables(gradients, model.trainable_variables)
+    return Computed(found.loss, found.accuracy, found.penalty, weights, gradients)
+
+
+def _objectives(found: Forward, weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the weighted and the plain objective, both with the penalty."""
+    return weight * found.objective + found.penalty, found.objective + found.penalty

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import tensorflow as tf
 
+from easytransfer_mtl.models.rdrop import twice
+
 if TYPE_CHECKING:
     from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
 
@@ -12,14 +14,16 @@ class Forward(NamedTuple):
     """What a batch came to, float32 [] each.
 
     Attributes:
-        loss: the task's, unweighted.
+        loss: the task's, unweighted, as logs and weightings see it.
         accuracy: see ``MultiTaskModel.accuracy_of``.
         penalty: what the sharing adds to the weighted loss.
+        objective: what the task's weight multiplies: the loss, and R-Drop's term where it is on.
     """
 
     loss: tf.Tensor
     accuracy: tf.Tensor
     penalty: tf.Tensor
+    objective: tf.Tensor
 
 
 def forward(model: "MultiTaskModel", batch: "Features", task_id: tf.Tensor) -> Forward:
@@ -30,6 +34,8 @@ def forward(model: "MultiTaskModel", batch: "Features", task_id: tf.Tensor) -> F
         batch: features and label_ids (int32 [B]).
         task_id: int32 [], the batch's task, which may be known only in the running graph.
     """
+    if model.options.rdrop_alpha:
+        batch = twice(batch)
     if not model.computes_apart:
         return _told(model, model.build_logits(batch, training=True), batch, task_id, tf.constant(0.0))
     with model.sharing.one_trunk(batch, model.reads, training=True):
@@ -48,5 +54,7 @@ def _told(
     model: "MultiTaskModel", logits: dict[str, tf.Tensor], batch: "Features", task_id: tf.Tensor, penalty: tf.Tensor
 ) -> Forward:
     label_ids = batch["label_ids"]
-    loss = model.build_loss(logits, label_ids, task_id)
-    return Forward(loss, model.accuracy_of(logits, label_ids, task_id), penalty)
+    loss = objective = model.build_loss(logits, label_ids, task_id)
+    if model.options.rdrop_alpha:
+        objective += model.options.rdrop_alpha / 4.0 * model.disagreement_of(logits, task_id)
+    return Forward(loss, model.accuracy_of(logits, label_ids, task_id), penalty, objective)

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from easytransfer_mtl.models import gradients as grads
+from easytransfer_mtl.models.adversarial import Gradients, with_attack
 from easytransfer_mtl.models.forward import Forward, forward
 from easytransfer_mtl.models.replicas import mean_of
 from easytransfer_mtl.models.update import finish_step, heads_to_move
+from easytransfer_mtl.models.weighted_gradients import weighted_gradients
 from easytransfer_mtl.weighting import Signals
 
 if TYPE_CHECKING:
@@ -52,9 +54,9 @@ def task_gram(model: "MultiTaskModel", batches: Batches) -> tuple[tf.Tensor, tf.
     variables, losses, found = model.gram_variables(), [], []
     for index in range(len(model.tasks)):
         with tf.GradientTape() as tape:
-            loss = _forward(model, batches, index, step).loss
-        losses.append(loss)
-        found.append(grads.dense(grads.zeros_for_none(tape.gradient(loss, variables), variables)))
+            told = _forward(model, batches, index, step)
+        losses.append(told.loss)
+        found.append(grads.dense(grads.zeros_for_none(tape.gradient(told.objective, variables), variables)))
     return tf.stack(losses), grads.gram_matrix(found)
 
 
@@ -75,8 +77,8 @@ def _from_scalars(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) ->
         forwards = [_forward(model, batches, index, step) for index in range(len(model.tasks))]
         signals = _signals(forwards, step)
         weights = tf.stop_gradient(model.weighting.weights(signals))
-        objective, plain_sum = _objectives(forwards, weights)
-    return _whole_gradients(model, tape, objective, plain_sum), weights, signals, _penalty(forwards)
+        objectives = _objectives(forwards, weights)
+    return _whole_gradients(model, batches, step, weights, tape, objectives), weights, signals, _penalty(forwards)
 
 
 def _penalty(forwards: list[Forward]) -> tf.Tensor:
@@ -85,7 +87,7 @@ def _penalty(forwards: list[Forward]) -> tf.Tensor:
 
 def _objectives(forwards: list[Forward], weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the weighted and the plain sum of the losses, both with the penalties."""
-    losses = tf.stack([part.loss for part in forwards])
+    losses = tf.stack([part.objective for part in forwards])
     penalty = _penalty(forwards)
     return tf.reduce_sum(weights * losses) + penalty, tf.reduce_sum(losses) + penalty
 
@@ -94,14 +96,13 @@ def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> Fo
     """Goes backward from every task's loss, and from its penalty, which has no part in the Gram matrix."""
     if model.options.gram_variables != "all":
         return _from_partial_gram(model, batches, step)
-    variables, has_penalty = model.trainable_variables, model.sharing.has_penalty
-    forwards, found, of_penalties = [], [], []
+    variables, forwards, found, of_penalties = model.trainable_variables, [], [], []
     for index in range(len(model.tasks)):
-        with tf.GradientTape(persistent=has_penalty) as tape:
-            forwards.append(_forward(model, batches, index, step))
-        found.append(mean_of(grads.dense_where_any(tape.gradient(forwards[-1].loss, variables))))
-        if has_penalty:
-            of_penalties.append(tape.gradient(forwards[-1].penalty, variables))
+        told, gradients, penalty_gradients = _task_gradients(model, batches, index, step)
+        gradients = with_attack(model, gradients, lambda index=index: _task_gradients(model, batches, index, step)[1])
+        forwards.append(told)
+        found.append(mean_of(grads.dense_where_any(gradients)))
+        of_penalties.append(penalty_gradients)
     read = sorted(grads.positions_of(model.gram_variables(), variables))
     gram = grads.gram_matrix([_filled(task, variables, read) for task in found])
     signals = _signals(forwards, step, gram)
@@ -120,6 +121,17 @@ def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> Fo
     return combined, weights, signals, _penalty(forwards)
 
 
+def _task_gradients(
+    model: "MultiTaskModel", batches: Batches, index: int, step: tf.Tensor
+) -> tuple[Forward, Gradients, Gradients]:
+    """Returns what a task's batch came to, and the gradients of its loss and of its penalty."""
+    variables, has_penalty = model.trainable_variables, model.sharing.has_penalty
+    with tf.GradientTape(persistent=has_penalty) as tape:
+        told = _forward(model, batches, index, step)
+    gradients = tape.gradient(told.objective, variables)
+    return told, gradients, tape.gradient(told.penalty, variables) if has_penalty else [None] * len(variables)
+
+
 def _filled(gradients: list[tf.Tensor | None], variables: list[tf.Variable], places: list[int]) -> list[tf.Tensor]:
     return grads.zeros_for_none([gradients[place] for place in places], [variables[place] for place in places])
 
@@ -129,22 +141,28 @@ def _from_partial_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tenso
     with tf.GradientTape(persistent=True) as tape:
         forwards = [_forward(model, batches, index, step) for index in range(len(model.tasks))]
         with tape.stop_recording():
-            found = [grads.zeros_for_none(tape.gradient(part.loss, read), read) for part in forwards]
+            found = [grads.zeros_for_none(tape.gradient(part.objective, read), read) for part in forwards]
             signals = _signals(forwards, step, grads.gram_matrix([mean_of(grads.dense(part)) for part in found]))
             weights = model.weighting.weights(signals)
-        objective, plain_sum = _objectives(forwards, weights)
-    return _whole_gradients(model, tape, objective, plain_sum), weights, signals, _penalty(forwards)
+        objectives = _objectives(forwards, weights)
+    return _whole_gradients(model, batches, step, weights, tape, objectives), weights, signals, _penalty(forwards)
 
 
 def _whole_gradients(
-    model: "MultiTaskModel", tape: tf.GradientTape, objective: tf.Tensor, plain_sum: tf.Tensor
+    model: "MultiTaskModel",
+    batches: Batches,
+    step: tf.Tensor,
+    weights: tf.Tensor,
+    tape: tf.GradientTape,
+    objectives: tuple[tf.Tensor, tf.Tensor],
 ) -> list[tf.Tensor]:
-    """Returns the objective's gradients, dense; with ``scale_heads`` off the heads' own are the plain sum's."""
-    variables = model.trainable_variables
-    gradients = tape.gradient(objective, variables)
-    if not model.options.scale_heads:
-        shared = grads.positions_of(model.shared_variables, variables)
-        own = [place for place in range(len(variables)) if place not in shared]
-        for place, gradient in zip(own, tape.gradient(plain_sum, [variables[place] for place in own])):
-            gradients[place] = gradient
-    return mean_of(grads.dense(grads.zeros_for_none(gradients, variables)))
+    """Returns the weighted sum's gradients, the attack's with them, dense and of all replicas."""
+
+    def again() -> Gradients:
+        with tf.GradientTape(persistent=True) as tape:
+            forwards = [_forward(model, batches, index, step) for index in range(len(model.tasks))]
+            objectives = _objectives(forwards, weights)
+        return weighted_gradients(model, tape, *objectives)
+
+    gradients = with_attack(model, weighted_gradients(model, tape, *objectives), again)
+    return mean_of(grads.dense(grads.zeros_for_none(gradients, model.trainable_variables)))

@@ -1,7 +1,6 @@
 """The baseline's model: one encoder for all tasks, pooled output, dropout, one dense layer per task."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import tensorflow as tf
 import tf_keras
@@ -12,43 +11,20 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.alternating_step import alternating_step
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.averages import WeightAverages
 from easytransfer_mtl.models.encoded import Reads
 from easytransfer_mtl.models.features import FeatureMaker
 from easytransfer_mtl.models.joint_step import Batches, joint_step
+from easytransfer_mtl.models.rdrop import disagreement
 from easytransfer_mtl.models.sharing import make_sharing
-from easytransfer_mtl.models.task_losses import LossOptions, task_loss
+from easytransfer_mtl.models.step_options import DEFAULT_OPTIONS, StepOptions
+from easytransfer_mtl.models.task_losses import task_loss
 from easytransfer_mtl.models.task_parts import HeadRuns, make_dropout, make_head, task_spec
 from easytransfer_mtl.models.unread import leave_unread
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import Equal, TaskWeighting
 
 Features = dict[str, tf.Tensor]
-
-
-@dataclass(frozen=True)
-class StepOptions:
-    """How a train step treats its gradients; the defaults are EasyTransfer's.
-
-    Attributes:
-        clip_norm: global norm to clip to, or None for no clipping.
-        num_frozen_layers: encoder layers whose gradients are zeroed, counted from the bottom.
-        idle_heads: ``zero`` lets the optimizer move the heads of the other tasks on their moments (gradient zero, as in
-            the original); ``skip`` leaves them and their optimizer state alone.
-        num_accumulated_batches: parts that an alternating step's batch is computed in, their gradients averaged.
-        loss: what is done to the tasks' cross entropy.
-        scale_heads: whether a task's weight scales the gradients of its own variables too, or the shared ones' alone.
-        gram_variables: shared variables whose gradients the Gram matrix is of: ``all``, ``last_layer`` or ``pooler``.
-        on_nonfinite: ``skip`` leaves out a step whose loss or gradient is not finite.
-    """
-
-    clip_norm: float | None = 1.0
-    num_frozen_layers: int = 0
-    idle_heads: str = "zero"
-    num_accumulated_batches: int = 1
-    loss: LossOptions = field(default_factory=LossOptions)
-    scale_heads: bool = True
-    gram_variables: str = "all"
-    on_nonfinite: str = "stop"
 
 
 class MultiTaskModel(tf_keras.Model):
@@ -66,6 +42,7 @@ class MultiTaskModel(tf_keras.Model):
         sharing: encodes batches for tasks.
         features: what each task reads, in the tasks' order.
         heads: by logits name.
+        averages: moving averages of the weights, which every step moves too; None unless set.
     """
 
     def __init__(
@@ -73,7 +50,7 @@ class MultiTaskModel(tf_keras.Model):
         encoder: Encoder,
         tasks: tuple[Task, ...],
         weighting: TaskWeighting | None = None,
-        options: StepOptions = StepOptions(),
+        options: StepOptions = DEFAULT_OPTIONS,
         architecture: Architecture = BASELINE,
     ) -> None:
         """Takes the parts.
@@ -89,6 +66,7 @@ class MultiTaskModel(tf_keras.Model):
         if self.weighting.num_tasks != len(tasks):
             raise UserError(f"The weighting is for {self.weighting.num_tasks} tasks; the model has {len(tasks)}.")
         self.options = options
+        self.averages: WeightAverages | None = None
         self.architecture = architecture
         self.sharing = make_sharing(architecture, encoder, tasks)
         self.build_layers()
@@ -222,6 +200,10 @@ class MultiTaskModel(tf_keras.Model):
             return tf.reduce_mean(tf.cast(right, tf.float32))
 
         return self._for_task(of_task, task_id)
+
+    def disagreement_of(self, logits: dict[str, tf.Tensor], task_id: tf.Tensor) -> tf.Tensor:
+        """Returns how far the outputs of the two halves of the rows differ, see ``rdrop.disagreement``."""
+        return self._for_task(lambda task: disagreement(logits[task.logits_name]), task_id)
 
     def _for_task(self, function: Callable[[Task], tf.Tensor], task_id: tf.Tensor) -> tf.Tensor:
         """Returns the function's value for the task, which may be known only in the running graph."""

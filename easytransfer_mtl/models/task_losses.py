@@ -1,5 +1,6 @@
 """A task's loss from its logits: softmax cross entropy, with label weights, label smoothing and focal factor if wanted."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,26 +10,31 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import Task
 
 EFFECTIVE_BETA = 0.999
+CLASS_WEIGHTS = ("inverse", "log", "effective")
 
 
 @dataclass(frozen=True)
 class LossOptions:
-    """What is done to the plain cross entropy; nothing by default.
+    """What is done to the plain cross entropy of the tasks that are named; nothing by default.
 
     Attributes:
-        class_weights: task name -> weights of its labels; a task that is not named has none.
-        label_smoothing: share of every label that is spread evenly over all labels.
-        focal_gamma: power of (1 - p) that a row's cross entropy is multiplied by, p its label's probability (Lin et al.
-            2017).
+        class_weights: task name -> weights of its labels.
+        label_smoothing: task name -> share of every label that is spread evenly over all labels.
+        focal_gamma: task name -> power of (1 - p) that a row's cross entropy is multiplied by, p its label's probability
+            (Lin et al. 2017).
     """
 
     class_weights: dict[str, list[float]] = field(default_factory=dict)
-    label_smoothing: float = 0.0
-    focal_gamma: float = 0.0
+    label_smoothing: dict[str, float] = field(default_factory=dict)
+    focal_gamma: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 1:
-            raise UserError(f"label_smoothing is {self.label_smoothing}; it must be from 0 to below 1.")
+        for name, share in self.label_smoothing.items():
+            if not 0 <= share < 1:
+                raise UserError(f"label_smoothing is {share} for {name}; it must be from 0 to below 1.")
+        for name, power in self.focal_gamma.items():
+            if not 0 <= power < math.inf:
+                raise UserError(f"focal_gamma is {power} for {name}; it must be a number, 0 or more.")
 
 
 def task_loss(logits: tf.Tensor, label_ids: tf.Tensor, task: Task, options: LossOptions) -> tf.Tensor:
@@ -42,15 +48,16 @@ def task_loss(logits: tf.Tensor, label_ids: tf.Tensor, task: Task, options: Loss
     """
     values = tf.cast(logits, tf.float32)
     labels = one_hot = tf.one_hot(label_ids, task.num_labels)
-    if options.label_smoothing:
-        labels = (1.0 - options.label_smoothing) * one_hot + options.label_smoothing / task.num_labels
+    smoothing, focal_gamma = (part.get(task.name, 0.0) for part in (options.label_smoothing, options.focal_gamma))
+    if smoothing:
+        labels = (1.0 - smoothing) * one_hot + smoothing / task.num_labels
     if values.shape.rank == 3:
         labels = tf.broadcast_to(labels, tf.shape(values))
     rows = tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=values)
-    if options.focal_gamma:
+    if focal_gamma:
         # From the logarithm, since p rounds to 1 long before its loss is 0, and the power has no slope there.
         wrong = -tf.math.expm1(tf.reduce_sum(one_hot * tf.nn.log_softmax(values), axis=-1))
-        rows *= tf.maximum(wrong, 1e-7) ** options.focal_gamma
+        rows *= tf.maximum(wrong, 1e-7) ** focal_gamma
     if task.name in options.class_weights:
         rows *= tf.gather(tf.constant(options.class_weights[task.name], tf.float32), label_ids)
     return tf.reduce_mean(rows)

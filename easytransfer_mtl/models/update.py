@@ -23,7 +23,7 @@ def finish_step(
     trained: tf.Tensor | None = None,
     losses_after: Callable[[], tf.Tensor] | None = None,
 ) -> dict[str, tf.Tensor]:
-    """Moves the model, then the weighting; tells of the step what its log needs.
+    """Moves the model, its averages, then the weighting; tells of the step what its log needs.
 
     Args:
         model: has an optimizer.
@@ -42,6 +42,8 @@ def finish_step(
 
     def move() -> tf.Tensor:
         _move(model, gradients, norm, trained)
+        if model.averages:
+            model.averages.update(signals.step)
         model.weighting.update(signals, losses_after() if model.weighting.needs_losses_after else None)
         return tf.constant(False)
 

@@ -35,12 +35,20 @@ class RunCheckpoints:
     one that was not.
     """
 
-    def __init__(self, model: MultiTaskModel, progress: Progress, folder: Path, keep: int, is_chief: bool = True) -> None:
-        """Takes the run's parts, its folder, how many to keep, and whether this process may change the folder."""
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        progress: Progress,
+        folder: Path,
+        keep: int,
+        is_chief: bool = True,
+        **more: tf.train.Checkpoint,
+    ) -> None:
+        """Takes the run's parts, its folder, how many to keep, whether this process may change it, and more parts."""
         self.model = model
         self.folder = folder
         self._is_chief = is_chief
-        checkpoint = tf.train.Checkpoint(model=model, progress=progress)
+        checkpoint = tf.train.Checkpoint(model=model, progress=progress, **more)
         _ = checkpoint.save_counter  # made here by all workers, and not by the chief alone when it saves
         self._checkpoint = checkpoint
         if is_chief:
@@ -124,6 +132,11 @@ def checkpoint_steps(folder: Path) -> dict[int, Path]:
         if match and path.with_name(path.name + ".index").exists():
             found[int(match.group(1))] = path
     return dict(sorted(found.items()))
+
+
+def has_checkpoints(folder: Path) -> bool:
+    """Tells whether a folder has a run's checkpoints, regular ones or that of a stop."""
+    return any(checkpoint_steps(path) for path in (folder, folder / INTERRUPTED))
 
 
 def _read_state(folder: Path) -> Any:

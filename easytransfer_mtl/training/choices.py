@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.task_order import TaskOrder
+from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.batches import batch_sizes, rows_per_step, task_order
+from easytransfer_mtl.training.loss_choice import check_averages_and_stopping, choose_adversary, choose_loss
 from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
 from easytransfer_mtl.weighting import RunFacts, TaskWeighting, make_weighting
 
@@ -21,6 +23,7 @@ class Choices:
         order: whose batch a step gets; None in joint steps.
         weighting: what the tasks count for.
         loss: what is done to their cross entropy, but for label weights, which need the labels.
+        adversary: the attack that steps train against too, if any.
     """
 
     sizes: list[int]
@@ -28,6 +31,7 @@ class Choices:
     order: TaskOrder | None
     weighting: TaskWeighting
     loss: LossOptions
+    adversary: Adversary | None
 
 
 def choose(settings: TrainSettings, tasks: list[Task], num_rows: list[int], num_replicas: int = 1) -> Choices:
@@ -49,5 +53,6 @@ def choose(settings: TrainSettings, tasks: list[Task], num_rows: list[int], num_
     epoch = max(1, rows // per_step)
     order = task_order(settings, names, num_rows, epoch)
     weighting = make_weighting(settings, RunFacts(names, [task.num_labels for task in tasks], epoch, settings.seed))
-    loss = LossOptions(label_smoothing=settings.label_smoothing, focal_gamma=weighting.focal_gamma)
-    return Choices(sizes, plan, None if settings.step_mode == "joint" else order, weighting, loss)
+    check_averages_and_stopping(settings)
+    loss, adversary = choose_loss(settings, names, weighting), choose_adversary(settings)
+    return Choices(sizes, plan, None if settings.step_mode == "joint" else order, weighting, loss, adversary)

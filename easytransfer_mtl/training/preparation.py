@@ -1,7 +1,7 @@
 """Everything that can be wrong with a run's settings and data, found before the first expensive step."""
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,23 @@ from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.kinds import check_frozen_layers, check_precision
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.models.architecture import Architecture
+from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.models.variables import parameter_counts
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
-from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture
 from easytransfer_mtl.training.batches import training_batches
-from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
+from easytransfer_mtl.training.checkpoints import has_checkpoints
 from easytransfer_mtl.training.choices import choose
-from easytransfer_mtl.training.learning_rates import RateShares, choose_rate_shares
-from easytransfer_mtl.training.memory_estimate import Estimate, check_memory, estimate, tell
+from easytransfer_mtl.training.loss_choice import label_weights
+from easytransfer_mtl.training.memory_estimate import tell
+from easytransfer_mtl.training.model_choice import ModelChoice, choose_model
 from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.sharing_choice import check_delivered, check_sharing
 from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.weighting import TaskWeighting
 
-UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode")
+UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode", "ema_decay")
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,8 @@ class Prepared:
     plan: StepPlan
     weighting: TaskWeighting
     loss: LossOptions
-    architecture: Architecture
-    rates: RateShares
-    memory: Estimate
+    adversary: Adversary | None
+    model: ModelChoice
     batches: TrainingBatches
 
     @property
@@ -83,37 +81,13 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     check_frozen_layers(config, settings.num_freezed_layers)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = _read_data(settings, files, config, tasks)
-    read, depth = [item.task for item in train], config.num_hidden_layers
-    architecture = choose_architecture(settings, read, depth)
-    _check_same_architecture(Path(settings.model_dir), architecture)
-    rates = choose_rate_shares(settings, [task.name for task in read])
-    choices = choose(settings, read, [len(item.rows) for item in train], num_replicas)
-    if choices.weighting.needs_gram:
-        kind = settings.gram_variables or choices.weighting.gram_variables
-        check_gram_variables(settings, kind, architecture, read, config)
-    check_sharing(settings, config, choices.weighting)
-    check_delivered(architecture, read, depth)
-    length = max(item.task_input.sequence_length for item in train)
-    memory = estimate(settings, architecture, config, choices.weighting, choices.sizes, length)
-    check_memory(memory, architecture)
+    tasks_read, num_rows = [item.task for item in train], [len(item.rows) for item in train]
+    choices = choose(settings, tasks_read, num_rows, num_replicas)
+    model = choose_model(settings, train, config, choices)
     batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
-    made = architecture, rates, memory
-    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, *made, batches)
-
-
-def _check_same_architecture(model_dir: Path, architecture: Architecture) -> None:
-    """Raises UserError if the folder's run is of a model that is made otherwise."""
-    if _has_checkpoints(model_dir) and (model_dir / "tasks.json").exists():
-        changes = RunFolder(model_dir).read_architecture().differences(architecture)
-        if changes:
-            raise UserError(
-                f"{model_dir} is a run of another architecture ({'; '.join(changes)}). Use another --model_dir, or the "
-                "settings that it was started with."
-            )
-
-
-def _has_checkpoints(model_dir: Path) -> bool:
-    return any(checkpoint_steps(path) for path in (model_dir, model_dir / INTERRUPTED))
+    rows = {item.task.name: (item.rows, item.task.num_labels) for item in train}
+    loss = replace(choices.loss, class_weights=label_weights(settings, rows))
+    return Prepared(files, train, dev, choices.plan, choices.weighting, loss, choices.adversary, model, batches)
 
 
 def _check_unchanged(settings: TrainSettings) -> None:
@@ -122,7 +96,7 @@ def _check_unchanged(settings: TrainSettings) -> None:
     written = folder.written_settings()
     for name in UNCHANGEABLE:
         before, now = written.get(name, getattr(settings, name)), getattr(settings, name)
-        if before != now and _has_checkpoints(folder.path):
+        if before != now and has_checkpoints(folder.path):
             raise UserError(
                 f"{folder.path} is a run with the {name} {before}; it cannot go on with {now}. Use another --model_dir."
             )
@@ -170,7 +144,7 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
         logging.info("%s: %s", name, value)
     counts = parameter_counts(model)
     logging.info("parameters: %s", ", ".join(f"{name} {count:,}" for name, count in counts.items()))
-    tell(prepared.memory, prepared.architecture, model.encoder.config, len(prepared.tasks))
+    tell(prepared.model.memory, prepared.model.architecture, model.encoder.config, len(prepared.tasks))
     for item in prepared.train:
         logging.info("%s: %d rows of %s", item.task.name, len(item.rows), item.file.path)
 

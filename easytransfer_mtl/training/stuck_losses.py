@@ -14,11 +14,12 @@ LEARNED = 0.97
 class StuckLosses:
     """Warns once if a task's loss still is that of guessing after a tenth of the steps."""
 
-    def __init__(self, tasks: tuple[Task, ...], train_steps: int, focal_gamma: float) -> None:
-        """Takes the tasks, the run's length, and the focal factor, which makes the loss of guessing smaller."""
+    def __init__(self, tasks: tuple[Task, ...], train_steps: int, focal_gamma: dict[str, float]) -> None:
+        """Takes the tasks, the run's length, and the tasks' focal powers, which make the loss of guessing smaller."""
         self.check_at = math.ceil(CHECK_AFTER * train_steps)
         self.guessing = {
-            task.name: math.log(task.num_labels) * (1.0 - 1.0 / task.num_labels) ** focal_gamma for task in tasks
+            task.name: math.log(task.num_labels) * (1.0 - 1.0 / task.num_labels) ** focal_gamma.get(task.name, 0.0)
+            for task in tasks
         }
         self._seen: dict[str, deque[float]] = {task.name: deque(maxlen=WINDOW) for task in tasks}
 

@@ -1,13 +1,11 @@
 """Joins model, data, weighting and optimizer to a run."""
 
-import dataclasses
 import logging
 import signal
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import tf_keras
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -15,14 +13,18 @@ from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
-from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
-from easytransfer_mtl.models.task_losses import class_weights
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
+from easytransfer_mtl.models.averages import WeightAverages
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.models.task_parts import task_spec
 from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.seeding import stream_seed
+from easytransfer_mtl.training.averaged_weights import averages_part
 from easytransfer_mtl.training.callbacks import SaveCheckpoints, StopOnSignal
 from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints
 from easytransfer_mtl.training.distribution import Distribution, make_distribution
+from easytransfer_mtl.training.early_stopping import EarlyStopping
 from easytransfer_mtl.training.metrics_log import MetricsLog
 from easytransfer_mtl.training.optimizers import make_optimizer
 from easytransfer_mtl.training.preparation import Prepared, describe, prepare, warn_of_changes
@@ -34,12 +36,23 @@ from easytransfer_mtl.training.task_data import TaskData
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A finished run: the model with its last weights, its folder, the dev data if there is any, and who evaluates."""
+    """A finished run: the model with its last weights, its folder, the dev data if there is any, who evaluates, and what
+    early stopping found, if it is on."""
 
     model: MultiTaskModel
     folder: RunFolder
     dev: list[TaskData]
     is_chief: bool
+    stopping: EarlyStopping | None = None
+
+
+def evaluation_options(settings: TrainSettings) -> EvaluationOptions:
+    """Returns how a training's checkpoints are scored, while it goes on and after it."""
+    return EvaluationOptions(
+        batch_size=settings.predict_batch_size,
+        precision=settings.predict_precision,
+        swa_checkpoints=settings.swa_checkpoints,
+    )
 
 
 def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> TrainedRun:
@@ -60,22 +73,39 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
         prepared = prepare(settings, distribution.num_replicas)
         with distribution.scope():
             model = _make_model(settings, prepared, model_class)
-        progress = Progress()
+        progress, folder = Progress(), RunFolder(Path(settings.model_dir))
         checkpoints = RunCheckpoints(
-            model, progress, Path(settings.model_dir), settings.keep_checkpoint_max, distribution.is_chief
+            model,
+            progress,
+            folder.path,
+            settings.keep_checkpoint_max,
+            distribution.is_chief,
+            **averages_part(model.averages),
         )
         step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
         distribution.check_same_step(step)
-        folder = RunFolder(Path(settings.model_dir))
         if step:
             folder.check_same_model(prepared.files.vocabulary_file, prepared.tasks, model_class)
+        stopping = _stopping(settings, prepared, step)
+        finished = step >= prepared.plan.train_steps or (stopping is not None and stopping.ending() is not None)
         if distribution.is_chief:
             if step:
                 warn_of_changes(settings)
-            if step < prepared.plan.train_steps:
+            if not finished:
                 describe(settings, prepared, model)
-        _fit(model, settings, prepared, distribution, checkpoints, progress, step)
-    return TrainedRun(model, folder, prepared.dev, distribution.is_chief)
+        if finished:
+            logging.info("Training is finished already.")
+        else:
+            _fit(model, settings, prepared, distribution, checkpoints, progress, step, stopping)
+    return TrainedRun(model, folder, prepared.dev, distribution.is_chief, stopping)
+
+
+def _stopping(settings: TrainSettings, prepared: Prepared, step: int) -> EarlyStopping | None:
+    """Returns what stops the run early, if anything does."""
+    patience, folder = settings.early_stopping_patience, Path(settings.model_dir)
+    if not patience:
+        return None
+    return EarlyStopping(folder, prepared.dev, evaluation_options(settings), patience, prepared.plan, step)
 
 
 def _make_model(settings: TrainSettings, prepared: Prepared, model_class: type[MultiTaskModel]) -> MultiTaskModel:
@@ -85,32 +115,31 @@ def _make_model(settings: TrainSettings, prepared: Prepared, model_class: type[M
     clock = DropoutClock(settings.seed)
     loaded = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler, settings.gelu)
     options = _step_options(settings, prepared)
-    model = model_class(loaded.encoder, prepared.tasks, prepared.weighting, options, prepared.architecture)
+    model = model_class(loaded.encoder, prepared.tasks, prepared.weighting, options, prepared.model.architecture)
     build_variables(model)
     _start_heads(model, loaded)
     schedule = WarmupDecay(settings.learning_rate, plan.train_steps, plan.warmup_steps, settings.lr_decay == "polynomial")
     optimizer = make_optimizer(settings.optimizer, schedule, settings.weight_decay_ratio)
-    optimizer.set_rate_shares(prepared.rates.of_variables(model))
+    optimizer.set_rate_shares(prepared.model.rates.of_variables(model))
     model.compile(optimizer=optimizer)
     model.optimizer.build(model.trainable_variables)
+    if settings.ema_decay:
+        model.averages = WeightAverages(model.trainable_variables, settings.ema_decay)
     return model
 
 
 def _step_options(settings: TrainSettings, prepared: Prepared) -> StepOptions:
-    weights = {}
-    if settings.class_weights != "none":
-        for item in prepared.train:
-            counts = np.bincount(item.rows.label_ids, minlength=item.task.num_labels)
-            weights[item.task.name] = class_weights(counts, settings.class_weights)
     return StepOptions(
         clip_norm=settings.clip_norm_value if settings.gradient_clip else None,
         num_frozen_layers=settings.num_freezed_layers,
         idle_heads=settings.idle_heads,
         num_accumulated_batches=settings.num_accumulated_batches,
-        loss=dataclasses.replace(prepared.loss, class_weights=weights),
+        loss=prepared.loss,
         scale_heads=settings.scale_heads,
         gram_variables=settings.gram_variables or prepared.weighting.gram_variables,
         on_nonfinite=settings.on_nonfinite,
+        rdrop_alpha=settings.rdrop_alpha,
+        adversary=prepared.adversary,
     )
 
 
@@ -144,14 +173,12 @@ def _fit(
     checkpoints: RunCheckpoints,
     progress: Progress,
     step: int,
+    stopping: EarlyStopping | None,
 ) -> None:
-    """Trains from ``step`` to the plan's end."""
+    """Trains from ``step`` to the plan's end, or to where it is stopped."""
     plan = prepared.plan
     if step:
         logging.info("Going on from step %d of %d.", step, plan.train_steps)
-    if step >= plan.train_steps:
-        logging.info("Training is finished already.")
-        return
     dataset = distribution.dataset(prepared.batches, step, plan.train_steps)
 
     def fit(callbacks: list[tf_keras.callbacks.Callback]) -> None:
@@ -165,7 +192,8 @@ def _fit(
     names, more = [task.name for task in prepared.tasks], ("penalty",) if model.sharing.has_penalty else ()
     with closing(MetricsLog(checkpoints.folder, step, names, more)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
         log = StepLog(prepared, progress, metrics, settings.log_step_count_steps, settings.log_gradients_every)
-        fit([log, SaveCheckpoints(checkpoints, metrics, plan), stop])
+        # Scores come before the checkpoint that they are of, so that no checkpoint is without them.
+        fit([log, *([stopping] if stopping else []), SaveCheckpoints(checkpoints, metrics, plan), stop])
     if stop.received is not None:
         name, step = signal.Signals(stop.received).name, int(model.optimizer.iterations.numpy())
         message = f"{name}: stopped after step {step}, saved in {checkpoints.folder}. Start the same command again to go on."

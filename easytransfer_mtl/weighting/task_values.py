@@ -62,6 +62,19 @@ def parse_task_texts(option: str, text: str, task_names: list[str]) -> dict[str,
     return found
 
 
+def parse_task_words(option: str, text: str, task_names: list[str], allowed: tuple[str, ...]) -> dict[str, str]:
+    """Parses what ``parse_task_texts`` does, where only some words are allowed.
+
+    Raises:
+        UserError: as there, or a word is not allowed.
+    """
+    words = parse_task_texts(option, text, task_names)
+    wrong = sorted(set(words.values()) - set(allowed))
+    if wrong:
+        raise UserError(f"{option} {text!r}: {wrong[0]!r} is not allowed; allowed: {', '.join(allowed)}.")
+    return words
+
+
 def task_part(text: str, task_name: str) -> str:
     """Returns the same setting for a run of one task alone: other tasks' items are left out."""
     if "=" not in text:

@@ -14,6 +14,7 @@ from sklearn.metrics import f1_score
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.export import load_exported
 from easytransfer_mtl.evaluation.inference import Inference
@@ -91,8 +92,8 @@ def test_original_run_gives_the_originals_predictions_scores_and_choice(
     run: RunFolder, dev: Callable[..., list[TaskData]], recorded: list[dict[str, Any]]
 ) -> None:
     evaluation = evaluate_run(build_model(run), run, dev(), EvaluationOptions(batch_size=4, legacy=True))
-    assert list(evaluation.scores) == [0, 37]
-    for step, reports in ((0, recorded[:3]), (37, recorded[3:])):
+    assert list(evaluation.scores) == [Candidate(0), Candidate(37)]
+    for step, reports in ((Candidate(0), recorded[:3]), (Candidate(37), recorded[3:])):
         for score, report in zip(evaluation.scores[step], reports, strict=True):
             assert score.task.name == report["called_as"] and score.rows == 24
             np.testing.assert_array_equal(score.confusion, confusion(report, score.task.num_labels))
@@ -101,7 +102,7 @@ def test_original_run_gives_the_originals_predictions_scores_and_choice(
         assert evaluation.legacy[step].mean == sum(report["macro_f1_read"] for report in reports) / 3
         assert evaluation.legacy[step].misplaced == 0
     # "best ckpt 0, best best_macro_f1 0.16796666666666668"
-    assert evaluation.best == 0 and evaluation.legacy[0].mean == 0.16796666666666668
+    assert evaluation.best == Candidate(0) and evaluation.legacy[evaluation.best].mean == 0.16796666666666668
 
 
 def test_predictions_row_by_row_are_the_originals(
@@ -124,7 +125,8 @@ def test_best_is_exported_with_its_scores_and_tables(
 ) -> None:
     evaluation = evaluate_run(build_model(run), run, dev(), EvaluationOptions())
     about = json.loads((evaluation.best_folder / "export.json").read_text(encoding="utf-8"))
-    assert about["step"] == evaluation.best == 0 and about["mean_score"] == mean_score(evaluation.scores[0])
+    assert about["step"] == evaluation.best.step == 0 and about["weights"] == "0"
+    assert about["mean_score"] == mean_score(evaluation.scores[Candidate(0)])
     model, inputs = load_exported(str(evaluation.best_folder))
     assert inputs == INPUTS
     with np.load(golden / "train" / RUN / "initial_heads.npz") as heads:
@@ -144,11 +146,11 @@ def test_of_equal_checkpoints_the_later_one_is_best(run: RunFolder, dev: Callabl
     for step in (40, 50):
         checkpoints.save(step)
     evaluation = evaluate_run(model, run, dev(), EvaluationOptions())
-    means = {step: mean_score(scores) for step, scores in evaluation.scores.items()}
+    means = {candidate.step: mean_score(scores) for candidate, scores in evaluation.scores.items()}
     assert means[40] == means[50]
     for path in [*run.path.glob("model.ckpt-0.*"), *run.path.glob("model.ckpt-37.*")]:
         path.unlink()
-    assert evaluate_run(model, run, dev(), EvaluationOptions()).best == 50
+    assert evaluate_run(model, run, dev(), EvaluationOptions()).best == Candidate(50)
 
 
 @pytest.mark.parametrize("batch_size", [4, 64])
@@ -156,7 +158,7 @@ def test_tasks_of_unequal_sizes_down_to_one_row_are_scored_each_for_itself(
     batch_size: int, run: RunFolder, dev: Callable[..., list[TaskData]], recorded: list[dict[str, Any]]
 ) -> None:
     sizes = (24, 13, 1)
-    scores = evaluate_run(build_model(run), run, dev(*sizes), EvaluationOptions(batch_size=batch_size)).scores[37]
+    scores = evaluate_run(build_model(run), run, dev(*sizes), EvaluationOptions(batch_size=batch_size)).scores[Candidate(37)]
     for score, report, size in zip(scores, recorded[3:], sizes, strict=True):
         part = {name: report[name][:size] for name in ("gts", "preds")}
         np.testing.assert_array_equal(score.confusion, confusion(part, score.task.num_labels))
@@ -178,7 +180,7 @@ def test_what_the_original_would_have_printed_counts_misplaced_rows(
 def test_max_batches_scores_the_first_rows(
     run: RunFolder, dev: Callable[..., list[TaskData]], recorded: list[dict[str, Any]]
 ) -> None:
-    scores = evaluate_run(build_model(run), run, dev(), EvaluationOptions(batch_size=5, max_batches=2)).scores[37]
+    scores = evaluate_run(build_model(run), run, dev(), EvaluationOptions(batch_size=5, max_batches=2)).scores[Candidate(37)]
     for score, report in zip(scores, recorded[3:], strict=True):
         part = {name: report[name][:10] for name in ("gts", "preds")}
         np.testing.assert_array_equal(score.confusion, confusion(part, score.task.num_labels))

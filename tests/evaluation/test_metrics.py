@@ -11,7 +11,7 @@ import pytest
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.legacy import legacy_score, round_robin
-from easytransfer_mtl.evaluation.metrics import best_step, chance_score, mean_score, score_task
+from easytransfer_mtl.evaluation.metrics import best_of, chance_score, mean_score, score_task
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION, OCNLI, TNEWS, Task, task_named
 
 EVAL = Path(__file__).parents[1] / "golden" / "eval"
@@ -96,11 +96,11 @@ def test_chance_by_hand_and_by_simulation() -> None:
 def test_mean_and_best() -> None:
     scores = [score_task(OCNLI, np.array([0, 1]), np.array(guess)) for guess in ([0, 1], [1, 0])]
     assert mean_score(scores) == 0.5
-    assert best_step({0: 0.5, 136: 0.6, 90: 0.6, 135: 0.1}) == 136
+    assert best_of({0: 0.5, 136: 0.6, 90: 0.6, 135: 0.1}) == 136
     with pytest.raises(UserError, match="at least one"):
         mean_score([])
     with pytest.raises(UserError, match="at least one"):
-        best_step({})
+        best_of({})
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -134,9 +134,9 @@ def test_golden_best_checkpoint(run: str) -> None:
         legacy[step] = score.mean
         exact[step] = mean_score([score_task(task, truths[task.name], own[task.name]) for task in CONTEST_TASKS])
         assert exact[step] == pytest.approx(score.mean, abs=5e-5)
-    best = best_step(legacy)
+    best = best_of(legacy)
     assert data["final_log"] == [f"best ckpt {best}, best best_macro_f1 {legacy[best]}"]
-    assert best_step(exact) == best
+    assert best_of(exact) == best
 
 
 def test_legacy_reads_misplaced_batches_with_another_head() -> None:

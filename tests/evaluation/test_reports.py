@@ -11,6 +11,7 @@ from sklearn.metrics import classification_report
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation import reports
+from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_task
 from easytransfer_mtl.tasks import OCEMOTION, OCNLI, TNEWS, Task
 
@@ -101,7 +102,7 @@ def test_json_round_trip() -> None:
 
 def test_summary_marks_the_later_of_equal_checkpoints() -> None:
     low, high = [half(), perfect(TNEWS)], [perfect(OCNLI), perfect(TNEWS)]
-    checkpoints = {90: high, 0: low, 136: high}
+    checkpoints = {Candidate(90): high, Candidate(0): low, Candidate(136): high}
     assert reports.summary_text(checkpoints) == (
         "step   OCNLI   TNEWS    mean\n"
         "0     0.3333  1.0000  0.6667\n"
@@ -109,10 +110,29 @@ def test_summary_marks_the_later_of_equal_checkpoints() -> None:
         "136   1.0000  1.0000  1.0000  best\n"
     )
     rows = rows_of(reports.summary_csv(checkpoints))
-    assert [(row["step"], row["best"]) for row in rows] == [("0", "0"), ("90", "0"), ("136", "1")]
+    assert [(row["step"], row["weights"], row["best"]) for row in rows] == [
+        ("0", "raw", "0"), ("90", "raw", "0"), ("136", "raw", "1")
+    ]  # fmt: skip
     value = reports.summary_json(checkpoints)
-    assert (value["best_step"], value["best_mean"]) == (136, 1.0)
+    assert (value["best_step"], value["best_weights"], value["best_mean"]) == (136, "raw", 1.0)
     assert value["checkpoints"][0]["scores"] == {"OCNLI": pytest.approx(1 / 3), "TNEWS": 1.0}
+
+
+def test_averages_stand_behind_their_checkpoint_and_say_what_they_are() -> None:
+    low, high = [half()], [perfect(OCNLI)]
+    candidates = {Candidate(9, 2): low, Candidate(9): low, Candidate(9, is_ema=True): high, Candidate(4): high}
+    assert reports.summary_text(candidates) == (
+        "step                   OCNLI    mean\n"
+        "4                     1.0000  1.0000\n"
+        "9                     0.3333  0.3333\n"
+        "9 ema                 1.0000  1.0000  best\n"
+        "swa of 2 checkpoints  0.3333  0.3333\n"
+    )
+    value = reports.summary_json(candidates)
+    assert (value["best_step"], value["best_weights"]) == (9, "ema")
+    assert [(row["step"], row["weights"]) for row in value["checkpoints"]] == [
+        (4, "raw"), (9, "raw"), (9, "ema"), (9, "swa")
+    ]  # fmt: skip
 
 
 def test_summary_needs_a_checkpoint() -> None:
@@ -140,7 +160,7 @@ def test_final_table_stands_in_the_boards_order() -> None:
 def test_written_files(tmp_path: Path) -> None:
     scores = [half(), perfect(TNEWS)]
     reports.write_reports(tmp_path / "report", scores)
-    reports.write_summary(tmp_path / "report", {7: scores})
+    reports.write_summary(tmp_path / "report", {Candidate(7): scores})
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert names == {
         "classes.txt",

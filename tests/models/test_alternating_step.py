@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.alternating_step import gradients_of
-from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.training.optimizers import make_optimizer
 from easytransfer_mtl.weighting import Equal, Fixed, TaskWeighting
 

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.models.architecture import Architecture
-from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.optimizers import make_optimizer
 

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.models.joint_step import task_gram
-from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.optimizers import make_optimizer
@@ -234,7 +235,7 @@ def test_nothing_moves_in_a_step_that_is_left_out(build: Callable[..., MultiTask
 
 
 def test_label_weights_smoothing_and_focal_factor_compose_with_any_weighting(build: Callable[..., MultiTaskModel]) -> None:
-    loss = LossOptions({"OCNLI": [0.5, 1.0, 2.0]}, label_smoothing=0.1, focal_gamma=1.0)
+    loss = LossOptions({"OCNLI": [0.5, 1.0, 2.0]}, {"TNEWS": 0.1, "OCNLI": 0.2}, {"OCEMOTION": 1.0})
     plain = build(Equal(3), loss=loss).train_step(batches_of(5))["losses"]
     for name in ("uncertainty", "pcgrad"):
         np.testing.assert_allclose(build(name, loss=loss).train_step(batches_of(5))["losses"], plain, rtol=1e-5)

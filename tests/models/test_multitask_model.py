@@ -17,7 +17,8 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.architecture import Architecture
-from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 from easytransfer_mtl.training.checkpoints import checkpoint_steps, restore_model
 from easytransfer_mtl.training.trainer import run_training

@@ -28,21 +28,24 @@ def test_plain_weighted_and_focal() -> None:
     assert loss(class_weights={"OCNLI": weights}) == pytest.approx(
         (cross_entropy() * np.take(weights, LABELS)).mean(), rel=1e-6
     )
-    assert loss(class_weights={"TNEWS": weights}) == loss()
-    assert loss(focal_gamma=2.0) == pytest.approx((cross_entropy() * focal).mean(), rel=1e-5)
+    others = {"class_weights": {"TNEWS": weights}, "label_smoothing": {"TNEWS": 0.1}, "focal_gamma": {"TNEWS": 2.0}}
+    assert loss(**others) == loss()
+    assert loss(focal_gamma={"OCNLI": 2.0}) == pytest.approx((cross_entropy() * focal).mean(), rel=1e-5)
 
 
 def test_smoothing_spreads_a_share_over_all_labels() -> None:
     target = 0.9 * np.eye(3)[LABELS] + 0.1 / 3
-    assert loss(label_smoothing=0.1) == pytest.approx(-(target * np.log(PROBABILITIES)).sum(axis=1).mean(), rel=1e-6)
+    assert loss(label_smoothing={"OCNLI": 0.1}) == pytest.approx(
+        -(target * np.log(PROBABILITIES)).sum(axis=1).mean(), rel=1e-6
+    )
     with pytest.raises(UserError, match="from 0 to below 1"):
-        LossOptions(label_smoothing=1.0)
+        LossOptions(label_smoothing={"OCNLI": 1.0})
 
 
 def test_focal_loss_has_a_gradient_where_the_row_is_right_beyond_doubt() -> None:
     logits = tf.Variable([[100.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     with tf.GradientTape() as tape:
-        value = task_loss(logits, tf.constant([0, 0]), OCNLI, LossOptions(focal_gamma=0.5))
+        value = task_loss(logits, tf.constant([0, 0]), OCNLI, LossOptions(focal_gamma={"OCNLI": 0.5}))
     assert np.isfinite(tape.gradient(value, logits).numpy()).all()
 
 

@@ -13,7 +13,8 @@ from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.architecture import Architecture
-from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel, StepOptions
+from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
+from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.models.task_parts import task_spec
 from easytransfer_mtl.models.variables import build_variables, own_variables, parameter_counts
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCNLI, TNEWS

@@ -19,7 +19,8 @@ from easytransfer_mtl.data.pipeline import RowOrder, TaskBatches, TrainingBatche
 from easytransfer_mtl.data.task_order import TaskOrder
 from easytransfer_mtl.data.tfrecords import read_tfrecords
 from easytransfer_mtl.models import gradients as grads
-from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.optimizers import make_optimizer
 from easytransfer_mtl.training.schedule import WarmupDecay

@@ -11,7 +11,7 @@ from easytransfer_mtl.training.stuck_losses import StuckLosses
 
 def warnings_of(caplog: pytest.LogCaptureFixture, ocnli: float, focal_gamma: float = 0.0, steps: int = 200) -> list[str]:
     caplog.clear()
-    watch = StuckLosses(CONTEST_TASKS, 1000, focal_gamma)
+    watch = StuckLosses(CONTEST_TASKS, 1000, {"OCNLI": focal_gamma})
     for step in range(1, steps + 1):
         watch.see(step, {"TNEWS": 1.5, "OCEMOTION": 1.0} if step % 3 else {"OCNLI": ocnli})
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
@@ -34,7 +34,7 @@ def test_focal_factor_lowers_the_loss_of_guessing(caplog: pytest.LogCaptureFixtu
 
 
 def test_rare_tasks_and_resumed_runs_are_judged_when_there_are_enough_losses(caplog: pytest.LogCaptureFixture) -> None:
-    watch = StuckLosses(CONTEST_TASKS, 1000, 0.0)
+    watch = StuckLosses(CONTEST_TASKS, 1000, {})
     for step in range(400, 600, 40):  # five in all, after a resume
         watch.see(step, {"OCNLI": math.log(3)})
     assert [record.getMessage()[:42] for record in caplog.records] == ["OCNLI is not learned: after 560 steps its "]

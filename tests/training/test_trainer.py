@@ -146,7 +146,13 @@ def test_another_encoder_cannot_go_on_and_leaves_the_run_as_it_is(
         ({"task_sampling": "explicit"}, "needs a number above 0 for every task"),
         ({"task_sampling": "explicit", "task_rates": "tnews=1,ocnli=1"}, "needs a number above 0 for every task"),
         ({"task_rates": "tnews=1"}, "task_rates has an effect with --task_sampling=explicit only"),
-        ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
+        ({"label_smoothing": "1.0"}, "label_smoothing is 1.0"),
+        ({"class_weights": "tnews=rare"}, "'rare' is not allowed"),
+        ({"loss_weighting": "dtp", "focal_gamma": "ocnli=2"}, "has a focal factor of its own"),
+        ({"adversarial_steps": 2}, "adversarial_steps has no effect with adversarial none"),
+        ({"early_stopping_patience": 2}, "early_stopping_patience needs --predict_input_fp"),
+        ({"swa_checkpoints": 12}, "swa_checkpoints is 12"),
+        ({"ema_decay": 1.5}, "ema_decay is 1.5"),
         ({"step_mode": "joint", "loss_weighting": "gradnorm", "num_freezed_layers": 2}, "set --gram_variables=pooler"),
         ({"head_dropout": 1.0}, "head_dropout 1.0: a rate must be from 0 to below 1"),
         ({"features": "layer3.mean"}, "the encoder has 2 layers"),
@@ -217,6 +223,7 @@ def test_bad_step_can_be_left_out_and_is_counted(
         {"loss_weighting": "famo", "step_mode": "joint", "num_epochs": 2, "joint_batch_sizes": "ocnli=2"},
         {"loss_weighting": "dwa", "dwa_steps_per_epoch": 2},
         {"task_sampling": "proportional", "log_gradients_every": 2},
+        {"ema_decay": 0.9, "rdrop_alpha": 2.0, "adversarial": "fgm", "head_dropout": 0.3},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
@@ -231,6 +238,9 @@ def test_run_with_weighting_or_sampling_goes_on_as_if_it_had_never_stopped(
     np.testing.assert_equal(weights_of(resumed), weights_of(whole))
     for one, other in zip(resumed.weighting.variables, whole.weighting.variables, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
+    if whole.averages:
+        for one, other in zip(resumed.averages.averages, whole.averages.averages, strict=True):
+            np.testing.assert_array_equal(one.numpy(), other.numpy())
     assert metric_rows(tmp_path / "run") == metric_rows(tmp_path / "whole")
 
 

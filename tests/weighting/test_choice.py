@@ -38,7 +38,7 @@ def test_every_method_has_a_name_and_a_name_its_method() -> None:
 def test_every_option_belongs_to_a_method_and_is_explained_in_its_docstring() -> None:
     general = {
         "config", "loss_weighting", "step_mode", "joint_batch_sizes", "task_sampling", "sampling_temperature", "task_rates",
-        "class_weights", "label_smoothing", "on_nonfinite", "log_gradients_every", "scale_heads",
+        "on_nonfinite", "log_gradients_every", "scale_heads",
     }  # fmt: skip
     owned = {option for _, options in METHODS.values() for option in options}
     assert owned | general == {field.name for field in dataclasses.fields(WeightingSettings)} and not owned & general

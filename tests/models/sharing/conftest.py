@@ -13,8 +13,9 @@ from easytransfer_mtl.encoders.dropout import DropoutClock, SeededDropout
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.models.architecture import Architecture
-from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.sharing_options import SharingOptions
+from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 from easytransfer_mtl.weighting import TaskWeighting

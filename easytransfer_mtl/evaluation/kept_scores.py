@@ -1,0 +1,79 @@
+"""Scores that a run's checkpoints reached while it trained, kept in its folder, so that nothing is evaluated twice."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.candidates import Candidate
+from easytransfer_mtl.evaluation.metrics import TaskScore, mean_score, score_confusion
+from easytransfer_mtl.files import read_json, write_json
+from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.training.task_data import TaskData
+
+FILE = "evaluation/during_training.json"
+
+
+class KeptScores:
+    """The scores of one set of dev rows, as confusion matrices in a file that is written anew with each addition.
+
+    Attributes:
+        scores: candidate -> one score per task, in order.
+    """
+
+    def __init__(self, folder: Path, data: list[TaskData], precision: str, step: int) -> None:
+        """Reads what there is of these rows up to a step; what is later was left by a run that was cut off.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        self._path, self._rows = folder / FILE, _fingerprint(data, precision)
+        tasks = [item.task for item in data]
+        kept = read_json(self._path, "scores of a run") if self._path.exists() else {}
+        try:
+            known = kept["scores"] if kept.get("rows") == self._rows else []
+            found = [_from_json(item, tasks) for item in known if item["step"] <= step]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"{self._path} is damaged ({error!r}); delete it, and its checkpoints count as new.") from None
+        self.scores = dict(sorted(found, key=lambda item: item[0]))
+
+    def add(self, candidate: Candidate, scores: list[TaskScore]) -> None:
+        """Adds a candidate's scores and writes the file."""
+        self.scores[candidate] = scores
+        items = [_to_json(candidate, scores) for candidate, scores in self.scores.items()]
+        write_json(self._path, {"rows": self._rows, "scores": items})
+
+    def best_of_steps(self) -> dict[int, float]:
+        """Returns step -> the best mean score of its candidates."""
+        means: dict[int, float] = {}
+        for candidate, scores in self.scores.items():
+            means[candidate.step] = max(mean_score(scores), means.get(candidate.step, -np.inf))
+        return means
+
+
+def _fingerprint(data: list[TaskData], precision: str) -> str:
+    """Returns what tells other rows, labels, tasks or arithmetic apart."""
+    digest = hashlib.sha256(precision.encode())
+    for item in data:
+        digest.update(repr((item.task.name, item.task.label_enumerate_values, len(item.rows))).encode())
+        for array in (item.rows.input_ids, item.rows.segment_ids, item.rows.offsets, item.rows.label_ids):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _to_json(candidate: Candidate, scores: list[TaskScore]) -> dict[str, Any]:
+    confusions = {score.task.name: score.confusion.tolist() for score in scores}
+    return {
+        "step": candidate.step,
+        "ema": candidate.is_ema,
+        "mean": mean_score(scores),
+        "confusion_rows_are_truth": confusions,
+    }
+
+
+def _from_json(item: dict[str, Any], tasks: list[Task]) -> tuple[Candidate, list[TaskScore]]:
+    confusions = item["confusion_rows_are_truth"]
+    scores = [score_confusion(task, np.array(confusions[task.name])) for task in tasks]
+    return Candidate(int(item["step"]), is_ema=bool(item["ema"])), scores

@@ -1,0 +1,111 @@
+"""Adversarial training: a second gradient at word embeddings that are moved to where the loss is worse."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models import gradients as grads
+
+if TYPE_CHECKING:
+    from easytransfer_mtl.models.multitask_model import MultiTaskModel
+
+Gradients = list[grads.Gradient | None]
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """An attack r on the word embedding matrix, started at 0 and moved ``steps`` times.
+
+    r <- P(r + step_size g / |g|), g the loss's gradient at the matrix plus r, |g| the norm over the whole matrix, rows
+    summed; P scales r to the norm ``radius`` where it is longer (Madry et al., "Towards Deep Learning Models Resistant to
+    Adversarial Attacks", ICLR 2018, in the l2 norm). One step of length ``radius`` is the fast gradient method (Miyato et
+    al., "Adversarial Training Methods for Semi-Supervised Text Classification", ICLR 2017).
+
+    It departs from Miyato et al. as is usual with BERT: the matrix is attacked instead of each row's embedded tokens, so
+    that a token has one r in the whole batch, and embeddings are not normalised first.
+
+    Attributes:
+        steps: how often r is moved; each costs a forward and a backward pass.
+        step_size: length of a step.
+        radius: largest norm of r.
+    """
+
+    steps: int
+    step_size: float
+    radius: float
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.step_size <= 0 or self.radius <= 0:
+            raise UserError(
+                f"adversarial training needs 1 step or more, a step length and a norm above 0; found {self.steps} steps of "
+                f"{self.step_size}, norm {self.radius} (adversarial_steps, adversarial_alpha, adversarial_epsilon)."
+            )
+
+    def moved(self, attack: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
+        """Returns r after a step.
+
+        Args:
+            attack: r, float32 [U, E]; rows that are not in it are 0.
+            gradient: g of the same rows; all other rows of it are 0.
+        """
+        attack += self.step_size * tf.math.divide_no_nan(gradient, tf.norm(gradient))
+        size = tf.norm(attack)
+        return attack * tf.minimum(1.0, tf.math.divide_no_nan(self.radius, size)) if self.steps > 1 else attack
+
+
+def with_attack(model: "MultiTaskModel", gradients: Gradients, again: Callable[[], Gradients]) -> Gradients:
+    """Returns the gradients plus those at the attacked embeddings, as ``model.options.adversary`` says; else the gradients.
+
+    The attacked pass has the dropout masks of the clean one, since the attack is worked out for that network. Of several
+    steps the last one's gradient counts. The embeddings are put back as they were, bit for bit. The embeddings' gradient
+    is dense then, so that clipping sees the two passes' sum.
+
+    Args:
+        model: its word embeddings are attacked.
+        gradients: of ``trainable_variables``, at the embeddings as they are; None where there is none.
+        again: computes the same gradients anew.
+
+    Raises:
+        UserError: the word embeddings are not among the trainable variables, or have no gradient.
+    """
+    adversary, table = model.options.adversary, model.encoder.word_embeddings
+    if adversary is None:
+        return gradients
+    place = next((index for index, variable in enumerate(model.trainable_variables) if variable is table), None)
+    if place is None or gradients[place] is None:
+        raise UserError("adversarial attacks the word embeddings, which this model does not train; leave it out.")
+    before = table.read_value()
+    ids, gradient = _rows_of(gradients[place])
+    attack = tf.zeros_like(gradient)
+    attacked = gradients
+    for step in range(adversary.steps):
+        if step:
+            _, gradient = _rows_of(attacked[place])
+        attack = adversary.moved(attack, gradient)
+        table.assign(tf.tensor_scatter_nd_add(before, ids[:, tf.newaxis], attack))
+        attacked = again()
+    table.assign(before)
+    return [_sum(clean, other) for clean, other in zip(gradients, attacked, strict=True)]
+
+
+def _rows_of(gradient: grads.Gradient) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the ids [U] of the rows that a gradient has, each once, and these rows [U, E], equal ids' summed.
+
+    The same batch has the same ids in the same order every time.
+    """
+    if not isinstance(gradient, tf.IndexedSlices):
+        return tf.range(tf.shape(gradient)[0]), gradient
+    ids, places = tf.unique(gradient.indices)
+    return ids, tf.math.unsorted_segment_sum(gradient.values, places, tf.size(ids))
+
+
+def _sum(one: grads.Gradient | None, other: grads.Gradient | None) -> tf.Tensor | None:
+    if one is None or other is None:
+        return other if one is None else one
+    if isinstance(one, tf.IndexedSlices) and isinstance(other, tf.IndexedSlices):
+        values, indices = (tf.concat(parts, axis=0) for parts in ((one.values, other.values), (one.indices, other.indices)))
+        return tf.convert_to_tensor(tf.IndexedSlices(values, indices, one.dense_shape))
+    return tf.convert_to_tensor(one) + tf.convert_to_tensor(other)

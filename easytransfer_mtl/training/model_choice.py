@@ -1,0 +1,66 @@
+"""What a run's model is made of, checked against its encoder, tasks and weighting before anything is built."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PretrainedConfig
+
+from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.architecture import Architecture
+from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture
+from easytransfer_mtl.training.checkpoints import has_checkpoints
+from easytransfer_mtl.training.choices import Choices
+from easytransfer_mtl.training.learning_rates import RateShares, choose_rate_shares
+from easytransfer_mtl.training.loss_choice import warn_without_dropout
+from easytransfer_mtl.training.memory_estimate import Estimate, check_memory, estimate
+from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.sharing_choice import check_delivered, check_sharing
+from easytransfer_mtl.training.task_data import TaskData
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """What a model is made of, the shares of the learning rate, and what it needs of memory."""
+
+    architecture: Architecture
+    rates: RateShares
+    memory: Estimate
+
+
+def choose_model(settings: TrainSettings, train: list[TaskData], config: PretrainedConfig, choices: Choices) -> ModelChoice:
+    """Works out a run's model.
+
+    Args:
+        settings: the configuration.
+        train: the tasks' training rows.
+        config: the encoder's.
+        choices: how the run steps.
+
+    Raises:
+        UserError: settings do not fit each other, the encoder, the tasks, the run in the folder, or the machine.
+    """
+    tasks, depth = [item.task for item in train], config.num_hidden_layers
+    architecture = choose_architecture(settings, tasks, depth)
+    _check_same_architecture(Path(settings.model_dir), architecture)
+    check_sharing(settings, config, choices.weighting)
+    check_delivered(architecture, tasks, depth)
+    if choices.weighting.needs_gram:
+        kind = settings.gram_variables or choices.weighting.gram_variables
+        check_gram_variables(settings, kind, architecture, tasks, config)
+    length = max(item.task_input.sequence_length for item in train)
+    memory = estimate(settings, architecture, config, choices.weighting, choices.sizes, length)
+    check_memory(memory, architecture)
+    warn_without_dropout(settings, config, architecture, tasks)
+    return ModelChoice(architecture, choose_rate_shares(settings, [task.name for task in tasks]), memory)
+
+
+def _check_same_architecture(model_dir: Path, architecture: Architecture) -> None:
+    """Raises UserError if the folder's run is of a model that is made otherwise."""
+    if has_checkpoints(model_dir) and (model_dir / "tasks.json").exists():
+        changes = RunFolder(model_dir).read_architecture().differences(architecture)
+        if changes:
+            raise UserError(
+                f"{model_dir} is a run of another architecture ({'; '.join(changes)}). Use another --model_dir, or the "
+                "settings that it was started with."
+            )

@@ -1,0 +1,51 @@
+"""Scores that are kept come back as they were found."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from easytransfer_mtl.data.encoded_rows import from_arrays
+from easytransfer_mtl.evaluation.candidates import Candidate
+from easytransfer_mtl.evaluation.kept_scores import KeptScores
+from easytransfer_mtl.evaluation.metrics import TaskScore, score_confusion, score_task
+from easytransfer_mtl.evaluation.reports import score_json
+from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION
+
+
+def data_of(first_id: int = 1) -> list[Any]:
+    ids = np.full((4, 3), first_id, np.int32)
+    rows = from_arrays(ids, np.full(4, 3), ids, np.arange(4))
+    return [SimpleNamespace(task=task, rows=rows) for task in CONTEST_TASKS]
+
+
+def scores_of(seed: int) -> list[TaskScore]:
+    random = np.random.default_rng(seed)
+    return [score_task(task, *random.integers(0, task.num_labels, (2, 40))) for task in CONTEST_TASKS]
+
+
+def test_a_confusion_matrix_holds_the_whole_score() -> None:
+    truth, predicted = np.array([0, 0, 3, 3, 6, 6, 6]), np.array([0, 3, 3, 3, 0, 6, 6])
+    score = score_task(OCEMOTION, truth, predicted)
+    assert score_json(score_confusion(OCEMOTION, score.confusion)) == score_json(score)
+
+
+def test_scores_up_to_a_step_come_back_in_order(tmp_path: Path) -> None:
+    kept = KeptScores(tmp_path, data_of(), "float32", 0)
+    added = {Candidate(2): 1, Candidate(2, is_ema=True): 2, Candidate(4): 3}
+    for candidate, seed in added.items():
+        kept.add(candidate, scores_of(seed))
+    again = KeptScores(tmp_path, data_of(), "float32", 2)
+    assert list(again.scores) == [Candidate(2), Candidate(2, is_ema=True)]
+    for candidate, scores in again.scores.items():
+        assert [score_json(score) for score in scores] == [score_json(score) for score in scores_of(added[candidate])]
+    means = [np.mean([score.score for score in scores_of(seed)]) for seed in (1, 2)]
+    assert again.best_of_steps() == {2: pytest.approx(max(means))}
+
+
+@pytest.mark.parametrize(("first_id", "precision"), [(2, "float32"), (1, "bfloat16")])
+def test_scores_of_other_rows_or_arithmetic_do_not_count(first_id: int, precision: str, tmp_path: Path) -> None:
+    KeptScores(tmp_path, data_of(), "float32", 0).add(Candidate(2), scores_of(1))
+    assert not KeptScores(tmp_path, data_of(first_id), precision, 9).scores

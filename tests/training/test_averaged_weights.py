@@ -1,0 +1,91 @@
+"""Averages out of checkpoints: moving ones as the run had them, the mean of several as numpy has it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.candidates import Candidate, candidates_of, load_candidate
+from easytransfer_mtl.evaluation.evaluator import build_model
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.training.averaged_weights import has_averages, restore_averages
+from easytransfer_mtl.training.checkpoints import checkpoint_steps, restore_model
+from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.trainer import TrainedRun, run_training
+
+
+def weights_of(model: MultiTaskModel) -> list[np.ndarray]:
+    return [variable.numpy() for variable in model.trainable_variables]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, tiny_data: Path) -> TrainedRun:
+    """A run of 7 steps with averages that saved every 2."""
+    from easytransfer_mtl.config.settings import TrainSettings
+
+    return run_training(
+        TrainSettings(
+            pretrain_model_name_or_path=str(tiny_encoder), random_init=True, num_epochs=0.7, seed=5, save_steps=2,
+            train_input_fp=str(tiny_data / "train.list_tfrecord"), train_batch_size=4, ema_decay=0.9, learning_rate=0.05,
+            model_dir=str(tmp_path_factory.mktemp("averaged") / "run"),
+        )
+    )  # fmt: skip
+
+
+def test_averages_come_out_of_a_checkpoint_as_they_went_in(trained: TrainedRun) -> None:
+    checkpoints = checkpoint_steps(trained.folder.path)
+    last, model = max(checkpoints), build_model(trained.folder)
+    assert has_averages(checkpoints[last])
+    restore_averages(model, checkpoints[last])
+    for weight, average in zip(weights_of(model), trained.model.averages.averages, strict=True):
+        np.testing.assert_array_equal(weight, average)
+    raw = build_model(trained.folder)
+    restore_model(raw, checkpoints[last])
+    assert any(np.any(one != other) for one, other in zip(weights_of(raw), weights_of(model)))
+
+
+def test_mean_of_the_last_checkpoints(trained: TrainedRun) -> None:
+    checkpoints = checkpoint_steps(trained.folder.path)
+    candidates = candidates_of(checkpoints, 3)
+    assert [str(candidate) for candidate in candidates] == [
+        "0", "2", "2 ema", "4", "4 ema", "6", "6 ema", "7", "7 ema", "swa of 3 checkpoints",
+    ]  # fmt: skip
+    model, parts = build_model(trained.folder), []
+    for step in (4, 6, 7):
+        restore_model(model, checkpoints[step])
+        parts.append(weights_of(model))
+    load_candidate(model, candidates[-1], checkpoints)
+    for weight, *values in zip(weights_of(model), *parts, strict=True):
+        np.testing.assert_allclose(weight, np.mean(values, axis=0, dtype=float), rtol=1e-5, atol=1e-7)
+
+
+def test_the_start_is_no_part_of_a_mean_and_one_checkpoint_is_none(trained: TrainedRun) -> None:
+    checkpoints = checkpoint_steps(trained.folder.path)
+    assert candidates_of(checkpoints, 9)[-1] == Candidate(7, 4)
+    few = {step: checkpoints[step] for step in (0, 2)}
+    assert candidates_of(few, 9) == [Candidate(0), Candidate(2), Candidate(2, is_ema=True)]
+
+
+def test_checkpoint_without_averages(trained: TrainedRun, tiny_settings: Callable[..., Any]) -> None:
+    plain = run_training(tiny_settings(num_epochs=0.1))
+    prefix = checkpoint_steps(plain.folder.path)[1]
+    names = [name for name, _ in tf.train.list_variables(str(prefix))]
+    assert not has_averages(prefix) and not [name for name in names if "ema" in name]
+    assert candidates_of(checkpoint_steps(plain.folder.path), 0) == [Candidate(0), Candidate(1)]
+    with pytest.raises(UserError, match="The averages in .*model.ckpt-1 cannot be restored"):
+        restore_averages(build_model(RunFolder(plain.folder.path)), prefix)
+
+
+def test_unreadable_checkpoint_has_no_averages(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt-1.index").write_bytes(b"nonsense")
+    assert not has_averages(tmp_path / "model.ckpt-1")
+
+
+def test_averages_cannot_be_switched_on_or_off_on_the_way(trained: TrainedRun, tiny_settings: Callable[..., Any]) -> None:
+    folder = str(trained.folder.path)
+    with pytest.raises(UserError, match="is a run with the ema_decay 0.9; it cannot go on with 0.0"):
+        run_training(tiny_settings(model_dir=folder, num_epochs=0.9))
