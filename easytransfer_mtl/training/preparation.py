@@ -20,6 +20,7 @@ from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.batches import training_batches
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.choices import choose
+from easytransfer_mtl.training.fold_data import FoldChoice, check_same_fold, choose_fold, read_fold_data
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
@@ -30,7 +31,7 @@ UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode")
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs besides its model: checked files, rows, plan, weighting, loss and batches."""
+    """What a run needs besides its model: checked files, rows, plan, weighting, loss, batches, and the fold left out."""
 
     files: EncoderFiles
     train: list[TaskData]
@@ -39,6 +40,7 @@ class Prepared:
     weighting: TaskWeighting
     loss: LossOptions
     batches: TrainingBatches
+    fold: FoldChoice | None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -58,7 +60,8 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     """
     if settings.outputs:
         raise UserError("--outputs has no meaning in training; the run's folder is --model_dir.")
-    _check_unchanged(settings)
+    fold = choose_fold(settings)
+    _check_unchanged(settings, fold)
     if (settings.distribution_strategy or "None") != "None":
         if settings.on_nonfinite == "skip" or settings.log_gradients_every:
             raise UserError(
@@ -73,11 +76,11 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
             f"num_freezed_layers is {settings.num_freezed_layers}; the encoder has {config.num_hidden_layers} layers."
         )
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
-    train, dev = _read_data(settings, files, config, tasks)
+    train, dev = _read_data(settings, fold, files, config, tasks)
     choices = choose(settings, [item.task for item in train], [len(item.rows) for item in train], num_replicas)
     _check_gram_variables(settings, choices.weighting, config.num_hidden_layers)
     batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
-    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, batches)
+    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, batches, fold)
 
 
 def _check_gram_variables(settings: TrainSettings, weighting: TaskWeighting, num_layers: int) -> None:
@@ -89,13 +92,16 @@ def _check_gram_variables(settings: TrainSettings, weighting: TaskWeighting, num
         )
 
 
-def _check_unchanged(settings: TrainSettings) -> None:
+def _check_unchanged(settings: TrainSettings, fold: FoldChoice | None) -> None:
     """Raises UserError if the folder's run has other state, which would be taken for this one's, or counts other steps."""
     folder = RunFolder(Path(settings.model_dir))
+    if not any(checkpoint_steps(path) for path in (folder.path, folder.path / INTERRUPTED)):
+        return
+    check_same_fold(folder, fold)
     written = folder.written_settings()
     for name in UNCHANGEABLE:
         before, now = written.get(name, getattr(settings, name)), getattr(settings, name)
-        if before != now and any(checkpoint_steps(path) for path in (folder.path, folder.path / INTERRUPTED)):
+        if before != now:
             raise UserError(
                 f"{folder.path} is a run with the {name} {before}; it cannot go on with {now}. Use another --model_dir."
             )
@@ -108,10 +114,14 @@ def _make_deterministic() -> None:
 
 
 def _read_data(
-    settings: TrainSettings, files: EncoderFiles, config: BertConfig, tasks: tuple[Task, ...]
+    settings: TrainSettings, fold: FoldChoice | None, files: EncoderFiles, config: BertConfig, tasks: tuple[Task, ...]
 ) -> tuple[list[TaskData], list[TaskData]]:
     vocabulary = load_vocabulary(files.vocabulary_file)
     checks = (vocabulary, files.vocabulary_file, config.max_position_embeddings)
+    if fold:
+        train, dev = read_fold_data(fold, settings.train_input_fp, lambda path: read_task_data(path, tasks, *checks))
+        check_training_data(train, settings.train_input_fp)
+        return train, dev
     train = read_task_data(settings.train_input_fp, tasks, *checks)
     check_training_data(train, settings.train_input_fp)
     if not settings.predict_input_fp:
@@ -134,9 +144,10 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
     inputs = {item.task.name: item.task_input for item in prepared.train}
     vocabulary_file = prepared.files.vocabulary_file
     folder.write_model(model.encoder.config, vocabulary_file, prepared.tasks, inputs, type(model).__name__)
-    folder.write_train_config(
-        asdict(settings), {"train": [item.summary() for item in prepared.train]}, asdict(prepared.plan)
-    )
+    data: dict[str, Any] = {"train": [item.summary() for item in prepared.train]}
+    if prepared.fold:
+        data["fold"] = prepared.fold.identity
+    folder.write_train_config(asdict(settings), data, asdict(prepared.plan))
     for name, value in _log_block(settings, prepared).items():
         logging.info("%s: %s", name, value)
     for item in prepared.train:
