@@ -2,8 +2,8 @@
 
 import gc
 import json
+import shutil
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,46 +11,20 @@ import numpy as np
 import pytest
 
 from easytransfer_mtl.config.settings import EvaluateSettings, PredictSettings, SubmitSettings
-from easytransfer_mtl.encoders.dropout import DropoutClock
-from easytransfer_mtl.encoders.finding import find_encoder
-from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation import ensemble
 from easytransfer_mtl.evaluation.ensemble import Ensemble, average, ensemble_of, mean_probabilities
-from easytransfer_mtl.evaluation.export import export_model
 from easytransfer_mtl.evaluation.members import check_alike, find_members, member_at
 from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCNLI
-from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
 
-INPUTS = {task.name: TaskInput(16, "none") for task in CONTEST_TASKS}
 TEXTS = ["天地人", "日月", "山水火木金土", "心手口", "禾米竹", "人", "土土土木", "月水目耳田"]
 
 
 class Other(MultiTaskModel):
     """Another class of the same variables."""
-
-
-def export(folder: Path, encoder: Path, seed: int) -> Path:
-    """Writes a run's folder with a best/ whose outputs are far from even."""
-    loaded = load_encoder(find_encoder(str(encoder)), DropoutClock(0), random_init=True).encoder
-    model, random = MultiTaskModel(loaded, CONTEST_TASKS), np.random.default_rng(seed)
-    for variable in model.trainable_variables:
-        variable.assign(random.normal(size=variable.shape, scale=0.5).astype(np.float32))
-    run = RunFolder(folder)
-    run.write_model(loaded.config, encoder / "vocab.txt", CONTEST_TASKS, INPUTS)
-    return export_model(model, run, INPUTS, {})
-
-
-@pytest.fixture(scope="module")
-def runs(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of three runs with a best/ each: fold_0, fold_1, fold_2. Do not write into them."""
-    folder = tmp_path_factory.mktemp("runs")
-    for seed in range(3):
-        export(folder / f"fold_{seed}", tiny_encoder, seed)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -152,26 +126,22 @@ def test_paths_and_patterns(runs: Path, tmp_path: Path) -> None:
             find_members(text)
 
 
-def test_checkpoints_of_a_run(runs: Path, files: dict[str, Path], tiny_settings: Callable[..., Any], tmp_path: Path) -> None:
-    from easytransfer_mtl.training.checkpoints import checkpoint_steps
-    from easytransfer_mtl.training.trainer import run_training
-
-    run_training(tiny_settings(num_epochs=1, save_steps=3))
-    prefixes = checkpoint_steps(tmp_path / "run")
-    members = find_members(str(tmp_path / "run/model.ckpt-*"))
-    assert sorted(Path(member.name).name for member in members) == sorted(path.name for path in prefixes.values())
-    last = member_at(str(prefixes[max(prefixes)]))
-    assert last.folder.path == tmp_path / "run"
-    trained = run_training(tiny_settings(num_epochs=1, save_steps=3)).model
-    for one, other in zip(trained.variables, last.load().variables, strict=True):
-        np.testing.assert_array_equal(one, other)
-    together = predicted(f"{last.name},{runs / 'fold_0'}", files)
-    parts = [predicted(name, files)["OCNLI"].probabilities for name in (last.name, str(runs / "fold_0"))]
-    np.testing.assert_allclose(together["OCNLI"].probabilities, np.mean(parts, axis=0), atol=1e-7)
+def test_checkpoints_of_a_run(runs: Path, files: dict[str, Path], tmp_path: Path) -> None:
+    prefix = str(runs / "fold_1/model.ckpt-3")
+    for text in (prefix, f"{runs}/fold_1/model.ckpt-*", f"{runs}/fold_[1]/model.ckpt-3"):
+        assert [(member.name, member.run.path) for member in find_members(text)] == [(prefix, runs / "fold_1")]
+    best = predicted(str(runs / "fold_1"), files)
+    for name, prediction in predicted(prefix, files).items():
+        assert_same(prediction, best[name])
+    run = Path(shutil.copytree(runs / "fold_1", tmp_path / "run"))
+    (run / "interrupted").mkdir()
+    for path in run.glob("model.ckpt-3.*"):
+        path.rename(run / "interrupted" / path.name)
+    assert member_at(str(run / "interrupted/model.ckpt-3")).folder.path == run
 
 
-def test_models_that_mean_something_else_are_refused(runs: Path, tiny_encoder: Path, tmp_path: Path) -> None:
-    best = export(tmp_path / "run", tiny_encoder, 7)
+def test_models_that_mean_something_else_are_refused(runs: Path, tmp_path: Path) -> None:
+    best = Path(shutil.copytree(runs / "fold_1/best", tmp_path / "best"))
     written = read_json(best / "tasks.json")
     first = f"{runs / 'fold_0'},{best}"
     assert check_alike(find_members(first)) == CONTEST_TASKS
@@ -192,7 +162,7 @@ def test_models_that_mean_something_else_are_refused(runs: Path, tiny_encoder: P
     inputs = {**written["inputs"], "TNEWS": {"sequence_length": 16, "text_normalization": "nfkc"}}
     refused("differ in TNEWS: text_normalization nfkc and none", inputs=inputs)
     refused("trained with the class Other", model_class="Other")
-    longer = {name: {"sequence_length": 9, "text_normalization": "none"} for name in INPUTS}
+    longer = {name: {"sequence_length": 9, "text_normalization": "none"} for name in written["inputs"]}
     write_json(best / "tasks.json", {**written, "inputs": longer, "tasks": written["tasks"][::-1]})
     assert check_alike(find_members(first)) == CONTEST_TASKS
     with pytest.raises(UserError, match="does not fit Other"):

@@ -3,9 +3,7 @@
 import csv
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,16 +16,12 @@ from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.members import Member, find_members
 from easytransfer_mtl.evaluation.metrics import mean_score, score_task
-from easytransfer_mtl.training.checkpoints import checkpoint_steps
-from easytransfer_mtl.training.trainer import run_training
 
 
 @pytest.fixture
-def members(tiny_settings: Callable[..., Any], tmp_path: Path) -> list[Member]:
-    """Three checkpoints of a run that learns fast."""
-    run_training(tiny_settings(num_epochs=2, save_steps=8, learning_rate=0.05))
-    assert len(checkpoint_steps(tmp_path / "run")) == 4
-    return find_members(str(tmp_path / "run/model.ckpt-*"))[1:]
+def members(runs: Path) -> list[Member]:
+    """Three models."""
+    return find_members(f"{runs}/fold_*")
 
 
 def test_scores_are_those_of_the_mean_probabilities(members: list[Member], tiny_data: Path) -> None:
@@ -74,17 +68,12 @@ def test_the_command_prints_and_writes_the_tables(
     assert (output / "classes.csv").exists() and (output / "confusion_ocnli.csv").exists()
 
 
-def test_the_command_needs_dev_files_for_runs_without_folds(members: list[Member], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="evaluate needs --predict_input_fp: .*was not trained with --fold"):
-        evaluate.run(EvaluateSettings(checkpoints=members[0].name, output_dir=str(tmp_path / "out")))
-
-
 def test_models_of_different_vocabularies_have_no_files_in_common(
-    members: list[Member], tiny_data: Path, tmp_path: Path
+    runs: Path, members: list[Member], tiny_data: Path, tmp_path: Path
 ) -> None:
-    other = Path(shutil.copytree(tmp_path / "run", tmp_path / "other"))
+    other = Path(shutil.copytree(runs / "fold_1/best", tmp_path / "other"))
     text = (other / "vocab.txt").read_text(encoding="utf-8")
     (other / "vocab.txt").write_text(text.replace("天\n", "乙\n"), encoding="utf-8")
-    both = [members[0], find_members(str(other / Path(members[0].name).name))[0]]
+    both = [members[0], *find_members(str(other))]
     with pytest.raises(UserError, match="has another vocabulary than .*predict and submit can average them"):
         read_dev_data(str(tiny_data / "dev.list_tfrecord"), both)

@@ -12,12 +12,13 @@ import pytest
 
 from easytransfer_mtl.commands import evaluate, split, train
 from easytransfer_mtl.config.ensemble_settings import SplitSettings
-from easytransfer_mtl.config.settings import EvaluateSettings
+from easytransfer_mtl.config.settings import EvaluateSettings, TrainSettings
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.folds import read_folds
 from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.fold_data import FoldChoice, read_fold_data
 from easytransfer_mtl.training.preparation import prepare
@@ -92,49 +93,61 @@ def test_every_row_is_on_its_folds_side_in_its_order(
         assert sorted(map(str, held_out[name])) == sorted(map(str, rows))
 
 
-def test_a_run_is_evaluated_on_its_fold_then_and_later(
-    tiny_settings: Settings, folds_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert train.run(tiny_settings(folds_file=str(folds_file), fold=1)) == 0
-    run = tmp_path / "run"
-    scores = {item["task"]: item for item in json.loads((run / "best/export.json").read_text(encoding="utf-8"))["scores"]}
+@pytest.fixture(scope="module")
+def finished(folds_file: Path, tiny_encoder: Path, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was trained without fold 1, and evaluated on it. Do not write into it."""
+    settings = TrainSettings(
+        pretrain_model_name_or_path=str(tiny_encoder),
+        random_init=True,
+        model_dir=str(tmp_path_factory.mktemp("finished") / "run"),
+        train_input_fp=str(tiny_data / "train.list_tfrecord"),
+        train_batch_size=4,
+        num_epochs=0.3,
+        folds_file=str(folds_file),
+        fold=1,
+    )
+    assert train.run(settings) == 0
+    return Path(settings.model_dir)
+
+
+def test_a_run_is_evaluated_on_its_fold_then_and_later(finished: Path, folds_file: Path, tmp_path: Path) -> None:
+    scores = {item["task"]: item for item in read_json(finished / "best/export.json")["scores"]}
     folds = read_folds(folds_file)
     for name, task in folds.tasks.items():
         assert scores[name]["rows"] == np.count_nonzero(task.folds == 1)
-    written = json.loads((run / "train_config.json").read_text(encoding="utf-8"))
+    written = read_json(finished / "train_config.json")
     assert written["data"]["fold"] == {"fold": 1, "num_folds": 3, "folds_sha256": folds.sha256}
     assert [item["rows"] for item in written["data"]["train"]] == [12 - scores[task.name]["rows"] for task in CONTEST_TASKS]
-    first = (run / "evaluation/summary.json").read_bytes()
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
     shutil.rmtree(run / "evaluation")
     assert evaluate.run(EvaluateSettings(model_dir=str(run))) == 0
-    assert (run / "evaluation/summary.json").read_bytes() == first
-    assert "best model" in capsys.readouterr().out
+    assert (run / "evaluation/summary.json").read_bytes() == (finished / "evaluation/summary.json").read_bytes()
 
 
-def test_later_evaluation_of_other_folds_or_of_a_run_without_any(
-    tiny_settings: Settings, folds_file: Path, tiny_data: Path, tmp_path: Path
-) -> None:
+def test_later_evaluation_of_other_folds_or_of_a_run_without_any(finished: Path, folds_file: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
     own = Path(shutil.copytree(folds_file.parent, tmp_path / "own")) / "folds.json"
-    run_training(tiny_settings(folds_file=str(own), fold=0, num_epochs=0.1))
+    written = read_json(run / "train_config.json")
+    written["settings"]["folds_file"] = str(own)
+    write_json(run / "train_config.json", written)
     table = own.with_name("TNEWS_folds.csv")
     table.write_text(table.read_text(encoding="utf-8").replace(",0\n", ",1\n", 1), encoding="utf-8")
     with pytest.raises(UserError, match="holds other folds than when .*run was trained"):
-        evaluate.run(EvaluateSettings(model_dir=str(tmp_path / "run")))
+        evaluate.run(EvaluateSettings(model_dir=str(run)))
     shutil.rmtree(own.parent)
     with pytest.raises(UserError, match="folds.json does not exist"):
-        evaluate.run(EvaluateSettings(model_dir=str(tmp_path / "run")))
-    run_training(tiny_settings(num_epochs=0.1, model_dir=str(tmp_path / "plain")))
+        evaluate.run(EvaluateSettings(model_dir=str(run)))
+    del written["data"]["fold"]
+    write_json(run / "train_config.json", written)
     with pytest.raises(UserError, match="evaluate needs --predict_input_fp"):
-        evaluate.run(EvaluateSettings(model_dir=str(tmp_path / "plain")))
+        evaluate.run(EvaluateSettings(model_dir=str(run)))
 
 
 def test_a_run_goes_on_with_its_own_fold_only(
-    tiny_settings: Settings, folds_file: Path, tiny_data: Path, tmp_path: Path
+    tiny_settings: Settings, finished: Path, folds_file: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
+    shutil.copytree(finished, tmp_path / "run")
     own = {"folds_file": str(folds_file), "fold": 1}
-    run_training(tiny_settings(**own, num_epochs=0.1))
-    moved = shutil.copytree(folds_file.parent, tmp_path / "moved") / "folds.json"
-    run_training(tiny_settings(folds_file=str(moved), fold=1, num_epochs=0.3))
     other = split_into(tmp_path / "other", tiny_data, folds=3, seed=99)
     for changes, message in (
         ({**own, "fold": 2}, "leaves out fold 1 of 3; it cannot go on with fold 2 of 3"),
@@ -142,11 +155,18 @@ def test_a_run_goes_on_with_its_own_fold_only(
         ({}, "it cannot go on with no fold"),
     ):
         with pytest.raises(UserError, match=message):
-            run_training(tiny_settings(**changes, num_epochs=0.6))
+            run_training(tiny_settings(**changes))
+    moved = shutil.copytree(folds_file.parent, tmp_path / "moved") / "folds.json"
+    assert prepare(tiny_settings(**own | {"folds_file": str(moved)})).fold
 
 
-def test_a_run_without_fold_does_not_go_on_with_one(tiny_settings: Settings, folds_file: Path) -> None:
-    run_training(tiny_settings(num_epochs=0.1))
+def test_a_run_without_fold_does_not_go_on_with_one(
+    tiny_settings: Settings, finished: Path, folds_file: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    written = read_json(run / "train_config.json")
+    del written["data"]["fold"]
+    write_json(run / "train_config.json", written)
     with pytest.raises(UserError, match="leaves out no fold; it cannot go on with fold 0 of 3"):
         run_training(tiny_settings(folds_file=str(folds_file), fold=0))
 
