@@ -8,6 +8,7 @@ import sys
 from typing import NamedTuple
 
 from easytransfer_mtl import __version__
+from easytransfer_mtl.config.ensemble_settings import SplitSettings
 from easytransfer_mtl.config.help_text import command_help
 from easytransfer_mtl.config.merging import load_settings
 from easytransfer_mtl.config.settings import (
@@ -37,9 +38,10 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "split": Command(SplitSettings, "labelled files to stratified folds", False, False),
     "convert": Command(ConvertSettings, "CSV files to TFRecord", uses_bert=False),
     "train": Command(TrainSettings, "train, evaluate every checkpoint, export the best"),
-    "evaluate": Command(EvaluateSettings, "evaluate every checkpoint of a run, export the best"),
+    "evaluate": Command(EvaluateSettings, "score every checkpoint of a run and export the best; or score an average"),
     "predict": Command(PredictSettings, "labels and probabilities of unlabelled files"),
     "submit": Command(SubmitSettings, "predictions of the test files as a checked result.zip"),
     "check_submission": Command(CheckSubmissionSettings, "check a result.zip", uses_tensorflow=False, uses_bert=False),

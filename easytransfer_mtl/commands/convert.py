@@ -35,12 +35,12 @@ def run(settings: ConvertSettings) -> int:
         for line in convert_file(conversion, builder, settings.on_bad_row, settings.header).lines():
             print(line, flush=True)
     if settings.data_dir:
-        _write_lists(Path(settings.output_dir), tasks)
+        _write_lists(Path(settings.output_dir), conversions)
     return 0
 
 
 def _folder(settings: ConvertSettings, tasks: tuple[Task, ...]) -> list[Conversion]:
-    """Plans train and dev of every task; without a dev file the end of the train file is dev."""
+    """Plans train and dev of every task; without a dev file the end of the train file is dev, unless dev_share is 0."""
     if not settings.output_dir:
         raise UserError("convert with --data_dir needs --output_dir.")
     train, dev = require_files(settings.data_dir, "train", tasks), find_files(settings.data_dir, "dev", tasks)
@@ -48,20 +48,24 @@ def _folder(settings: ConvertSettings, tasks: tuple[Task, ...]) -> list[Conversi
     conversions = []
     for task in tasks:
         parts = (train[task.name], dev.get(task.name))
-        if parts[1] is None:
+        if parts[1] is None and settings.dev_share:
             parts = split_tail(train[task.name], settings.dev_share, output / "split" / task.name, settings.header)
             share = f"the last {settings.dev_share:.0%} of {train[task.name].name}"
             print(f"{task.name}: no dev file; {share} is dev ({parts[1]})")
         outputs = [output / f"{task.name}_{kind}.tfrecord" for kind in ("train", "dev")]
-        conversions += [Conversion(source, target, task) for source, target in zip(parts, outputs)]
+        conversions += [Conversion(source, target, task) for source, target in zip(parts, outputs) if source]
     return conversions
 
 
-def _write_lists(output: Path, tasks: tuple[Task, ...]) -> None:
+def _write_lists(output: Path, conversions: list[Conversion]) -> None:
     for kind in ("train", "dev"):
         path = output / f"{kind}.list_tfrecord"
-        write_text(path, "".join(f"{task.name}_{kind}.tfrecord\n" for task in tasks))
-        print(f"wrote {path}")
+        names = [item.output.name for item in conversions if item.output.name == f"{item.task.name}_{kind}.tfrecord"]
+        if names:
+            write_text(path, "".join(f"{name}\n" for name in names))
+            print(f"wrote {path}")
+        else:
+            path.unlink(missing_ok=True)  # of an earlier conversion, with dev rows that are train rows now
 
 
 def _single(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Conversion:

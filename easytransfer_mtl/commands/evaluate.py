@@ -1,43 +1,44 @@
-"""Scores every kept checkpoint of a run on the dev files and exports the best."""
+"""Scores every kept checkpoint of a run on the dev files and exports the best, or scores an average of models."""
 
+import dataclasses
 from pathlib import Path
 
 from easytransfer_mtl.config.settings import EvaluateSettings
 from easytransfer_mtl.data.tokenization import load_vocabulary
+from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.candidates import Candidate
+from easytransfer_mtl.evaluation.ensemble_scores import read_dev_data, score_ensemble
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore
+from easytransfer_mtl.evaluation.members import find_members
 from easytransfer_mtl.evaluation.metrics import best_of
+from easytransfer_mtl.evaluation.model_scores import models_text, write_model_scores
+from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
 from easytransfer_mtl.evaluation.reports import class_report_text, final_table, summary_text
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.checkpoints import restore_model
+from easytransfer_mtl.training.fold_data import held_out_rows
 from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.task_data import check_dev_data, read_task_data
+from easytransfer_mtl.training.task_data import TaskData, check_dev_data, read_task_data
 
 
 def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
     """Evaluates and prints tables; returns the exit status."""
-    folder = RunFolder(Path(settings.model_dir))
-    tasks, inputs = folder.read_tasks()
-    source = settings.predict_input_fp or settings.eval_input_fp
-    if not source:
-        raise UserError("evaluate needs --predict_input_fp: the dev files (*.list_tfrecord, or one TFRecord file).")
-    files = folder.encoder_files
-    vocabulary = load_vocabulary(files.vocabulary_file)
-    model = build_model(folder, model_class)
-    positions = model.encoder.config.max_position_embeddings
-    data = read_task_data(source, tasks, vocabulary, files.vocabulary_file, positions)
-    check_dev_data(data, inputs)
     options = EvaluationOptions(
         batch_size=settings.eval_batch_size or settings.predict_batch_size,
         max_batches=settings.num_eval_steps,
         f1_labels=settings.f1_labels,
         legacy=settings.legacy_score,
         precision=settings.predict_precision,
-        swa_checkpoints=_swa_checkpoints(settings, folder),
     )
+    source = settings.predict_input_fp or settings.eval_input_fp
+    if settings.checkpoints:
+        return _evaluate_models(settings.checkpoints, source, Path(settings.output_dir or ""), options, model_class)
+    folder = RunFolder(Path(settings.model_dir or ""))
+    options = dataclasses.replace(options, swa_checkpoints=_swa_checkpoints(settings, folder))
+    model, data = _model_and_data(folder, source, model_class)
     if settings.eval_checkpoint_path:
         restore_model(model, Path(settings.eval_checkpoint_path))
         scores, legacy = score_rows(Inference(model, options.batch_size, options.precision), data, options, "evaluate")
@@ -66,6 +67,39 @@ def _swa_checkpoints(settings: EvaluateSettings, folder: RunFolder) -> int:
     if settings.swa_checkpoints == 1:
         raise UserError("swa_checkpoints is 1; a mean needs 2 or more, and 0 is off.")
     return settings.swa_checkpoints
+
+
+def _model_and_data(
+    folder: RunFolder, source: str | None, model_class: type[MultiTaskModel]
+) -> tuple[MultiTaskModel, list[TaskData]]:
+    """Returns a run's model and the rows to score it on: the dev files', or else those of the fold that it left out."""
+    tasks, inputs = folder.read_tasks()
+    files = folder.encoder_files
+    vocabulary, positions = load_vocabulary(files.vocabulary_file), load_config(files).max_position_embeddings
+
+    def read(path: str) -> list[TaskData]:
+        return read_task_data(path, tasks, vocabulary, files.vocabulary_file, positions)
+
+    data = read(source) if source else held_out_rows(folder, read)
+    check_dev_data(data, inputs)
+    return build_model(folder, model_class), data
+
+
+def _evaluate_models(
+    checkpoints: str, source: str | None, output: Path, options: EvaluationOptions, model_class: type[MultiTaskModel]
+) -> int:
+    """Scores models and their average on dev files, or those of folds each on its own rows; returns the exit status."""
+    members = find_members(checkpoints)
+    if source:
+        scores = score_ensemble(members, read_dev_data(source, members), options, model_class)
+    else:
+        scores = score_out_of_fold(members, options, model_class)
+    write_model_scores(output, scores)
+    print(models_text(scores))
+    print("\n".join(class_report_text(score) for score in scores.together))
+    print(final_table(scores.together))
+    print(f"tables: {output}")
+    return 0
 
 
 def _print_legacy(legacy: dict[Candidate, LegacyScore]) -> None:

@@ -12,6 +12,12 @@ from easytransfer_mtl.config.common import (
     TRAIN,
     CommonSettings,
 )
+from easytransfer_mtl.config.ensemble_settings import (
+    CheckpointsSettings,
+    EvaluatedSettings,
+    FoldSettings,
+    SplitSettings,
+)
 from easytransfer_mtl.config.head_settings import HeadSettings
 from easytransfer_mtl.config.loss_settings import LossSettings
 from easytransfer_mtl.config.options import option
@@ -49,7 +55,7 @@ class ConvertSettings(EasyTransferSettings):
     data_dir: str | None = option(PREPROCESS, "folder of contest files; converts train and dev of every task")
     output_dir: str | None = option(PREPROCESS, "with data_dir: where TFRecords, train.list_tfrecord, dev.list_tfrecord go")
     dev_share: float = option(
-        PREPROCESS, "with data_dir: share of the train file's end used as dev if there is no dev file", 0.1, minimum=0
+        PREPROCESS, "with data_dir: share of the train file's end used as dev without a dev file; 0: none", 0.1, minimum=0
     )
     preprocess_input_fp: str | None = option(PREPROCESS, "one CSV file (tab separated, no header)")
     preprocess_output_fp: str | None = option(PREPROCESS, "its TFRecord file")
@@ -79,7 +85,7 @@ class ConvertSettings(EasyTransferSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(HeadSettings, SharingSettings, LossSettings, WeightingSettings, EasyTransferSettings):
+class TrainSettings(FoldSettings, HeadSettings, SharingSettings, LossSettings, WeightingSettings, EasyTransferSettings):
     """Training, and evaluation after it."""
 
     pretrain_model_name_or_path: str | None = option(
@@ -153,11 +159,12 @@ class TrainSettings(HeadSettings, SharingSettings, LossSettings, WeightingSettin
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings(CommonSettings):
-    """Every kept checkpoint of a run on the dev files."""
+class EvaluateSettings(EvaluatedSettings):
+    """Every kept checkpoint of a run, or an average of models, on the dev files."""
 
-    model_dir: str | None = option(TRAIN, "folder of the run", required=True)
-    predict_input_fp: str | None = option(PREDICT, "dev files: *.list_tfrecord or one TFRecord file")
+    predict_input_fp: str | None = option(
+        PREDICT, "dev files: *.list_tfrecord or one TFRecord file; not needed for a run that was trained with --fold"
+    )
     predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1)
     predict_precision: str = option(
         PREDICT, "CPU only: bfloat16 is faster and changes probabilities a little", "float32", choices=PRECISIONS
@@ -179,10 +186,9 @@ class EvaluateSettings(CommonSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictSettings(CommonSettings):
+class PredictSettings(CheckpointsSettings):
     """Probabilities and labels for unlabelled files."""
 
-    predict_checkpoint_path: str | None = option(PREDICT, "best/ folder of a run", required=True)
     predict_input_fp: str | None = option(PREDICT, "TASK=FILE.csv,... of files without labels")
     data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
     board: str = option(
@@ -218,6 +224,7 @@ class CheckSubmissionSettings(CommonSettings):
 
 
 ALL_SETTINGS: tuple[type, ...] = (
+    SplitSettings,
     ConvertSettings,
     TrainSettings,
     EvaluateSettings,

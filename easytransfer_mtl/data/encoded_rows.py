@@ -40,6 +40,13 @@ class EncodedRows:
         end = int(self.offsets[count])
         return EncodedRows(self.input_ids[:end], self.segment_ids[:end], self.offsets[: count + 1], self.label_ids[:count])
 
+    def take(self, rows: np.ndarray) -> "EncodedRows":
+        """Returns the rows of these numbers, int [M], in this order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        tokens = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return EncodedRows(self.input_ids[tokens], self.segment_ids[tokens], offsets, self.label_ids[rows])
+
     def batch(self, rows: np.ndarray, padded_lengths: np.ndarray | None = None) -> Batch:
         """Pads rows to one length, the longest row's unless told.
 

@@ -1,4 +1,4 @@
-"""Unlabelled contest files through an exported model."""
+"""Unlabelled contest files through a trained model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +9,8 @@ from easytransfer_mtl.data.csv_reader import check_rows, read_csv
 from easytransfer_mtl.data.encoded_rows import from_features
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
-from easytransfer_mtl.evaluation.export import load_exported
 from easytransfer_mtl.evaluation.inference import Inference
+from easytransfer_mtl.evaluation.members import Member, member_at
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import Task, task_named
 
@@ -26,25 +26,27 @@ class Prediction:
 
 
 class Predictor:
-    """An exported model with the tokenizer and the text normalization it was trained with."""
+    """A trained model with the tokenizer and the text normalization it was trained with."""
 
     def __init__(
         self,
-        folder: str,
+        checkpoint: str | Member,
         batch_size: int = 64,
         model_class: type[MultiTaskModel] = MultiTaskModel,
         precision: str = "float32",
     ) -> None:
-        """Loads ``folder``, usually a run's ``best/``; errors as ``load_exported``.
+        """Loads a model; errors as ``member_at`` and ``Member.load``.
 
         Args:
-            folder: the exported model.
+            checkpoint: a run's ``best/``, the run's folder, or a prefix of one of its checkpoints.
             batch_size: rows a batch.
             model_class: what it was trained with.
             precision: ``float32``, or ``bfloat16`` for speed.
         """
-        self.model, self._inputs = load_exported(folder, model_class)
-        self._vocabulary = load_vocabulary(Path(folder) / "vocab.txt")
+        member = member_at(checkpoint) if isinstance(checkpoint, str) else checkpoint
+        self.model = member.load(model_class)
+        self._inputs = member.folder.read_tasks()[1]
+        self._vocabulary = load_vocabulary(member.folder.encoder_files.vocabulary_file)
         self._inference = Inference(self.model, batch_size, precision)
 
     @property

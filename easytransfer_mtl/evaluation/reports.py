@@ -1,10 +1,7 @@
 """Scores as aligned text, CSV and JSON: each class, the confusion matrix, all checkpoints, the final table."""
 
-import csv
-import io
 import os
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import numpy as np
 
 from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, mean_score
+from easytransfer_mtl.evaluation.tables import aligned, csv_text, digits
 from easytransfer_mtl.files import write_json, write_text
 
 BOARD_ORDER = ("OCNLI", "OCEMOTION", "TNEWS")
@@ -25,12 +23,12 @@ def class_report_text(score: TaskScore) -> str:
     """
     table = [["label", "precision", "recall", "F1", "support"]]
     for label, p, r, f1, support, counted in _classes(score):
-        table.append([label, *(map(_digits, (p, r, f1)) if counted else ["-"] * 3), str(support)])
+        table.append([label, *(map(digits, (p, r, f1)) if counted else ["-"] * 3), str(support)])
     for name, p, r, f1 in _averages(score):
-        table.append([name, _digits(p), _digits(r), _digits(f1), str(score.rows)])
+        table.append([name, digits(p), digits(r), digits(f1), str(score.rows)])
     return (
-        f"{score.task.name}: macro-F1 {_digits(score.macro_f1)} over {score.counted.sum()} of {score.task.num_labels} "
-        f"labels, accuracy {_digits(score.accuracy)}, {score.rows} rows\n{_aligned(table)}"
+        f"{score.task.name}: macro-F1 {digits(score.macro_f1)} over {score.counted.sum()} of {score.task.num_labels} "
+        f"labels, accuracy {digits(score.accuracy)}, {score.rows} rows\n{aligned(table)}"
     )
 
 
@@ -41,7 +39,7 @@ def class_report_csv(scores: Sequence[TaskScore]) -> str:
         name = score.task.name
         table += [[name, "class", label, p, r, f1, support] for label, p, r, f1, support, _ in _classes(score)]
         table += [[name, "average", label, p, r, f1, score.rows] for label, p, r, f1 in _averages(score)]
-    return _csv(table)
+    return csv_text(table)
 
 
 def score_json(score: TaskScore) -> dict[str, Any]:
@@ -65,12 +63,12 @@ def score_json(score: TaskScore) -> dict[str, Any]:
 
 def confusion_text(score: TaskScore) -> str:
     """Returns the confusion matrix as an aligned table: a row for the true label, a column for the predicted one."""
-    return f"{score.task.name}: rows are the truth, columns the prediction\n{_aligned(_confusion(score))}"
+    return f"{score.task.name}: rows are the truth, columns the prediction\n{aligned(_confusion(score))}"
 
 
 def confusion_csv(score: TaskScore) -> str:
     """Returns the confusion matrix as CSV: a row for the true label, a column for the predicted one."""
-    return _csv(_confusion(score))
+    return csv_text(_confusion(score))
 
 
 def write_reports(folder: str | os.PathLike[str], scores: Sequence[TaskScore]) -> None:
@@ -115,8 +113,8 @@ def summary_text(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> str:
     table = [["step", *rows[0]["scores"], "mean", ""]]
     for row in rows:
         values = [*row["scores"].values(), row["mean"]]
-        table.append([row["name"], *map(_digits, values), "best" if row["best"] else ""])
-    return _aligned(table)
+        table.append([row["name"], *map(digits, values), "best" if row["best"] else ""])
+    return aligned(table)
 
 
 def summary_csv(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> str:
@@ -124,7 +122,7 @@ def summary_csv(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> str:
     rows = summary_json(candidates)["checkpoints"]
     table = [["step", "weights", *rows[0]["scores"], "mean", "best"]]
     values = [[row["step"], row["weights"], *row["scores"].values(), row["mean"], int(row["best"])] for row in rows]
-    return _csv(table + values)
+    return csv_text(table + values)
 
 
 def write_summary(folder: str | os.PathLike[str], candidates: Mapping[Candidate, Sequence[TaskScore]]) -> None:
@@ -147,11 +145,11 @@ def final_table(scores: Sequence[TaskScore]) -> str:
     table = [["task", "rows", "metric", "score", "chance"]]
     for score in board + [score for score in scores if score not in board]:
         metric = METRIC_NAMES[score.task.metric]
-        table.append([score.task.name, str(score.rows), metric, _digits(score.score), _digits(score.chance)])
+        table.append([score.task.name, str(score.rows), metric, digits(score.score), digits(score.chance)])
     metrics = {METRIC_NAMES[score.task.metric] for score in scores}
     chance = sum(score.chance for score in scores) / len(scores)
-    table.append(["mean", "", metrics.pop() if len(metrics) == 1 else "", _digits(mean), _digits(chance)])
-    return _aligned(table)
+    table.append(["mean", "", metrics.pop() if len(metrics) == 1 else "", digits(mean), digits(chance)])
+    return aligned(table)
 
 
 def _classes(score: TaskScore) -> list[tuple[str, float, float, float, int, bool]]:
@@ -170,28 +168,3 @@ def _confusion(score: TaskScore) -> list[list[str]]:
     labels = score.task.label_enumerate_values
     rows = [[label, *map(str, counts)] for label, counts in zip(labels, score.confusion.tolist(), strict=True)]
     return [["", *labels], *rows]
-
-
-def _digits(value: float) -> str:
-    return f"{value:.4f}"
-
-
-def _csv(table: Iterable[Iterable[Any]]) -> str:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(table)
-    return stream.getvalue()
-
-
-def _aligned(table: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
-    lines = []
-    for first, *rest in table:
-        cells = [first + " " * (widths[0] - _width(first))]
-        cells += [" " * (width - _width(cell)) + cell for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines) + "\n"
-
-
-def _width(text: str) -> int:
-    # A Chinese character takes two columns of a terminal.
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

@@ -84,8 +84,10 @@ def check_averages_and_stopping(settings: TrainSettings) -> None:
         raise UserError(
             f"swa_checkpoints is {count}; a mean needs 2 or more, and keep_checkpoint_max, {kept}, at most are there."
         )
-    if patience and not settings.predict_input_fp:
-        raise UserError("early_stopping_patience needs --predict_input_fp: the dev files that training is stopped by.")
+    if patience and not (settings.predict_input_fp or settings.folds_file):
+        raise UserError(
+            "early_stopping_patience needs --predict_input_fp, the dev files that training is stopped by, or a --fold."
+        )
     if patience and settings.save_steps == 0:
         raise UserError("early_stopping_patience evaluates at every checkpoint; with save_steps 0 there is none on the way.")
     if patience >= kept:

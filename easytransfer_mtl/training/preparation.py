@@ -23,6 +23,7 @@ from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.batches import training_batches
 from easytransfer_mtl.training.checkpoints import has_checkpoints
 from easytransfer_mtl.training.choices import choose
+from easytransfer_mtl.training.fold_data import FoldChoice, check_same_fold, choose_fold, read_fold_data
 from easytransfer_mtl.training.loss_choice import label_weights
 from easytransfer_mtl.training.memory_estimate import tell
 from easytransfer_mtl.training.model_choice import ModelChoice, choose_model
@@ -47,6 +48,7 @@ class Prepared:
     adversary: Adversary | None
     model: ModelChoice
     batches: TrainingBatches
+    fold: FoldChoice | None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -66,7 +68,8 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     """
     if settings.outputs:
         raise UserError("--outputs has no meaning in training; the run's folder is --model_dir.")
-    _check_unchanged(settings)
+    fold = choose_fold(settings)
+    _check_unchanged(settings, fold)
     if (settings.distribution_strategy or "None") != "None":
         if settings.on_nonfinite == "skip" or settings.log_gradients_every:
             raise UserError(
@@ -80,23 +83,26 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
         check_precision(config, precision)
     check_frozen_layers(config, settings.num_freezed_layers)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
-    train, dev = _read_data(settings, files, config, tasks)
+    train, dev = _read_data(settings, fold, files, config, tasks)
     tasks_read, num_rows = [item.task for item in train], [len(item.rows) for item in train]
     choices = choose(settings, tasks_read, num_rows, num_replicas)
     model = choose_model(settings, train, config, choices)
     batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
     rows = {item.task.name: (item.rows, item.task.num_labels) for item in train}
     loss = replace(choices.loss, class_weights=label_weights(settings, rows))
-    return Prepared(files, train, dev, choices.plan, choices.weighting, loss, choices.adversary, model, batches)
+    return Prepared(files, train, dev, choices.plan, choices.weighting, loss, choices.adversary, model, batches, fold)
 
 
-def _check_unchanged(settings: TrainSettings) -> None:
+def _check_unchanged(settings: TrainSettings, fold: FoldChoice | None) -> None:
     """Raises UserError if the folder's run has other state, which would be taken for this one's, or counts other steps."""
     folder = RunFolder(Path(settings.model_dir))
+    if not has_checkpoints(folder.path):
+        return
+    check_same_fold(folder, fold)
     written = folder.written_settings()
     for name in UNCHANGEABLE:
         before, now = written.get(name, getattr(settings, name)), getattr(settings, name)
-        if before != now and has_checkpoints(folder.path):
+        if before != now:
             raise UserError(
                 f"{folder.path} is a run with the {name} {before}; it cannot go on with {now}. Use another --model_dir."
             )
@@ -109,10 +115,14 @@ def _make_deterministic() -> None:
 
 
 def _read_data(
-    settings: TrainSettings, files: EncoderFiles, config: PretrainedConfig, tasks: tuple[Task, ...]
+    settings: TrainSettings, fold: FoldChoice | None, files: EncoderFiles, config: PretrainedConfig, tasks: tuple[Task, ...]
 ) -> tuple[list[TaskData], list[TaskData]]:
     vocabulary = load_vocabulary(files.vocabulary_file)
     checks = (vocabulary, files.vocabulary_file, config.max_position_embeddings)
+    if fold:
+        train, dev = read_fold_data(fold, settings.train_input_fp, lambda path: read_task_data(path, tasks, *checks))
+        check_training_data(train, settings.train_input_fp)
+        return train, dev
     train = read_task_data(settings.train_input_fp, tasks, *checks)
     check_training_data(train, settings.train_input_fp)
     if not settings.predict_input_fp:
@@ -137,9 +147,10 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
     folder.write_model(
         model.encoder.config, vocabulary_file, prepared.tasks, inputs, type(model).__name__, model.architecture
     )
-    folder.write_train_config(
-        asdict(settings), {"train": [item.summary() for item in prepared.train]}, asdict(prepared.plan)
-    )
+    data: dict[str, Any] = {"train": [item.summary() for item in prepared.train]}
+    if prepared.fold:
+        data["fold"] = prepared.fold.identity
+    folder.write_train_config(asdict(settings), data, asdict(prepared.plan))
     for name, value in _log_block(settings, prepared).items():
         logging.info("%s: %s", name, value)
     counts = parameter_counts(model)

@@ -125,6 +125,11 @@ class RunFolder:
         path = self.path / "train_config.json"
         return read_json(path, "train_config.json").get("settings", {}) if path.exists() else {}
 
+    def written_fold(self) -> dict[str, Any] | None:
+        """Returns what train_config.json says of the fold that the run leaves out; None if it leaves out none."""
+        path = self.path / "train_config.json"
+        return read_json(path, "train_config.json").get("data", {}).get("fold") if path.exists() else None
+
     def changed_settings(self, settings: dict[str, Any]) -> list[str]:
         """Returns how ``settings`` differ from those that the run was started with; empty for a new run.
 

@@ -207,6 +207,20 @@ def test_a_folder_without_dev_files_splits_the_train_files(
     assert [path.name for path in read_list(output / "dev.list_tfrecord")][2] == "OCNLI_dev.tfrecord"
 
 
+def test_a_dev_share_of_0_makes_no_dev_rows(tmp_path: Path) -> None:
+    source, output = contest_folder(tmp_path / "in", "{task}_{kind}.csv", ("train",)), tmp_path / "out"
+    convert(data_dir=source, output_dir=output)
+    assert (output / "dev.list_tfrecord").exists()
+    (source / "TNEWS_dev.csv").write_bytes((PREPROCESS / "TNEWS_dev.csv").read_bytes())
+    convert(data_dir=source, output_dir=output, dev_share=0)
+    for task in CONTEST_TASKS:
+        assert labels(output, task.name, "train") == golden_labels(task.name, "train")
+    assert [path.name for path in read_list(output / "dev.list_tfrecord")] == ["TNEWS_dev.tfrecord"]
+    (source / "TNEWS_dev.csv").unlink()
+    convert(data_dir=source, output_dir=output, dev_share=0)
+    assert not (output / "dev.list_tfrecord").exists()
+
+
 def test_a_folder_without_a_train_file_is_refused(tmp_path: Path) -> None:
     folder = contest_folder(tmp_path / "in", "{task}_{kind}.csv")
     (folder / "OCNLI_train.csv").unlink()

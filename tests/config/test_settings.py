@@ -6,11 +6,11 @@ import pytest
 
 from easytransfer_mtl.config import settings as declared
 from easytransfer_mtl.config.easytransfer_keys import NO_EFFECT
+from easytransfer_mtl.config.ensemble_settings import SplitSettings
 from easytransfer_mtl.config.options import Option, options_of
 from easytransfer_mtl.config.settings import (
     ALL_SETTINGS,
     ConvertSettings,
-    EvaluateSettings,
     PredictSettings,
     SubmitSettings,
     TrainSettings,
@@ -84,9 +84,9 @@ def test_settings_cannot_be_changed() -> None:
             TrainSettings,
             ["--pretrain_model_name_or_path (JSON: model_config.", "--train_input_fp", "--train_batch_size", "--model_dir"],
         ),
-        (EvaluateSettings, ["--model_dir (JSON: train_config.model_dir)"]),
-        (PredictSettings, ["--predict_checkpoint_path", "--predict_output_fp"]),
-        (SubmitSettings, ["--predict_checkpoint_path", "--predict_output_fp"]),
+        (SplitSettings, ["--data_dir (JSON: preprocess_config.data_dir)", "--output_dir"]),
+        (PredictSettings, ["--predict_output_fp"]),
+        (SubmitSettings, ["--predict_output_fp"]),
     ],
 )
 def test_all_missing_settings_are_named_at_once(settings: type, missing: list[str]) -> None:

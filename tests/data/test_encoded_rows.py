@@ -99,3 +99,9 @@ def test_random_batches_equal_padding_by_hand() -> None:
             assert batch["input_ids"][place].tolist() == ids + padding
             assert batch["input_mask"][place].tolist() == [1] * len(ids) + padding
             assert batch["segment_ids"][place].tolist() == [0] * first + [1] * (len(ids) - first) + padding
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 2], [2, 0], [1, 1], []])
+def test_taken_rows_are_those_of_the_numbers(numbers: list[int]) -> None:
+    expected = from_features([FEATURES[number] for number in numbers], [LABELS[number] for number in numbers])
+    assert_same(rows().take(np.array(numbers, np.int64)), expected)

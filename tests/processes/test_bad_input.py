@@ -72,9 +72,33 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
         f"predict {FROM_BEST}=TNEWS=sample/TNEWS_test.csv,OCNLI=sample/OCNLI_dev.csv",
         ("OCNLI_dev.csv", "line 1"),
     ),
-    "prediction by a run instead of its best model": (
-        "predict --predict_checkpoint_path=run --data_dir=sample --predict_output_fp=out",
-        ("did you mean run/best?",),
+    "prediction by a folder without a model": (
+        "predict --predict_checkpoint_path=data --data_dir=sample --predict_output_fp=out",
+        ("data is not an exported model", "model.ckpt-STEP"),
+    ),
+    "prediction by a checkpoint that is not there": (
+        "predict --checkpoints=run,run/model.ckpt-7 --data_dir=sample --predict_output_fp=out",
+        ("no run/model.ckpt-7.index",),
+    ),
+    "prediction by no model": (
+        "predict --data_dir=sample --predict_output_fp=out",
+        ("--predict_checkpoint_path", "--checkpoints"),
+    ),
+    "one model twice": (
+        "submit --checkpoints=run,run/best --data_dir=sample --predict_output_fp=out",
+        ("more than once: run/best",),
+    ),
+    "pattern that fits nothing": (
+        "evaluate --checkpoints=fold_* --predict_input_fp=data/dev.list_tfrecord --output_dir=out",
+        ("fold_*", "fits no folder"),
+    ),
+    "fold of a missing file": (
+        f"{TRAIN} --folds_file=nowhere/folds.json --fold=0",
+        ("nowhere/folds.json", "does not exist"),
+    ),
+    "fold and dev files": (
+        f"{TRAIN} --folds_file=folds.json --fold=0 --predict_input_fp=data/dev.list_tfrecord",
+        ("--fold", "--predict_input_fp"),
     ),
     "submission with a labelled file": (
         f"submit {FROM_BEST}=TNEWS=sample/TNEWS_test.csv,OCEMOTION=sample/OCEMOTION_test.csv,OCNLI=sample/OCNLI_dev.csv",

@@ -16,6 +16,7 @@ SCRIPTS = sorted((ROOT / "run_scripts").glob("*.sh"))
 FILES = [*SCRIPTS, *sorted((ROOT / "run_scripts/config").glob("*.json"))]
 USAGES = {
     "run_contest.sh": ([], ["nowhere"], [str(ROOT / "data/sample")]),
+    "run_folds.sh": ([], ["nowhere"], [str(ROOT / "data/sample")]),
     "run_submission.sh": ([], ["model_only"]),
 }
 IN_DATA_DIR = ("run_convert_csv_to_tfrecords.sh", "run_multitask_finetune.sh")
@@ -86,7 +87,12 @@ def test_without_the_package_the_way_to_install_it_is_told(name: str, tmp_path: 
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     python.chmod(0o755)
-    words = {"run_contest.sh": [".", "--vocab", str(python)], "run_submission.sh": [".", "."]}.get(name, ["."])
+    with_vocabulary = [".", "--vocab", str(python)]
+    words = {
+        "run_contest.sh": with_vocabulary,
+        "run_folds.sh": with_vocabulary,
+        "run_submission.sh": [".", "."],
+    }.get(name, ["."])
     done = subprocess.run(
         ["bash", str(ROOT / "run_scripts" / name), *words],
         cwd=tmp_path,

@@ -1,0 +1,86 @@
+"""Labelled files to folds: a fold file for training, and a table of how even the folds are."""
+
+from pathlib import Path
+
+import numpy as np
+
+from easytransfer_mtl.config.ensemble_settings import SplitSettings
+from easytransfer_mtl.data.contest_files import find_files, require_files
+from easytransfer_mtl.data.csv_reader import Row, check_rows, read_csv
+from easytransfer_mtl.data.fold_assignment import assign_folds, group_numbers
+from easytransfer_mtl.data.folds import Folds, FoldSource, TaskFolds, write_folds
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.tables import aligned
+from easytransfer_mtl.files import sha256_of
+from easytransfer_mtl.seeding import generator
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
+
+
+def run(settings: SplitSettings) -> int:
+    """Splits every task's rows, writes the folds and prints a table a task; returns the exit status."""
+    tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
+    train = require_files(settings.data_dir, "train", tasks)
+    dev = find_files(settings.data_dir, "dev", tasks) if settings.include_dev else {}
+    split, reports = {}, []
+    for task in tasks:
+        paths = [found[task.name] for found in (train, dev) if task.name in found]
+        split[task.name], report = _split_task(task, paths, settings)
+        reports.append(report)
+    path = write_folds(settings.output_dir, Folds(settings.folds, settings.seed, split))
+    print("\n".join(reports))
+    print(f"folds: {path}")
+    return 0
+
+
+def _split_task(task: Task, paths: list[Path], settings: SplitSettings) -> tuple[TaskFolds, str]:
+    """Returns the folds of a task's rows, and the table to print."""
+    rows: list[Row] = []
+    sources = []
+    for path in paths:
+        content = read_csv(path, task, labelled=True, header=settings.header)
+        # Bad rows are left out here and set aside by convert, which has a file for them.
+        if settings.on_bad_row == "error":
+            check_rows(content, "error")
+        rows += content.rows
+        sources.append(FoldSource(path.name, sha256_of(path), len(content.rows)))
+    if len({source.sha256 for source in sources}) < len(sources):
+        raise UserError(f"{' and '.join(map(str, paths))} are the same file twice; take --include_dev away.")
+    ids = {label: index for index, label in enumerate(task.label_enumerate_values)}
+    label_ids = np.array([ids[str(row.label)] for row in rows], np.int64)
+    groups = group_numbers(row.texts[0] for row in rows)
+    random = generator(settings.seed, "folds", task.name)
+    folds = assign_folds(label_ids, groups, settings.folds, task.num_labels, random)
+    if len(set(folds.tolist())) < settings.folds:
+        raise UserError(
+            f"{task.name}: {len(rows)} rows with {len(set(groups.tolist()))} different first texts do not fill "
+            f"{settings.folds} folds; rows of one text stay together. Give fewer --folds."
+        )
+    return TaskFolds(tuple(sources), [row.row_id for row in rows], folds), _report(task, label_ids, groups, folds)
+
+
+def _report(task: Task, label_ids: np.ndarray, groups: np.ndarray, folds: np.ndarray) -> str:
+    """Returns what became of a task's rows: sizes, the share of each label in each fold, and what to beware of."""
+    num_folds = int(folds.max()) + 1
+    counts = np.zeros((task.num_labels, num_folds), np.int64)
+    np.add.at(counts, (label_ids, folds), 1)
+    of_label, of_fold = counts.sum(axis=1), counts.sum(axis=0)
+    overall, shares = of_label / len(folds), counts / of_fold
+    off = np.abs(shares - overall[:, None])
+    label, fold = np.unravel_index(off.argmax(), off.shape)
+    sizes = np.bincount(groups)
+    text = "premise" if task.second_sequence else "text"
+    table = [[task.name, "rows", "share", *(f"fold {number}" for number in range(num_folds))]]
+    for name, total, share, values in zip(task.label_enumerate_values, of_label, overall, shares):
+        table.append([name, str(total), f"{share:.2%}", *(f"{value:.2%}" for value in values)])
+    table.append(["rows", str(len(folds)), "", *map(str, of_fold)])
+    lines = [
+        aligned(table)
+        + f"{len(sizes)} groups of one {text}, the largest of {sizes.max()} rows; {sizes[sizes > 1].sum()} rows share "
+        f"theirs with another and stay together\nlargest deviation of a label's share: {100 * off[label, fold]:.2f} points "
+        f"({task.label_enumerate_values[label]} in fold {fold})"
+    ]
+    for name, values in zip(task.label_enumerate_values, counts):
+        if values.any() and not values.all():
+            without = ", ".join(map(str, np.flatnonzero(values == 0)))
+            lines.append(f"warning: {task.name}: no row of {name} ({values.sum()} rows in all) is in fold {without}")
+    return "\n".join(lines) + "\n"

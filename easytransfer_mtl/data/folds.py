@@ -1,0 +1,148 @@
+"""The fold file: which fold each row of the labelled files is in, as folds.json and one CSV a task beside it."""
+
+import csv
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import read_json, write_json, write_text
+
+NAME, FORMAT_VERSION = "folds.json", 1
+COLUMNS = ["id", "fold"]
+
+
+@dataclass(frozen=True)
+class FoldSource:
+    """A CSV file that was split: its name, the hash of its bytes, and its number of good rows."""
+
+    name: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class TaskFolds:
+    """The folds of one task's N rows.
+
+    Attributes:
+        sources: the files, whose rows follow one another.
+        ids: the rows' ids as they stand in the files; N of them.
+        folds: int64 [N].
+    """
+
+    sources: tuple[FoldSource, ...]
+    ids: list[str]
+    folds: np.ndarray
+
+    def of_source(self, sha256: str) -> tuple[FoldSource, np.ndarray] | None:
+        """Returns the source of this hash and its rows' folds, or None if there is none."""
+        start = 0
+        for source in self.sources:
+            if source.sha256 == sha256:
+                return source, self.folds[start : start + source.rows]
+            start += source.rows
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """What a fold file says: K, the seed, and task name -> its rows' folds."""
+
+    num_folds: int
+    seed: int
+    tasks: dict[str, TaskFolds]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all that is said, wherever the file lies."""
+        digest = hashlib.sha256(str(_description(self)).encode("utf-8"))
+        for task in self.tasks.values():
+            digest.update(_table(task).encode("utf-8"))
+        return digest.hexdigest()
+
+
+def write_folds(folder: str | os.PathLike[str], folds: Folds) -> Path:
+    """Writes folds.json and ``<TASK>_folds.csv`` (id, fold; in the files' order) to ``folder``.
+
+    Folds that are there already and are the same are left alone.
+
+    Returns:
+        The path of folds.json.
+
+    Raises:
+        UserError: the folder holds other folds, which trained models may depend on.
+    """
+    path = Path(folder) / NAME
+    if path.exists():
+        if read_folds(path).sha256 != folds.sha256:
+            raise UserError(
+                f"{path} holds other folds (other files, seed or number of folds), which models may have been trained with. "
+                "Use another --output_dir."
+            )
+        return path
+    for name, task in folds.tasks.items():
+        write_text(path.with_name(_csv_name(name)), _table(task))
+    write_json(path, _description(folds))
+    return path
+
+
+def read_folds(path: str | os.PathLike[str]) -> Folds:
+    """Reads a folds.json with its CSV files.
+
+    Raises:
+        UserError: a file is missing or damaged, or they do not fit each other.
+    """
+    path = Path(path)
+    value = read_json(path, "folds file")
+    try:
+        if value["format_version"] != FORMAT_VERSION:
+            raise UserError(f"folds file {path}: unknown format_version; this program writes {FORMAT_VERSION}.")
+        tasks = {
+            name: _read_task(path.with_name(_csv_name(name)), item["sources"], value["num_folds"])
+            for name, item in value["tasks"].items()
+        }
+        return Folds(value["num_folds"], value["seed"], tasks)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(f"folds file {path} is damaged ({error}); make it anew with the split command.") from None
+
+
+def _csv_name(task_name: str) -> str:
+    return f"{task_name}_folds.csv"
+
+
+def _description(folds: Folds) -> dict[str, Any]:
+    tasks = {}
+    for name, task in folds.tasks.items():
+        counts = np.bincount(task.folds, minlength=folds.num_folds).tolist()
+        tasks[name] = {"sources": [vars(source) for source in task.sources], "rows_per_fold": counts}
+    return {"format_version": FORMAT_VERSION, "num_folds": folds.num_folds, "seed": folds.seed, "tasks": tasks}
+
+
+def _table(task: TaskFolds) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([COLUMNS, *zip(task.ids, task.folds.tolist(), strict=True)])
+    return stream.getvalue()
+
+
+def _read_task(path: Path, sources: list[dict[str, Any]], num_folds: int) -> TaskFolds:
+    """Reads one task's CSV file and checks it against what folds.json says."""
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            header, *rows = csv.reader(stream)
+        ids, folds = [row[0] for row in rows], np.array([int(row[1]) for row in rows], np.int64)
+    except (OSError, ValueError, IndexError) as error:
+        raise UserError(f"{path} cannot be read ({error}); make the folds anew with the split command.") from None
+    files = tuple(FoldSource(**source) for source in sources)
+    wanted = sum(source.rows for source in files)
+    if header != COLUMNS or len(ids) != wanted or (folds < 0).any() or (folds >= num_folds).any():
+        raise UserError(
+            f"{path} should have the columns {','.join(COLUMNS)} and {wanted} rows with folds of 0 to {num_folds - 1}; it "
+            f"has {','.join(header)} and {len(ids)} rows. Make the folds anew with the split command."
+        )
+    return TaskFolds(files, ids, folds)

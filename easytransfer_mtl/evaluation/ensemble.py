@@ -1,0 +1,102 @@
+"""Predictions averaged over models, of which one at a time is in memory."""
+
+import gc
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from easytransfer_mtl.config.settings import PredictSettings
+from easytransfer_mtl.data.csv_reader import check_rows, read_csv
+from easytransfer_mtl.evaluation.members import Member, check_alike, find_members, member_at
+from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import task_named
+
+
+def mean_probabilities(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the models' mean, float64 [N, C], the same bit for bit in whatever order they come.
+
+    Args:
+        parts: one array [N, C] a model.
+    """
+    return np.sort(np.stack(parts), axis=0).mean(axis=0, dtype=np.float64)
+
+
+def average(predictions: Sequence[Prediction]) -> Prediction:
+    """Averages several models' probabilities of the same rows; the label is the one with the highest mean.
+
+    One prediction alone is returned as it is.
+
+    Args:
+        predictions: one a model, of the same rows and with the same labels.
+    """
+    first = predictions[0]
+    if len(predictions) == 1:
+        return first
+    mean = mean_probabilities([item.probabilities for item in predictions])
+    labels = [first.task.label_enumerate_values[index] for index in mean.argmax(axis=1)]
+    return Prediction(first.task, first.ids, labels, mean.astype(np.float32))
+
+
+def one_at_a_time(members: Sequence[Member]) -> Iterator[Member]:
+    """Yields the models and tells which of how many it is; what was loaded of the one before is freed first."""
+    for number, member in enumerate(members, start=1):
+        gc.collect()  # Keras models refer to themselves
+        if len(members) > 1:
+            logging.info("model %d of %d: %s", number, len(members), member.name)
+        yield member
+
+
+class Ensemble:
+    """One or more models that predict together: each by itself, then the mean of their probabilities."""
+
+    def __init__(
+        self,
+        members: list[Member],
+        batch_size: int = 64,
+        model_class: type[MultiTaskModel] = MultiTaskModel,
+        precision: str = "float32",
+    ) -> None:
+        """Takes the models, which are loaded only to predict; the other arguments are ``Predictor``'s.
+
+        Raises:
+            UserError: the models' tasks, labels or text normalization differ, or one was trained with another class.
+        """
+        self.tasks = check_alike(members)
+        for member in members:
+            member.folder.check_class(model_class)
+        self._members = members
+        self._options = (batch_size, model_class, precision)
+
+    def predict_files(self, files: dict[str, Path], header: bool = False) -> dict[str, Prediction]:
+        """Predicts every row of unlabelled files, in their order.
+
+        Args:
+            files: task name -> file.
+            header: whether the files' first line is a header.
+
+        Raises:
+            UserError: a file is missing or has bad rows, found before a model is loaded; or a model is damaged.
+        """
+        contents = {name: read_csv(path, task_named(name, self.tasks), False, header) for name, path in files.items()}
+        for content in contents.values():
+            check_rows(content, "error")
+        predictions: dict[str, list[Prediction]] = {name: [] for name in files}
+        for member in one_at_a_time(self._members):
+            predictor = Predictor(member, *self._options)
+            for name, content in contents.items():
+                ids, texts = [row.row_id for row in content.rows], [row.texts for row in content.rows]
+                predictions[name].append(predictor.predict(name, ids, texts))
+            del predictor
+        return {name: average(items) for name, items in predictions.items()}
+
+
+def ensemble_of(settings: PredictSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> Ensemble:
+    """Returns the model or models that ``--predict_checkpoint_path`` or ``--checkpoints`` names; errors as ``Ensemble``."""
+    if settings.checkpoints:
+        members = find_members(settings.checkpoints)
+    else:
+        members = [member_at(str(settings.predict_checkpoint_path))]
+    return Ensemble(members, settings.predict_batch_size, model_class, settings.predict_precision)

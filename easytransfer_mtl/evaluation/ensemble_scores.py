@@ -1,0 +1,79 @@
+"""An average of models on dev files, beside each of them alone."""
+
+import numpy as np
+
+from easytransfer_mtl.data.tokenization import load_vocabulary
+from easytransfer_mtl.encoders.loading import load_config
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.ensemble import mean_probabilities, one_at_a_time
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
+from easytransfer_mtl.evaluation.inference import HeadOutput, Inference
+from easytransfer_mtl.evaluation.members import Member, check_alike
+from easytransfer_mtl.evaluation.metrics import score_task
+from easytransfer_mtl.evaluation.model_scores import ModelScores
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.training.task_data import TaskData, check_dev_data, read_task_data
+
+
+def read_dev_data(path: str, members: list[Member]) -> list[TaskData]:
+    """Reads dev files that all models can be scored on.
+
+    TFRecords hold token ids, so the models must have one vocabulary.
+
+    Args:
+        path: a list file or one TFRecord file.
+        members: the models.
+
+    Raises:
+        UserError: the models differ, or a file does not fit them.
+    """
+    tasks, inputs = check_alike(members), members[0].folder.read_tasks()[1]
+    files = [member.folder.encoder_files for member in members]
+    vocabularies = [load_vocabulary(item.vocabulary_file) for item in files]
+    for member, vocabulary in zip(members, vocabularies):
+        if vocabulary.sha256 != vocabularies[0].sha256:
+            raise UserError(
+                f"{member.name} has another vocabulary than {members[0].name}; TFRecords hold the token ids of one, so "
+                "these models cannot be scored on the same files. predict and submit can average them: they read texts."
+            )
+    positions = min(load_config(item).max_position_embeddings for item in files)
+    data = read_task_data(path, tasks, vocabularies[0], files[0].vocabulary_file, positions)
+    check_dev_data(data, inputs)
+    return data
+
+
+def score_ensemble(
+    members: list[Member],
+    data: list[TaskData],
+    options: EvaluationOptions,
+    model_class: type[MultiTaskModel] = MultiTaskModel,
+) -> ModelScores:
+    """Scores every model and their average; one model at a time is in memory.
+
+    Args:
+        members: the models.
+        data: of ``read_dev_data``.
+        options: batch size, labels that macro-F1 averages over, and precision; the others are of runs.
+        model_class: what the models were trained with.
+    """
+    outputs: dict[str, list[HeadOutput]] = {}
+    for member in one_at_a_time(members):
+        inference = Inference(member.load(model_class), options.batch_size, options.precision)
+        outputs[member.name] = [
+            inference.outputs(item.rows, [item.task.name], f"evaluate {item.task.name}")[item.task.name] for item in data
+        ]
+        del inference
+    scores = {
+        name: [
+            score_task(item.task, item.rows.label_ids, output.predictions, options.f1_labels)
+            for item, output in zip(data, found)
+        ]
+        for name, found in outputs.items()
+    }
+    average = []
+    for place, item in enumerate(data):
+        parts = [found[place] for found in outputs.values()]
+        mean = mean_probabilities([part.probabilities for part in parts]).argmax(axis=1)
+        labels = mean.astype(np.int32) if len(parts) > 1 else parts[0].predictions
+        average.append(score_task(item.task, item.rows.label_ids, labels, options.f1_labels))
+    return ModelScores(scores, average, "average")

@@ -1,0 +1,144 @@
+"""The models that a prediction is averaged over: found by their paths, and checked to be of the same tasks."""
+
+import glob
+from dataclasses import dataclass
+from pathlib import Path
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.evaluator import build_model
+from easytransfer_mtl.evaluation.export import EXPORT_FILE, load_exported
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.training.checkpoints import INTERRUPTED, restore_model
+from easytransfer_mtl.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model on disk.
+
+    Attributes:
+        name: its path, as it is shown.
+        folder: an exported folder (``best/``), or a run's.
+        prefix: the run's checkpoint that holds the weights; None for an exported folder.
+    """
+
+    name: str
+    folder: RunFolder
+    prefix: Path | None = None
+
+    @property
+    def run(self) -> RunFolder:
+        """The run that the model is of; an exported folder that lies elsewhere than in its run is taken for itself."""
+        path = self.folder.path.resolve()
+        return RunFolder(path.parent) if self.prefix is None and path.name == "best" else self.folder
+
+    def load(self, model_class: type[MultiTaskModel] = MultiTaskModel) -> MultiTaskModel:
+        """Builds the model with its weights.
+
+        Raises:
+            UserError: it is damaged, or of another class.
+        """
+        if self.prefix is None:
+            return load_exported(str(self.folder.path), model_class)[0]
+        model = build_model(self.folder, model_class)
+        restore_model(model, self.prefix)
+        return model
+
+
+def member_at(path: str) -> Member:
+    """Finds the model at a path: an exported folder, a run's folder (its ``best/``), or a run's checkpoint prefix.
+
+    Raises:
+        UserError: there is none.
+    """
+    place = Path(path)
+    if (place / EXPORT_FILE).is_file():
+        return Member(path, RunFolder(place))
+    if (place / "best" / EXPORT_FILE).is_file():
+        return Member(str(place / "best"), RunFolder(place / "best"))
+    if Path(f"{path}.index").is_file():
+        run = place.parent.parent if place.parent.name == INTERRUPTED else place.parent
+        return Member(path, RunFolder(run), place)
+    if place.is_dir():
+        raise UserError(
+            f"{path} is not an exported model (no {EXPORT_FILE}), nor a run with one in best/. Train with dev files or run "
+            "evaluate, which export the best model; or name one of the run's checkpoints, MODEL_DIR/model.ckpt-STEP."
+        )
+    raise UserError(
+        f"{path} is no folder and no checkpoint (there is no {path}.index). Give the folder of a run, its best/, or a "
+        "checkpoint prefix such as MODEL_DIR/model.ckpt-1234."
+    )
+
+
+def find_members(checkpoints: str) -> list[Member]:
+    """Finds the models of ``--checkpoints``.
+
+    Args:
+        checkpoints: paths as for ``member_at``, separated by commas; each may be a pattern with ``*``, ``?`` or ``[...]``.
+
+    Raises:
+        UserError: a path or a pattern leads to no model, or two lead to the same.
+    """
+    members = [member_at(path) for entry in checkpoints.split(",") for path in _matches(entry.strip())]
+    places = [(member.prefix or member.folder.path).resolve() for member in members]
+    twice = sorted({member.name for member, place in zip(members, places) if places.count(place) > 1})
+    if twice:
+        raise UserError(f"--checkpoints names a model more than once: {', '.join(twice)}. Give each once.")
+    return members
+
+
+def _matches(entry: str) -> list[str]:
+    """Returns the paths that an entry stands for, sorted: itself, or folders and checkpoint prefixes that fit a pattern."""
+    if not entry:
+        raise UserError("--checkpoints has an empty entry; give A,B,... without a comma at an end.")
+    if Path(entry).exists() or not glob.has_magic(entry):
+        return [entry]
+    # A pattern of prefixes (model.ckpt-*) fits each one's .index and .data files.
+    folders = [path for path in glob.glob(entry) if Path(path).is_dir()]
+    indexes = [path for pattern in (entry, f"{entry}.index") for path in glob.glob(pattern) if path.endswith(".index")]
+    fitting = {*folders, *(path.removesuffix(".index") for path in indexes)}
+    if not fitting:
+        raise UserError(f"--checkpoints: {entry!r} fits no folder and no checkpoint.")
+    return sorted(fitting)
+
+
+def check_alike(members: list[Member]) -> tuple[Task, ...]:
+    """Returns the tasks that all models have, in the first one's order.
+
+    Vocabularies, lengths and encoders may differ, since every model reads the texts for itself.
+
+    Raises:
+        UserError: tasks, labels or text normalization differ.
+    """
+    first, *others = members
+    wanted = _meanings(first)
+    for other in others:
+        found = _meanings(other)
+        if found.keys() != wanted.keys():
+            raise UserError(
+                f"{other.name} has the tasks {', '.join(found)}, {first.name} has {', '.join(wanted)}; models of other "
+                "tasks cannot be averaged."
+            )
+        for name, meaning in wanted.items():
+            its = found[name]
+            differing = [f"{what} {its[what]} and {value}" for what, value in meaning.items() if its[what] != value]
+            if differing:
+                raise UserError(
+                    f"{other.name} and {first.name} differ in {name}: {'; '.join(differing)}. Their probabilities do not "
+                    "mean the same and cannot be averaged."
+                )
+    return first.folder.read_tasks()[0]
+
+
+def _meanings(member: Member) -> dict[str, dict[str, str]]:
+    """Returns what a model's probabilities of each task are of: labels, the columns read, how texts are normalized."""
+    tasks, inputs = member.folder.read_tasks()
+    return {
+        task.name: {
+            "labels": ",".join(task.label_enumerate_values),
+            "texts": f"{task.first_sequence},{task.second_sequence} of {','.join(task.columns)}",
+            "text_normalization": inputs[task.name].text_normalization,
+        }
+        for task in tasks
+    }

@@ -1,0 +1,81 @@
+"""Every training row scored by the model that was not trained on it."""
+
+import logging
+
+import numpy as np
+
+from easytransfer_mtl.data.tokenization import load_vocabulary
+from easytransfer_mtl.encoders.loading import load_config
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.ensemble import one_at_a_time
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
+from easytransfer_mtl.evaluation.inference import Inference
+from easytransfer_mtl.evaluation.members import Member, check_alike
+from easytransfer_mtl.evaluation.metrics import TaskScore, score_task
+from easytransfer_mtl.evaluation.model_scores import ModelScores
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.training.fold_data import held_out_rows
+from easytransfer_mtl.training.task_data import TaskData, read_task_data
+
+Parts = dict[str, list[tuple[np.ndarray, np.ndarray]]]
+
+
+def score_out_of_fold(
+    members: list[Member], options: EvaluationOptions, model_class: type[MultiTaskModel] = MultiTaskModel
+) -> ModelScores:
+    """Scores each fold's model on its fold, and all folds' predictions together as one.
+
+    Args:
+        members: models of runs that were trained with ``--fold`` of one fold file, each of another fold.
+        options: batch size, labels that macro-F1 averages over, and precision; the others are of runs.
+        model_class: what the models were trained with.
+
+    Raises:
+        UserError: they are not, or the runs' data has changed.
+    """
+    tasks = check_alike(members)
+    _check_folds(members)
+    scores: dict[str, list[TaskScore]] = {}
+    parts: Parts = {}
+    for member in one_at_a_time(members):
+        data = held_out_rows(member.run, lambda path, member=member: _read(path, member))
+        inference = Inference(member.load(model_class), options.batch_size, options.precision)
+        scores[member.name] = []
+        for item in data:
+            name, truth = item.task.name, item.rows.label_ids
+            predictions = inference.outputs(item.rows, [name], f"evaluate {name}")[name].predictions
+            scores[member.name].append(score_task(item.task, truth, predictions, options.f1_labels))
+            parts.setdefault(name, []).append((truth, predictions))
+        del inference
+    together = [
+        score_task(task, *(np.concatenate(column) for column in zip(*parts[task.name])), options.f1_labels) for task in tasks
+    ]
+    return ModelScores(scores, together, "all folds")
+
+
+def _check_folds(members: list[Member]) -> None:
+    """Checks that the models are of different folds of one split, and warns if some folds are missing."""
+    found = [member.run.written_fold() for member in members]
+    without = [member.name for member, fold in zip(members, found) if not fold]
+    if without:
+        raise UserError(
+            f"evaluate needs --predict_input_fp: {', '.join(without)} was not trained with --fold, so there are no rows of "
+            "its own to score it on."
+        )
+    splits = {fold["folds_sha256"] for fold in found}
+    numbers = [fold["fold"] for fold in found]
+    if len(splits) > 1 or len(set(numbers)) < len(numbers):
+        named = ", ".join(f"{member.name} (fold {number})" for member, number in zip(members, numbers))
+        raise UserError(
+            f"These models are not of different folds of one split: {named}. Give one model a fold, or dev files "
+            "(--predict_input_fp) to score their average on."
+        )
+    missing = sorted(set(range(found[0]["num_folds"])) - set(numbers))
+    if missing:
+        logging.warning("There is no model of fold %s: its rows are not scored.", ", ".join(map(str, missing)))
+
+
+def _read(path: str, member: Member) -> list[TaskData]:
+    files, (tasks, _) = member.folder.encoder_files, member.folder.read_tasks()
+    positions = load_config(files).max_position_embeddings
+    return read_task_data(path, tasks, load_vocabulary(files.vocabulary_file), files.vocabulary_file, positions)
