@@ -10,6 +10,7 @@ from typing import NamedTuple
 from easytransfer_mtl import __version__
 from easytransfer_mtl.config.help_text import command_help
 from easytransfer_mtl.config.merging import load_settings
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.settings import (
     CheckSubmissionSettings,
     ConvertSettings,
@@ -38,6 +39,7 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, Command] = {
     "convert": Command(ConvertSettings, "CSV files to TFRecord", uses_bert=False),
+    "pretrain": Command(PretrainSettings, "further pre-training of an encoder on the tasks' own texts"),
     "train": Command(TrainSettings, "train, evaluate every checkpoint, export the best"),
     "evaluate": Command(EvaluateSettings, "evaluate every checkpoint of a run, export the best"),
     "predict": Command(PredictSettings, "labels and probabilities of unlabelled files"),

@@ -19,7 +19,7 @@ from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.errors import Stopped, UserError
 
 ROOT = Path(__file__).parents[1]
-TABLE = ("convert", "train", "evaluate", "predict", "submit", "check_submission", "plot", "compare", "benchmark")
+TABLE = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "check_submission", "plot", "compare", "benchmark")
 HEAVY = ("tensorflow", "tf_keras", "transformers", "sklearn", "h5py")
 
 

@@ -6,19 +6,20 @@ from easytransfer_mtl.config.common import (
     DISTRIBUTION,
     EVALUATE,
     MODEL,
+    NORMALIZATIONS,
     OPTIMIZER,
+    PRECISIONS,
     PREDICT,
     PREPROCESS,
     TRAIN,
     CommonSettings,
 )
 from easytransfer_mtl.config.options import option
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.weighting_settings import WeightingSettings
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
-NORMALIZATIONS = ("none", "nfkc")
 STRATEGIES = ("None", "MirroredStrategy", "MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
-PRECISIONS = ("float32", "bfloat16")
 BOARDS = ("auto", "test", "b", "a")
 
 
@@ -214,6 +215,7 @@ class CheckSubmissionSettings(CommonSettings):
 
 ALL_SETTINGS: tuple[type, ...] = (
     ConvertSettings,
+    PretrainSettings,
     TrainSettings,
     EvaluateSettings,
     PredictSettings,

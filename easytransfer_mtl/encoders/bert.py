@@ -86,6 +86,11 @@ class BertEncoder(TFBertMainLayer):
         return states, layout
 
     @property
+    def word_embeddings(self) -> tf.Variable:
+        """The table of tokens [V, E]."""
+        return self.canonical_variables["embeddings/word_embeddings"]
+
+    @property
     def canonical_variables(self) -> dict[str, tf.Variable]:
         """The variables by canonical name (Google's, below ``bert/``)."""
         return {str(canonical_name(variable.name)): variable for variable in self.weights if variable is not self.clock.time}

@@ -1,8 +1,6 @@
 """A run's best model as a folder that stands alone: Hugging Face encoder, heads, vocabulary, tasks."""
 
 import logging
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,13 @@ from safetensors.numpy import load_file, save_file
 from transformers import TFBertModel
 
 from easytransfer_mtl import __version__
+from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.encoders.name_map import canonical_name
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import read_json, write_json
+from easytransfer_mtl.files import read_json, replacing_folder, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables, own_variables
 from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
@@ -38,30 +37,26 @@ def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskIn
         inputs: how each task's texts were encoded.
         about: written to export.json: step and scores.
     """
-    target, fresh, old = run.path / "best", run.path / ".best.new", run.path / ".best.old"
-    shutil.rmtree(fresh, ignore_errors=True)
-    _hugging_face_encoder(model).save_pretrained(fresh, safe_serialization=True)
-    RunFolder(fresh).write_model(
-        model.encoder.config, run.encoder_files.vocabulary_file, model.tasks, inputs, type(model).__name__
-    )
-    save_file({key: np.ascontiguousarray(v.numpy()) for key, v in own_variables(model).items()}, fresh / HEADS_FILE)
-    write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__})
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        os.replace(target, old)
-    os.replace(fresh, target)
-    shutil.rmtree(old, ignore_errors=True)
+    target = run.path / "best"
+    with replacing_folder(target) as fresh:
+        hugging_face_encoder(model.encoder).save_pretrained(fresh, safe_serialization=True)
+        RunFolder(fresh).write_model(
+            model.encoder.config, run.encoder_files.vocabulary_file, model.tasks, inputs, type(model).__name__
+        )
+        save_file({key: np.ascontiguousarray(v.numpy()) for key, v in own_variables(model).items()}, fresh / HEADS_FILE)
+        write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__})
     logging.info("Exported %s", target)
     return target
 
 
-def _hugging_face_encoder(model: MultiTaskModel) -> TFBertModel:
-    encoder = TFBertModel(model.encoder.config)
-    encoder(tf.zeros((1, 2), tf.int32))
-    values = model.encoder.canonical_variables
-    for variable in encoder.weights:
+def hugging_face_encoder(encoder: BertEncoder) -> TFBertModel:
+    """Returns transformers' own model with the encoder's weights."""
+    model = TFBertModel(encoder.config)
+    model(tf.zeros((1, 2), tf.int32))
+    values = encoder.canonical_variables
+    for variable in model.weights:
         variable.assign(values[str(canonical_name(variable.name))])
-    return encoder
+    return model
 
 
 def load_exported(

@@ -26,8 +26,7 @@ class SaveCheckpoints(tf_keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Saves when it is time."""
         step = int(self.model.optimizer.iterations.numpy())
-        due = self.plan.save_steps and step % self.plan.save_steps == 0
-        if due or step == self.plan.train_steps:
+        if self.plan.saves_after(step):
             self.metrics.flush()
             self.checkpoints.save(step)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+import tf_keras
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -35,7 +36,7 @@ class RunCheckpoints:
     one that was not.
     """
 
-    def __init__(self, model: MultiTaskModel, progress: Progress, folder: Path, keep: int, is_chief: bool = True) -> None:
+    def __init__(self, model: tf_keras.Model, progress: tf.Module, folder: Path, keep: int, is_chief: bool = True) -> None:
         """Takes the run's parts, its folder, how many to keep, and whether this process may change the folder."""
         self.model = model
         self.folder = folder

@@ -17,6 +17,10 @@ class StepPlan:
     save_steps: int
     warmup_steps: int
 
+    def saves_after(self, step: int) -> bool:
+        """Whether there is a checkpoint of ``step``, counted after its update."""
+        return step == self.train_steps or bool(self.save_steps and step % self.save_steps == 0)
+
 
 def plan_steps(
     num_rows: int, num_epochs: float, global_batch_size: int, warmup_ratio: float, save_steps: int | None = None
