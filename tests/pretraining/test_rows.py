@@ -96,10 +96,10 @@ def test_packing_is_a_function_of_the_seed(tiny_encoder: Path) -> None:
 
 def test_a_batch_has_parts_where_it_has_tokens(tokenizer: Tokenizer) -> None:
     rows = builder(tokenizer, packs=False).build([("天地人",), ("日",), ("天地", "日月")])
-    batch = rows.batch(np.array([2, 0]), np.array([6, 9]))
+    batch = rows.batch(np.array([2, 1]), np.array([6, 9]))
     assert batch["word_parts"].shape == batch["input_ids"].shape == (2, 6)
     lists = as_lists(rows)
-    for row, number in enumerate([2, 0]):
+    for row, number in enumerate([2, 1]):
         length = len(lists[number][0])
         assert batch["word_parts"][row, :length].tolist() == lists[number][2]
         assert not batch["word_parts"][row, length:].any()

@@ -1,6 +1,7 @@
 """Whole runs in process: what they leave, what they learn, going on, and everything that is an error before any work."""
 
 import csv
+import dataclasses
 import logging
 import shutil
 import signal
@@ -19,7 +20,7 @@ from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
-from easytransfer_mtl.files import read_json
+from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.pretraining.model import MaskedLanguageModel
 from easytransfer_mtl.pretraining.step_log import PretrainingLog
 from easytransfer_mtl.pretraining.trainer import PretrainedRun, run_pretraining
@@ -34,26 +35,40 @@ def metric_rows(folder: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, folder: Path) -> PretrainedRun:
-    """A run of 60 steps on texts that can be completed."""
-    settings = PretrainSettings(
-        data_dir=str(folder), pretrain_model_name_or_path=str(tiny_encoder), random_init=True, seed=5, held_out=0.2,
-        model_dir=str(tmp_path_factory.mktemp("finished") / "run"), sequence_length=16, train_batch_size=16, train_steps=60,
-        length_buckets=2, learning_rate=3e-2, save_steps=40, masking="ngram",
+def wider(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Path:
+    """The tiny encoder, wide enough to learn the texts."""
+    folder = shutil.copytree(tiny_encoder, tmp_path_factory.mktemp("wider") / "encoder")
+    config = read_json(folder / "config.json") | {"hidden_size": 32, "intermediate_size": 64, "hidden_dropout_prob": 0.0}
+    write_json(folder / "config.json", config)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished_settings(tmp_path_factory: pytest.TempPathFactory, wider: Path, folder: Path) -> PretrainSettings:
+    """Settings of a run of 100 steps on texts that can be completed."""
+    return PretrainSettings(
+        data_dir=str(folder), pretrain_model_name_or_path=str(wider), random_init=True, seed=5, held_out=0.2,
+        model_dir=str(tmp_path_factory.mktemp("finished") / "run"), sequence_length=16, train_batch_size=16, train_steps=100,
+        length_buckets=1, learning_rate=1e-2, save_steps=60, packing="none",
     )  # fmt: skip
-    return run_pretraining(settings)
+
+
+@pytest.fixture(scope="module")
+def finished(finished_settings: PretrainSettings) -> PretrainedRun:
+    """That run."""
+    return run_pretraining(finished_settings)
 
 
 def test_a_run_leaves_checkpoints_metrics_and_what_it_was_made_of(finished: PretrainedRun) -> None:
     folder = finished.final.parent
-    assert list(checkpoint_steps(folder)) == [40, 60]
+    assert list(checkpoint_steps(folder)) == [60, 100]
     rows = metric_rows(folder)
-    assert [row["step"] for row in rows if row["part"] == "train"] == [str(step) for step in range(1, 61)]
-    assert [row["step"] for row in rows if row["part"] == "held_out"] == ["0", "40", "60"]
+    assert [row["step"] for row in rows if row["part"] == "train"] == [str(step) for step in range(1, 101)]
+    assert [row["step"] for row in rows if row["part"] == "held_out"] == ["0", "60", "100"]
     written = read_json(folder / "train_config.json")
-    assert written["settings"]["masking"] == "ngram" and written["plan"]["train_steps"] == 60
+    assert written["settings"]["packing"] == "none" and written["plan"]["train_steps"] == 100
     about = read_json(finished.final / "pretraining.json")
-    assert about["steps"] == 60 and about["settings"]["seed"] == 5 and "tensorflow" in about["versions"]
+    assert about["steps"] == 100 and about["settings"]["seed"] == 5 and "tensorflow" in about["versions"]
     assert {(item["task"], item["kind"]) for item in about["texts"]["files"]} == {
         ("TNEWS", "train"), ("TNEWS", "dev"), ("OCEMOTION", "train"), ("OCNLI", "train"), ("OCNLI", "a"),
     }  # fmt: skip
@@ -67,11 +82,11 @@ def test_texts_that_were_held_out_are_predicted_better_afterwards(finished: Pret
         assert float(row["perplexity"]) == pytest.approx(measured["perplexity"], rel=1e-6)
         assert float(row["accuracy"]) == pytest.approx(measured["masked_accuracy"], rel=1e-6)
     assert about["before"]["perplexity"] > 20 and about["before"]["masked_accuracy"] < 0.2
-    assert about["after"]["perplexity"] < 10 and about["after"]["masked_accuracy"] > 0.4
+    assert about["after"]["perplexity"] < 4 and about["after"]["masked_accuracy"] > 0.6
 
 
-def test_the_pooler_is_as_it_was_and_everything_else_moved(finished: PretrainedRun, tiny_encoder: Path) -> None:
-    start = load_encoder(find_encoder(str(tiny_encoder), needs_weights=False), DropoutClock(5), random_init=True).encoder
+def test_the_pooler_is_as_it_was_and_everything_else_moved(finished: PretrainedRun, wider: Path) -> None:
+    start = load_encoder(find_encoder(str(wider), needs_weights=False), DropoutClock(5), random_init=True).encoder
     before, after = start.canonical_variables, finished.model.encoder.canonical_variables
     same = {name for name in before if (before[name].numpy() == after[name].numpy()).all()}
     assert same == {"pooler/dense/kernel", "pooler/dense/bias"}
@@ -104,8 +119,8 @@ def test_another_pre_training_goes_on_from_the_result(
     with caplog.at_level(logging.INFO):
         again = run_pretraining(
             settings(
-                pretrain_model_name_or_path=str(finished.final), random_init=False, train_steps=1, masking="ngram",
-                train_batch_size=16,
+                pretrain_model_name_or_path=str(finished.final), random_init=False, train_steps=1, packing="none",
+                train_batch_size=16, length_buckets=1,
             )
         )  # fmt: skip
     assert "Masked-word head: taken from" in caplog.text
@@ -113,16 +128,15 @@ def test_another_pre_training_goes_on_from_the_result(
 
 
 def test_a_finished_run_is_not_trained_again(
-    finished: PretrainedRun, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: PretrainedRun, finished_settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_pretraining(settings(train_steps=2))
-    weights = load_file(tmp_path / "run/final/model.safetensors")
-    shutil.rmtree(tmp_path / "run/final")
+    copy = shutil.copytree(finished.final.parent, tmp_path / "run")
+    weights = (copy / "final/model.safetensors").read_bytes()
+    shutil.rmtree(copy / "final")
     monkeypatch.setattr(MaskedLanguageModel, "fit", None)
-    again = run_pretraining(settings(train_steps=2))
-    assert again.progress.after.loss > 0
-    for name, value in load_file(again.final / "model.safetensors").items():
-        np.testing.assert_array_equal(value, weights[name])
+    again = run_pretraining(dataclasses.replace(finished_settings, model_dir=str(copy)))
+    assert again.progress.after == finished.progress.after
+    assert (again.final / "model.safetensors").read_bytes() == weights
 
 
 def test_stopping_and_going_on_equals_never_having_stopped(
@@ -148,20 +162,17 @@ def test_stopping_and_going_on_equals_never_having_stopped(
     assert without_speed[0] == without_speed[1]
 
 
-@pytest.mark.parametrize("changes", [{"packing": "none", "masking": "wwm"}, {"precision": "bfloat16"}])
-def test_the_other_ways_train_too(changes: dict[str, str], settings: Settings) -> None:
-    done = run_pretraining(settings(train_steps=30, **changes))
-    assert done.progress.after.loss < done.progress.before.loss - 0.1
+def test_whole_words_in_bfloat16_train_too(settings: Settings) -> None:
+    done = run_pretraining(settings(train_steps=30, masking="wwm", precision="bfloat16", length_buckets=1))
+    assert done.progress.after.loss < done.progress.before.loss
 
 
-def test_embeddings_start_from_word_vectors(settings: Settings, tmp_path: Path) -> None:
+def test_embeddings_start_from_word_vectors(settings: Settings, tiny_encoder: Path, tmp_path: Path) -> None:
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("天 1 2 3 4\n地 4 3 2 1\n人 1 1 1 9\n", encoding="utf-8")
-    plain, started = (
-        run_pretraining(settings(model_dir=str(tmp_path / name), train_steps=1, learning_rate=0.0, word_vectors=path))
-        for name, path in (("plain", None), ("started", str(vectors)))
-    )
-    tables = [run.model.encoder.word_embeddings.numpy() for run in (plain, started)]
+    started = run_pretraining(settings(train_steps=1, learning_rate=0.0, word_vectors=str(vectors)))
+    plain = load_encoder(find_encoder(str(tiny_encoder), needs_weights=False), DropoutClock(5), random_init=True)
+    tables = [encoder.word_embeddings.numpy() for encoder in (plain.encoder, started.model.encoder)]
     differ = (tables[0] != tables[1]).any(axis=1)
     assert np.flatnonzero(differ).tolist() == [5, 6, 7]
     assert tables[1][5:8].std() == pytest.approx(0.02, rel=1e-4)
