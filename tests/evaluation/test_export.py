@@ -150,7 +150,7 @@ def test_a_newer_export_replaces_the_older_one_and_leaves_nothing_beside_it(
     assert [path.name for path in run.path.iterdir() if "best" in path.name] == ["best"]
 
 
-@pytest.mark.parametrize("breaking", ["save_file", "write_json", "_hugging_face_encoder"])
+@pytest.mark.parametrize("breaking", ["save_file", "write_json", "hugging_face_encoder"])
 def test_an_export_that_fails_leaves_the_older_one(
     breaking: str, build: Callable[..., MultiTaskModel], run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

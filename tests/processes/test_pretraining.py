@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
 STEPS, SAVE_STEPS, SECONDS = 60, 20, 240
 
 
@@ -92,18 +93,16 @@ def test_train_starts_from_the_result_without_another_flag(runs: Path, run: Run,
     assert f"Load weights from {runs / 'straight/final'}" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("flag", "message"),
-    [
-        ("--mask_share=1.5", "mask_share is 1.5"),
-        ("--sequence_length=9999", "max_position_embeddings"),
-        ("--masking=words", "'words' is not allowed; allowed: token, wwm, ngram"),
-        ("--data_dir=/nowhere", "is not a folder"),
-    ],
-)
-def test_a_mistake_is_one_line_and_leaves_nothing(
-    flag: str, message: str, words: list[str], run: Run, tmp_path: Path
-) -> None:
-    done = run(*words, flag, f"--model_dir={tmp_path / 'run'}")
-    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+MISTAKES = {
+    "--mask_share=1.5": "mask_share is 1.5",
+    "--sequence_length=9999": "max_position_embeddings",
+    "--masking=words": "'words' is not allowed; allowed: token, wwm, ngram",
+    "--data_dir=/nowhere": "is not a folder",
+}
+
+
+def test_a_mistake_is_one_line_and_leaves_nothing(words: list[str], run_many: RunMany, tmp_path: Path) -> None:
+    lines = [[*words, flag, f"--model_dir={tmp_path / 'run'}"] for flag in MISTAKES]
+    for done, message in zip(run_many(lines, tmp_path), MISTAKES.values(), strict=True):
+        assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
