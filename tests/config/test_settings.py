@@ -7,6 +7,7 @@ import pytest
 from easytransfer_mtl.config import settings as declared
 from easytransfer_mtl.config.easytransfer_keys import NO_EFFECT
 from easytransfer_mtl.config.options import Option, options_of
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.settings import (
     ALL_SETTINGS,
     ConvertSettings,
@@ -83,6 +84,14 @@ def test_settings_cannot_be_changed() -> None:
         (
             TrainSettings,
             ["--pretrain_model_name_or_path (JSON: model_config.", "--train_input_fp", "--train_batch_size", "--model_dir"],
+        ),
+        (
+            PretrainSettings,
+            [
+                "--data_dir (JSON: preprocess_config.data_dir)",
+                "--pretrain_model_name_or_path",
+                "--model_dir (JSON: pretrain_",
+            ],
         ),
         (EvaluateSettings, ["--model_dir (JSON: train_config.model_dir)"]),
         (PredictSettings, ["--predict_checkpoint_path", "--predict_output_fp"]),
