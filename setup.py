@@ -31,9 +31,10 @@ setup(
         "transformers>=4.57,<5",
     ],
     extras_require={
-        "test": ["matplotlib>=3.10,<4", "pytest>=8", "pytest-xdist>=3.6"],
+        "test": ["jieba>=0.42.1,<0.43", "matplotlib>=3.10,<4", "pytest>=8", "pytest-xdist>=3.6"],
         "benchmark": ["torch>=2.13,<3"],
         "plot": ["matplotlib>=3.10,<4"],
+        "pretrain": ["jieba>=0.42.1,<0.43"],
     },
     entry_points={"console_scripts": ["easytransfer_mtl=easytransfer_mtl.__main__:main"]},
 )

@@ -11,6 +11,7 @@ from easytransfer_mtl import __version__
 from easytransfer_mtl.config.ensemble_settings import SplitSettings
 from easytransfer_mtl.config.help_text import command_help
 from easytransfer_mtl.config.merging import load_settings
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.settings import (
     CheckSubmissionSettings,
     ConvertSettings,
@@ -40,6 +41,7 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {
     "split": Command(SplitSettings, "labelled files to stratified folds", False, False),
     "convert": Command(ConvertSettings, "CSV files to TFRecord", uses_bert=False),
+    "pretrain": Command(PretrainSettings, "further pre-training of an encoder on the tasks' own texts"),
     "train": Command(TrainSettings, "train, evaluate every checkpoint, export the best"),
     "evaluate": Command(EvaluateSettings, "score every checkpoint of a run and export the best; or score an average"),
     "predict": Command(PredictSettings, "labels and probabilities of unlabelled files"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import read_json, replacing, sha256_of, write_json, write_text
+from easytransfer_mtl.files import read_json, replacing, replacing_folder, sha256_of, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -128,3 +128,17 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path.write_text('{"train_config": {"seed": 1, "seed": 2}}', encoding="utf-8")
     with pytest.raises(UserError, match="config.json: seed stands twice"):
         read_json(path)
+
+
+def test_a_folder_takes_its_place_only_when_complete(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    for content in ("one", "two"):
+        with replacing_folder(target) as fresh:
+            fresh.mkdir()
+            (fresh / content).touch()
+    assert [path.name for path in target.iterdir()] == ["two"]
+    with pytest.raises(RuntimeError), replacing_folder(target) as fresh:
+        fresh.mkdir()
+        raise RuntimeError
+    assert [path.name for path in target.iterdir()] == ["two"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]

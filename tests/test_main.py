@@ -19,7 +19,10 @@ from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.errors import Stopped, UserError
 
 ROOT = Path(__file__).parents[1]
-TABLE = ("split", "convert", "train", "evaluate", "predict", "submit", "check_submission", "plot", "compare", "benchmark")
+TABLE = (
+    "split", "convert", "pretrain", "train", "evaluate", "predict", "submit", "check_submission", "plot", "compare",
+    "benchmark",
+)  # fmt: skip
 HEAVY = ("tensorflow", "tf_keras", "transformers", "sklearn", "h5py")
 
 

@@ -7,6 +7,9 @@ from easytransfer_mtl.config.options import check_settings, option
 PREPROCESS, MODEL, TRAIN = "preprocess_config", "model_config", "train_config"
 OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distribution_config"
 WEIGHTING, PREDICT, EVALUATE = "train_config.loss_weighting", "predict_config", "evaluate_config"
+PRETRAIN = "pretrain_config"
+NORMALIZATIONS = ("none", "nfkc")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,9 +44,10 @@ def read_settings(options: dict[str, Option], content: Any, where: str) -> dict[
         UserError: a section or key is unknown, or a value does not fit.
     """
     wanted = {item.place: item for item in options.values() if item.place}
-    known = {item.place for settings in ALL_SETTINGS for item in options_of(settings).values() if item.place}
+    places = {item.place for settings in ALL_SETTINGS for item in options_of(settings).values() if item.place}
+    known = {place: place in wanted for place in sorted(places | set(NO_EFFECT))}
     found = {}
-    for place, value in _flatten(content, where, known | set(NO_EFFECT)):
+    for place, value in _flatten(content, where, known):
         if place in wanted:
             found[wanted[place].name] = wanted[place].convert(value, f"{where}: {place}")
         elif place in NO_EFFECT and value not in NO_EFFECT[place]:
@@ -54,8 +55,11 @@ def read_settings(options: dict[str, Option], content: Any, where: str) -> dict[
     return found
 
 
-def _flatten(content: Any, where: str, known: set[str], section: str = "") -> list[tuple[str, Any]]:
-    """Returns (dotted path, value) of every key; unknown sections and keys are errors."""
+def _flatten(content: Any, where: str, known: dict[str, bool], section: str = "") -> list[tuple[str, Any]]:
+    """Returns (dotted path, value) of every key; unknown sections and keys are errors.
+
+    ``known`` tells of each place whether it is one of the command's own.
+    """
     if not isinstance(content, dict):
         raise UserError(f"{where}: {section or 'the file'} must be a JSON object, found {content!r}.")
     pairs = []
@@ -70,9 +74,10 @@ def _flatten(content: Any, where: str, known: set[str], section: str = "") -> li
     return pairs
 
 
-def _suggestion(place: str, known: set[str]) -> str:
-    key = place.rsplit(".", 1)[-1]
-    same_key = sorted(path for path in known if path.rsplit(".", 1)[-1] == key)
+def _suggestion(place: str, known: dict[str, bool]) -> str:
+    key, root = place.rsplit(".", 1)[-1], place.split(".")[0]
+    same_key = [path for path in known if path.rsplit(".", 1)[-1] == key]
+    same_key.sort(key=lambda path: (path.split(".")[0] != root, not known[path]))
     sections = {path.rsplit(".", 1)[0] for path in known if "." in path}
-    near = same_key or difflib.get_close_matches(place, known | sections, n=1, cutoff=0.6)
+    near = same_key or difflib.get_close_matches(place, [*known, *sections], n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else "."

@@ -6,7 +6,9 @@ from easytransfer_mtl.config.common import (
     DISTRIBUTION,
     EVALUATE,
     MODEL,
+    NORMALIZATIONS,
     OPTIMIZER,
+    PRECISIONS,
     PREDICT,
     PREPROCESS,
     TRAIN,
@@ -21,13 +23,12 @@ from easytransfer_mtl.config.ensemble_settings import (
 from easytransfer_mtl.config.head_settings import HeadSettings
 from easytransfer_mtl.config.loss_settings import LossSettings
 from easytransfer_mtl.config.options import option
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.sharing_settings import SharingSettings
 from easytransfer_mtl.config.weighting_settings import WeightingSettings
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
-NORMALIZATIONS = ("none", "nfkc")
 STRATEGIES = ("None", "MirroredStrategy", "MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
-PRECISIONS = ("float32", "bfloat16")
 BOARDS = ("auto", "test", "b", "a")
 
 
@@ -226,6 +227,7 @@ class CheckSubmissionSettings(CommonSettings):
 ALL_SETTINGS: tuple[type, ...] = (
     SplitSettings,
     ConvertSettings,
+    PretrainSettings,
     TrainSettings,
     EvaluateSettings,
     PredictSettings,

@@ -113,8 +113,7 @@ class Tokenizer:
 
     def ids(self, text: str) -> list[int]:
         """Returns the token ids of ``text``, without special tokens."""
-        if self.text_normalization == "nfkc":
-            text = unicodedata.normalize("NFKC", text)
+        text = self.normalized(text)
         remembered = self._remembered
         result: list[int] = []
         for chunk in CHUNK.findall(text):
@@ -123,6 +122,15 @@ class Tokenizer:
                 ids = self._remember(chunk)
             result += ids
         return result
+
+    def normalized(self, text: str) -> str:
+        """Returns ``text`` as it is before it is cut into chunks."""
+        return unicodedata.normalize("NFKC", text) if self.text_normalization == "nfkc" else text
+
+    def chunk_ids(self, chunk: str) -> tuple[int, ...]:
+        """Returns the token ids of one match of ``CHUNK`` in a normalized text; a text's ids are its chunks' joined."""
+        ids = self._remembered.get(chunk)
+        return self._remember(chunk) if ids is None else ids
 
     def tokenize(self, text: str) -> list[str]:
         """Returns the tokens of ``text``, without special tokens."""

@@ -1,8 +1,6 @@
 """A run's best model as a folder that stands alone: Hugging Face encoder, heads, vocabulary, tasks."""
 
 import logging
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.encoders.saving import save_encoder
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import read_json, write_json
+from easytransfer_mtl.files import read_json, replacing_folder, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables, own_variables
 from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
@@ -36,24 +34,19 @@ def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskIn
         inputs: how each task's texts were encoded.
         about: written to export.json: step and scores.
     """
-    target, fresh, old = run.path / "best", run.path / ".best.new", run.path / ".best.old"
-    shutil.rmtree(fresh, ignore_errors=True)
-    save_encoder(model.encoder, fresh)
-    RunFolder(fresh).write_model(
-        model.encoder.config,
-        run.encoder_files.vocabulary_file,
-        model.tasks,
-        inputs,
-        type(model).__name__,
-        model.architecture,
-    )
-    save_file({key: np.asarray(v.numpy(), order="C") for key, v in own_variables(model).items()}, fresh / HEADS_FILE)
-    write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__})
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        os.replace(target, old)
-    os.replace(fresh, target)
-    shutil.rmtree(old, ignore_errors=True)
+    target = run.path / "best"
+    with replacing_folder(target) as fresh:
+        save_encoder(model.encoder, fresh)
+        RunFolder(fresh).write_model(
+            model.encoder.config,
+            run.encoder_files.vocabulary_file,
+            model.tasks,
+            inputs,
+            type(model).__name__,
+            model.architecture,
+        )
+        save_file({key: np.asarray(v.numpy(), order="C") for key, v in own_variables(model).items()}, fresh / HEADS_FILE)
+        write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__})
     logging.info("Exported %s", target)
     return target
 

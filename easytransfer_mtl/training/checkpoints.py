@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+import tf_keras
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -37,8 +38,8 @@ class RunCheckpoints:
 
     def __init__(
         self,
-        model: MultiTaskModel,
-        progress: Progress,
+        model: tf_keras.Model,
+        progress: tf.Module,
         folder: Path,
         keep: int,
         is_chief: bool = True,

@@ -14,41 +14,31 @@ COLUMNS = ("step", "task", "loss", "weight", "learning_rate", "grad_norm", "grad
 apart, and last, since it is the only one that differs from run to run, examples_per_second."""
 
 
-class MetricsLog:
-    """Appends rows to metrics.csv, one a step and task, and writes TensorBoard scalars per task."""
+class StepTable:
+    """metrics.csv, whose rows belong to steps, and TensorBoard scalars, appended to from start to start of a run."""
 
-    def __init__(self, folder: Path, step: int, task_names: list[str], more: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, step: int, columns: tuple[str, ...]) -> None:
         """Opens the files; rows after ``step``, left by a run that was cut off, are dropped first.
 
         Args:
             folder: the run's.
-            step: the last one that counts.
-            task_names: the tasks.
-            more: columns of the whole step that this run has beside the usual ones.
+            step: what training goes on from; -1 drops the rows of step 0 too.
+            columns: the first is ``step``.
         """
         self.path = folder / "metrics.csv"
-        self.of_step = ("learning_rate", "grad_norm", *more)
-        self.of_task = ("loss", "weight", "grad_share", *(f"cos_{name}" for name in task_names))
-        self.columns = (*COLUMNS, *more, *self.of_task[3:], "examples_per_second")
+        self.columns = columns
         _keep_until(self.path, step, self.columns)
         self._stream: TextIO = open(self.path, "a", encoding="utf-8", newline="")
         self._csv = csv.writer(self._stream, lineterminator="\n")
         self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Adds a task's part of a step; ``row`` has the columns as keys, step counted after the update."""
+    def add_row(self, row: dict[str, Any]) -> None:
+        """Adds a row to metrics.csv; columns that ``row`` does not have stay empty."""
         self._csv.writerow([_text(row.get(column, "")) for column in self.columns])
-        task = row["task"]
-        values = {name: row[name] for name in self.of_step}
-        own = [name for name in self.of_task if name in row]
-        self._scalars(row["step"], values | {f"{name}/{task}": row[name] for name in own if name != f"cos_{task}"})
 
-    def add_average(self, step: int, avg_loss: float) -> None:
-        """Adds the running mean of the loss to TensorBoard."""
-        self._scalars(step, {"avg_loss": avg_loss})
-
-    def _scalars(self, step: int, values: dict[str, float]) -> None:
-        """Writes the events themselves: ``tf.summary.scalar`` wants the tensorboard package, which training does not."""
+    def add_scalars(self, step: int, values: dict[str, float]) -> None:
+        """Adds values of a step to TensorBoard."""
+        # The events themselves: ``tf.summary.scalar`` wants the tensorboard package, which training does not.
         entries = [tf.compat.v1.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         with self._board.as_default():
             tf.summary.experimental.write_raw_pb(tf.compat.v1.Summary(value=entries).SerializeToString(), step=step)
@@ -62,6 +52,36 @@ class MetricsLog:
         """Writes what is buffered and closes."""
         self._stream.close()
         self._board.close()
+
+
+class MetricsLog(StepTable):
+    """Appends rows to metrics.csv, one a step and task, and writes TensorBoard scalars per task."""
+
+    def __init__(self, folder: Path, step: int, task_names: list[str], more: tuple[str, ...] = ()) -> None:
+        """Opens the files; rows after ``step``, left by a run that was cut off, are dropped first.
+
+        Args:
+            folder: the run's.
+            step: what training goes on from.
+            task_names: the tasks.
+            more: columns of the whole step that this run has beside the usual ones.
+        """
+        cosines = tuple(f"cos_{name}" for name in task_names)
+        self.of_step = ("learning_rate", "grad_norm", *more)
+        self.of_task = ("loss", "weight", "grad_share", *cosines)
+        super().__init__(folder, step, (*COLUMNS, *more, *cosines, "examples_per_second"))
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Adds a task's part of a step; ``row`` has the columns as keys, step counted after the update."""
+        self.add_row(row)
+        task = row["task"]
+        values = {name: row[name] for name in self.of_step}
+        own = [name for name in self.of_task if name in row]
+        self.add_scalars(row["step"], values | {f"{name}/{task}": row[name] for name in own if name != f"cos_{task}"})
+
+    def add_average(self, step: int, avg_loss: float) -> None:
+        """Adds the running mean of the loss to TensorBoard."""
+        self.add_scalars(step, {"avg_loss": avg_loss})
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 from transformers import PretrainedConfig
 
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.data.tokenization import load_vocabulary
@@ -76,7 +77,7 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
                 "on_nonfinite skip and log_gradients_every work without distribution_strategy only; leave them out with "
                 "several GPUs or workers."
             )
-    _make_deterministic()
+    make_deterministic()
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     config = load_config(files, settings.gelu)
     for precision in (settings.precision, settings.predict_precision):
@@ -108,7 +109,7 @@ def _check_unchanged(settings: TrainSettings, fold: FoldChoice | None) -> None:
             )
 
 
-def _make_deterministic() -> None:
+def make_deterministic() -> None:
     """Has TensorFlow repeat bit for bit on a CPU; on a GPU that would cost speed."""
     if not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
@@ -132,7 +133,7 @@ def _read_data(
     return train, dev
 
 
-def warn_of_changes(settings: TrainSettings) -> None:
+def warn_of_changes(settings: TrainSettings | PretrainSettings) -> None:
     """Names in the log what differs from the settings that the folder's run was started with."""
     folder = RunFolder(Path(settings.model_dir))
     for change in folder.changed_settings(asdict(settings)):

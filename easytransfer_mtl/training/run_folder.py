@@ -28,6 +28,11 @@ class TaskInput:
     text_normalization: str
 
 
+def package_versions() -> dict[str, str]:
+    """Returns the versions of Python and of what computes."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """A run's folder (``model_dir``) or an exported model (``best/``): config.json, vocab.txt, tasks.json and more."""
@@ -39,6 +44,13 @@ class RunFolder:
         """The folder's config and vocabulary, for building the encoder."""
         return EncoderFiles(self.path, self.path, tanh_gelu=False)
 
+    def write_encoder(self, config: PretrainedConfig, vocabulary_file: Path) -> None:
+        """Writes config.json and vocab.txt."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
+        if vocabulary_file.resolve() != (self.path / "vocab.txt").resolve():
+            shutil.copyfile(vocabulary_file, self.path / "vocab.txt")
+
     def write_model(
         self,
         config: PretrainedConfig,
@@ -49,10 +61,7 @@ class RunFolder:
         architecture: Architecture = BASELINE,
     ) -> None:
         """Writes config.json, vocab.txt and tasks.json."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.path / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
-        if vocabulary_file.resolve() != (self.path / "vocab.txt").resolve():
-            shutil.copyfile(vocabulary_file, self.path / "vocab.txt")
+        self.write_encoder(config, vocabulary_file)
         value = {
             "model_class": model_class,
             "architecture": architecture.to_json(),
@@ -110,6 +119,10 @@ class RunFolder:
         old, new = ([(task.name, task.label_enumerate_values) for task in group] for group in (before, tasks))
         if old != new:
             raise UserError(f"{self.path} holds a run of the tasks {old}, not {new}. Use another --model_dir.")
+        self.check_same_vocabulary(vocabulary_file)
+
+    def check_same_vocabulary(self, vocabulary_file: Path) -> None:
+        """Raises UserError if the run was made with another vocabulary."""
         if sha256_of(self.path / "vocab.txt") != sha256_of(vocabulary_file):
             raise UserError(
                 f"{self.path} holds a run with another vocabulary than {vocabulary_file}. Use another --model_dir."
@@ -117,8 +130,8 @@ class RunFolder:
 
     def write_train_config(self, settings: dict[str, Any], data: dict[str, Any], plan: dict[str, Any]) -> None:
         """Writes train_config.json: every resolved setting, the data, the step plan and the versions."""
-        versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-        write_json(self.path / "train_config.json", {"settings": settings, "data": data, "plan": plan, "versions": versions})
+        value = {"settings": settings, "data": data, "plan": plan, "versions": package_versions()}
+        write_json(self.path / "train_config.json", value)
 
     def written_settings(self) -> dict[str, Any]:
         """Returns the settings in train_config.json; none for a new run."""

@@ -8,6 +8,7 @@ from easytransfer_mtl.config import settings as declared
 from easytransfer_mtl.config.easytransfer_keys import NO_EFFECT
 from easytransfer_mtl.config.ensemble_settings import SplitSettings
 from easytransfer_mtl.config.options import Option, options_of
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.settings import (
     ALL_SETTINGS,
     ConvertSettings,
@@ -87,6 +88,14 @@ def test_settings_cannot_be_changed() -> None:
         (SplitSettings, ["--data_dir (JSON: preprocess_config.data_dir)", "--output_dir"]),
         (PredictSettings, ["--predict_output_fp"]),
         (SubmitSettings, ["--predict_output_fp"]),
+        (
+            PretrainSettings,
+            [
+                "--data_dir (JSON: preprocess_config.data_dir)",
+                "--pretrain_model_name_or_path",
+                "--model_dir (JSON: pretrain_",
+            ],
+        ),
     ],
 )
 def test_all_missing_settings_are_named_at_once(settings: type, missing: list[str]) -> None:

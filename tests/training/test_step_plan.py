@@ -30,3 +30,8 @@ def test_warm_up_is_a_share_of_the_steps() -> None:
 
 def test_save_steps_can_be_set_also_to_none() -> None:
     assert [plan_steps(180, 3, 4, 0.1, save).save_steps for save in (None, 0, 7)] == [45, 0, 7]
+
+
+def test_checkpoints_are_every_save_steps_and_at_the_end() -> None:
+    assert [step for step in range(1, 11) if StepPlan(10, 4, 0).saves_after(step)] == [4, 8, 10]
+    assert [step for step in range(1, 11) if StepPlan(10, 0, 0).saves_after(step)] == [10]

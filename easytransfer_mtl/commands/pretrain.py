@@ -1,0 +1,15 @@
+"""Further pre-training of an encoder on the tasks' own texts."""
+
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
+from easytransfer_mtl.pretraining.trainer import run_pretraining
+
+
+def run(settings: PretrainSettings) -> int:
+    """Pre-trains and prints what came of it; returns the exit status."""
+    done = run_pretraining(settings)
+    texts = done.prepared.num_texts
+    print(f"texts: {texts['train']} trained on, {texts['held_out']} held out")
+    print(f"held out, before: {done.progress.before.text()}")
+    print(f"held out, after {done.prepared.plan.train_steps} steps: {done.progress.after.text()}")
+    print(f"encoder: {done.final}  (train with --pretrain_model_name_or_path {done.final})")
+    return 0

@@ -1,0 +1,1 @@
+"""Further pre-training of an encoder on texts without labels."""

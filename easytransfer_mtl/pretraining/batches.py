@@ -1,0 +1,74 @@
+"""Masked batches: every one a function of the seed and its step, so that a run goes on without a stored position."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.data.pipeline import RowOrder
+from easytransfer_mtl.pretraining.masking import Masking
+from easytransfer_mtl.pretraining.rows import WordRows
+from easytransfer_mtl.seeding import generator
+
+BATCH_SIGNATURE = {
+    **{name: tf.TensorSpec([None, None], tf.int32) for name in ("input_ids", "input_mask", "segment_ids")},
+    **{name: tf.TensorSpec([None], tf.int32) for name in ("positions", "labels")},
+    "weights": tf.TensorSpec([None], tf.float32),
+}
+"""What ``Masking.apply`` returns."""
+
+
+@dataclass
+class MaskedBatches:
+    """The batches of a run's steps.
+
+    Attributes:
+        rows: what is trained on.
+        order: which of them a step gets; its seed is the masks' too.
+        padded_lengths: ascending lengths that batches may have.
+        masking: draws new masks in every step.
+    """
+
+    rows: WordRows
+    order: RowOrder
+    padded_lengths: np.ndarray
+    masking: Masking
+
+    def batch(self, step: int) -> Batch:
+        """Returns the batch of a step, see ``BATCH_SIGNATURE``."""
+        rows = self.rows.batch(self.order.batch_rows(step), self.padded_lengths)
+        return self.masking.apply(rows, generator(self.order.seed, "masks", step))
+
+    def dataset(self, start: int, stop: int) -> tf.data.Dataset:
+        """Returns the batches of the steps ``start`` to ``stop`` - 1."""
+
+        def generate() -> Iterator[Batch]:
+            for step in range(start, stop):
+                yield self.batch(step)
+
+        return tf.data.Dataset.from_generator(generate, output_signature=BATCH_SIGNATURE).prefetch(4)
+
+
+def held_out_batches(
+    rows: WordRows, batch_size: int, padded_lengths: np.ndarray, masking: Masking, seed: int
+) -> Iterator[Batch]:
+    """Yields every row once, longest first, with masks that are always the same.
+
+    The last batch is filled up with copies of its last row in which nothing is predicted.
+
+    Args:
+        rows: what is measured on.
+        batch_size: rows a batch.
+        padded_lengths: ascending lengths that batches may have.
+        masking: how.
+        seed: the run's.
+    """
+    order = np.argsort(-rows.rows.lengths, kind="stable")
+    for index, start in enumerate(range(0, len(order), batch_size)):
+        numbers = order[start : start + batch_size]
+        filled = np.pad(numbers, (0, batch_size - len(numbers)), mode="edge")
+        batch = masking.apply(rows.batch(filled, padded_lengths), generator(seed, "held-out masks", index))
+        is_copy = batch["positions"] // batch["input_ids"].shape[1] >= len(numbers)
+        yield {**batch, "weights": np.where(is_copy, np.float32(0), batch["weights"])}

@@ -1,0 +1,139 @@
+"""Which tokens of a batch are to be predicted, and what is shown instead of them."""
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.pretraining.words import START
+
+MASK_TOKEN = "[MASK]"
+NOT_TEXT = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|unused\d+)\]")
+MASKED, REPLACED = 0.8, 0.1
+LONGEST_RUN, RUN_LENGTHS = 3, np.array([6, 3, 2]) / 11
+"""Words of a run at most, and the probabilities of 1, 2, 3 words."""
+
+
+@dataclass(frozen=True)
+class Masking:
+    """BERT's masking (Devlin et al. 2019): of the chosen tokens 80 % become [MASK], 10 % another token, 10 % stay.
+
+    What is chosen together is a token (``token``), a word (``wwm``; Cui et al. 2019), or a run of 1 to 3 words of one text,
+    n words with a probability proportional to 1 / n (``ngram``; Lan et al. 2020, ALBERT, section 4.1). Tokens of one word
+    then fall to the three kinds one by one.
+
+    Attributes:
+        kind: ``token``, ``wwm`` or ``ngram``.
+        share: expected share of each row's tokens that is chosen, special tokens not counted.
+        mask_id: id of [MASK].
+        others: int32, ids that a token may be replaced by: all but special and unused ones.
+    """
+
+    kind: str
+    share: float
+    mask_id: int
+    others: np.ndarray
+
+    def places(self, rows: int, length: int) -> int:
+        """Returns how many tokens of a [rows, length] batch are predicted at most."""
+        return math.ceil(self.share * rows * length)
+
+    def apply(self, batch: Batch, random: np.random.Generator) -> Batch:
+        """Masks a batch.
+
+        Args:
+            batch: input_ids, input_mask, segment_ids, word_parts [B, S].
+            random: decides.
+
+        Returns:
+            The first three, and of the P places (``places``) of tokens to predict: positions (int32 [P], counted through
+            the rows one after another), labels (int32 [P], their true ids) and weights (float32 [P], 0 for places that are
+            not used).
+        """
+        parts = batch["word_parts"]
+        tokens = np.flatnonzero(parts)
+        units = self._units(parts.ravel()[tokens] == START, tokens, random)
+        size = self.places(*parts.shape)
+        chosen = tokens[self._choose(units, tokens // parts.shape[1], size, random)[units]]
+        input_ids = batch["input_ids"].copy()
+        labels = input_ids.ravel()[chosen]
+        input_ids.ravel()[chosen] = self._shown(labels, random)
+        padding = (0, size - len(chosen))
+        return {
+            "input_ids": input_ids,
+            "input_mask": batch["input_mask"],
+            "segment_ids": batch["segment_ids"],
+            "positions": np.pad(chosen, padding).astype(np.int32),
+            "labels": np.pad(labels, padding).astype(np.int32),
+            "weights": np.pad(np.ones(len(chosen), np.float32), padding),
+        }
+
+    def _units(self, starts: np.ndarray, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Returns the number of each token's unit, ascending from 0.
+
+        Args:
+            starts: bool [T], whether a word starts.
+            tokens: int [T], places in the flat batch; between texts there is a gap.
+            random: decides how long runs are.
+        """
+        words = np.cumsum(starts) - 1
+        if self.kind != "ngram":
+            return words
+        lengths = random.choice(np.arange(1, LONGEST_RUN + 1), size=int(starts.sum()), p=RUN_LENGTHS)
+        run = np.searchsorted(np.cumsum(lengths), np.arange(len(lengths)), side="right")
+        begins = (np.diff(run, prepend=-1) > 0) | (np.diff(tokens, prepend=-2)[starts] > 1)
+        return (np.cumsum(begins) - 1)[words]
+
+    def _choose(self, units: np.ndarray, rows: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
+        """Returns which units are chosen, bool [U].
+
+        A row's units come in random order until its budget, its share of tokens, is spent. The one that exceeds it is taken
+        with the probability that keeps the expected number of tokens at the budget.
+
+        Args:
+            units: int [T], each token's unit.
+            rows: int [T], each token's row.
+            size: units of more tokens in all are not chosen.
+            random: decides.
+        """
+        tokens = np.bincount(units)
+        in_row = np.bincount(rows)
+        row = rows[np.flatnonzero(np.diff(units, prepend=-1))]
+        order = np.lexsort((random.random(len(tokens)), row))
+        spent = np.cumsum(tokens[order]) - tokens[order] - (np.cumsum(in_row) - in_row)[row[order]]
+        left = self.share * in_row[row[order]] - spent
+        chosen = np.zeros(len(tokens), bool)
+        chosen[order] = random.random(len(tokens)) * tokens[order] < left
+        if tokens[chosen].sum() > size:
+            shuffled = random.permutation(np.flatnonzero(chosen))
+            chosen[shuffled[np.cumsum(tokens[shuffled]) > size]] = False
+        return chosen
+
+    def _shown(self, labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        draw = random.random(len(labels))
+        others = self.others[random.integers(len(self.others), size=len(labels))]
+        return np.where(draw < MASKED, self.mask_id, np.where(draw < MASKED + REPLACED, others, labels))
+
+
+def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str) -> Masking:
+    """Builds the masking for a vocabulary.
+
+    Args:
+        kind: see ``Masking``.
+        share: see ``Masking``; more than 0 and less than 1.
+        vocabulary: the encoder's.
+        source: where that is from, for errors.
+
+    Raises:
+        UserError: the vocabulary has no [MASK], or nothing but special tokens.
+    """
+    if MASK_TOKEN not in vocabulary.ids:
+        raise UserError(f"{source} has no token {MASK_TOKEN}, which masked-language-model training needs.")
+    others = [index for token, index in vocabulary.ids.items() if not NOT_TEXT.fullmatch(token)]
+    if not others:
+        raise UserError(f"{source} holds special tokens only.")
+    return Masking(kind, share, vocabulary.ids[MASK_TOKEN], np.array(others, np.int32))

@@ -1,0 +1,128 @@
+"""Everything that can be wrong with a pre-training run's settings and data, found before the first expensive step."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
+from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
+from easytransfer_mtl.data.pipeline import RowOrder
+from easytransfer_mtl.data.tokenization import Tokenizer, Vocabulary, load_vocabulary
+from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
+from easytransfer_mtl.encoders.loading import load_config
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.pretraining.batches import MaskedBatches, held_out_batches
+from easytransfer_mtl.pretraining.masking import Masking, make_masking
+from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows
+from easytransfer_mtl.pretraining.texts import Source, hold_out, read_texts
+from easytransfer_mtl.pretraining.word_vectors import WordVectors, read_word_vectors
+from easytransfer_mtl.pretraining.words import WordTokenizer, chinese_segmenter
+from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
+from easytransfer_mtl.training.batches import STEPS_PER_BUCKET
+from easytransfer_mtl.training.preparation import make_deterministic
+from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run needs besides its model.
+
+    Attributes:
+        files: the encoder's.
+        sources: where the texts are from.
+        num_texts: texts that are trained on, and that are held out.
+        plan: the run's steps.
+        batches: what the steps train on.
+        held_out: what is measured on.
+        vectors: what the embeddings start from, if anything.
+    """
+
+    files: EncoderFiles
+    sources: list[Source]
+    num_texts: dict[str, int]
+    plan: StepPlan
+    batches: MaskedBatches
+    held_out: list[Batch]
+    vectors: WordVectors | None
+
+
+def prepare(settings: PretrainSettings) -> Prepared:
+    """Finds the encoder's files, reads, segments and packs the texts, plans the steps.
+
+    Raises:
+        UserError: something does not fit.
+    """
+    make_deterministic()
+    _check_numbers(settings)
+    files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
+    vocabulary = load_vocabulary(files.vocabulary_file)
+    masking = make_masking(settings.masking, settings.mask_share, vocabulary, f"vocabulary {files.vocabulary_file}")
+    _check_length(settings, files)
+    segment = None if settings.masking == "token" else chinese_segmenter()
+    vectors = _vectors(settings, vocabulary)
+    tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
+    sources = read_texts(settings.data_dir, tasks, settings.header)
+    texts = [text for source in sources for text in source.texts]
+    train_texts, held_out_texts = hold_out(texts, settings.held_out, settings.seed)
+    tokenizer = WordTokenizer(Tokenizer(vocabulary, settings.text_normalization), segment)
+    builder = RowBuilder(tokenizer, settings.sequence_length, settings.packing == "full", settings.seed)
+    train, held_out = builder.build(train_texts), builder.build(held_out_texts)
+    if not len(train) or not len(held_out):
+        raise UserError(f"The texts in {settings.data_dir} have no token of {files.vocabulary_file} to train on.")
+    plan = _plan(settings, len(train))
+    lengths = _padded_lengths(settings, train, held_out, plan)
+    num_texts = {"train": len(train_texts), "held_out": len(held_out_texts)}
+    batches = _batches(settings, train, lengths, masking)
+    measured = held_out_batches(held_out, settings.train_batch_size, lengths, masking, settings.seed)
+    return Prepared(files, sources, num_texts, plan, batches, list(measured), vectors)
+
+
+def _check_numbers(settings: PretrainSettings) -> None:
+    if not 0.0 < settings.held_out < 1.0:
+        raise UserError(f"held_out is {settings.held_out}; it must be more than 0 and less than 1.")
+    if not 0.0 < settings.mask_share < 1.0:
+        raise UserError(f"mask_share is {settings.mask_share}; it must be more than 0 and less than 1 (BERT: 0.15).")
+
+
+def _check_length(settings: PretrainSettings, files: EncoderFiles) -> None:
+    most = load_config(files).max_position_embeddings
+    if settings.sequence_length > most:
+        raise UserError(
+            f"sequence_length is {settings.sequence_length}; the encoder's config {files.config_file} allows {most} "
+            "(max_position_embeddings)."
+        )
+
+
+def _vectors(settings: PretrainSettings, vocabulary: Vocabulary) -> WordVectors | None:
+    if settings.word_vectors is None:
+        return None
+    if not settings.random_init:
+        raise UserError("word_vectors would replace trained embeddings; give --random_init too, or leave it out.")
+    return read_word_vectors(settings.word_vectors, vocabulary)
+
+
+def _plan(settings: PretrainSettings, num_rows: int) -> StepPlan:
+    plan = plan_steps(num_rows, settings.num_epochs, settings.train_batch_size, settings.warmup_ratio, settings.save_steps)
+    if settings.train_steps is None:
+        return plan
+    steps = settings.train_steps
+    return replace(plan, train_steps=steps, warmup_steps=int(steps * settings.warmup_ratio))
+
+
+def _padded_lengths(settings: PretrainSettings, train: WordRows, held_out: WordRows, plan: StepPlan) -> np.ndarray:
+    count = bucket_count(settings.length_buckets, plan.train_steps, STEPS_PER_BUCKET)
+    return bucket_lengths(np.concatenate([train.rows.lengths, held_out.rows.lengths]), count)
+
+
+def _batches(settings: PretrainSettings, rows: WordRows, lengths: np.ndarray, masking: Masking) -> MaskedBatches:
+    order = RowOrder(
+        num_rows=len(rows),
+        seed=settings.seed,
+        name="pretrain",
+        shuffle=True,
+        batch_size=settings.train_batch_size,
+        group=min(settings.length_grouping, max(1, len(rows) // settings.train_batch_size)),
+        lengths=rows.rows.lengths,
+    )
+    return MaskedBatches(rows, order, lengths, masking)

@@ -1,0 +1,112 @@
+"""Texts as rows of tokens: several single texts a row, or one; a pair always has a row of its own."""
+
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows, from_features
+from easytransfer_mtl.data.features import Features, truncated_lengths
+from easytransfer_mtl.pretraining.texts import Text
+from easytransfer_mtl.pretraining.words import SPECIAL, EncodedText, WordTokenizer
+from easytransfer_mtl.seeding import generator
+
+
+@dataclass(frozen=True)
+class WordRows:
+    """N rows with T tokens in all.
+
+    Attributes:
+        rows: their ids and segments.
+        parts: uint8 [T], ``SPECIAL``, ``START`` or ``INSIDE`` of each token.
+    """
+
+    rows: EncodedRows
+    parts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, numbers: np.ndarray, padded_lengths: np.ndarray) -> Batch:
+        """Returns what ``EncodedRows.batch`` does, and word_parts, uint8 [B, S], ``SPECIAL`` for padding."""
+        batch = self.rows.batch(numbers, padded_lengths)
+        offsets = self.rows.offsets
+        parts = np.zeros(batch["input_ids"].shape, np.uint8)
+        parts[batch["input_mask"] == 1] = np.concatenate(
+            [self.parts[offsets[number] : offsets[number + 1]] for number in numbers]
+        )
+        return {**batch, "word_parts": parts}
+
+
+class RowBuilder:
+    """Makes rows of one length limit.
+
+    A row of single texts is [CLS] a [SEP] b [SEP] c [SEP], segment 0 throughout; attention sees the whole row and positions
+    count through it. A single text that is longer than a row becomes several. A pair is [CLS] a [SEP] b [SEP] with the
+    segments 0 and 1, cut as in training.
+    """
+
+    def __init__(self, tokenizer: WordTokenizer, sequence_length: int, packs: bool, seed: int) -> None:
+        """Takes the tokenizer, the tokens of the longest row, whether single texts share rows, and the run's seed."""
+        ids = tokenizer.tokenizer.vocabulary.ids
+        self.tokenizer = tokenizer
+        self.sequence_length = sequence_length
+        self.packs = packs
+        self.seed = seed
+        self._cls, self._sep = ids["[CLS]"], ids["[SEP]"]
+
+    def build(self, texts: list[Text]) -> WordRows:
+        """Returns the rows of the texts; texts of which no token is left have none."""
+        encoded = ([self.tokenizer.encode(part) for part in text] for text in texts)
+        whole = [parts for parts in ([part for part in text if part.ids] for text in encoded) if parts]
+        pairs = [self._cut_pair(*parts) for parts in whole if len(parts) == 2]
+        singles = [piece for parts in whole if len(parts) == 1 for piece in self._pieces(parts[0])]
+        rows = [self._row(parts, True) for parts in pairs] + [self._row(parts, False) for parts in self._packed(singles)]
+        parts = np.fromiter(chain.from_iterable(parts for _, parts in rows), np.uint8)
+        return WordRows(from_features(features for features, _ in rows), parts)
+
+    def _cut_pair(self, first: EncodedText, second: EncodedText) -> list[EncodedText]:
+        kept = truncated_lengths(len(first.ids), len(second.ids), self.sequence_length - 3)
+        return [first.cut(0, kept[0]), second.cut(0, kept[1])]
+
+    def _pieces(self, text: EncodedText) -> list[EncodedText]:
+        size = self.sequence_length - 2
+        return [text.cut(start, start + size) for start in range(0, len(text.ids), size)]
+
+    def _packed(self, pieces: list[EncodedText]) -> list[list[EncodedText]]:
+        if not self.packs:
+            return [[piece] for piece in pieces]
+        pieces = [pieces[place] for place in generator(self.seed, "packing").permutation(len(pieces))]
+        packed = pack([len(piece.ids) + 1 for piece in pieces], self.sequence_length - 1)
+        return [[pieces[place] for place in places] for places in packed]
+
+    def _row(self, texts: list[EncodedText], is_pair: bool) -> tuple[Features, list[int]]:
+        ids, parts = [self._cls], [SPECIAL]
+        for text in texts:
+            ids += [*text.ids, self._sep]
+            parts += [*text.parts, SPECIAL]
+        return Features(ids, len(texts[0].ids) + 2 if is_pair else len(ids)), parts
+
+
+def pack(sizes: list[int], capacity: int) -> list[list[int]]:
+    """Puts items into bins, each into the fullest bin that still has room for it (best fit).
+
+    Args:
+        sizes: of the items, from 1 to ``capacity``.
+        capacity: of a bin.
+
+    Returns:
+        The numbers of each bin's items.
+    """
+    bins: list[list[int]] = []
+    with_room: list[list[int]] = [[] for _ in range(capacity + 1)]
+    for item, size in enumerate(sizes):
+        room = next((room for room in range(size, capacity + 1) if with_room[room]), None)
+        if room is None:
+            room = capacity
+            with_room[room].append(len(bins))
+            bins.append([])
+        place = with_room[room].pop()
+        bins[place].append(item)
+        with_room[room - size].append(place)
+    return bins

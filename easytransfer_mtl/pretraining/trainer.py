@@ -1,0 +1,136 @@
+"""Joins encoder, head, texts and optimizer to a pre-training run."""
+
+import logging
+import signal
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
+from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.loading import load_encoder
+from easytransfer_mtl.encoders.weight_files import read_weights
+from easytransfer_mtl.errors import Stopped
+from easytransfer_mtl.pretraining.export import export_final, texts_by_file
+from easytransfer_mtl.pretraining.head import MaskedWordHead
+from easytransfer_mtl.pretraining.measuring import HeldOut
+from easytransfer_mtl.pretraining.model import MaskedLanguageModel
+from easytransfer_mtl.pretraining.preparation import Prepared, prepare
+from easytransfer_mtl.pretraining.progress import PretrainingProgress
+from easytransfer_mtl.pretraining.step_log import HeldOutLog, PretrainingLog, open_metrics
+from easytransfer_mtl.pretraining.word_vectors import WordVectors
+from easytransfer_mtl.training.callbacks import SaveCheckpoints, StopOnSignal
+from easytransfer_mtl.training.checkpoints import RunCheckpoints
+from easytransfer_mtl.training.optimizers import make_optimizer
+from easytransfer_mtl.training.preparation import warn_of_changes
+from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.schedule import WarmupDecay
+
+
+@dataclass(frozen=True)
+class PretrainedRun:
+    """A finished run: the model, its data, its measurements, and the folder that training starts from."""
+
+    model: MaskedLanguageModel
+    prepared: Prepared
+    progress: PretrainingProgress
+    final: Path
+
+
+def run_pretraining(settings: PretrainSettings) -> PretrainedRun:
+    """Pre-trains, or goes on where a run in the same folder stopped, or finds it finished.
+
+    Everything that can be wrong with the settings and the data is found before the model is built.
+
+    Args:
+        settings: the configuration.
+
+    Raises:
+        UserError: something does not fit.
+        Stopped: SIGINT or SIGTERM came; the step was saved.
+    """
+    prepared = prepare(settings)
+    model = _make_model(settings, prepared)
+    progress = PretrainingProgress()
+    checkpoints = RunCheckpoints(model, progress, Path(settings.model_dir), settings.keep_checkpoint_max)
+    step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
+    if step:
+        RunFolder(checkpoints.folder).check_same_vocabulary(prepared.files.vocabulary_file)
+        warn_of_changes(settings)
+        logging.info("Going on from step %d of %d.", step, prepared.plan.train_steps)
+    if step < prepared.plan.train_steps:
+        _describe(settings, prepared, model)
+        _fit(settings, prepared, model, checkpoints, progress, step)
+    else:
+        logging.info("Pre-training is finished already.")
+    return PretrainedRun(model, prepared, progress, export_final(model, settings, prepared, progress))
+
+
+def _make_model(settings: PretrainSettings, prepared: Prepared) -> MaskedLanguageModel:
+    """Builds the model and its optimizer with their first weights."""
+    clock = DropoutClock(settings.seed)
+    encoder = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler).encoder
+    head = MaskedWordHead(encoder.config, encoder.word_embeddings.shape[1], settings.seed)
+    if not settings.random_init:
+        head.take(read_weights(prepared.files.location))
+    model = MaskedLanguageModel(encoder, head, settings.clip_norm_value, settings.precision)
+    if prepared.vectors is not None:
+        _start_embeddings(model, prepared.vectors, settings.seed)
+    plan = prepared.plan
+    schedule = WarmupDecay(settings.learning_rate, plan.train_steps, plan.warmup_steps)
+    model.compile(optimizer=make_optimizer("adam", schedule, settings.weight_decay_ratio))
+    model.optimizer.build(model.trained_variables)
+    return model
+
+
+def _start_embeddings(model: MaskedLanguageModel, vectors: WordVectors, seed: int) -> None:
+    table = model.encoder.word_embeddings
+    values = table.numpy()
+    values[vectors.ids] = vectors.rows(values.shape[1], model.encoder.config.initializer_range, seed)
+    table.assign(values)
+    logging.info("%d of %d embeddings start from %s", len(vectors.ids), len(values), vectors.path)
+
+
+def _describe(settings: PretrainSettings, prepared: Prepared, model: MaskedLanguageModel) -> None:
+    """Writes what the run's folder says about the run, and logs it."""
+    folder = RunFolder(Path(settings.model_dir))
+    folder.write_encoder(model.encoder.config, prepared.files.vocabulary_file)
+    texts = texts_by_file(prepared)
+    folder.write_train_config(asdict(settings), {"texts": texts}, asdict(prepared.plan))
+    for item in texts["files"]:
+        logging.info(
+            "%s %s: %d texts of its own in %d rows of %s", *(item[key] for key in ("task", "kind", "texts", "rows", "file"))
+        )
+    rows = prepared.batches.rows
+    logging.info(
+        "%d texts in %d rows of %.1f tokens to train on, %d texts held out, %d steps",
+        texts["train"], len(rows), rows.rows.lengths.mean(), texts["held_out"], prepared.plan.train_steps,
+    )  # fmt: skip
+
+
+def _fit(
+    settings: PretrainSettings,
+    prepared: Prepared,
+    model: MaskedLanguageModel,
+    checkpoints: RunCheckpoints,
+    progress: PretrainingProgress,
+    step: int,
+) -> None:
+    """Trains from ``step`` to the plan's end."""
+    plan = prepared.plan
+    dataset = prepared.batches.dataset(step, plan.train_steps)
+    with closing(open_metrics(checkpoints.folder, step)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
+        callbacks = [
+            PretrainingLog(plan, metrics, settings.train_batch_size, settings.log_step_count_steps),
+            HeldOutLog(HeldOut(model, prepared.held_out), progress, plan, metrics),
+            SaveCheckpoints(checkpoints, metrics, plan),
+            stop,
+        ]
+        with logging_redirect_tqdm(), model.encoder.computing_in(settings.precision):
+            model.fit(dataset, epochs=1, steps_per_epoch=plan.train_steps - step, callbacks=callbacks, verbose=0)
+    if stop.received is not None:
+        name, step = signal.Signals(stop.received).name, int(model.optimizer.iterations.numpy())
+        message = f"{name}: stopped after step {step}, saved in {checkpoints.folder}. Start the same command again to go on."
+        raise Stopped(message, stop.received)

@@ -1,0 +1,108 @@
+"""The pretrain command as a process: killed and started again it ends with the same bytes, and train takes its result."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
+STEPS, SAVE_STEPS, SECONDS = 60, 20, 240
+
+
+@pytest.fixture(scope="module")
+def words(encoder: Path, root: Path) -> list[str]:
+    """The pretrain command on the sample, with whole-word masking; what is missing is ``--model_dir``."""
+    return [
+        "pretrain", f"--data_dir={root / 'data/sample'}", f"--pretrain_model_name_or_path={encoder}", "--random_init",
+        "--sequence_length=64", "--train_batch_size=8", f"--train_steps={STEPS}", f"--save_steps={SAVE_STEPS}",
+        "--masking=wwm", "--learning_rate=3e-3", "--length_buckets=2",
+    ]  # fmt: skip
+
+
+def kill_when(pattern: str, words: list[str], folder: Path, environment: dict[str, str]) -> None:
+    """Starts the command and kills it as soon as the folder holds a file that matches ``pattern``."""
+    command = [sys.executable, "-m", "easytransfer_mtl", *words, f"--model_dir={folder}"]
+    process = subprocess.Popen(
+        command, cwd=folder.parent, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        end = time.monotonic() + SECONDS
+        while not any(folder.glob(pattern)):
+            assert process.poll() is None and time.monotonic() < end, pattern
+            time.sleep(0.001)
+        process.kill()
+        assert process.wait(SECONDS) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module")
+def runs(run: Run, words: list[str], environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that was never stopped and one that was killed twice."""
+    folder = tmp_path_factory.mktemp("pretraining")
+    straight = run(*words, f"--model_dir={folder / 'straight'}")
+    assert straight.returncode == 0, straight.stderr
+    for moment in (f"model.ckpt-{SAVE_STEPS}.index", f"model.ckpt-{2 * SAVE_STEPS}*"):  # the second while it saves
+        kill_when(moment, words, folder / "killed", environment)
+    killed = run(*words, f"--model_dir={folder / 'killed'}")
+    assert killed.returncode == 0 and "Going on from step" in killed.stderr, killed.stderr
+    (folder / "printed").write_text(straight.stdout, encoding="utf-8")
+    return folder
+
+
+def metrics(folder: Path) -> list[list[str]]:
+    """Returns metrics.csv without the column that tells the speed."""
+    with open(folder / "metrics.csv", encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert rows[0][-1] == "examples_per_second"
+    return [row[:-1] for row in rows]
+
+
+def test_a_killed_run_ends_with_the_same_weights_and_metrics(runs: Path) -> None:
+    straight, killed = runs / "straight", runs / "killed"
+    assert (straight / "final/model.safetensors").read_bytes() == (killed / "final/model.safetensors").read_bytes()
+    assert metrics(straight) == metrics(killed)
+    assert len(metrics(straight)) == 1 + STEPS + 1 + STEPS // SAVE_STEPS
+    reports = [json.loads((folder / "final/pretraining.json").read_text(encoding="utf-8")) for folder in (straight, killed)]
+    assert reports[0]["held_out"] == reports[1]["held_out"]
+    names = [{path.name for path in folder.iterdir() if not path.name.startswith(".")} for folder in (straight, killed)]
+    assert names[0] == names[1]
+
+
+def test_it_prints_what_was_learned(runs: Path) -> None:
+    printed = (runs / "printed").read_text(encoding="utf-8")
+    assert "held out, before: perplexity" in printed and f"held out, after {STEPS} steps: perplexity" in printed
+    about = json.loads((runs / "straight/final/pretraining.json").read_text(encoding="utf-8"))["held_out"]
+    assert about["after"]["perplexity"] < about["before"]["perplexity"]
+
+
+def test_train_starts_from_the_result_without_another_flag(runs: Path, run: Run, data: Path, tmp_path: Path) -> None:
+    done = run(
+        "train", f"--pretrain_model_name_or_path={runs / 'straight/final'}", "--train_batch_size=8", "--num_epochs=0.01",
+        f"--train_input_fp={data / 'train.list_tfrecord'}", f"--model_dir={tmp_path / 'model'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert f"Load weights from {runs / 'straight/final'}" in done.stderr
+
+
+MISTAKES = {
+    "--mask_share=1.5": "mask_share is 1.5",
+    "--sequence_length=9999": "max_position_embeddings",
+    "--masking=words": "'words' is not allowed; allowed: token, wwm, ngram",
+    "--data_dir=/nowhere": "is not a folder",
+}
+
+
+def test_a_mistake_is_one_line_and_leaves_nothing(words: list[str], run_many: RunMany, tmp_path: Path) -> None:
+    lines = [[*words, flag, f"--model_dir={tmp_path / 'run'}"] for flag in MISTAKES]
+    for done, message in zip(run_many(lines, tmp_path), MISTAKES.values(), strict=True):
+        assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
