@@ -63,6 +63,7 @@ class VariantEncoder(BertEncoder):
         return [] if self._shares_layers else super().own_layers
 
     def embedded(self, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
+        """Returns the first layer's input, float32 [B * S, H]."""
         if isinstance(self.embeddings, ProjectedEmbeddings):
             return self.embeddings(input_ids, segment_ids, training=training)
         return super().embedded(input_ids, segment_ids, training)

@@ -14,15 +14,16 @@ class Architecture:
     Attributes:
         sharing: how tasks share the encoder.
         head_dropout: dropout rate of what the heads read.
+        sharing_options: what ``sharing`` takes.
         features: task name -> what it reads, as ``models.features.spec`` has it; a task that is not named reads what its
             head does by default.
         heads: task name -> its head, as ``models.heads.spec`` has it; a task that is not named has ``dense``.
         task_dropout: task name -> its own rate in place of ``head_dropout``.
-        sharing_options: what ``sharing`` takes.
     """
 
     sharing: str = "hard"
     head_dropout: float = 0.1
+    sharing_options: SharingOptions = SharingOptions()
     features: dict[str, str] = field(default_factory=dict)
     heads: dict[str, str] = field(default_factory=dict)
     task_dropout: dict[str, float] = field(default_factory=dict)
@@ -30,8 +31,6 @@ class Architecture:
     def dropout_of(self, task_name: str) -> float:
         """Returns a task's dropout rate."""
         return self.task_dropout.get(task_name, self.head_dropout)
-
-    sharing_options: SharingOptions = SharingOptions()
 
     def to_json(self) -> dict[str, Any]:
         """Returns what ``architecture_from_json`` reads."""

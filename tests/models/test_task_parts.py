@@ -8,7 +8,8 @@ import tensorflow as tf
 import tf_keras
 from transformers import BertConfig
 
-from easytransfer_mtl.encoders.bert import BertEncoder, random_weights
+from easytransfer_mtl.encoders.assigning import random_weights
+from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.alternating_step import gradients_of
