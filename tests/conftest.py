@@ -57,11 +57,14 @@ def golden_model(golden_files: Any) -> Callable[..., Any]:
     """Builds the contest's model from the original's checkpoint, without dropout, with heads from an npz below golden."""
     from easytransfer_mtl.encoders.dropout import DropoutClock
     from easytransfer_mtl.encoders.loading import load_encoder
+    from easytransfer_mtl.models.architecture import Architecture
     from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
 
     def build(heads: str = "checkpoint/heads.npz", options: StepOptions | None = None, **more: Any) -> MultiTaskModel:
         encoder = load_encoder(golden_files, DropoutClock(0)).encoder
-        model = MultiTaskModel(encoder, CONTEST_TASKS, options=options or StepOptions(), dropout_rate=0.0, **more)
+        model = MultiTaskModel(
+            encoder, CONTEST_TASKS, options=options or StepOptions(), architecture=Architecture(head_dropout=0.0), **more
+        )
         with np.load(GOLDEN / heads) as values:
             for task in CONTEST_TASKS:
                 model.heads[task.logits_name].set_weights(

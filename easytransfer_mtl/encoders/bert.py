@@ -9,6 +9,7 @@ from transformers.models.bert.modeling_tf_bert import TFBertMainLayer
 
 from easytransfer_mtl.encoders.canonical_names import canonical_name
 from easytransfer_mtl.encoders.dropout import DropoutClock, use_seeded_dropout
+from easytransfer_mtl.encoders.embedding import embed
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.encoders.transformer import Layout, layout_of, run_layer
 
@@ -72,11 +73,21 @@ class BertEncoder(Encoder, TFBertMainLayer):
         states = run_layer(self.encoder.layer[-1], states, layout, training, first_only=True)
         return self.pooler(tf.cast(states, tf.float32)[:, tf.newaxis])
 
+    def hidden_states(
+        self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
+    ) -> list[tf.Tensor]:
+        """Returns the embeddings' output and every layer's, float32 [B, S, H] each; the last is ``encode``'s sequence."""
+        layout = layout_of(input_mask)
+        found = [embed(self.embeddings, input_ids, segment_ids, training)]
+        for layer in self.encoder.layer:
+            found.append(run_layer(layer, tf.cast(found[-1], self.state_type), layout, training))
+        shape = [layout.rows, layout.length, self.config.hidden_size]
+        return [tf.reshape(tf.cast(states, tf.float32), shape) for states in found]
+
     def _below_last_layer(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, Layout]:
-        embedded = self.embeddings(input_ids=input_ids, token_type_ids=segment_ids, training=training)
-        states = tf.cast(tf.reshape(embedded, [-1, embedded.shape[-1]]), self.state_type)
+        states = tf.cast(embed(self.embeddings, input_ids, segment_ids, training), self.state_type)
         layout = layout_of(input_mask)
         for layer in self.encoder.layer[:-1]:
             states = run_layer(layer, states, layout, training)

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 
 import tensorflow as tf
+import tf_keras
 from transformers import PretrainedConfig
 
 from easytransfer_mtl.encoders.dropout import DropoutClock
@@ -20,10 +21,12 @@ class Encoder:
     Attributes:
         config: transformers' config, with the ``model_type`` that files of this encoder name.
         clock: drives dropout.
+        pooler: BERT's, a dense layer of the first token's state and tanh: [B, S, H] to [B, H].
     """
 
     config: PretrainedConfig
     clock: DropoutClock
+    pooler: tf_keras.layers.Layer
 
     def encode(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False

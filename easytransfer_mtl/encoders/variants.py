@@ -12,27 +12,7 @@ from transformers import PretrainedConfig
 from transformers.models.bert.modeling_tf_bert import TFBertEmbeddings, TFBertLayer
 
 from easytransfer_mtl.encoders.bert import BertEncoder
-
-
-class ProjectedEmbeddings(tf_keras.layers.Layer):
-    """Embeddings of one width and a dense layer to another."""
-
-    def __init__(self, lookup: tf_keras.layers.Layer, width: int, lookup_width: int) -> None:
-        """Takes the embeddings and both widths."""
-        super().__init__(name="embeddings")
-        self.lookup, self.lookup_width = lookup, lookup_width
-        self.projection = tf_keras.layers.Dense(width, name="projection")
-
-    def build(self, input_shape: tf.TensorShape | None = None) -> None:
-        """Makes the variables, under the names that the embeddings alone would have, and ``projection``."""
-        self.lookup.build(None)
-        with tf.name_scope(self.projection.name):
-            self.projection.build((None, self.lookup_width))
-        self.built = True
-
-    def call(self, input_ids: tf.Tensor, token_type_ids: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """Returns the embeddings at the layers' width [B, S, H] of int32 [B, S] inputs."""
-        return self.projection(self.lookup(input_ids=input_ids, token_type_ids=token_type_ids, training=training))
+from easytransfer_mtl.encoders.embedding import ProjectedEmbeddings
 
 
 class VariantEncoder(BertEncoder):

@@ -62,7 +62,7 @@ def build_model(folder: RunFolder, model_class: type[MultiTaskModel] = MultiTask
     tasks, _ = folder.read_tasks()
     folder.check_class(model_class)
     encoder = load_encoder(folder.encoder_files, DropoutClock(0), random_init=True).encoder
-    model = model_class(encoder, tasks)
+    model = model_class(encoder, tasks, architecture=folder.read_architecture())
     build_variables(model)
     return model
 

@@ -40,7 +40,12 @@ def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskIn
     shutil.rmtree(fresh, ignore_errors=True)
     save_encoder(model.encoder, fresh)
     RunFolder(fresh).write_model(
-        model.encoder.config, run.encoder_files.vocabulary_file, model.tasks, inputs, type(model).__name__
+        model.encoder.config,
+        run.encoder_files.vocabulary_file,
+        model.tasks,
+        inputs,
+        type(model).__name__,
+        model.architecture,
     )
     save_file({key: np.ascontiguousarray(v.numpy()) for key, v in own_variables(model).items()}, fresh / HEADS_FILE)
     write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__})
@@ -80,21 +85,26 @@ def load_exported(
     read_json(path / EXPORT_FILE, "export.json")
     tasks, inputs = RunFolder(path).read_tasks()
     RunFolder(path).check_class(model_class)
-    model = model_class(load_encoder(find_encoder(str(path)), DropoutClock(0)).encoder, tasks)
+    encoder = load_encoder(find_encoder(str(path)), DropoutClock(0)).encoder
+    model = model_class(encoder, tasks, architecture=RunFolder(path).read_architecture())
     build_variables(model)
+    _load_own_variables(model, path / HEADS_FILE)
+    return model, inputs
+
+
+def _load_own_variables(model: MultiTaskModel, path: Path) -> None:
+    """Gives a model its weights outside the encoder, all or none."""
     try:
-        arrays = load_file(path / HEADS_FILE)
+        arrays = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path / HEADS_FILE} cannot be read: {error}") from None
+        raise UserError(f"{path} cannot be read: {error}") from None
     variables = own_variables(model)
     wrong = sorted(set(arrays) ^ set(variables)) or [
         key for key in arrays if arrays[key].shape != tuple(variables[key].shape)
     ]
     if wrong:
         raise UserError(
-            f"{path / HEADS_FILE} does not fit {model_class.__name__} ({', '.join(wrong)}); "
-            "was it trained with another class?"
+            f"{path} does not fit {type(model).__name__} ({', '.join(wrong)}); was it trained with another class?"
         )
     for key, value in arrays.items():
         variables[key].assign(value)
-    return model, inputs

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from easytransfer_mtl.models import gradients as grads
+from easytransfer_mtl.models.forward import forward
 from easytransfer_mtl.models.replicas import mean_of
 from easytransfer_mtl.models.update import finish_step, heads_to_move
 from easytransfer_mtl.weighting import Signals
@@ -71,15 +72,13 @@ def _part_gradients(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[grads.Gradient]]:
     variables, task_id = model.trainable_variables, batch["task_id"]
     with tf.GradientTape() as tape:
-        logits = model.build_logits(batch, training=True)
-        loss = model.build_loss(logits, batch["label_ids"], task_id)
-        accuracy = model.accuracy_of(logits, batch["label_ids"], task_id)
+        loss, accuracy, penalty = forward(model, batch, task_id)
         whole = [tf.stop_gradient(loss), accuracy]
         if model.options.num_accumulated_batches == 1:  # replicas cannot exchange anything within the parts' loop
             whole = mean_of(whole)
         signals = _signals(model, task_id, *whole, tf.identity(model.optimizer.iterations))
         weights = tf.stop_gradient(model.weighting.weights(signals))
-        objective = weights[task_id] * loss if model.options.scale_heads else loss
+        objective = (weights[task_id] * loss if model.options.scale_heads else loss) + penalty
     gradients = grads.zeros_for_none(tape.gradient(objective, variables), variables)
     if not model.options.scale_heads:
         gradients = grads.scale_shared(gradients, variables, model.shared_variables, weights[task_id])

@@ -27,8 +27,8 @@ def keep_idle_heads(model: "MultiTaskModel", trained: tf.Tensor | None) -> Itera
         return
     saved = [
         (variable, tf.identity(variable), trained[index])
-        for index, task in enumerate(model.tasks)
-        for variable in _state_of(model, model.heads[task.logits_name].trainable_variables)
+        for index in range(len(model.tasks))
+        for variable in _state_of(model, model.task_variables(index))
     ]
     with tf.control_dependencies([value for _, value, _ in saved]):
         yield

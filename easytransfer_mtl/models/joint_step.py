@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from easytransfer_mtl.models import gradients as grads
+from easytransfer_mtl.models.forward import Forward, forward
 from easytransfer_mtl.models.replicas import mean_of
 from easytransfer_mtl.models.update import finish_step, heads_to_move
 from easytransfer_mtl.weighting import Signals
@@ -34,7 +35,7 @@ def joint_step(model: "MultiTaskModel", batches: Batches) -> dict[str, tf.Tensor
     norm = tf.linalg.global_norm(gradients)
 
     def losses_after() -> tf.Tensor:
-        losses = [_forward(model, batches, index, step)[0] for index in range(len(model.tasks))]
+        losses = [_forward(model, batches, index, step).loss for index in range(len(model.tasks))]
         return tf.stack(mean_of(losses))
 
     return finish_step(model, gradients, norm, signals, weights, heads_to_move(model, weights), losses_after)
@@ -49,24 +50,20 @@ def task_gram(model: "MultiTaskModel", batches: Batches) -> tuple[tf.Tensor, tf.
     variables, losses, found = model.gram_variables(), [], []
     for index in range(len(model.tasks)):
         with tf.GradientTape() as tape:
-            loss, _ = _forward(model, batches, index, step)
+            loss = _forward(model, batches, index, step).loss
         losses.append(loss)
         found.append(grads.dense(grads.zeros_for_none(tape.gradient(loss, variables), variables)))
     return tf.stack(losses), grads.gram_matrix(found)
 
 
-def _forward(model: "MultiTaskModel", batches: Batches, index: int, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns one task's loss and accuracy; every task of a step has dropout masks of its own, the same when repeated."""
-    batch = batches[model.tasks[index].name]
-    task_id = tf.constant(index)
+def _forward(model: "MultiTaskModel", batches: Batches, index: int, step: tf.Tensor) -> Forward:
+    """Computes one task's loss; every task of a step has dropout masks of its own, the same when repeated."""
     model.encoder.clock.time.assign(step * len(model.tasks) + index)
-    logits = model.build_logits(batch, training=True)
-    loss = model.build_loss(logits, batch["label_ids"], task_id)
-    return loss, model.accuracy_of(logits, batch["label_ids"], task_id)
+    return forward(model, batches[model.tasks[index].name], tf.constant(index))
 
 
-def _signals(forwards: list[tuple[tf.Tensor, tf.Tensor]], step: tf.Tensor, gram: tf.Tensor | None = None) -> Signals:
-    losses, accuracies = (tf.stack(mean_of([tf.stop_gradient(forward[part]) for forward in forwards])) for part in (0, 1))
+def _signals(forwards: list[Forward], step: tf.Tensor, gram: tf.Tensor | None = None) -> Signals:
+    losses, accuracies = (tf.stack(mean_of([tf.stop_gradient(each[part]) for each in forwards])) for part in (0, 1))
     return Signals(losses, tf.ones_like(losses, tf.bool), step, accuracies, gram)
 
 
@@ -76,9 +73,15 @@ def _from_scalars(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) ->
         forwards = [_forward(model, batches, index, step) for index in range(len(model.tasks))]
         signals = _signals(forwards, step)
         weights = tf.stop_gradient(model.weighting.weights(signals))
-        losses = tf.stack([loss for loss, _ in forwards])
-        objective, plain_sum = tf.reduce_sum(weights * losses), tf.reduce_sum(losses)
+        objective, plain_sum = _objectives(forwards, weights)
     return _whole_gradients(model, tape, objective, plain_sum), weights, signals
+
+
+def _objectives(forwards: list[Forward], weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the weighted and the plain sum of the losses, both with the penalties."""
+    losses = tf.stack([part.loss for part in forwards])
+    penalty = tf.add_n([part.penalty for part in forwards])
+    return tf.reduce_sum(weights * losses) + penalty, tf.reduce_sum(losses) + penalty
 
 
 def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, Signals]:
@@ -89,7 +92,7 @@ def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> tu
     for index in range(len(model.tasks)):
         with tf.GradientTape() as tape:
             forwards.append(_forward(model, batches, index, step))
-        found.append(mean_of(grads.dense_where_any(tape.gradient(forwards[-1][0], variables))))
+        found.append(mean_of(grads.dense_where_any(tape.gradient(forwards[-1].loss, variables))))
     read = sorted(grads.positions_of(model.gram_variables(), variables))
     gram = grads.gram_matrix([_filled(task, variables, read) for task in found])
     signals = _signals(forwards, step, gram)
@@ -115,11 +118,10 @@ def _from_partial_gram(
     with tf.GradientTape(persistent=True) as tape:
         forwards = [_forward(model, batches, index, step) for index in range(len(model.tasks))]
         with tape.stop_recording():
-            found = [grads.zeros_for_none(tape.gradient(loss, read), read) for loss, _ in forwards]
+            found = [grads.zeros_for_none(tape.gradient(part.loss, read), read) for part in forwards]
             signals = _signals(forwards, step, grads.gram_matrix([mean_of(grads.dense(part)) for part in found]))
             weights = model.weighting.weights(signals)
-        losses = tf.stack([loss for loss, _ in forwards])
-        objective, plain_sum = tf.reduce_sum(weights * losses), tf.reduce_sum(losses)
+        objective, plain_sum = _objectives(forwards, weights)
     return _whole_gradients(model, tape, objective, plain_sum), weights, signals
 
 

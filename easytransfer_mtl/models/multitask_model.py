@@ -11,7 +11,10 @@ from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.alternating_step import alternating_step
+from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.encoded import POOLED, Encoded
 from easytransfer_mtl.models.joint_step import Batches, joint_step
+from easytransfer_mtl.models.sharing import make_sharing
 from easytransfer_mtl.models.task_losses import LossOptions, task_loss
 from easytransfer_mtl.seeding import truncated_normal
 from easytransfer_mtl.tasks import Task
@@ -47,7 +50,9 @@ class StepOptions:
 
 
 class MultiTaskModel(tf_keras.Model):
-    """Hard parameter sharing: encoder -> pooled output -> dropout 0.1 -> one linear head per task.
+    """An encoder that tasks share -> features of its output -> dropout -> a head per task.
+
+    By default the baseline: hard parameter sharing, pooled output, dropout 0.1, one linear head per task.
 
     To change it, subclass and override ``build_logits``, ``build_loss`` or ``build_predictions``, and hand the class to
     ``easytransfer_mtl.train``. Layers that a subclass adds belong into ``build_layers``.
@@ -55,6 +60,8 @@ class MultiTaskModel(tf_keras.Model):
     Attributes:
         encoder: the shared encoder.
         tasks: the tasks in model order; a batch's task_id counts in it.
+        architecture: what it is made of.
+        sharing: encodes batches for tasks.
         heads: dense layers by logits name.
     """
 
@@ -64,7 +71,7 @@ class MultiTaskModel(tf_keras.Model):
         tasks: tuple[Task, ...],
         weighting: TaskWeighting | None = None,
         options: StepOptions = StepOptions(),
-        dropout_rate: float = 0.1,
+        architecture: Architecture = BASELINE,
     ) -> None:
         """Takes the parts.
 
@@ -79,14 +86,15 @@ class MultiTaskModel(tf_keras.Model):
         if self.weighting.num_tasks != len(tasks):
             raise UserError(f"The weighting is for {self.weighting.num_tasks} tasks; the model has {len(tasks)}.")
         self.options = options
-        self.dropout_rate = dropout_rate
+        self.architecture = architecture
+        self.sharing = make_sharing(architecture, encoder, tasks)
         self.build_layers()
 
     def build_layers(self) -> None:
         """Makes the heads (kernel truncated normal 0.02, bias 0) and the dropout before them."""
         self.heads = {task.logits_name: tf_keras.layers.Dense(task.num_labels, name=task.head_name) for task in self.tasks}
-        self.dropout = SeededDropout(self.dropout_rate, "pooled_output", self.encoder.clock)
-        width = self.encoder.config.hidden_size
+        self.dropout = SeededDropout(self.architecture.head_dropout, "pooled_output", self.encoder.clock)
+        width = self.sharing.width
         for head in self.heads.values():
             with tf.name_scope(head.name):
                 head.build((None, width))
@@ -100,11 +108,33 @@ class MultiTaskModel(tf_keras.Model):
             features: input_ids, input_mask, segment_ids, int32 [B, S].
             training: whether dropout is on.
         """
-        pooled_output = self.encoder.pooled_output(
-            features["input_ids"], features["input_mask"], features["segment_ids"], training=training
-        )
-        pooled_output = self.dropout(pooled_output, training=training)
+        if self.sharing.encodes_apart:
+            return {
+                task.logits_name: self.task_logits(features, index, training)[0] for index, task in enumerate(self.tasks)
+            }
+        encoded = self.sharing.encode(features, 0, frozenset({POOLED}), training)
+        pooled_output = self.dropout(encoded.pooled, training=training)
         return {name: head(pooled_output) for name, head in self.heads.items()}
+
+    def task_logits(self, features: Features, task: int, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns one task's logits [B, C] and the sharing's penalty on the batch, float32 [].
+
+        Args:
+            features: as ``build_logits`` takes.
+            task: its place in ``tasks``.
+            training: whether dropout is on.
+        """
+        encoded: Encoded = self.sharing.encode(features, task, frozenset({POOLED}), training)
+        pooled_output = self.dropout(encoded.pooled, training=training)
+        return self.heads[self.tasks[task].logits_name](pooled_output), encoded.penalty
+
+    @property
+    def computes_apart(self) -> bool:
+        """Whether a train step computes its own task's logits only, by ``task_logits``, instead of ``build_logits``.
+
+        A subclass that overrides ``build_logits`` decides by it what training computes.
+        """
+        return self.sharing.encodes_apart and type(self).build_logits is MultiTaskModel.build_logits
 
     def build_loss(self, logits: dict[str, tf.Tensor], label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
         """Returns the mean loss of the batch's task, float32 []: softmax cross entropy, and what ``StepOptions.loss`` adds.
@@ -135,12 +165,16 @@ class MultiTaskModel(tf_keras.Model):
 
     @property
     def shared_variables(self) -> list[tf.Variable]:
-        """The trainable variables that all tasks share, whose gradients are weighed against each other: all but the heads'.
+        """The trainable variables of all tasks, whose gradients are weighed against each other: all but single tasks' own.
 
         A subclass with other layers of single tasks overrides it.
         """
-        own = {id(variable) for head in self.heads.values() for variable in head.trainable_variables}
+        own = {id(variable) for index in range(len(self.tasks)) for variable in self.task_variables(index)}
         return [variable for variable in self.trainable_variables if id(variable) not in own]
+
+    def task_variables(self, task: int) -> list[tf.Variable]:
+        """Returns the trainable variables that one task alone moves."""
+        return self.heads[self.tasks[task].logits_name].trainable_variables + self.sharing.private_variables(task)
 
     @property
     def frozen_variables(self) -> list[tf.Variable]:

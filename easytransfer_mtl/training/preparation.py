@@ -15,9 +15,11 @@ from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.kinds import check_frozen_layers, check_precision, kind_of
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
+from easytransfer_mtl.training.architecture_choice import choose_architecture
 from easytransfer_mtl.training.batches import training_batches
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.choices import choose
@@ -31,7 +33,7 @@ UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode")
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs besides its model: checked files, rows, plan, weighting, loss and batches."""
+    """What a run needs besides its model: checked files, rows, plan, weighting, loss, architecture and batches."""
 
     files: EncoderFiles
     train: list[TaskData]
@@ -39,6 +41,7 @@ class Prepared:
     plan: StepPlan
     weighting: TaskWeighting
     loss: LossOptions
+    architecture: Architecture
     batches: TrainingBatches
 
     @property
@@ -77,7 +80,8 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     choices = choose(settings, [item.task for item in train], [len(item.rows) for item in train], num_replicas)
     _check_gram_variables(settings, choices.weighting, config)
     batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
-    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, batches)
+    architecture = choose_architecture(settings)
+    return Prepared(files, train, dev, choices.plan, choices.weighting, choices.loss, architecture, batches)
 
 
 def _check_gram_variables(settings: TrainSettings, weighting: TaskWeighting, config: PretrainedConfig) -> None:
@@ -140,7 +144,9 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
     folder = RunFolder(Path(settings.model_dir))
     inputs = {item.task.name: item.task_input for item in prepared.train}
     vocabulary_file = prepared.files.vocabulary_file
-    folder.write_model(model.encoder.config, vocabulary_file, prepared.tasks, inputs, type(model).__name__)
+    folder.write_model(
+        model.encoder.config, vocabulary_file, prepared.tasks, inputs, type(model).__name__, model.architecture
+    )
     folder.write_train_config(
         asdict(settings), {"train": [item.summary() for item in prepared.train]}, asdict(prepared.plan)
     )

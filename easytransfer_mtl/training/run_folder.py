@@ -14,6 +14,7 @@ from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, sha256_of, write_json, write_text
+from easytransfer_mtl.models.architecture import BASELINE, Architecture, architecture_from_json
 from easytransfer_mtl.tasks import Task, check_tasks, task_from_json
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn", "absl-py")
@@ -45,6 +46,7 @@ class RunFolder:
         tasks: tuple[Task, ...],
         inputs: dict[str, TaskInput],
         model_class: str = "MultiTaskModel",
+        architecture: Architecture = BASELINE,
     ) -> None:
         """Writes config.json, vocab.txt and tasks.json."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -53,6 +55,7 @@ class RunFolder:
             shutil.copyfile(vocabulary_file, self.path / "vocab.txt")
         value = {
             "model_class": model_class,
+            "architecture": architecture.to_json(),
             "tasks": [task.to_json() for task in tasks],
             "inputs": {name: asdict(item) for name, item in inputs.items()},
         }
@@ -77,6 +80,15 @@ class RunFolder:
             if item.text_normalization not in TEXT_NORMALIZATIONS or type(item.sequence_length) is not int:
                 raise UserError(f"{path} is damaged (inputs of {name}: {item}).")
         return tasks, inputs
+
+    def read_architecture(self) -> Architecture:
+        """Reads what the model is made of; a folder that does not tell holds a baseline.
+
+        Raises:
+            UserError: tasks.json is damaged.
+        """
+        path = self.path / "tasks.json"
+        return architecture_from_json(read_json(path, "tasks.json").get("architecture", {}), str(path))
 
     def check_class(self, model_class: type) -> None:
         """Raises UserError if the folder's model is of another class: its weights would mean something else."""

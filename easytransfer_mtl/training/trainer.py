@@ -84,7 +84,7 @@ def _make_model(settings: TrainSettings, prepared: Prepared, model_class: type[M
     clock = DropoutClock(settings.seed)
     loaded = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler, settings.gelu)
     options = _step_options(settings, prepared)
-    model = model_class(loaded.encoder, prepared.tasks, prepared.weighting, options, settings.head_dropout)
+    model = model_class(loaded.encoder, prepared.tasks, prepared.weighting, options, prepared.architecture)
     build_variables(model)
     _start_heads(model, loaded)
     schedule = WarmupDecay(settings.learning_rate, plan.train_steps, plan.warmup_steps, settings.lr_decay == "polynomial")

@@ -64,6 +64,20 @@ def test_equals_transformers(make_encoder: Callable[..., BertEncoder], hidden_ac
     assert all(np.any(gradient) for name, gradient in found[1].items() if "key/bias" not in name)
 
 
+def test_hidden_states_are_those_of_every_layer(make_encoder: Callable[..., BertEncoder]) -> None:
+    encoder = make_encoder()
+
+    def reference() -> tuple[tf.Tensor, ...]:
+        return encoder(
+            input_ids=IDS, attention_mask=MASK, token_type_ids=SEGMENTS, output_hidden_states=True, training=True
+        )[2]
+
+    found = outputs_and_gradients(encoder, lambda: tuple(encoder.hidden_states(*BATCH, training=True)))
+    assert len(found[0]) == encoder.config.num_hidden_layers + 1
+    assert_same(found, outputs_and_gradients(encoder, reference))
+    np.testing.assert_array_equal(found[0][-1], encoder.encode(*BATCH, training=True)[0])
+
+
 @pytest.mark.parametrize("layers", [1, 2])
 def test_pooled_output_leaves_out_only_what_the_pooler_does_not_read(
     make_encoder: Callable[..., BertEncoder], layers: int

@@ -10,6 +10,7 @@ import tensorflow as tf
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.tfrecords import read_tfrecords
 from easytransfer_mtl.evaluation.inference import FEATURES, Inference
+from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import OCNLI
 
@@ -85,7 +86,7 @@ def test_one_tracing_serves_all_shapes_and_all_weights(model: MultiTaskModel, ro
 
 
 def test_dropout_is_off(golden_files: object, rows: EncodedRows, model: MultiTaskModel) -> None:
-    dropping = MultiTaskModel(model.encoder, model.tasks, dropout_rate=0.9)
+    dropping = MultiTaskModel(model.encoder, model.tasks, architecture=Architecture(head_dropout=0.9))
     inference = Inference(dropping, 24)
     one = inference.outputs(rows, ["OCNLI"], "test")["OCNLI"].probabilities
     model.encoder.clock.time.assign_add(1)

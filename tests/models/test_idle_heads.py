@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.optimizers import make_optimizer
@@ -30,7 +31,9 @@ def encoder(golden_model: Callable[..., MultiTaskModel]) -> tf.Module:
 
 def build(encoder: tf.Module, idle_heads: str, optimizer: str, decay: float) -> tuple[MultiTaskModel, Callable]:
     encoder.trainable = False
-    model = Heads(encoder, CONTEST_TASKS, options=StepOptions(idle_heads=idle_heads), dropout_rate=0.0)
+    model = Heads(
+        encoder, CONTEST_TASKS, options=StepOptions(idle_heads=idle_heads), architecture=Architecture(head_dropout=0.0)
+    )
     model.compile(optimizer=make_optimizer(optimizer, 0.1, decay))
     model.optimizer.build(model.trainable_variables)
     return model, tf.function(model.train_step)

@@ -16,6 +16,7 @@ from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.models.alternating_step import gradients_of
+from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel, StepOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 from easytransfer_mtl.training.checkpoints import checkpoint_steps, restore_model
@@ -34,7 +35,7 @@ def build(tiny_encoder: Path) -> Callable[..., MultiTaskModel]:
         for layer in encoder.submodules:
             if type(layer).__name__ == "SeededDropout":
                 layer.rate = 0.0
-        model = MultiTaskModel(encoder, tasks, **{"dropout_rate": 0.0, **more})
+        model = MultiTaskModel(encoder, tasks, **{"architecture": Architecture(head_dropout=0.0), **more})
         model.compile(optimizer=tf_keras.optimizers.SGD(0.5))
         return model
 
@@ -77,7 +78,7 @@ def test_accumulated_batches_are_one_big_batch(parts: int, traced: bool, build: 
 
 
 def test_accumulated_parts_have_dropout_masks_of_their_own(build: Callable[..., MultiTaskModel]) -> None:
-    model = build(options=StepOptions(num_accumulated_batches=2), dropout_rate=0.5)
+    model = build(options=StepOptions(num_accumulated_batches=2), architecture=Architecture(head_dropout=0.5))
     seen = []
     model.build_loss = lambda logits, labels, task: (
         seen.append(model.encoder.clock.time.numpy()) or tf.reduce_sum(logits["ocnli_logits"])

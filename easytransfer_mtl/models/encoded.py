@@ -1,0 +1,29 @@
+"""What tasks read of the encoder: its states and pooled output of a batch."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+POOLED, SEQUENCE, LAYERS = "pooled", "sequence", "layers"
+Reads = frozenset[str]
+"""Any of ``POOLED``, ``SEQUENCE`` (the last layer's states) and ``LAYERS`` (all layers' states)."""
+
+
+class Encoded(NamedTuple):
+    """An encoded batch; what nobody reads is left out.
+
+    Attributes:
+        input_mask: int32 [B, S], 1 for tokens and 0 for padding.
+        segment_ids: int32 [B, S].
+        pooled: float32 [B, H], or None.
+        sequence: the last layer's states, float32 [B, S, H], or None.
+        layers: the embeddings' output and every layer's, float32 [B, S, H] each; empty if not read.
+        penalty: float32 [], what the sharing adds to the loss for this batch.
+    """
+
+    input_mask: tf.Tensor
+    segment_ids: tf.Tensor
+    pooled: tf.Tensor | None
+    sequence: tf.Tensor | None
+    layers: tuple[tf.Tensor, ...]
+    penalty: tf.Tensor
