@@ -1,39 +1,67 @@
-"""BERT's embedding layer over the variables of transformers' TFBertEmbeddings, LayerNorm and dropout included.
+"""BERT's embedding layer over the variables of transformers' layer, LayerNorm and dropout included, and its variants.
 
 Tables are read as tensors: TensorFlow copies a variable that rows are gathered from at its every other use, the optimizer's
-included, which for a table of words is 2 % of a train step.
+included.
 """
 
 import tensorflow as tf
-from transformers.models.bert.modeling_tf_bert import TFBertEmbeddings
+import tf_keras
 
 from easytransfer_mtl.encoders.fused.dropout import dropout
 from easytransfer_mtl.encoders.fused.layer_norm import dropout_add_norm
 
 
-def embed(layer: TFBertEmbeddings, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
-    """Returns the embeddings of tokens, float32 [B * S, E].
+class ProjectedEmbeddings(tf_keras.layers.Layer):
+    """The variables of embeddings of one width (``lookup``) and of a dense layer to another (``projection``)."""
+
+    def __init__(self, lookup: tf_keras.layers.Layer, width: int, lookup_width: int) -> None:
+        """Takes the embeddings and both widths."""
+        super().__init__(name="embeddings")
+        self.lookup, self.lookup_width = lookup, lookup_width
+        self.projection = tf_keras.layers.Dense(width, name="projection")
+
+    def build(self, input_shape: tf.TensorShape | None = None) -> None:
+        """Makes the variables, under the names that the embeddings alone would have, and ``projection``."""
+        self.lookup.build(None)
+        with tf.name_scope(self.projection.name):
+            self.projection.build((None, self.lookup_width))
+        self.built = True
+
+
+def embed(layer: tf_keras.layers.Layer, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
+    """Returns the embeddings of tokens, float32 [B * S, H].
 
     The gradient of the table of words is IndexedSlices, one for each token, that of the others dense: segments are looked up
     by a one-hot product and positions sliced, as in the original.
 
     Args:
-        layer: holds the variables; TFRoFormerEmbeddings will do, which has no positions.
+        layer: holds the variables: transformers' TFBertEmbeddings, TFRoFormerEmbeddings, which has no positions, or
+            ProjectedEmbeddings of one of them.
         input_ids: int32 [B, S].
         segment_ids: int32 [B, S].
         training: whether dropout is on.
     """
-    norm = layer.LayerNorm
+    if isinstance(layer, ProjectedEmbeddings):
+        return layer.projection(embed(layer.lookup, input_ids, segment_ids, training))
     words, segments, gamma, beta = (
-        tf.convert_to_tensor(variable) for variable in (layer.weight, layer.token_type_embeddings, norm.gamma, norm.beta)
+        tf.convert_to_tensor(variable)
+        for variable in (layer.weight, layer.token_type_embeddings, layer.LayerNorm.gamma, layer.LayerNorm.beta)
     )
     rows, length, width = tf.shape(input_ids)[0], tf.shape(input_ids)[1], words.shape[1]
-    places = tf.matmul(tf.one_hot(tf.reshape(segment_ids, [-1]), segments.shape[0]), segments)
+    segment = tf.matmul(tf.one_hot(tf.reshape(segment_ids, [-1]), segments.shape[0]), segments)
+    places = tf.reshape(segment, [rows, length, width])
     if hasattr(layer, "position_embeddings"):
-        places = tf.reshape(places, [rows, length, width]) + tf.convert_to_tensor(layer.position_embeddings)[:length]
-        places = tf.reshape(places, [-1, width])
-    tokens = tf.gather(words, tf.reshape(input_ids, [-1]))
-    states = dropout_add_norm(tokens, tf.zeros(width), places, gamma, beta, None, 0.0, norm.epsilon)
+        places += tf.convert_to_tensor(layer.position_embeddings)[:length]
+    states = dropout_add_norm(
+        tf.gather(words, tf.reshape(input_ids, [-1])),
+        tf.zeros(width),
+        tf.reshape(places, [-1, width]),
+        gamma,
+        beta,
+        None,
+        0.0,
+        layer.LayerNorm.epsilon,
+    )
     if not (training and layer.dropout.rate):
         return states
     return dropout(states, layer.dropout.mask_keys(), layer.dropout.rate)

@@ -21,7 +21,7 @@ class Encoder:
     Attributes:
         config: transformers' config, with the ``model_type`` that files of this encoder name.
         clock: drives dropout.
-        pooler: from the last layer's states [B, S, H] to the pooled output [B, H].
+        pooler: BERT's, a dense layer of the first token's state and tanh: [B, S, H] to [B, H].
     """
 
     config: PretrainedConfig

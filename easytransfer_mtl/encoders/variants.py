@@ -12,28 +12,7 @@ from transformers import PretrainedConfig
 from transformers.models.bert.modeling_tf_bert import TFBertEmbeddings, TFBertLayer
 
 from easytransfer_mtl.encoders.bert import BertEncoder
-from easytransfer_mtl.encoders.embedding import embed
-
-
-class ProjectedEmbeddings(tf_keras.layers.Layer):
-    """Embeddings of one width and a dense layer to another."""
-
-    def __init__(self, lookup: tf_keras.layers.Layer, width: int, lookup_width: int) -> None:
-        """Takes the embeddings and both widths."""
-        super().__init__(name="embeddings")
-        self.lookup, self.lookup_width = lookup, lookup_width
-        self.projection = tf_keras.layers.Dense(width, name="projection")
-
-    def build(self, input_shape: tf.TensorShape | None = None) -> None:
-        """Makes the variables, under the names that the embeddings alone would have, and ``projection``."""
-        self.lookup.build(None)
-        with tf.name_scope(self.projection.name):
-            self.projection.build((None, self.lookup_width))
-        self.built = True
-
-    def call(self, input_ids: tf.Tensor, token_type_ids: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Returns the embeddings at the layers' width, float32 [B * S, H], of int32 [B, S] inputs."""
-        return self.projection(embed(self.lookup, input_ids, token_type_ids, training))
+from easytransfer_mtl.encoders.embedding import ProjectedEmbeddings
 
 
 class VariantEncoder(BertEncoder):
@@ -61,12 +40,6 @@ class VariantEncoder(BertEncoder):
     def own_layers(self) -> list[tf_keras.layers.Layer]:
         """The layers, from the bottom; none of ALBERT's."""
         return [] if self._shares_layers else super().own_layers
-
-    def embedded(self, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
-        """Returns the first layer's input, float32 [B * S, H]."""
-        if isinstance(self.embeddings, ProjectedEmbeddings):
-            return self.embeddings(input_ids, segment_ids, training=training)
-        return super().embedded(input_ids, segment_ids, training)
 
     def _depth_of_layer(self, number: int) -> int:
         """Returns a layer's depth; the one that all share is as deep as the last."""
