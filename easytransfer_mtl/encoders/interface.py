@@ -63,21 +63,17 @@ class Encoder:
     @property
     def pooler_variables(self) -> list[tf.Variable]:
         """The pooler's kernel and bias."""
-        return self._at_depths(self.config.num_hidden_layers + 1)
+        return self._at_depth(self.config.num_hidden_layers + 1)
 
     @property
     def last_layer_variables(self) -> list[tf.Variable]:
         """The last layer's variables; ALBERT's are those of every layer."""
-        return self._at_depths(self.config.num_hidden_layers)
+        return self._at_depth(self.config.num_hidden_layers)
 
     @property
     def own_layers(self) -> list[tf_keras.layers.Layer]:
         """The layers, from the bottom, if each has variables of its own; none if all are one."""
         raise NotImplementedError
-
-    def frozen_variables(self, num_layers: int) -> list[tf.Variable]:
-        """Returns the variables of the first ``num_layers`` layers, without the embeddings."""
-        return self._at_depths(*range(1, num_layers + 1))
 
     def depth_of(self, variable: tf.Variable) -> int:
         """Returns where a variable is: 0 in the embeddings, 1 to L in a layer, L + 1 in the pooler.
@@ -107,5 +103,5 @@ class Encoder:
         """Returns the depth of the variables that are named as layer ``number``, which counts from 0."""
         return number + 1
 
-    def _at_depths(self, *depths: int) -> list[tf.Variable]:
-        return [variable for variable in self.canonical_variables.values() if self._depths[id(variable)] in depths]
+    def _at_depth(self, depth: int) -> list[tf.Variable]:
+        return [variable for variable in self.canonical_variables.values() if self._depths[id(variable)] == depth]

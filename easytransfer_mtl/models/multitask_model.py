@@ -179,9 +179,16 @@ class MultiTaskModel(tf_keras.Model):
         return own + self.heads[self.tasks[task].logits_name].trainable_variables
 
     @property
+    def depths(self) -> dict[int, int]:
+        """By ``id``, how deep the variables of encoder layers and their private copies are, see ``Encoder.depth_of``."""
+        own = [(variable, self.encoder.depth_of(variable)) for variable in self.encoder.canonical_variables.values()]
+        return {id(variable): depth for variable, depth in own + self.sharing.private_depths()}
+
+    @property
     def frozen_variables(self) -> list[tf.Variable]:
-        """The encoder's variables that ``num_frozen_layers`` keeps as they are."""
-        return self.encoder.frozen_variables(self.options.num_frozen_layers)
+        """The trainable variables of encoder layers that ``num_frozen_layers`` keeps as they are."""
+        depths, last = self.depths, self.options.num_frozen_layers
+        return [variable for variable in self.trainable_variables if 1 <= depths.get(id(variable), 0) <= last]
 
     def gram_variables(self) -> list[tf.Variable]:
         """Returns the shared variables that ``gram_variables`` names, without frozen layers."""

@@ -36,10 +36,7 @@ class RateShares:
             shared = (variable for layer in model.shared_features.values() for variable in layer.trainable_variables)
             own |= {id(variable): self.heads[0] for variable in shared}
         top = model.encoder.config.num_hidden_layers + 1
-        decays = {
-            id(variable): self.layer_decay ** (top - model.encoder.depth_of(variable))
-            for variable in model.encoder.canonical_variables.values()
-        }
+        decays = {name: self.layer_decay ** (top - depth) for name, depth in model.depths.items()}
         return [own.get(id(variable), decays.get(id(variable), 1.0)) for variable in model.trainable_variables]
 
 

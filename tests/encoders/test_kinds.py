@@ -201,9 +201,6 @@ def test_depths_and_parts_of_every_variable(saved_type: Any) -> None:
         assert own == {name for name in depths if name.startswith(f"encoder/layer_{layers - 1}/")}
         assert set(depths.values()) == set(range(layers + 2))
     assert {id(v) for v in encoder.last_layer_variables} == {id(encoder.canonical_variables[name]) for name in own}
-    assert encoder.frozen_variables(0) == []
-    frozen = {id(v) for v in encoder.frozen_variables(layers)}
-    assert frozen == {id(encoder.canonical_variables[name]) for name, depth in depths.items() if 1 <= depth <= layers}
 
 
 def test_what_a_type_cannot_do_is_refused(saved_type: Any) -> None:

@@ -90,6 +90,10 @@ class Sharing(tf_keras.layers.Layer):
         """Returns the trainable variables that this task alone moves, its features and head apart."""
         return []
 
+    def private_depths(self) -> list[tuple[tf.Variable, int]]:
+        """Returns the variables of copies of the encoder's layers, each with its layer's depth, see ``Encoder.depth_of``."""
+        return []
+
 
 def encoded_by(encoder: Encoder, features: Features, reads: Reads, training: bool) -> Encoded:
     """Returns what is wanted of one encoder, computing no more than that needs."""

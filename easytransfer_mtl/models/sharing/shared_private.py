@@ -87,6 +87,17 @@ class SharedPrivate(Sharing):
         layers = [self.private[task], *self.gates[task : task + 1]]
         return [variable for layer in layers for variable in layer.trainable_variables]
 
+    def private_depths(self) -> list[tuple[tf.Variable, int]]:
+        """Returns the private top layers' variables with their depths; private encoders are no copies."""
+        lowest = self.encoder.config.num_hidden_layers - self.shared_depth + 1
+        tops = [part for part in self.private if isinstance(part, PrivateTop)]
+        return [
+            (variable, lowest + place)
+            for part in tops
+            for place, layer in enumerate(part.stack)
+            for variable in layer.trainable_variables
+        ]
+
     def trunk(self, features: Features, reads: Reads, training: bool) -> Trunk:
         """Runs the shared encoder, and keeps the states below private top layers."""
         if not self.shared_depth:

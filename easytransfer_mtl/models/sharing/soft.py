@@ -50,6 +50,12 @@ class SoftSharing(Sharing):
         """Returns its encoder's variables: nothing is shared."""
         return self.encoder_of(task).trainable_variables
 
+    def private_depths(self) -> list[tuple[tf.Variable, int]]:
+        """Returns the other encoders' variables with their depths."""
+        return [
+            (variable, other.depth_of(variable)) for other in self.others for variable in other.canonical_variables.values()
+        ]
+
     def branch(self, trunk: None, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
         """Returns the states of the task's encoder."""
         encoded = encoded_like(self.encoder_of(task), self.encoder, features, reads, training)

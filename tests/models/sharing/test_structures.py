@@ -160,3 +160,17 @@ def test_what_is_read_is_delivered_or_refused(
     else:
         with pytest.raises(UserError, match="does not deliver layers, only pooled, sequence"):
             sharing.encode(batch_of(0), 1, reads, training=False)
+
+
+@pytest.mark.parametrize(
+    "sharing, options, copies",
+    [("soft", {}, 2 * 16), ("shared_private", {"private_layers": 2}, 3 * 16), ("shared_private", {"private_layers": 1}, 0)],
+)
+def test_freezing_counts_the_same_depth_in_private_copies(
+    build_sharing: Callable[..., MultiTaskModel], sharing: str, options: dict[str, int], copies: int
+) -> None:
+    model = build_sharing(sharing, step={"num_frozen_layers": 1}, **options)
+    frozen = model.frozen_variables
+    assert len(frozen) == 16 + copies and all("layer_._0/" in variable.name for variable in frozen)
+    tops = [depth for _, depth in model.sharing.private_depths()]
+    assert max(tops) == model.encoder.config.num_hidden_layers + 1
