@@ -63,3 +63,13 @@ def test_class_weights_are_the_papers() -> None:
     np.testing.assert_allclose(np.divide(*class_weights(counts, "inverse")), 1 / 3)
     np.testing.assert_allclose(np.divide(*class_weights(counts, "log")), np.log(1.27) / np.log(1.77))
     np.testing.assert_allclose(np.divide(*class_weights(counts, "effective")), (1 - 0.999**100) / (1 - 0.999**300))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"focal_gamma": 1.5}, {"class_weights": {"OCNLI": [0.5, 1.0, 2.0]}}, {"label_smoothing": 0.2}]
+)
+def test_several_looks_at_the_rows_are_the_mean_of_their_losses(options: dict) -> None:
+    looks = [LOGITS, LOGITS[::-1] * 0.5, -LOGITS]
+    each = [float(task_loss(tf.constant(look), tf.constant(LABELS), OCNLI, LossOptions(**options))) for look in looks]
+    found = task_loss(tf.constant(np.stack(looks)), tf.constant(LABELS), OCNLI, LossOptions(**options))
+    assert float(found) == pytest.approx(np.mean(each), rel=1e-5)

@@ -1,6 +1,7 @@
 """Whole runs with other features and heads: stopped and gone on, repeated, exported, refused."""
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ MIXED = {
     "layer_lr_decay": 0.8,
     "learning_rate": 0.01,
     "num_epochs": 0.6,
+    "save_steps": 3,
 }
 
 
@@ -52,17 +54,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, tiny_dat
     return folder, weights_of(trained.model)
 
 
-def test_stopped_and_gone_on_is_never_stopped(whole: Run, tiny_settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+def test_stopped_and_gone_on_is_never_stopped(
+    whole: Run, tiny_settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    changes = {**MIXED, "save_steps": 3}
-    run_training(tiny_settings(**changes))
-    told = next(message for message in caplog.messages if message.startswith("parameters: encoder 1,"))
-    assert "TNEWS feature 4, TNEWS head" in told and "OCNLI feature" not in told
-    folder = Path(tiny_settings(**changes).model_dir)
+    folder = shutil.copytree(whole[0], tmp_path / "run")
     for path in folder.glob("model.ckpt-6.*"):
         path.unlink()
-    again = weights_of(run_training(tiny_settings(**changes)).model)
-    assert again.keys() == whole[1].keys()
+    again = weights_of(run_training(tiny_settings(**MIXED)).model)
+    assert "Going on from step 3 of 6." in caplog.messages and again.keys() == whole[1].keys()
+    told = next(message for message in caplog.messages if message.startswith("parameters: encoder 1,"))
+    assert "TNEWS feature 4, TNEWS head" in told and "OCNLI feature" not in told
     for name, value in whole[1].items():
         np.testing.assert_array_equal(again[name], value, err_msg=name)
 
