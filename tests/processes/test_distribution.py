@@ -58,6 +58,16 @@ def test_joint_steps_of_two_devices_are_those_of_one(run: Run, train_words: list
     assert_same_weights(weights_of(tmp_path / "two"), weights_of(tmp_path / "one"))
 
 
+def test_two_devices_pass_over_idle_heads_as_one(run: Run, train_words: list[str], tmp_path: Path) -> None:
+    skip = ("--idle_heads=skip", *TEN_STEPS)
+    one = run(*train_words, "--train_batch_size=16", *skip, f"--model_dir={tmp_path / 'one'}")
+    assert one.returncode == 0, one.stderr
+    flags = ("--distribution_strategy=MirroredStrategy", "--workerGPU=2", f"--model_dir={tmp_path / 'two'}")
+    two = run(*train_words, *skip, *flags)
+    assert two.returncode == 0, two.stderr
+    assert_same_weights(weights_of(tmp_path / "two"), weights_of(tmp_path / "one"))
+
+
 def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     for item in sockets:
