@@ -1,9 +1,9 @@
-"""One number per task, as text."""
+"""One value per task, as text."""
 
 import pytest
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.weighting.task_values import parse_task_values
+from easytransfer_mtl.weighting.task_values import numbers_of_tasks, parse_task_values, value_of_task, words_of_tasks
 
 NAMES = ["TNEWS", "OCEMOTION", "OCNLI"]
 
@@ -37,3 +37,23 @@ def test_text_that_is_no_numbers(text: str, message: str) -> None:
     with pytest.raises(UserError) as error:
         parse_task_values("task_rates", text, NAMES, 1.0)
     assert message in str(error.value) and str(error.value).startswith("task_rates ")
+
+
+def test_one_value_is_every_tasks() -> None:
+    assert numbers_of_tasks("focal_gamma", " 2 ", NAMES, 0.0) == [2, 2, 2]
+    assert numbers_of_tasks("focal_gamma", "ocnli=1", NAMES, 0.0) == [0, 0, 1]
+    assert words_of_tasks("class_weights", "log", NAMES, ("log", "none")) == dict.fromkeys(NAMES, "log")
+    assert words_of_tasks("class_weights", "ocnli = log", NAMES, ("log", "none")) == {"OCNLI": "log"}
+
+
+@pytest.mark.parametrize(
+    "text, of_tnews", [("log", "log"), ("tnews=log,ocnli=inverse", "log"), ("ocnli=log", "none"), (" TNEWS = log", "log")]
+)
+def test_value_of_one_task_alone(text: str, of_tnews: str) -> None:
+    assert value_of_task("class_weights", text, NAMES, "TNEWS", "none") == of_tnews
+
+
+@pytest.mark.parametrize("text", ["", "two", "ocnli=two", "ocnli=nan"])
+def test_what_is_neither_a_number_nor_the_tasks_numbers(text: str) -> None:
+    with pytest.raises(UserError, match="focal_gamma "):
+        numbers_of_tasks("focal_gamma", text, NAMES, 0.0)

@@ -18,7 +18,8 @@ def dropout(inputs: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
 
     @tf.custom_gradient
     def dropped(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        return _drop(values, keys, rate), lambda upstream: _drop(upstream, keys, rate)
+        # A compiled function cannot take the keys from another branch of a tf.switch_case itself, but from an identity.
+        return _drop(values, keys, rate), lambda upstream: _drop(upstream, tf.identity(keys), rate)
 
     return dropped(inputs)
 
