@@ -1,9 +1,15 @@
-"""One number per task, as text."""
+"""One value per task, as text."""
 
 import pytest
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.weighting.task_values import parse_task_numbers, parse_task_texts, parse_task_values, task_part
+from easytransfer_mtl.weighting.task_values import (
+    parse_task_numbers,
+    parse_task_texts,
+    parse_task_values,
+    parse_task_words,
+    task_part,
+)
 
 NAMES = ["TNEWS", "OCEMOTION", "OCNLI"]
 
@@ -82,3 +88,10 @@ def test_text_that_is_no_texts(text: str, message: str) -> None:
 )
 def test_part_of_one_task(text: str, part: str) -> None:
     assert task_part(text, "TNEWS") == part
+
+
+def test_words_are_of_a_list() -> None:
+    assert parse_task_words("class_weights", "log", NAMES, ("log", "none")) == dict.fromkeys(NAMES, "log")
+    assert parse_task_words("class_weights", "ocnli = log", NAMES, ("log", "none")) == {"OCNLI": "log"}
+    with pytest.raises(UserError, match="class_weights .*'logs' is not allowed; allowed: log, none"):
+        parse_task_words("class_weights", "ocnli=logs", NAMES, ("log", "none"))
