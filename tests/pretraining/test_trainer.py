@@ -162,9 +162,10 @@ def test_stopping_and_going_on_equals_never_having_stopped(
     assert without_speed[0] == without_speed[1]
 
 
-def test_whole_words_in_bfloat16_train_too(settings: Settings) -> None:
-    done = run_pretraining(settings(train_steps=30, masking="wwm", precision="bfloat16", length_buckets=1))
-    assert done.progress.after.loss < done.progress.before.loss
+def test_whole_words_in_bfloat16_train_too(finished_settings: PretrainSettings, tmp_path: Path) -> None:
+    changes = {"train_steps": 60, "masking": "wwm", "precision": "bfloat16", "model_dir": str(tmp_path / "run")}
+    done = run_pretraining(dataclasses.replace(finished_settings, **changes))
+    assert done.progress.after.loss < done.progress.before.loss - 0.2
 
 
 def test_embeddings_start_from_word_vectors(settings: Settings, tiny_encoder: Path, tmp_path: Path) -> None:
