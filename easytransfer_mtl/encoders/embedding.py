@@ -52,16 +52,24 @@ def embed(layer: tf_keras.layers.Layer, input_ids: tf.Tensor, segment_ids: tf.Te
     places = tf.reshape(segment, [rows, length, width])
     if hasattr(layer, "position_embeddings"):
         places += tf.convert_to_tensor(layer.position_embeddings)[:length]
-    states = dropout_add_norm(
-        tf.gather(words, tf.reshape(input_ids, [-1])),
-        tf.zeros(width),
-        tf.reshape(places, [-1, width]),
-        gamma,
-        beta,
-        None,
-        0.0,
-        layer.LayerNorm.epsilon,
-    )
-    if not (training and layer.dropout.rate):
-        return states
-    return dropout(states, layer.dropout.mask_keys(), layer.dropout.rate)
+    keys = layer.dropout.mask_keys() if training and layer.dropout.rate else None
+    tokens, places = tf.gather(words, tf.reshape(input_ids, [-1])), tf.reshape(places, [-1, width])
+    return _normalized(tokens, places, gamma, beta, keys, layer.dropout.rate, layer.LayerNorm.epsilon)
+
+
+@tf.function(reduce_retracing=True, autograph=False, experimental_attributes={"_noinline": True})
+def _normalized(
+    tokens: tf.Tensor,
+    places: tf.Tensor,
+    gamma: tf.Tensor,
+    beta: tf.Tensor,
+    keys: tf.Tensor | None,
+    rate: float,
+    epsilon: float,
+) -> tf.Tensor:
+    """Returns dropout(LayerNorm(tokens + places)).
+
+    A function of its own, since a hand-written gradient does not find its forward pass's values in a branch of the graph.
+    """
+    states = dropout_add_norm(tokens, tf.zeros_like(gamma), places, gamma, beta, None, 0.0, epsilon)
+    return states if keys is None else dropout(states, keys, rate)

@@ -41,9 +41,7 @@ def finish_step(
     """
 
     def move() -> tf.Tensor:
-        _move(model, gradients, norm, trained)
-        if model.averages:
-            model.averages.update(signals.step)
+        _move(model, gradients, norm, signals.step, trained)
         model.weighting.update(signals, losses_after() if model.weighting.needs_losses_after else None)
         return tf.constant(False)
 
@@ -72,9 +70,17 @@ def heads_to_move(model: "MultiTaskModel", weights: tf.Tensor) -> tf.Tensor | No
     return tf.not_equal(weights, 0.0)
 
 
-def _move(model: "MultiTaskModel", gradients: list[grads.Gradient], norm: tf.Tensor, trained: tf.Tensor | None) -> None:
+def _move(
+    model: "MultiTaskModel",
+    gradients: list[grads.Gradient],
+    norm: tf.Tensor,
+    step: tf.Tensor,
+    trained: tf.Tensor | None,
+) -> None:
     variables, options = model.trainable_variables, model.options
     factor = grads.clip_factor(norm, options.clip_norm)
     gradients = grads.freeze(grads.dense(gradients), variables, model.frozen_variables)
     with keep_idle_heads(model, trained):
         grads.apply_scaled(model.optimizer, gradients, variables, factor)
+    if model.averages:
+        model.averages.update(step)

@@ -80,7 +80,7 @@ def test_more_memory_than_there_is_is_refused_but_not_for_hard_sharing(
 
 def test_memory_grows_with_what_needs_it(tiny_settings: Settings) -> None:
     def gb(**changes: Any) -> float:
-        return prepare(tiny_settings(**changes)).memory.gb
+        return prepare(tiny_settings(**changes)).model.memory.gb
 
     hard = gb()
     assert 1.0 < hard < gb(sharing="soft") < 1.01
