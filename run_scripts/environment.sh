@@ -53,5 +53,38 @@ enter_data_dir() {
   require_environment  # here, since the repository's own folder holds the package whether it is installed or not
 }
 
+# from_start PATH: prints PATH as it is seen from where the script was started, absolute.
+from_start() { (cd "$STARTED_IN" && realpath -m "$1"); }
+
+# contest_arguments DEFAULT_OUTPUT DATA_DIR (--vocab FILE | --encoder NAME_OR_FOLDER) [--output DIR] [others]: sets DATA_DIR,
+# VOCAB or ENCODER, OUTPUT, and FLAGS to the others; fails if something is missing.
+contest_arguments() {
+  OUTPUT="$PWD/$1" VOCAB="" ENCODER="" FLAGS=()
+  [ $# -ge 2 ] || return 1
+  DATA_DIR="$(from_start "$2")"
+  [ -d "$DATA_DIR" ] || return 1
+  shift 2
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      --vocab) VOCAB="$(from_start "$2")"; shift 2 ;;
+      --encoder) ENCODER="$(from_start "$2")"; [ -e "$ENCODER" ] || [ -e "$ENCODER.index" ] || ENCODER="$2"; shift 2 ;;
+      --output) OUTPUT="$(from_start "$2")"; shift 2 ;;
+      *) FLAGS+=("$1"); shift ;;
+    esac
+  done
+  [ -n "$VOCAB$ENCODER" ] && { [ -z "$VOCAB" ] || [ -z "$ENCODER" ]; }
+}
+
+# choose_config: sets CONFIG by what the arguments named; with a vocabulary makes the small encoder's folder, ENCODER.
+choose_config() {
+  CONFIG=run_scripts/config/contest_pretrained.json
+  [ -n "$VOCAB" ] || return 0
+  CONFIG=run_scripts/config/contest_from_scratch.json
+  ENCODER="$OUTPUT/encoder"
+  mkdir -p "$ENCODER"
+  cp run_scripts/config/bert_4l_256h.json "$ENCODER/config.json"
+  cp "$VOCAB" "$ENCODER/vocab.txt"
+}
+
 # say TEXT: a heading between the steps.
 say() { printf '\n== %s\n' "$*"; }

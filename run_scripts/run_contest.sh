@@ -8,37 +8,17 @@
 # Started again with the same arguments, it goes on where it stopped.
 set -euo pipefail
 
+SCRIPT="$(realpath "${BASH_SOURCE[0]}")"
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
 usage() {
-  sed -n '2,8s/^# //p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,8s/^# //p' "$SCRIPT" >&2
   exit 2
 }
 
-[ $# -ge 1 ] && [ -d "$1" ] || usage
-DATA_DIR="$(realpath "$1")"
-shift
-OUTPUT="$(dirname "${BASH_SOURCE[0]}")/../runs/contest" VOCAB="" ENCODER="" FLAGS=()
-while [ $# -gt 0 ]; do
-  case "$1" in
-    --vocab) VOCAB="$(realpath "$2")"; shift 2 ;;
-    --encoder) ENCODER="$2"; [ ! -e "$2" ] && [ ! -e "$2.index" ] || ENCODER="$(realpath -m "$2")"; shift 2 ;;
-    --output) OUTPUT="$2"; shift 2 ;;
-    *) FLAGS+=("$1"); shift ;;
-  esac
-done
-[ -n "$VOCAB$ENCODER" ] || usage
-[ -z "$VOCAB" ] || [ -z "$ENCODER" ] || usage
-OUTPUT="$(realpath -m "$OUTPUT")"
-source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+contest_arguments runs/contest "$@" || usage
 require_environment
-
-CONFIG=run_scripts/config/contest_pretrained.json
-if [ -n "$VOCAB" ]; then
-  CONFIG=run_scripts/config/contest_from_scratch.json
-  ENCODER="$OUTPUT/encoder"
-  mkdir -p "$ENCODER"
-  cp run_scripts/config/bert_4l_256h.json "$ENCODER/config.json"
-  cp "$VOCAB" "$ENCODER/vocab.txt"
-fi
+choose_config
 
 say "convert"
 "$PYTHON" -m easytransfer_mtl convert --config="$CONFIG" --data_dir="$DATA_DIR" --output_dir="$OUTPUT/data" \

@@ -11,39 +11,26 @@
 # Started again with the same arguments, it goes on where it stopped. Other arguments need another --output.
 set -euo pipefail
 
+SCRIPT="$(realpath "${BASH_SOURCE[0]}")"
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
 usage() {
-  sed -n '2,11s/^# //p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,11s/^# //p' "$SCRIPT" >&2
   exit 2
 }
 
-[ $# -ge 1 ] && [ -d "$1" ] || usage
-DATA_DIR="$(realpath "$1")"
-shift
-OUTPUT="$(dirname "${BASH_SOURCE[0]}")/../runs/folds" VOCAB="" ENCODER="" FOLDS=5 INCLUDE_DEV="" FLAGS=()
+contest_arguments runs/folds "$@" || usage
+set -- ${FLAGS[@]+"${FLAGS[@]}"}
+FOLDS=5 INCLUDE_DEV="" FLAGS=()
 while [ $# -gt 0 ]; do
   case "$1" in
-    --vocab) VOCAB="$(realpath "$2")"; shift 2 ;;
-    --encoder) ENCODER="$2"; [ ! -e "$2" ] && [ ! -e "$2.index" ] || ENCODER="$(realpath -m "$2")"; shift 2 ;;
     --folds) FOLDS="$2"; shift 2 ;;
     --include_dev) INCLUDE_DEV=yes; shift ;;
-    --output) OUTPUT="$2"; shift 2 ;;
     *) FLAGS+=("$1"); shift ;;
   esac
 done
-[ -n "$VOCAB$ENCODER" ] || usage
-[ -z "$VOCAB" ] || [ -z "$ENCODER" ] || usage
-OUTPUT="$(realpath -m "$OUTPUT")"
-source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 require_environment
-
-CONFIG=run_scripts/config/contest_pretrained.json
-if [ -n "$VOCAB" ]; then
-  CONFIG=run_scripts/config/contest_from_scratch.json
-  ENCODER="$OUTPUT/encoder"
-  mkdir -p "$ENCODER"
-  cp run_scripts/config/bert_4l_256h.json "$ENCODER/config.json"
-  cp "$VOCAB" "$ENCODER/vocab.txt"
-fi
+choose_config
 
 say "split"
 "$PYTHON" -m easytransfer_mtl split --config="$CONFIG" --data_dir="$DATA_DIR" --output_dir="$OUTPUT/split" \
