@@ -4,17 +4,14 @@ Run as ``python -m easytransfer_mtl.benchmarking.head_speed``. Processor time, w
 """
 
 import statistics
-import sys
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from easytransfer_mtl.benchmarking.models import make_model
-from easytransfer_mtl.benchmarking.training_speed import TrainStep, random_batch
-from easytransfer_mtl.data.encoded_rows import Batch
-from easytransfer_mtl.environment import check_environment
-from easytransfer_mtl.models.architecture import Architecture
-from easytransfer_mtl.tasks import CONTEST_TASKS
+if TYPE_CHECKING:
+    from easytransfer_mtl.benchmarking.training_speed import TrainStep
+    from easytransfer_mtl.data.encoded_rows import Batch
 
 SIZE, SHAPE, ROUNDS = (4, 256), (64, 40), 5
 CASES = (
@@ -25,15 +22,23 @@ CASES = (
 """What every task reads and, after it, its head; without it ``dense``."""
 
 
-def architecture_of(case: str) -> Architecture:
-    """Returns the architecture of a case; a pair is compared for all tasks, whatever their texts."""
+def step_of(case: str) -> "TrainStep":
+    """Returns the train step of a case, empty for the baseline; a pair is compared for all tasks, whatever their texts."""
+    from easytransfer_mtl.benchmarking.models import make_model
+    from easytransfer_mtl.benchmarking.training_speed import TrainStep
+    from easytransfer_mtl.models.architecture import Architecture
+    from easytransfer_mtl.tasks import CONTEST_TASKS
+
     features, _, head = case.partition(" ")
-    names = [task.name for task in CONTEST_TASKS]
-    return Architecture(features=dict.fromkeys(names, features), heads=dict.fromkeys(names, head) if head else {})
+    parts = [dict.fromkeys([task.name for task in CONTEST_TASKS], text) if text else {} for text in (features, head)]
+    return TrainStep(make_model(*SIZE, CONTEST_TASKS, architecture=Architecture(features=parts[0], heads=parts[1])))
 
 
-def batches() -> list[Batch]:
+def batches() -> list["Batch"]:
     """Returns a batch of one shape for every task, without padding, half of each row a second text."""
+    from easytransfer_mtl.benchmarking.training_speed import random_batch
+    from easytransfer_mtl.tasks import CONTEST_TASKS
+
     found = []
     for index, task in enumerate(CONTEST_TASKS):
         batch = {**random_batch(*SHAPE, task.num_labels), "task_id": np.array(index, np.int32)}
@@ -42,26 +47,27 @@ def batches() -> list[Batch]:
     return found
 
 
-def main(cases: tuple[str, ...] = CASES) -> None:
-    """Measures and prints a line a case: time of the baseline's steps, ratio to it, and the first step's seconds."""
+def main() -> None:
+    """Measures and prints a line a case: time of the baseline's steps, and the ratio to it."""
+    from easytransfer_mtl.environment import check_environment
+
+    check_environment()
     work = batches()
 
-    def processor_seconds(step: TrainStep) -> float:
+    def processor_seconds(step: "TrainStep") -> float:
         started = time.process_time()
         step.seconds(work)
         return time.process_time() - started
 
-    plain = TrainStep(make_model(*SIZE, CONTEST_TASKS))
-    plain.seconds(work)
-    for case in cases:
-        step, started = TrainStep(make_model(*SIZE, CONTEST_TASKS, architecture=architecture_of(case))), time.process_time()
-        step.seconds(work)
-        first = time.process_time() - started
+    plain = step_of("")
+    processor_seconds(plain)
+    for case in CASES:
+        step = step_of(case)
+        processor_seconds(step)
         pairs = [(processor_seconds(plain), processor_seconds(step)) for _ in range(ROUNDS)]
         base, ratio = statistics.median(pair[0] for pair in pairs), statistics.median(b / a for a, b in pairs)
-        print(f"{case:26} baseline {base:.2f} s, ratio {ratio:.2f}, first step {first:.0f} s", flush=True)
+        print(f"{case:26} baseline {base:.2f} s, ratio {ratio:.2f}", flush=True)
 
 
 if __name__ == "__main__":
-    check_environment()
-    main(tuple(sys.argv[1:]) or CASES)
+    main()
