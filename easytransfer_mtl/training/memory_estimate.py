@@ -14,8 +14,10 @@ from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.sharing.sizes import Size, size_of
 from easytransfer_mtl.weighting import TaskWeighting
 
-PROGRAM_GB = 1.0
-"""TensorFlow, the data and the compiled graph."""
+PROGRAM_GB, BRANCHES_GB = 1.1, 0.2
+"""TensorFlow, the data and the compiled graph, and what a branch of it for every task takes; measured on small encoders."""
+DISTANCE_COPIES = 2
+"""Numbers a parameter that the gradient of a distance between encoders takes before it is added up."""
 SLOTS = {"adam": 2, "lamb": 2, "adagrad": 1, "adadelta": 2}
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 GB = 1e9
@@ -29,16 +31,18 @@ class Estimate:
         size: the parameters.
         copies: numbers a parameter: itself, its gradients, the optimizer's.
         states_gb: what the backward pass keeps.
+        program_gb: what does not depend on sizes.
     """
 
     size: Size
     copies: int
     states_gb: float
+    program_gb: float
 
     @property
     def gb(self) -> float:
         """All of it."""
-        return PROGRAM_GB + 4 * self.copies * self.size.total / GB + self.states_gb
+        return self.program_gb + 4 * self.copies * self.size.total / GB + self.states_gb
 
 
 def estimate(
@@ -63,10 +67,13 @@ def estimate(
     gradients = 1 + (settings.num_accumulated_batches > 1)
     if weighting.needs_gram and (settings.gram_variables or weighting.gram_variables) == "all":
         gradients += len(rows)
+    if architecture.sharing == "soft" and settings.soft_weight > 0:
+        gradients += DISTANCE_COPIES
     together = sum(rows) if settings.step_mode == "joint" else max(rows) / settings.num_accumulated_batches
     number = 2 if settings.precision == "bfloat16" else 4
     states = number * together * length * sum(layers * _kept_per_token(each, length) for each, layers in size.kept)
-    return Estimate(size, 1 + SLOTS[settings.optimizer] + gradients, states / GB)
+    program = PROGRAM_GB + (BRANCHES_GB if architecture.sharing != "hard" else 0.0)
+    return Estimate(size, 1 + SLOTS[settings.optimizer] + gradients, states / GB, program)
 
 
 def _kept_per_token(config: BertConfig, length: int) -> int:

@@ -73,7 +73,7 @@ def test_more_memory_than_there_is_is_refused_but_not_for_hard_sharing(
     tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory_estimate, "machine_gb", lambda: 0.5)
-    with pytest.raises(UserError, match=r"soft needs about 1\.0 GB .* this machine has 0\.5 GB. Lower --train_batch_size"):
+    with pytest.raises(UserError, match=r"soft needs about 1\.3 GB .* this machine has 0\.5 GB. Lower --train_batch_size"):
         prepare(tiny_settings(sharing="soft"))
     prepare(tiny_settings())
 
@@ -83,7 +83,7 @@ def test_memory_grows_with_what_needs_it(tiny_settings: Settings) -> None:
         return prepare(tiny_settings(**changes)).model.memory.gb
 
     hard = gb()
-    assert 1.0 < hard < gb(sharing="soft") < 1.01
+    assert 1.0 < hard < gb(sharing="soft", soft_weight=0.0) < gb(sharing="soft") < 1.5
     assert hard < gb(train_batch_size=8) and hard < gb(num_accumulated_batches=2, train_batch_size=8)
     assert hard > gb(precision="bfloat16")
     assert gb(step_mode="joint") < gb(**GRAM)
@@ -101,7 +101,7 @@ def test_a_run_tells_its_parameters_logs_its_penalty_and_goes_on_as_what_it_is(
         model = run_training(tiny_settings(**changes)).model
     size = size_of(model.architecture, model.encoder.config, 3)
     told = f"sharing: shared_private, {size.total:,} parameters: encoder {size.encoder:,}, shared beside it 0, private"
-    assert told in caplog.text and "estimated memory: 1.0 GB of" in caplog.text
+    assert told in caplog.text and "estimated memory: 1.3 GB of" in caplog.text
     assert "against hard sharing: 1.50 x the products of a step" in caplog.text
     folder = RunFolder(Path(tiny_settings().model_dir))
     assert folder.read_architecture() == model.architecture
