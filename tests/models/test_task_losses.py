@@ -66,7 +66,13 @@ def test_class_weights_are_the_papers() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"focal_gamma": 1.5}, {"class_weights": {"OCNLI": [0.5, 1.0, 2.0]}}, {"label_smoothing": 0.2}]
+    "options",
+    [
+        {},
+        {"focal_gamma": {"OCNLI": 1.5}},
+        {"class_weights": {"OCNLI": [0.5, 1.0, 2.0]}},
+        {"label_smoothing": {"OCNLI": 0.2}},
+    ],
 )
 def test_several_looks_at_the_rows_are_the_mean_of_their_losses(options: dict) -> None:
     looks = [LOGITS, LOGITS[::-1] * 0.5, -LOGITS]
