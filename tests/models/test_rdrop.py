@@ -59,6 +59,12 @@ def test_disagreement_is_the_symmetric_divergence() -> None:
     assert float(disagreement(tf.constant(np.concatenate([p, p]), tf.float32))) == 0.0
 
 
+def test_disagreement_of_several_looks_is_the_mean_of_theirs() -> None:
+    looks = np.random.default_rng(1).normal(size=(3, 8, 5)).astype(np.float32)
+    each = [float(disagreement(tf.constant(look))) for look in looks]
+    assert float(disagreement(tf.constant(looks))) == pytest.approx(np.mean(each), rel=1e-5)
+
+
 def test_disagreement_is_finite_where_the_passes_are_sure_of_different_labels() -> None:
     logits = tf.Variable([[300.0, 0.0], [0.0, 300.0]])
     with tf.GradientTape() as tape:
