@@ -92,12 +92,14 @@ def _single_task_jobs(like: Job, train: list[TaskFile], dev: list[TaskFile], row
     for place, file in enumerate(train):
         size, batches = choices.sizes[place], _batches_of(choices, place)
         folder = like.folder.parent.parent / SINGLE / file.task.name / like.folder.name
+        saves = choices.plan.save_steps
         more = {
+            "adversarial_weight": 0.0,  # one task has no others to be told from
             "train_input_fp": str(file.path),
             "predict_input_fp": str(dev_of[file.task.name].path),
             "train_batch_size": size // like.settings.num_accumulated_batches,
             "num_epochs": (batches - 0.5) * size / rows[place],
-            "save_steps": batches * choices.plan.save_steps // choices.plan.train_steps,
+            "save_steps": saves and max(1, batches * saves // choices.plan.train_steps),
             "model_dir": str(folder / "model"),
             **_own_part(like.settings, file.task.name),
         }

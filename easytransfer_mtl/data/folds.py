@@ -15,6 +15,7 @@ from easytransfer_mtl.files import read_json, write_json, write_text
 
 NAME, FORMAT_VERSION = "folds.json", 1
 COLUMNS = ["id", "fold"]
+MOST_FOLDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,15 @@ def read_folds(path: str | os.PathLike[str]) -> Folds:
     try:
         if value["format_version"] != FORMAT_VERSION:
             raise UserError(f"folds file {path}: unknown format_version; this program writes {FORMAT_VERSION}.")
+        num_folds = value["num_folds"]
+        if type(num_folds) is not int or not 2 <= num_folds <= MOST_FOLDS:
+            raise ValueError(f"num_folds {num_folds!r} is no whole number from 2 to {MOST_FOLDS}")
         tasks = {
-            name: _read_task(path.with_name(_csv_name(name)), item["sources"], value["num_folds"])
+            name: _read_task(path.with_name(_csv_name(name)), item["sources"], num_folds)
             for name, item in value["tasks"].items()
         }
-        return Folds(value["num_folds"], value["seed"], tasks)
-    except (AttributeError, KeyError, TypeError) as error:
+        return Folds(num_folds, value["seed"], tasks)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"folds file {path} is damaged ({error}); make it anew with the split command.") from None
 
 
@@ -136,7 +140,7 @@ def _read_task(path: Path, sources: list[dict[str, Any]], num_folds: int) -> Tas
         with open(path, encoding="utf-8", newline="") as stream:
             header, *rows = csv.reader(stream)
         ids, folds = [row[0] for row in rows], np.array([int(row[1]) for row in rows], np.int64)
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, IndexError, csv.Error) as error:
         raise UserError(f"{path} cannot be read ({error}); make the folds anew with the split command.") from None
     files = tuple(FoldSource(**source) for source in sources)
     wanted = sum(source.rows for source in files)

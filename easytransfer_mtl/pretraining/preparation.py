@@ -10,6 +10,7 @@ from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder
 from easytransfer_mtl.data.tokenization import Tokenizer, Vocabulary, load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
+from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.batches import MaskedBatches, held_out_batches
@@ -58,7 +59,7 @@ def prepare(settings: PretrainSettings) -> Prepared:
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     vocabulary = load_vocabulary(files.vocabulary_file)
     masking = make_masking(settings.masking, settings.mask_share, vocabulary, f"vocabulary {files.vocabulary_file}")
-    _check_length(settings, files)
+    _check_config(settings, files)
     segment = None if settings.masking == "token" else chinese_segmenter()
     vectors = _vectors(settings, vocabulary)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
@@ -85,8 +86,10 @@ def _check_numbers(settings: PretrainSettings) -> None:
         raise UserError(f"mask_share is {settings.mask_share}; it must be more than 0 and less than 1 (BERT: 0.15).")
 
 
-def _check_length(settings: PretrainSettings, files: EncoderFiles) -> None:
-    most = load_config(files).max_position_embeddings
+def _check_config(settings: PretrainSettings, files: EncoderFiles) -> None:
+    config = load_config(files)
+    check_precision(config, settings.precision)
+    most = config.max_position_embeddings
     if settings.sequence_length > most:
         raise UserError(
             f"sequence_length is {settings.sequence_length}; the encoder's config {files.config_file} allows {most} "

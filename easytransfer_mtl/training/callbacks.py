@@ -34,7 +34,7 @@ class SaveCheckpoints(tf_keras.callbacks.Callback):
 class StopOnSignal(tf_keras.callbacks.Callback):
     """On SIGINT or SIGTERM: lets the step end, saves it apart, and ends training. A second SIGINT ends at once.
 
-    A context manager that gives the signals back, however training ends.
+    A context manager that takes the signals over, before the first step, and gives them back, however training ends.
     """
 
     def __init__(self, checkpoints: RunCheckpoints, metrics: MetricsLog) -> None:
@@ -42,10 +42,6 @@ class StopOnSignal(tf_keras.callbacks.Callback):
         self.checkpoints, self.metrics = checkpoints, metrics
         self.received: int | None = None
         self._before: dict[int, Any] = {}
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Takes the signals over."""
-        self._before = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:
@@ -61,6 +57,7 @@ class StopOnSignal(tf_keras.callbacks.Callback):
         self.checkpoints.save_interrupted(int(self.model.optimizer.iterations.numpy()))
 
     def __enter__(self) -> "StopOnSignal":
+        self._before = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -8,6 +8,7 @@ from transformers import PretrainedConfig
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture
 from easytransfer_mtl.training.checkpoints import has_checkpoints
 from easytransfer_mtl.training.choices import Choices
@@ -53,6 +54,15 @@ def choose_model(settings: TrainSettings, train: list[TaskData], config: Pretrai
     check_memory(memory, architecture)
     warn_without_dropout(settings, config, architecture, tasks)
     return ModelChoice(architecture, choose_rate_shares(settings, [task.name for task in tasks]), memory)
+
+
+def check_class(model_class: type[MultiTaskModel], architecture: Architecture) -> None:
+    """Raises UserError if a subclass computes logits in its own way, which would lose a sharing structure's penalty."""
+    if architecture.sharing != "hard" and model_class.build_logits is not MultiTaskModel.build_logits:
+        raise UserError(
+            f"{model_class.__name__} overrides build_logits, which sharing {architecture.sharing} needs for itself; "
+            "override task_logits instead, or set --sharing=hard."
+        )
 
 
 def _check_same_architecture(model_dir: Path, architecture: Architecture) -> None:

@@ -41,6 +41,12 @@ def check_sharing(settings: TrainSettings, config: BertConfig, weighting: TaskWe
             f"sharing {settings.sharing} works with encoders of BERT's own layers only, not with model_type "
             f"{config.model_type}; set --sharing=memory, mmoe, ple or hard."
         )
+    of_its_own = settings.sharing == "shared_private" and settings.private_part == "encoder"
+    if settings.adversarial != "none" and (settings.sharing == "soft" or of_its_own):
+        raise UserError(
+            f"adversarial {settings.adversarial} attacks the shared word embeddings, and with sharing {settings.sharing} "
+            "tasks have tables of their own; leave it out, or choose another --sharing."
+        )
     if settings.sharing == "soft":
         _check_soft(settings, config, weighting)
     if settings.sharing == "shared_private":

@@ -26,6 +26,7 @@ from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints
 from easytransfer_mtl.training.distribution import Distribution, make_distribution
 from easytransfer_mtl.training.early_stopping import EarlyStopping
 from easytransfer_mtl.training.metrics_log import MetricsLog
+from easytransfer_mtl.training.model_choice import check_class
 from easytransfer_mtl.training.optimizers import make_optimizer
 from easytransfer_mtl.training.preparation import Prepared, describe, prepare, warn_of_changes
 from easytransfer_mtl.training.run_folder import RunFolder
@@ -71,6 +72,7 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
     distribution = make_distribution(settings)  # before TensorFlow computes anything
     with distribution.watched():
         prepared = prepare(settings, distribution.num_replicas)
+        check_class(model_class, prepared.model.architecture)
         with distribution.scope():
             model = _make_model(settings, prepared, model_class)
         progress, folder = Progress(), RunFolder(Path(settings.model_dir))
@@ -150,8 +152,8 @@ def _start_heads(model: MultiTaskModel, loaded: LoadedEncoder) -> None:
         if all(array is None for array in arrays):
             continue
         feature, kind = task_spec(model.architecture, task)
-        if (feature.text, kind.text) != ("pooled", "dense"):
-            logging.warning("%s starts random: the checkpoint's head is dense on pooled output.", task.name)
+        if (feature.text, kind.text) != ("pooled", "dense") or not model.sharing.starts_as_hard:
+            logging.warning("%s starts random: the checkpoint's head is dense on the encoder's pooled output.", task.name)
             continue
         head = model.heads[task.logits_name]
         found = [None if array is None else array.shape for array in arrays]

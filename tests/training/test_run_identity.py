@@ -81,6 +81,12 @@ def test_another_class_without_other_variables_is_refused(tiny_settings: Setting
         run_training(tiny_settings(num_epochs=0.1))
 
 
+def test_a_subclass_with_logits_of_its_own_has_no_sharing_structure(tiny_settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="SameVariables overrides build_logits, which sharing mmoe needs"):
+        run_training(tiny_settings(num_epochs=0.1, sharing="mmoe"), SameVariables)
+    assert not (tmp_path / "run").exists()
+
+
 def test_dropout_of_a_subclass_is_seeded(tiny_settings: Settings) -> None:
     model = run_training(tiny_settings(num_epochs=0.1), Dropping).model
     assert isinstance(model.more_dropout, SeededDropout) and model.more_dropout.rate == 0.5

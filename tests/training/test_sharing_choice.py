@@ -59,6 +59,14 @@ def test_settings_options_and_structures_agree() -> None:
             {"sharing": "shared_private", "private_part": "encoder", "num_freezed_layers": 1},
             "would freeze the private encoders' random layers",
         ),
+        (
+            {"sharing": "soft", "adversarial": "fgm"},
+            "fgm attacks the shared word embeddings, and with sharing soft tasks have",
+        ),
+        (
+            {"sharing": "shared_private", "private_part": "encoder", "adversarial": "pgd"},
+            "pgd attacks the shared word embeddings",
+        ),
         ({"sharing": "mmoe", "distribution_strategy": "MirroredStrategy"}, "mmoe works without distribution_strategy only"),
     ],
 )

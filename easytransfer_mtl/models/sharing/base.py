@@ -24,9 +24,11 @@ class Sharing(tf_keras.layers.Layer):
         encodes_apart: whether tasks read different states of one batch, so that a step encodes for its task alone.
         has_penalty: whether training adds a penalty to the weighted loss.
         delivers: what tasks may read.
+        starts_as_hard: whether pooled output starts as the encoder's own, so that a head of the original's fits.
     """
 
     encodes_apart = False
+    starts_as_hard = True
     has_penalty = False
     delivers: Reads = frozenset({POOLED, SEQUENCE, LAYERS})
 

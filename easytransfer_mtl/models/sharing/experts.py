@@ -58,6 +58,7 @@ class Experts(Sharing):
 
     encodes_apart = True
     delivers = frozenset({POOLED, SEQUENCE})
+    starts_as_hard = False
 
     def __init__(self, encoder: Encoder, tasks: tuple[Task, ...], options: SharingOptions, levels: int, own: int) -> None:
         """Builds the levels: ``own`` experts of each task on each."""

@@ -67,6 +67,7 @@ class SharedPrivate(Sharing):
                 self.private.append(PrivateTop(name, encoder, depth))
             else:
                 self.private.append(PrivateEncoder(name, encoder, depth, options.private_width))
+        self.starts_as_hard = not self.private
         shared_width, self.gates = self.width, []
         if self.private and options.combine == "gate":
             width = self.private[0].width
