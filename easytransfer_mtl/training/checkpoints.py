@@ -88,6 +88,8 @@ class RunCheckpoints:
         """
         for unfinished in self.folder.glob(f"{NAME}-*_temp") if self._is_chief else ():
             shutil.rmtree(unfinished, ignore_errors=True)
+        for unfinished in self.folder.glob(f"{STATE}.tmp*") if self._is_chief else ():
+            unfinished.unlink()
         folders = (self.folder, self.folder / INTERRUPTED)
         found = sorted(
             ((step, prefix) for folder in folders for step, prefix in checkpoint_steps(folder).items()), reverse=True

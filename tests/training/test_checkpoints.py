@@ -205,3 +205,12 @@ def test_list_survives_moving_the_folder_and_a_damaged_state_file(saved: Callabl
     assert list(checkpoint_steps(moved)) == [0, 5]
     (moved / "checkpoint").write_text("nonsense {", encoding="utf-8")
     assert list(checkpoint_steps(moved)) == [0, 5]
+
+
+def test_what_a_kill_left_half_written_is_removed(saved: Callable[..., object], tmp_path: Path) -> None:
+    saved(1, 2)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    (tmp_path / "checkpoint.tmp3b48fb23660e4433aab7064dd7e85800").write_text("model_checkpoint_path", encoding="utf-8")
+    (tmp_path / "model.ckpt-3_temp").mkdir()
+    assert parts(tmp_path)[2].restore_latest() == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
