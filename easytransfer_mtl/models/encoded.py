@@ -9,10 +9,19 @@ Reads = frozenset[str]
 """Any of ``POOLED``, ``SEQUENCE`` (the last layer's states) and ``LAYERS`` (all layers' states)."""
 
 
+Inputs = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+
+
+def inputs_of(features: dict[str, tf.Tensor]) -> Inputs:
+    """Returns input_ids, input_mask and segment_ids of a batch, int32 [B, S] each."""
+    return features["input_ids"], features["input_mask"], features["segment_ids"]
+
+
 class Encoded(NamedTuple):
     """An encoded batch; what nobody reads is left out.
 
     Attributes:
+        input_ids: int32 [B, S].
         input_mask: int32 [B, S], 1 for tokens and 0 for padding.
         segment_ids: int32 [B, S].
         pooled: float32 [B, H], or None.
@@ -21,6 +30,7 @@ class Encoded(NamedTuple):
         penalty: float32 [], what the sharing adds to the loss for this batch.
     """
 
+    input_ids: tf.Tensor
     input_mask: tf.Tensor
     segment_ids: tf.Tensor
     pooled: tf.Tensor | None

@@ -7,7 +7,7 @@ from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.kinds import kind_of
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
-from easytransfer_mtl.models.encoded import LAYERS, POOLED
+from easytransfer_mtl.models.encoded import LAYERS
 from easytransfer_mtl.models.sharing import NEED_BERT, structure_of
 from easytransfer_mtl.models.sharing.layer_weights import parse_layer_weights
 from easytransfer_mtl.models.sharing_options import OPTIONS_OF, SharingOptions
@@ -60,7 +60,7 @@ def check_delivered(architecture: Architecture, tasks: list[Task], num_layers: i
     for task in tasks:
         feature = task_spec(architecture, task).feature
         for part in feature.parts:
-            if part.pooling != POOLED and part.layers(num_layers) != (num_layers,):
+            if part.reads_encoder and part.layers(num_layers) != (num_layers,):
                 raise UserError(
                     f"features {task.name.lower()}={feature.text} reads layers below the last, which sharing "
                     f"{architecture.sharing} does not deliver; read the last one ({part.pooling}), or set --sharing=hard, "

@@ -32,7 +32,7 @@ CONFIG = BertConfig(
 )
 EVERYTHING = [
     Architecture(),
-    Architecture(features={"TNEWS": "cls", "OCEMOTION": "last2.attention", "OCNLI": "pair+mix.attention_shared"}),
+    Architecture(features={"TNEWS": "cls+ngrams:40:3", "OCEMOTION": "last2.attention", "OCNLI": "pair+mix.attention_shared"}),
     Architecture(
         features={"TNEWS": "sequence", "OCEMOTION": "mix.sequence", "OCNLI": "layer1.sequence"},
         heads={"TNEWS": "textcnn:3", "OCEMOTION": "bilstm:3", "OCNLI": "label_attention"},

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from easytransfer_mtl.models.features.attention import Attention
 from easytransfer_mtl.models.features.feature import Feature, FeaturePart, PooledPart, StatesPart
+from easytransfer_mtl.models.features.ngrams import NgramsPart
 from easytransfer_mtl.models.features.pair import Pair
 from easytransfer_mtl.models.features.poolings import First, Greatest, Mean, Pooling, Whole
 from easytransfer_mtl.models.features.scalar_mix import ScalarMix
@@ -13,6 +14,7 @@ from easytransfer_mtl.models.features.spec import (
     ATTENTION,
     ATTENTION_SHARED,
     MIX,
+    NGRAMS,
     PAIR,
     POOLED,
     SEQUENCE,
@@ -54,13 +56,16 @@ class FeatureMaker:
         return self._feature(spec, f"{task_name.lower()}_features")
 
     def _feature(self, spec: FeatureSpec, name: str) -> Feature:
-        parts = [self._part(part, f"{name}/{part.text}") for part in spec.parts]
-        return Feature(name, parts, self._encoder.width, spec.is_sequence)
+        parts = [self._part(part, f"{name}/{part.text.replace(':', '_')}") for part in spec.parts]
+        return Feature(name, parts, spec.is_sequence)
 
     def _part(self, part: Part, scope: str) -> FeaturePart:
+        width, _, seed = self._encoder
         if part.pooling == POOLED:
-            return PooledPart()
-        return StatesPart(self._source(part, scope), self._pooling(part, scope))
+            return PooledPart(width)
+        if part.pooling == NGRAMS:
+            return NgramsPart(scope, *part.sizes, seed)
+        return StatesPart(self._source(part, scope), self._pooling(part, scope), width)
 
     def _source(self, part: Part, scope: str) -> Source:
         num_layers = self._encoder.num_layers

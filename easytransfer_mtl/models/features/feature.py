@@ -14,12 +14,12 @@ class FeaturePart(tf_keras.layers.Layer):
     """One of the values that stand side by side.
 
     Attributes:
-        reads: what of the batch it needs.
-        times: how often as wide as the states it is.
+        reads: what of the encoder's output it needs.
+        width: of the value.
     """
 
     reads: Reads
-    times = 1
+    width: int
 
     @abstractmethod
     def read(self, encoded: Encoded) -> tf.Tensor:
@@ -31,6 +31,11 @@ class PooledPart(FeaturePart):
 
     reads = frozenset({POOLED})
 
+    def __init__(self, width: int) -> None:
+        """Takes the width of the states."""
+        super().__init__(name="pooled")
+        self.width = width
+
     def read(self, encoded: Encoded) -> tf.Tensor:
         """Returns it [B, H]."""
         return encoded.pooled
@@ -39,11 +44,11 @@ class PooledPart(FeaturePart):
 class StatesPart(FeaturePart):
     """The states of a source, pooled."""
 
-    def __init__(self, source: Source, pooling: Pooling) -> None:
-        """Takes both."""
+    def __init__(self, source: Source, pooling: Pooling, width: int) -> None:
+        """Takes both, and the width of the states."""
         super().__init__(name="part")
         self.source, self.pooling = source, pooling
-        self.reads, self.times = source.reads, pooling.times
+        self.reads, self.width = source.reads, width * pooling.times
 
     def read(self, encoded: Encoded) -> tf.Tensor:
         """Returns the pooling's value."""
@@ -54,17 +59,17 @@ class Feature(tf_keras.layers.Layer):
     """Parts side by side.
 
     Attributes:
-        reads: what of the batch they need.
+        reads: what of the encoder's output they need.
         width: of the value.
         is_sequence: whether it is a state per token instead of one vector.
     """
 
-    def __init__(self, name: str, parts: list[FeaturePart], width: int, is_sequence: bool) -> None:
-        """Takes its name, its parts, the width of the states, and whether it is one per token."""
+    def __init__(self, name: str, parts: list[FeaturePart], is_sequence: bool) -> None:
+        """Takes its name, its parts, and whether it is a state per token."""
         super().__init__(name=name)
         self.parts, self.is_sequence = parts, is_sequence
         self.reads: Reads = frozenset().union(*(part.reads for part in parts))
-        self.width = width * sum(part.times for part in parts)
+        self.width = sum(part.width for part in parts)
 
     def read(self, encoded: Encoded) -> tf.Tensor:
         """Returns the value: [B, F], or of sequences [B, S, F]."""

@@ -9,7 +9,7 @@ from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.transformer import Layout, run_layer
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.models.encoded import LAYERS, SEQUENCE, Encoded, Reads
+from easytransfer_mtl.models.encoded import LAYERS, SEQUENCE, Encoded, Reads, inputs_of
 from easytransfer_mtl.models.sharing.base import Features, Sharing
 from easytransfer_mtl.models.sharing.parts import as_rows, dense, embedded
 from easytransfer_mtl.models.sharing_options import SharingOptions
@@ -94,7 +94,7 @@ class AdapterSharing(Sharing):
             states = run_layer(layers[number], found[-1], layout, training, first_only)
             adapted = number >= self.first
             found.append(self.adapters[task][number - self.first].adapted(states) if adapted else states)
-        inputs, nothing = (features["input_mask"], features["segment_ids"]), tf.constant(0.0)
+        inputs, nothing = inputs_of(features), tf.constant(0.0)
         if not whole:
             pooled = self.encoder.pooler(tf.cast(found[-1], tf.float32)[:, tf.newaxis])
             return Encoded(*inputs, pooled, None, (), nothing)

@@ -10,7 +10,7 @@ import tf_keras
 
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.models.encoded import LAYERS, POOLED, SEQUENCE, Encoded, Reads
+from easytransfer_mtl.models.encoded import LAYERS, POOLED, SEQUENCE, Encoded, Reads, inputs_of
 
 Features = dict[str, tf.Tensor]
 
@@ -99,7 +99,7 @@ class Sharing(tf_keras.layers.Layer):
 
 def encoded_by(encoder: Encoder, features: Features, reads: Reads, training: bool) -> Encoded:
     """Returns what is wanted of one encoder, computing no more than that needs."""
-    inputs = (features["input_ids"], features["input_mask"], features["segment_ids"])
+    inputs = inputs_of(features)
     pooled, sequence, layers = None, None, ()
     if LAYERS in reads:
         layers = tuple(encoder.hidden_states(*inputs, training=training))
@@ -109,4 +109,4 @@ def encoded_by(encoder: Encoder, features: Features, reads: Reads, training: boo
         sequence, pooled = encoder.encode(*inputs, training=training)
     else:
         pooled = encoder.pooled_output(*inputs, training=training)
-    return Encoded(inputs[1], inputs[2], pooled, sequence, layers, tf.constant(0.0))
+    return Encoded(*inputs, pooled, sequence, layers, tf.constant(0.0))

@@ -5,7 +5,7 @@ import tf_keras
 
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.interface import Encoder
-from easytransfer_mtl.models.encoded import POOLED, SEQUENCE, Encoded, Reads
+from easytransfer_mtl.models.encoded import POOLED, SEQUENCE, Encoded, Reads, inputs_of
 from easytransfer_mtl.models.sharing.base import Features, Sharing
 from easytransfer_mtl.models.sharing.parts import dense
 from easytransfer_mtl.models.sharing_options import SharingOptions
@@ -66,17 +66,15 @@ class SharedMemory(Sharing):
 
     def trunk(self, features: Features, reads: Reads, training: bool) -> tf.Tensor:
         """Returns the encoder's states [B, S, H], whatever is read: every token writes."""
-        inputs = (features[name] for name in ("input_ids", "input_mask", "segment_ids"))
-        return self.encoder.encode(*inputs, training=training)[0]
+        return self.encoder.encode(*inputs_of(features), training=training)[0]
 
     def branch(self, trunk: tf.Tensor, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
         """Writes to the memory and reads it; only for the first tokens, if they are all that is read."""
-        mask = features["input_mask"]
-        memory = self._written(self.hands[task], trunk, mask)
+        memory = self._written(self.hands[task], trunk, features["input_mask"])
         states = trunk if SEQUENCE in reads else trunk[:, :1]
         fused = self._read(self.hands[task], states, memory)
         sequence = fused if SEQUENCE in reads else None
-        return Encoded(mask, features["segment_ids"], self.encoder.pooler(fused), sequence, (), tf.constant(0.0))
+        return Encoded(*inputs_of(features), self.encoder.pooler(fused), sequence, (), tf.constant(0.0))
 
     def _written(self, hands: Hands, states: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """Returns every row's memory [B, N, H]."""

@@ -7,7 +7,7 @@ from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.transformer import run_layer
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.models.encoded import POOLED, SEQUENCE, Encoded, Reads
+from easytransfer_mtl.models.encoded import POOLED, SEQUENCE, Encoded, Reads, inputs_of
 from easytransfer_mtl.models.sharing.base import Features, Sharing, encoded_by
 from easytransfer_mtl.models.sharing.parts import dense, embedded, top_output
 from easytransfer_mtl.models.sharing.penalties import TaskAdversary, overlap, row_states
@@ -108,8 +108,7 @@ class SharedPrivate(Sharing):
         for layer in layers[:-top]:
             states = run_layer(layer, states, layout, training)
         pooled, sequence = top_output(layers[-top:], self.encoder.pooler, states, layout, reads, training)
-        inputs = features["input_mask"], features["segment_ids"]
-        return Trunk(Encoded(*inputs, pooled, sequence, (), tf.constant(0.0)), states, layout)
+        return Trunk(Encoded(*inputs_of(features), pooled, sequence, (), tf.constant(0.0)), states, layout)
 
     def branch(self, trunk: Trunk, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
         """Joins the shared and the task's private output."""

@@ -14,8 +14,9 @@ from easytransfer_mtl.models.features.spec import POOLINGS
 WIDTH, DEPTH = 3, 2
 MASK = np.array([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]])
 SEGMENTS = np.array([[0, 0, 1, 1, 0], [0, 0, 0, 1, 1], [0, 0, 0, 0, 0]])
-SPECS = [*(name for name in POOLINGS if name != "sequence"), "layer0.mean", "layer1.attention", "first1.max", "last2.cls",
-         "mix.mean", "mix.pair", "cls+mean+mix.attention_shared"]  # fmt: skip
+IDS = np.array([[2, 7, 8, 3, 0], [2, 7, 3, 9, 3], [5, 0, 0, 0, 0]])
+SPECS = [*(name for name in POOLINGS if name not in ("sequence", "ngrams")), "pooled+ngrams:50:2", "layer0.mean", "layer1.attention", "first1.max", "last2.cls",
+         "mix.mean", "mix.pair", "mean+ngrams:7:1", "cls+mean+mix.attention_shared"]  # fmt: skip
 
 
 def encoded(padding: int = 0, junk: float | None = None, mask: np.ndarray = MASK) -> Encoded:
@@ -28,8 +29,9 @@ def encoded(padding: int = 0, junk: float | None = None, mask: np.ndarray = MASK
     layers = np.pad(layers, [[0, 0], *wider, [0, 0]], constant_values=junk or 0.0)
     states = [tf.constant(layer, tf.float32) for layer in layers]
     pooled = tf.constant(random.normal(size=(3, WIDTH)), tf.float32)
-    masks = [tf.constant(np.pad(part, wider), tf.int32) for part in (mask, SEGMENTS)]
-    return Encoded(*masks, pooled, states[-1], tuple(states), tf.constant(0.0))
+    ids = np.where(mask > 0, IDS, 0 if junk is None else 77)
+    inputs = [tf.constant(np.pad(part, wider), tf.int32) for part in (ids, mask, SEGMENTS)]
+    return Encoded(*inputs, pooled, states[-1], tuple(states), tf.constant(0.0))
 
 
 def feature(text: str, task: str = "T", maker: FeatureMaker | None = None) -> Feature:
@@ -92,6 +94,28 @@ def test_attention_by_hand() -> None:
         np.testing.assert_allclose(made.read(encoded())[row], expected, rtol=1e-5, atol=1e-6)
 
 
+def test_ngrams_by_hand() -> None:
+    """Tables of one row by number of tokens: every n-gram's vector is 1, so that the value is the root of their number."""
+    made = FeatureMaker(WIDTH, DEPTH, 1).make(parse_features("pooled+ngrams:1:1", ""), "T")
+    made.trainable_variables[0].assign([[1.0]])
+    # Row 0: tokens 4, pairs within a text 2, none of three. Row 1: 5, then 2 + 1, then 1. Row 2: one token.
+    np.testing.assert_allclose(made.read(encoded())[:, WIDTH], np.sqrt([6.0, 9.0, 1.0]), rtol=1e-6)
+
+
+def test_ngrams_are_told_apart() -> None:
+    """By token, order, length and text: no two of these rows have the same value, equal rows have."""
+    made = feature("pooled+ngrams:65536:2").parts[1]
+
+    def of(ids: list[int], second: int = 0) -> np.ndarray:
+        row = tf.constant([ids], tf.int32)
+        inputs = row, tf.ones_like(row), tf.fill(tf.shape(row), second)
+        return made.read(Encoded(*inputs, None, None, (), tf.constant(0.0))).numpy()[0]
+
+    rows = [of([5]), of([6]), of([5, 6]), of([6, 5]), of([5, 6, 5]), of([5, 5, 6]), of([5, 6], 1)]
+    assert len({tuple(row) for row in rows}) == len(rows)
+    np.testing.assert_array_equal(of([5, 6, 5]), rows[4])
+
+
 def test_layers_by_hand() -> None:
     layers = [layer.numpy() for layer in encoded().layers]
     np.testing.assert_array_equal(value("layer0.sequence"), layers[0])
@@ -111,6 +135,7 @@ def test_layers_by_hand() -> None:
     [
         ("pooled", {POOLED}), ("mean", {SEQUENCE}), ("layer2.mean", {SEQUENCE}), ("last1.cls", {SEQUENCE}),
         ("layer1.mean", {LAYERS}), ("mix.cls", {LAYERS}), ("pooled+first1.max", {POOLED, LAYERS}),
+        ("pooled+ngrams", {POOLED}),
     ],
 )  # fmt: skip
 def test_no_more_is_read_than_needed(text: str, reads: set[str]) -> None:
