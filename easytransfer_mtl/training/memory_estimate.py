@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
-from transformers import BertConfig
+from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.errors import UserError
@@ -48,7 +48,7 @@ class Estimate:
 def estimate(
     settings: TrainSettings,
     architecture: Architecture,
-    config: BertConfig,
+    config: PretrainedConfig,
     weighting: TaskWeighting,
     rows: list[int],
     length: int,
@@ -76,7 +76,7 @@ def estimate(
     return Estimate(size, 1 + SLOTS[settings.optimizer] + gradients, states / GB, program)
 
 
-def _kept_per_token(config: BertConfig, length: int) -> int:
+def _kept_per_token(config: PretrainedConfig, length: int) -> int:
     """Returns the numbers that a layer keeps for a token: its inputs, query, key, value and so on, and attention's rows."""
     return 8 * config.hidden_size + 2 * config.intermediate_size + 2 * config.num_attention_heads * length
 
@@ -88,7 +88,7 @@ def machine_gb() -> float:
     return min(found, int(limit) if limit.isdigit() else found) / GB
 
 
-def tell(found: Estimate, architecture: Architecture, config: BertConfig, num_tasks: int) -> None:
+def tell(found: Estimate, architecture: Architecture, config: PretrainedConfig, num_tasks: int) -> None:
     """Logs parameters, work and memory, beside those of hard sharing."""
     size, hard = found.size, size_of(BASELINE, config, num_tasks)
     logging.info(
