@@ -6,9 +6,11 @@ from pathlib import Path
 from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.encoders.kinds import check_frozen_layers, check_precision
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture
 from easytransfer_mtl.training.checkpoints import has_checkpoints
 from easytransfer_mtl.training.choices import Choices
@@ -18,6 +20,7 @@ from easytransfer_mtl.training.memory_estimate import Estimate, check_memory, es
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.sharing_choice import check_delivered, check_sharing
 from easytransfer_mtl.training.task_data import TaskData
+from easytransfer_mtl.weighting import TaskWeighting
 
 
 @dataclass(frozen=True)
@@ -41,19 +44,44 @@ def choose_model(settings: TrainSettings, train: list[TaskData], config: Pretrai
     Raises:
         UserError: settings do not fit each other, the encoder, the tasks, the run in the folder, or the machine.
     """
-    tasks, depth = [item.task for item in train], config.num_hidden_layers
-    architecture = choose_architecture(settings, tasks, depth)
+    tasks = [item.task for item in train]
+    architecture = checked_architecture(settings, tasks, config, choices.weighting)
     _check_same_architecture(Path(settings.model_dir), architecture)
-    check_sharing(settings, config, choices.weighting)
-    check_delivered(architecture, tasks, depth)
-    if choices.weighting.needs_gram:
-        kind = settings.gram_variables or choices.weighting.gram_variables
-        check_gram_variables(settings, kind, architecture, tasks, config)
     length = max(item.task_input.sequence_length for item in train)
     memory = estimate(settings, architecture, config, choices.weighting, choices.sizes, length)
     check_memory(memory, architecture)
     warn_without_dropout(settings, config, architecture, tasks)
     return ModelChoice(architecture, choose_rate_shares(settings, [task.name for task in tasks]), memory)
+
+
+def check_encoder(settings: TrainSettings, config: PretrainedConfig) -> None:
+    """Raises UserError if an encoder does not compute in a number format, or has other layers than are to be frozen."""
+    for precision in (settings.precision, settings.predict_precision):
+        check_precision(config, precision)
+    check_frozen_layers(config, settings.num_freezed_layers)
+
+
+def checked_architecture(
+    settings: TrainSettings, tasks: list[Task], config: PretrainedConfig, weighting: TaskWeighting
+) -> Architecture:
+    """Works out what a run's model is made of; its data, its folder and the machine have no part in it.
+
+    Args:
+        settings: the configuration.
+        tasks: in the order of the training list.
+        config: the encoder's.
+        weighting: the run's.
+
+    Raises:
+        UserError: settings do not fit each other, the encoder or the tasks.
+    """
+    architecture = choose_architecture(settings, tasks, config.num_hidden_layers)
+    check_sharing(settings, config, weighting)
+    check_delivered(architecture, tasks, config.num_hidden_layers)
+    if weighting.needs_gram:
+        kind = settings.gram_variables or weighting.gram_variables
+        check_gram_variables(settings, kind, architecture, tasks, config)
+    return architecture
 
 
 def check_class(model_class: type[MultiTaskModel], architecture: Architecture) -> None:
