@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from transformers import PretrainedConfig
 
@@ -85,12 +86,30 @@ def checked_architecture(
 
 
 def check_class(model_class: type[MultiTaskModel], architecture: Architecture) -> None:
-    """Raises UserError if a subclass computes logits in its own way, which would lose a sharing structure's penalty."""
-    if architecture.sharing != "hard" and model_class.build_logits is not MultiTaskModel.build_logits:
+    """Checks what a subclass that computes logits in its own way goes with.
+
+    Raises:
+        UserError: a sharing structure would lose its penalty, or what tasks are to read, and their heads, would have no
+            effect or not fit what the subclass reads.
+    """
+    if model_class.build_logits is MultiTaskModel.build_logits:
+        return
+    settings = {"features": architecture.features, "heads": architecture.heads, "head_dropout": architecture.task_dropout}
+    given = [f"--{name}={_as_text(values)}" for name, values in settings.items() if values]
+    if given:
+        raise UserError(
+            f"{model_class.__name__} overrides build_logits, so that it decides by itself what tasks read; leave out "
+            f"{', '.join(given)}, or make these layers in its build_layers."
+        )
+    if architecture.sharing != "hard":
         raise UserError(
             f"{model_class.__name__} overrides build_logits, which sharing {architecture.sharing} needs for itself; "
             "override task_logits instead, or set --sharing=hard."
         )
+
+
+def _as_text(values: dict[str, Any]) -> str:
+    return ",".join(f"{name.lower()}={value}" for name, value in values.items())
 
 
 def _check_same_architecture(model_dir: Path, architecture: Architecture) -> None:

@@ -87,6 +87,24 @@ def test_a_subclass_with_logits_of_its_own_has_no_sharing_structure(tiny_setting
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "given"),
+    [
+        ({"features": "ocnli=pair"}, "--features=ocnli=pair"),
+        ({"heads": "tnews=mlp"}, "--heads=tnews=mlp:256:tanh"),
+        ({"heads": "ocnli=gru:3"}, "--features=ocnli=sequence, --heads=ocnli=gru:3"),
+        ({"head_dropout": "ocnli=0.3"}, "--head_dropout=ocnli=0.3"),
+    ],
+)
+def test_a_subclass_with_logits_of_its_own_reads_what_it_likes(
+    changes: dict[str, Any], given: str, tiny_settings: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=f"SameVariables overrides build_logits, .* leave out {given},"):
+        run_training(tiny_settings(num_epochs=0.1, **changes), SameVariables)
+    assert not (tmp_path / "run").exists()
+    run_training(tiny_settings(num_epochs=0.1, features="pooled", head_dropout=0.2), SameVariables)
+
+
 def test_dropout_of_a_subclass_is_seeded(tiny_settings: Settings) -> None:
     model = run_training(tiny_settings(num_epochs=0.1), Dropping).model
     assert isinstance(model.more_dropout, SeededDropout) and model.more_dropout.rate == 0.5
