@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from safetensors import serialize
 from safetensors.numpy import load_file, save_file
 
 from easytransfer_mtl.encoders.dropout import DropoutClock
@@ -205,13 +206,17 @@ def test_damaged_or_missing_file_is_named(
         load_exported(str(best))
 
 
-def test_heads_of_another_number_format_are_an_error_or_the_same(
-    build: Callable[..., MultiTaskModel], run: RunFolder
+@pytest.mark.parametrize("number", ["float64", "float16", "int32", "bfloat16"])
+def test_heads_of_another_number_format_are_an_error(
+    number: str, build: Callable[..., MultiTaskModel], run: RunFolder
 ) -> None:
-    model = build()
-    best = exported(model, run)
-    save_file({name: array.astype(np.float64) for name, array in load_file(best / HEADS_FILE).items()}, best / HEADS_FILE)
-    np.testing.assert_array_equal(load_exported(str(best))[0](FEATURES)["ocnli_logits"], model(FEATURES)["ocnli_logits"])
+    best = exported(build(), run)
+    arrays = load_file(best / HEADS_FILE)
+    kind = np.float16 if number == "bfloat16" else np.dtype(number)  # as many bytes
+    parts = {key: {"dtype": number, "shape": value.shape, "data": value.astype(kind).tobytes()} for key, value in arrays.items()}
+    (best / HEADS_FILE).write_bytes(serialize(parts))
+    with pytest.raises(UserError, match=HEADS_FILE):
+        load_exported(str(best))
 
 
 def test_folder_that_is_no_export_gets_a_hint(build: Callable[..., MultiTaskModel], run: RunFolder) -> None:
