@@ -20,7 +20,6 @@ from easytransfer_mtl.models.sharing import make_sharing
 from easytransfer_mtl.models.step_options import DEFAULT_OPTIONS, StepOptions
 from easytransfer_mtl.models.task_losses import task_loss
 from easytransfer_mtl.models.task_parts import HeadRuns, make_dropout, make_head, task_spec
-from easytransfer_mtl.models.unread import leave_unread
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import Equal, TaskWeighting
 
@@ -90,8 +89,8 @@ class MultiTaskModel(tf_keras.Model):
         }
         self.dropout = SeededDropout(self.architecture.head_dropout, "pooled_output", clock)
         self.dropouts = [make_dropout(self.architecture, task, self.dropout, clock) for task in self.tasks]
-        if not self.sharing.encodes_apart and not self._is_overridden:
-            leave_unread(self.encoder, [spec.feature for spec in specs])
+        if not self._is_overridden:
+            self.sharing.leave_unread([spec.feature for spec in specs])
 
     def build_logits(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
         """Returns every head's logits, ``{"tnews_logits": [B, 15], ...}``; of multi-sample dropout in training [M, B, C].

@@ -11,6 +11,8 @@ import tf_keras
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.encoded import LAYERS, POOLED, SEQUENCE, Encoded, Reads, inputs_of
+from easytransfer_mtl.models.features import FeatureSpec
+from easytransfer_mtl.models.unread import leave_unread
 
 Features = dict[str, tf.Tensor]
 
@@ -87,6 +89,10 @@ class Sharing(tf_keras.layers.Layer):
     @abstractmethod
     def branch(self, trunk: Any, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
         """Returns what ``encode`` does, from the batch's trunk."""
+
+    def leave_unread(self, features: list[FeatureSpec]) -> None:
+        """Takes out of training what no task reads, given each task's feature in order; by default of the shared encoder."""
+        leave_unread(self.encoder, features)
 
     def private_variables(self, task: int) -> list[tf.Variable]:
         """Returns the trainable variables that this task alone moves, its features and head apart."""

@@ -8,6 +8,7 @@ from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.transformer import run_layer
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.encoded import POOLED, SEQUENCE, Encoded, Reads, inputs_of
+from easytransfer_mtl.models.features import FeatureSpec
 from easytransfer_mtl.models.sharing.base import Features, Sharing, encoded_by
 from easytransfer_mtl.models.sharing.parts import dense, embedded, top_output
 from easytransfer_mtl.models.sharing.penalties import TaskAdversary, overlap, row_states
@@ -98,6 +99,12 @@ class SharedPrivate(Sharing):
             for place, layer in enumerate(part.stack)
             for variable in layer.trainable_variables
         ]
+
+    def leave_unread(self, features: list[FeatureSpec]) -> None:
+        """Takes out of training what no task reads of the shared encoder, and poolers of parts whose task does not read them."""
+        super().leave_unread(features)
+        for part, feature in zip(self.private, features):
+            part.pooler.trainable = feature.reads_pooled
 
     def trunk(self, features: Features, reads: Reads, training: bool) -> Trunk:
         """Runs the shared encoder, and keeps the states below private top layers."""
