@@ -55,7 +55,7 @@ def check_sharing(settings: TrainSettings, config: PretrainedConfig, weighting: 
 
 def check_delivered(architecture: Architecture, tasks: list[Task], num_layers: int) -> None:
     """Raises UserError if a task is to read layers that its sharing structure does not deliver."""
-    if LAYERS in structure_of(architecture).delivers:
+    if LAYERS in structure_of(architecture).delivered(architecture.sharing_options):
         return
     for task in tasks:
         feature = task_spec(architecture, task).feature

@@ -12,6 +12,7 @@ from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.encoded import LAYERS, POOLED, SEQUENCE, Encoded, Reads, inputs_of
 from easytransfer_mtl.models.features import FeatureSpec
+from easytransfer_mtl.models.sharing_options import SharingOptions
 from easytransfer_mtl.models.unread import leave_unread
 
 Features = dict[str, tf.Tensor]
@@ -85,6 +86,11 @@ class Sharing(tf_keras.layers.Layer):
     def trunk(self, features: Features, reads: Reads, training: bool) -> Any:
         """Returns what ``branch`` takes of a batch, whatever the task; nothing by default."""
         return None
+
+    @classmethod
+    def delivered(cls, options: SharingOptions) -> Reads:
+        """Returns what tasks may read of the structure with these options."""
+        return cls.delivers
 
     @abstractmethod
     def branch(self, trunk: Any, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
