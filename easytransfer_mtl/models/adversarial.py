@@ -57,6 +57,12 @@ class Adversary:
         return attack * tf.minimum(1.0, tf.math.divide_no_nan(self.radius, size)) if self.steps > 1 else attack
 
 
+def check_attacked(model: "MultiTaskModel") -> None:
+    """Raises UserError if steps are to train against an attack on word embeddings that the model does not train."""
+    if model.options.adversary is not None:
+        _place(model)
+
+
 def with_attack(
     model: "MultiTaskModel", gradients: list[Gradients], again: Callable[[], list[Gradients]]
 ) -> list[Gradients]:
@@ -75,15 +81,15 @@ def with_attack(
         again: computes the same gradients anew.
 
     Raises:
-        UserError: the word embeddings are not among the trainable variables, or have no gradient.
+        UserError: the word embeddings are not trained, or have no gradient.
     """
     adversary, table = model.options.adversary, model.encoder.word_embeddings
     if adversary is None:
         return gradients
-    place = next((index for index, variable in enumerate(model.trainable_variables) if variable is table), None)
-    toward = None if place is None else _of_all(gradients, place)
-    if place is None or toward is None:
-        raise UserError("adversarial attacks the word embeddings, which this model does not train; leave it out.")
+    place = _place(model)
+    toward = _of_all(gradients, place)
+    if toward is None:
+        raise UserError("adversarial attacks the word embeddings, which no loss of this model depends on; leave it out.")
     before = table.read_value()
     ids, gradient = _rows_of(toward)
     attack = tf.zeros_like(gradient)
@@ -96,6 +102,15 @@ def with_attack(
         attacked = again()
     table.assign(before)
     return [[_dense_sum(*pair) for pair in zip(*terms, strict=True)] for terms in zip(gradients, attacked, strict=True)]
+
+
+def _place(model: "MultiTaskModel") -> int:
+    """Returns the word embeddings' place among the trainable variables; UserError if they are not among them."""
+    table = model.encoder.word_embeddings
+    place = next((index for index, variable in enumerate(model.trainable_variables) if variable is table), None)
+    if place is None:
+        raise UserError("adversarial attacks the word embeddings, which this model does not train; leave it out.")
+    return place
 
 
 def _of_all(gradients: list[Gradients], place: int) -> grads.Gradient | None:
