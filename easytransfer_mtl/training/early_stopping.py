@@ -25,7 +25,8 @@ class Standing:
 
     Attributes:
         last: step that was scored last; None before the first.
-        best: step with the highest mean, the first one of equals.
+        best: step with the highest mean, the first one of equals: patience runs from there, or scores that stay the same would
+            never end a run. What is exported is the last one of equals, as in the original (``metrics.best_of``).
         best_mean: its mean.
         since: evaluations after it.
     """
