@@ -9,7 +9,8 @@ from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.ensemble_scores import read_dev_data, score_ensemble
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, build_model, evaluate_run, score_rows
+from easytransfer_mtl.evaluation.evaluator import build_model, evaluate_run, score_rows
+from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore
 from easytransfer_mtl.evaluation.members import find_members

@@ -6,7 +6,7 @@ from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import mean_probabilities, one_at_a_time
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
+from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import HeadOutput, Inference
 from easytransfer_mtl.evaluation.members import Member, check_alike
 from easytransfer_mtl.evaluation.metrics import score_task

@@ -10,7 +10,8 @@ from typing import Any
 import tf_keras
 
 from easytransfer_mtl.evaluation.candidates import Candidate
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, score_rows, score_text
+from easytransfer_mtl.evaluation.evaluator import score_rows, score_text
+from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.kept_scores import KeptScores
 from easytransfer_mtl.evaluation.metrics import TaskScore

@@ -13,7 +13,7 @@ from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
+from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.models.adversarial import check_attacked
 from easytransfer_mtl.models.averages import WeightAverages
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
