@@ -10,12 +10,12 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.ensemble_scores import read_dev_data, score_ensemble
 from easytransfer_mtl.evaluation.evaluator import build_model, evaluate_run, score_rows
-from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore
 from easytransfer_mtl.evaluation.members import find_members
 from easytransfer_mtl.evaluation.metrics import best_of
 from easytransfer_mtl.evaluation.model_scores import models_text, write_model_scores
+from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
 from easytransfer_mtl.evaluation.prefixes import parse_prefix
 from easytransfer_mtl.evaluation.reports import class_report_text, final_table, summary_text

@@ -48,8 +48,8 @@ class CheckpointsSettings(CommonSettings):
 
     predict_checkpoint_path: str | None = option(
         PREDICT,
-        "one model: best/ or the folder of a run, or a checkpoint prefix (model_dir/model.ckpt-1234; with @ema behind it its "
-        "moving averages)",
+        "one model: best/ or the folder of a run, or a checkpoint prefix (model_dir/model.ckpt-1234; with @ema behind it "
+        "its moving averages)",
     )
     checkpoints: str | None = option(
         PREDICT, "instead: several, A,B,... or a pattern such as 'runs/fold_*', whose probabilities are averaged"

@@ -50,7 +50,7 @@ def _embeddings(config: PretrainedConfig) -> int:
 
 
 def _deberta_tables(config: PretrainedConfig) -> int:
-    """Returns the parameters of DeBERTa outside its layers: embeddings, relative positions, the first layer's convolution."""
+    """Returns the parameters of DeBERTa outside its layers: embeddings, relative positions, the convolution."""
     width, narrow = config.hidden_size, _embedding_width(config)
     size = (config.vocab_size + config.type_vocab_size) * narrow + 2 * width
     size += config.max_position_embeddings * width if getattr(config, "position_biased_input", True) else 0

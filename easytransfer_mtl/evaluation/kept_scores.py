@@ -76,9 +76,7 @@ def _from_json(item: dict[str, Any], data: list[TaskData]) -> tuple[Candidate, l
     confusions, step, is_ema = item["confusion_rows_are_truth"], item["step"], item["ema"]
     if type(step) is not int or type(is_ema) is not bool:
         raise ValueError(f"step {step!r}, ema {is_ema!r}")
-    scores = [
-        score_confusion(each.task, _matrix(confusions[each.task.name], each.task, len(each.rows))) for each in data
-    ]
+    scores = [score_confusion(each.task, _matrix(confusions[each.task.name], each.task, len(each.rows))) for each in data]
     return Candidate(step, is_ema=is_ema), scores
 
 

@@ -57,8 +57,8 @@ def member_at(path: str) -> Member:
     place = Path(bare)
     if kind and place.is_dir():
         raise UserError(
-            f"{path}: {kind} belongs behind a checkpoint prefix (MODEL_DIR/model.ckpt-1234{kind}); a folder's best/ holds one "
-            "kind of weights, which its export.json names."
+            f"{path}: {kind} belongs behind a checkpoint prefix (MODEL_DIR/model.ckpt-1234{kind}); a folder's best/ holds "
+            "one kind of weights, which its export.json names."
         )
     if (place / EXPORT_FILE).is_file():
         return Member(path, RunFolder(place))

@@ -1,4 +1,4 @@
-"""A run's checkpoint by its prefix, with the kind of its weights that is meant: ``PREFIX``, ``PREFIX@raw``, ``PREFIX@ema``."""
+"""A run's checkpoint by its prefix, with the kind of its weights: ``PREFIX``, ``PREFIX@raw``, ``PREFIX@ema``."""
 
 import logging
 from dataclasses import dataclass

@@ -70,8 +70,10 @@ def _of_tasks(name: str, values: Any, kind: Any, check: Callable[[Any, str], Any
             continue
         try:
             check(value, place)
-        except (UserError, ValueError) as error:  # Python's own for a number of too many digits
+        except UserError as error:
             yield str(error).rstrip(".")
+        except ValueError as error:  # a number of too many digits for Python
+            yield f"{place}: {error}"
 
 
 def _check_size(head: HeadSpec, place: str) -> None:

@@ -14,7 +14,8 @@ class RateShares:
     """Factors of the learning rate.
 
     Attributes:
-        heads: of what each task has of its own and starts anew: its feature and head, and what its sharing structure gives it.
+        heads: of what each task has of its own and starts anew: its feature and head, and what its sharing structure gives
+            it.
         layer_decay: of an encoder layer's rate from the one above; the highest layer has it once, the embeddings have it
             once more than the lowest (Clark et al. 2020; Bao et al. 2022). Pooler and heads have it not.
     """

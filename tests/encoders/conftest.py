@@ -70,7 +70,7 @@ def config_of_type(request: pytest.FixtureRequest) -> Any:
     return config_named(request.param)
 
 
-.fixture(scope="session", params=TYPES)
+@pytest.fixture(scope="session", params=TYPES)
 def saved_type(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Saved:
     """One type after the other, with random values in every variable."""
     return saved(request.param, tiny_encoder, tmp_path_factory.mktemp("saved_type"))

@@ -16,7 +16,10 @@ SIZES = {
 MORE: dict[str, tuple[type[PretrainedConfig], dict[str, Any]]] = {
     "a setting that BERT does not read": (BertConfig, {"embedding_size": 4}),
     "narrow words": (DebertaConfig, {"embedding_size": 4, "position_biased_input": False}),
-    "one kind of positions": (DebertaConfig, {"relative_attention": True, "pos_att_type": "p2c", "max_relative_positions": 5}),
+    "one kind of positions": (
+        DebertaConfig,
+        {"relative_attention": True, "pos_att_type": "p2c", "max_relative_positions": 5},
+    ),
     "kinds without positions": (DebertaConfig, {"relative_attention": False, "pos_att_type": "c2p|p2c"}),
     "projections of their own": (
         DebertaV2Config,

@@ -255,7 +255,7 @@ RIGHT = {"fold": 0, "num_folds": 3, "folds_sha256": "0" * 64}
         ({"data": {"fold": {}}}, "data.fold is {}"), ({"data": {"fold": {"fold": 0}}}, "data.fold is {'fold': 0}"),
         ({"data": {"fold": {**RIGHT, "fold": "0"}}}, "data.fold is"), ({"data": {"fold": RIGHT}}, "folds_file is None"),
         ({"data": {"fold": RIGHT}, "settings": []}, "it has no settings"),
-        ({"data": {"fold": RIGHT}, "settings": {"folds_file": "f"}}, "train_input_fp None"),
+        ({"data": {"fold": RIGHT}, "settings": {"folds_file": "f"}}, "folds_file is 'f', train_input_fp None"),
         ({"data": {"fold": RIGHT}, "settings": {"folds_file": 1, "train_input_fp": "t"}}, "folds_file is 1"),
     ],
 )  # fmt: skip

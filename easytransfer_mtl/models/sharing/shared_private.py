@@ -108,7 +108,7 @@ class SharedPrivate(Sharing):
         ]
 
     def leave_unread(self, features: list[FeatureSpec]) -> None:
-        """Takes out of training what no task reads of the shared encoder, and poolers of parts whose task does not read them."""
+        """Takes out of training what no task reads of the shared encoder, and the private poolers that are not read."""
         super().leave_unread(features)
         for part, feature in zip(self.private, features):
             part.pooler.trainable = feature.reads_pooled

@@ -71,7 +71,8 @@ def test_a_task_moves_what_is_shared_and_its_own_and_nothing_else(
     [
         *((case, {}, "mean") for case in CASES),
         *((case, {"soft_weight": 0.0}, feature) for case in ("soft",) for feature in ("mean", "layer1.mean")),
-        ("soft", {"soft_layers": "1"}, "layer1.mean"), ("adapter", {}, "layer1.mean"), ("adapter of one layer", {}, "layer1.mean"),
+        ("soft", {"soft_layers": "1"}, "layer1.mean"), ("adapter", {}, "layer1.mean"),
+        ("adapter of one layer", {}, "layer1.mean"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("tasks", [["TNEWS"], ["TNEWS", "OCEMOTION", "OCNLI"]], ids=["one", "all"])
