@@ -18,7 +18,7 @@ def encoder_work(config: PretrainedConfig) -> int:
     """Returns the parameters that a token is multiplied by, those of a layer that all layers share once for each."""
     width, narrow = config.hidden_size, _embedding_width(config)
     convolution = getattr(config, "conv_kernel_size", 0) if config.model_type == V2 else 0
-    projection = narrow * width if narrow != width or config.model_type == "albert" else 0
+    projection = narrow * width if _projects(config) else 0
     return projection + convolution * width**2 + config.num_hidden_layers * layer_work(config)
 
 
@@ -45,8 +45,7 @@ def _embeddings(config: PretrainedConfig) -> int:
     width, narrow = config.hidden_size, _embedding_width(config)
     positions = 0 if config.model_type == "roformer" else config.max_position_embeddings
     tables = (config.vocab_size + positions + config.type_vocab_size) * narrow
-    projects = config.model_type == "albert" or narrow != width
-    return tables + 2 * narrow + (dense_size(narrow, width) if projects else 0)
+    return tables + 2 * narrow + (dense_size(narrow, width) if _projects(config) else 0)
 
 
 def _deberta_tables(config: PretrainedConfig) -> int:
@@ -54,7 +53,7 @@ def _deberta_tables(config: PretrainedConfig) -> int:
     width, narrow = config.hidden_size, _embedding_width(config)
     size = (config.vocab_size + config.type_vocab_size) * narrow + 2 * width
     size += config.max_position_embeddings * width if getattr(config, "position_biased_input", True) else 0
-    size += narrow * width if narrow != width else 0
+    size += narrow * width if _projects(config) else 0
     longest = getattr(config, "max_relative_positions", -1)
     reach = longest if longest >= 1 else config.max_position_embeddings
     if config.model_type == V1:
@@ -83,6 +82,11 @@ def _attention(config: PretrainedConfig) -> int:
 def _embedding_width(config: PretrainedConfig) -> int:
     """Returns the width of the table of words; BERT does not read a setting of it."""
     return config.hidden_size if config.model_type == "bert" else getattr(config, "embedding_size", config.hidden_size)
+
+
+def _projects(config: PretrainedConfig) -> bool:
+    """Tells whether the embeddings are brought to the layers' width by a product; ALBERT's are at any width."""
+    return config.model_type == "albert" or _embedding_width(config) != config.hidden_size
 
 
 def _attention_width(config: PretrainedConfig) -> int:

@@ -98,12 +98,12 @@ def _part_gradients(model: "MultiTaskModel", batch: "Features") -> Computed:
         weights = tf.stop_gradient(model.weighting.weights(signals))
         objectives = _objectives(found, weights[task_id])
 
-    def again() -> list[grads.Gradient | None]:
+    def again() -> list[list[grads.Gradient | None]]:
         with tf.GradientTape(persistent=persistent) as tape:
             objectives = _objectives(forward(model, batch, task_id), weights[task_id])
-        return weighted_gradients(model, tape, *objectives)
+        return [weighted_gradients(model, tape, *objectives)]
 
-    [gradients] = with_attack(model, [weighted_gradients(model, tape, *objectives)], lambda: [again()])
+    [gradients] = with_attack(model, [weighted_gradients(model, tape, *objectives)], again)
     gradients = grads.zeros_for_none(gradients, model.trainable_variables)
     if model.sharing.has_penalty:
         gradients = grads.dense(gradients)

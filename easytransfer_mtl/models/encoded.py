@@ -9,10 +9,7 @@ Reads = frozenset[str]
 """Any of ``POOLED``, ``SEQUENCE`` (the last layer's states) and ``LAYERS`` (all layers' states)."""
 
 
-Inputs = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-
-
-def inputs_of(features: dict[str, tf.Tensor]) -> Inputs:
+def inputs_of(features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Returns input_ids, input_mask and segment_ids of a batch, int32 [B, S] each."""
     return features["input_ids"], features["input_mask"], features["segment_ids"]
 

@@ -159,11 +159,11 @@ def _whole_gradients(
 ) -> list[tf.Tensor]:
     """Returns the weighted sum's gradients, the attack's with them, dense and of all replicas."""
 
-    def again() -> Gradients:
+    def again() -> list[Gradients]:
         with tf.GradientTape(persistent=True) as tape:
             forwards = [_forward(model, batches, index, step) for index in range(len(model.tasks))]
             objectives = _objectives(forwards, weights)
-        return weighted_gradients(model, tape, *objectives)
+        return [weighted_gradients(model, tape, *objectives)]
 
-    [gradients] = with_attack(model, [weighted_gradients(model, tape, *objectives)], lambda: [again()])
+    [gradients] = with_attack(model, [weighted_gradients(model, tape, *objectives)], again)
     return mean_of(grads.dense(grads.zeros_for_none(gradients, model.trainable_variables)))
