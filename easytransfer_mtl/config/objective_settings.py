@@ -19,7 +19,10 @@ class ObjectiveSettings(CommonSettings):
         choices=OBJECTIVES,
     )
     generator_size: float = option(
-        PRETRAIN, "electra: width of the generator's layers as a share of the encoder's; its depth is the same", 0.25, minimum=0
+        PRETRAIN,
+        "electra: width of the generator's layers as a share of the encoder's; its depth is the same",
+        0.25,
+        minimum=0,
     )
     rtd_weight: float = option(
         PRETRAIN, "electra: weight of the loss of telling replaced tokens beside the generator's", 50.0, minimum=0

@@ -133,9 +133,7 @@ class Masking:
         return np.where(draw < MASKED, self.mask_id, np.where(draw < MASKED + REPLACED, others, labels))
 
 
-def make_masking(
-    kind: str, share: float, vocabulary: Vocabulary, source: str, masking: type[Masking] = Masking
-) -> Masking:
+def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str, masking: type[Masking] = Masking) -> Masking:
     """Builds the masking for a vocabulary.
 
     Args:

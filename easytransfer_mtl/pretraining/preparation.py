@@ -60,9 +60,7 @@ def prepare(settings: PretrainSettings) -> Prepared:
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     vocabulary = load_vocabulary(files.vocabulary_file)
     source = f"vocabulary {files.vocabulary_file}"
-    masking = make_masking(
-        settings.masking, settings.mask_share, vocabulary, source, MODELS[settings.objective].masking
-    )
+    masking = make_masking(settings.masking, settings.mask_share, vocabulary, source, MODELS[settings.objective].masking)
     _check_config(settings, files)
     segment = None if settings.masking == "token" else chinese_segmenter()
     vectors = _vectors(settings, vocabulary)

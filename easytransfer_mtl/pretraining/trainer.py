@@ -119,7 +119,10 @@ def _fit(
     """Trains from ``step`` to the plan's end."""
     plan = prepared.plan
     dataset = prepared.batches.dataset(step, plan.train_steps)
-    with closing(open_metrics(checkpoints.folder, step, model.measured)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
+    with (
+        closing(open_metrics(checkpoints.folder, step, model.measured)) as metrics,
+        StopOnSignal(checkpoints, metrics) as stop,
+    ):
         callbacks = [
             PretrainingLog(plan, metrics, settings.train_batch_size, settings.log_step_count_steps),
             HeldOutLog(HeldOut(model, prepared.held_out), progress, plan, metrics),

@@ -13,13 +13,13 @@ from easytransfer_mtl.encoders.variants import VariantEncoder
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.electra.generator import Generator
-from easytransfer_mtl.pretraining.electra.masking import GeneratorMasking
-from easytransfer_mtl.pretraining.head import MaskedWordHead
-from easytransfer_mtl.pretraining.objectives.base import Batch, PretrainingModel
 from easytransfer_mtl.pretraining.electra.head import ReplacedTokenHead
+from easytransfer_mtl.pretraining.electra.masking import GeneratorMasking
 from easytransfer_mtl.pretraining.electra.measurement import ReplacedTokenMeasurement, Sums
 from easytransfer_mtl.pretraining.electra.sampling import sampled_tokens
 from easytransfer_mtl.pretraining.electra.stored_parts import take_parts
+from easytransfer_mtl.pretraining.head import MaskedWordHead
+from easytransfer_mtl.pretraining.objectives.base import Batch, PretrainingModel
 
 BERT_LAYERS = (BertEncoder, VariantEncoder)
 GENERATOR_HEAD = {
