@@ -86,5 +86,11 @@ choose_config() {
   cp "$VOCAB" "$ENCODER/vocab.txt"
 }
 
+# usage: prints what stands in the comment at the head of the script, whose path is in SCRIPT, and stops.
+usage() {
+  sed -n '2,/^set /s/^# //p' "$SCRIPT" >&2
+  exit 2
+}
+
 # say TEXT: a heading between the steps.
 say() { printf '\n== %s\n' "$*"; }

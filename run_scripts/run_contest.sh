@@ -11,11 +11,6 @@ set -euo pipefail
 SCRIPT="$(realpath "${BASH_SOURCE[0]}")"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-usage() {
-  sed -n '2,8s/^# //p' "$SCRIPT" >&2
-  exit 2
-}
-
 contest_arguments runs/contest "$@" || usage
 require_environment
 choose_config

@@ -14,11 +14,6 @@ set -euo pipefail
 SCRIPT="$(realpath "${BASH_SOURCE[0]}")"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-usage() {
-  sed -n '2,11s/^# //p' "$SCRIPT" >&2
-  exit 2
-}
-
 contest_arguments runs/folds "$@" || usage
 set -- ${FLAGS[@]+"${FLAGS[@]}"}
 FOLDS=5 INCLUDE_DEV="" FLAGS=()

@@ -10,6 +10,7 @@ from types import FrameType
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
+from transformers import PretrainedConfig
 
 from easytransfer_mtl.comparing.report import write_comparison
 from easytransfer_mtl.comparing.runs import Job, RunResult, TrainingProcesses
@@ -20,11 +21,13 @@ from easytransfer_mtl.config.study_settings import CompareSettings
 from easytransfer_mtl.config.weighting_settings import WeightingSettings
 from easytransfer_mtl.data.list_files import TaskFile, task_files
 from easytransfer_mtl.data.tfrecords import count_records
+from easytransfer_mtl.encoders.finding import find_encoder
+from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
-from easytransfer_mtl.training.architecture_choice import choose_architecture
 from easytransfer_mtl.training.choices import Choices, choose
 from easytransfer_mtl.training.learning_rates import choose_rate_shares
+from easytransfer_mtl.training.model_choice import check_encoder, checked_architecture
 from easytransfer_mtl.weighting.task_values import task_part
 
 SINGLE = "single"
@@ -68,12 +71,17 @@ def _variant_job(settings: CompareSettings, variant: Variant, output: Path, seed
 
 def _check_jobs(jobs: list[Job], train: list[TaskFile]) -> None:
     """Raises UserError before the first training if one of them cannot begin."""
+    configs: dict[tuple[str | None, ...], PretrainedConfig] = {}
     for job in jobs:
         own, settings = [file for file in train if str(file.path) == job.settings.train_input_fp] or train, job.settings
         tasks = [file.task for file in own]
-        choose_architecture(settings, tasks)
+        names = settings.pretrain_model_name_or_path, settings.modelZooBasePath, settings.gelu
+        if names not in configs:
+            configs[names] = load_config(find_encoder(*names[:2], needs_weights=False), settings.gelu)
+        check_encoder(settings, configs[names])
         choose_rate_shares(settings, [task.name for task in tasks])
-        choose(settings, tasks, [1] * len(own))
+        weighting = choose(settings, tasks, [1] * len(own)).weighting
+        checked_architecture(settings, tasks, configs[names], weighting)
         job.check_folder()
 
 

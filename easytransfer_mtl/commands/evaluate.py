@@ -9,16 +9,17 @@ from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.ensemble_scores import read_dev_data, score_ensemble
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, build_model, evaluate_run, score_rows
+from easytransfer_mtl.evaluation.evaluator import build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore
 from easytransfer_mtl.evaluation.members import find_members
 from easytransfer_mtl.evaluation.metrics import best_of
 from easytransfer_mtl.evaluation.model_scores import models_text, write_model_scores
+from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
+from easytransfer_mtl.evaluation.prefixes import parse_prefix
 from easytransfer_mtl.evaluation.reports import class_report_text, final_table, summary_text
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.training.checkpoints import restore_model
 from easytransfer_mtl.training.fold_data import held_out_rows
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, read_task_data
@@ -40,7 +41,7 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
     options = dataclasses.replace(options, swa_checkpoints=_swa_checkpoints(settings, folder))
     model, data = _model_and_data(folder, source, model_class)
     if settings.eval_checkpoint_path:
-        restore_model(model, Path(settings.eval_checkpoint_path))
+        parse_prefix(settings.eval_checkpoint_path).restore(model)
         scores, legacy = score_rows(Inference(model, options.batch_size, options.precision), data, options, "evaluate")
         print("\n".join(class_report_text(score) for score in scores))
         print(final_table(scores))

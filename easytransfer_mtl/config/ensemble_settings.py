@@ -47,7 +47,9 @@ class CheckpointsSettings(CommonSettings):
     """Which model or models predict."""
 
     predict_checkpoint_path: str | None = option(
-        PREDICT, "one model: best/ or the folder of a run, or a checkpoint prefix (model_dir/model.ckpt-1234)"
+        PREDICT,
+        "one model: best/ or the folder of a run, or a checkpoint prefix (model_dir/model.ckpt-1234; with @ema behind it "
+        "its moving averages)",
     )
     checkpoints: str | None = option(
         PREDICT, "instead: several, A,B,... or a pattern such as 'runs/fold_*', whose probabilities are averaged"

@@ -24,7 +24,8 @@ class HeadSettings(CommonSettings):
     head_dropout: str = option(MODEL, "dropout of what heads read, one rate for all or ocnli=0.3 (others 0.1)", "0.1")
     head_lr: str = option(
         OPTIMIZER,
-        "factor of the learning rate for the tasks' own features and heads, one for all or ocnli=10 (others 1)",
+        "factor of the learning rate for features, heads and a sharing structure's new layers, one for all or ocnli=10 "
+        "(others 1)",
         "1",
     )
     layer_lr_decay: float = option(

@@ -172,7 +172,9 @@ class EvaluateSettings(EvaluatedSettings):
     )
     eval_input_fp: str | None = option(EVALUATE, "the same as predict_input_fp, which wins")
     eval_batch_size: int | None = option(EVALUATE, "the same as predict_batch_size, wins over it", minimum=1)
-    eval_checkpoint_path: str | None = option(EVALUATE, "evaluate this checkpoint prefix only, and export nothing")
+    eval_checkpoint_path: str | None = option(
+        EVALUATE, "evaluate this checkpoint prefix only (PREFIX@ema: its averages), export nothing"
+    )
     swa_checkpoints: int | None = option(
         EVALUATE, "score the mean of the last so many checkpoints too, 0 for none; default: as in training", minimum=0
     )

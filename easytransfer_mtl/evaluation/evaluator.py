@@ -16,33 +16,13 @@ from easytransfer_mtl.evaluation.export import export_model
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore, legacy_score
 from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, mean_score, score_task
+from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.reports import score_json, write_reports, write_summary
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.training.checkpoints import checkpoint_steps
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.task_data import TaskData
-
-
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """How checkpoints are scored.
-
-    Attributes:
-        batch_size: rows a batch.
-        max_batches: at most this many batches a task; None for all rows.
-        f1_labels: ``present`` or ``all``, see ``score_task``.
-        legacy: also compute what the original would have printed.
-        precision: ``float32``, or ``bfloat16`` for speed.
-        swa_checkpoints: of how many of the last checkpoints to score the mean too; 0 for none.
-    """
-
-    batch_size: int = 64
-    max_batches: int | None = None
-    f1_labels: str = "present"
-    legacy: bool = False
-    precision: str = "float32"
-    swa_checkpoints: int = 0
 
 
 @dataclass(frozen=True)

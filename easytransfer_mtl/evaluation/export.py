@@ -86,10 +86,14 @@ def load_exported(
 
 
 def _load_own_variables(model: MultiTaskModel, path: Path) -> None:
-    """Gives a model its weights outside the encoder, all or none."""
+    """Gives a model its weights outside the encoder, all or none.
+
+    Raises:
+        UserError: the file is damaged, holds others, or holds them in another number format.
+    """
     try:
         arrays = load_file(path)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError) as error:  # the last two for formats that numpy lacks
         raise UserError(f"{path} cannot be read: {error}") from None
     variables = own_variables(model)
     wrong = sorted(set(arrays) ^ set(variables)) or [
@@ -99,5 +103,9 @@ def _load_own_variables(model: MultiTaskModel, path: Path) -> None:
         raise UserError(
             f"{path} does not fit {type(model).__name__} ({', '.join(wrong)}); was it trained with another class?"
         )
+    formats = {key: (str(arrays[key].dtype), variable.dtype.name) for key, variable in variables.items()}
+    other = [f"{key}: {found} instead of {wanted}" for key, (found, wanted) in sorted(formats.items()) if found != wanted]
+    if other:
+        raise UserError(f"{path} is damaged: number formats are others than an export's ({', '.join(other)}).")
     for key, value in arrays.items():
         variables[key].assign(value)

@@ -30,11 +30,10 @@ class KeptScores:
             UserError: the file is damaged.
         """
         self._path, self._rows = folder / FILE, _fingerprint(data, precision)
-        tasks = [item.task for item in data]
         kept = read_json(self._path, "scores of a run") if self._path.exists() else {}
         try:
             known = kept["scores"] if kept.get("rows") == self._rows else []
-            found = [_from_json(item, tasks) for item in known if item["step"] <= step]
+            found = [_from_json(item, data) for item in known if item["step"] <= step]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"{self._path} is damaged ({error!r}); delete it, and its checkpoints count as new.") from None
         self.scores = dict(sorted(found, key=lambda item: item[0]))
@@ -73,7 +72,22 @@ def _to_json(candidate: Candidate, scores: list[TaskScore]) -> dict[str, Any]:
     }
 
 
-def _from_json(item: dict[str, Any], tasks: list[Task]) -> tuple[Candidate, list[TaskScore]]:
-    confusions = item["confusion_rows_are_truth"]
-    scores = [score_confusion(task, np.array(confusions[task.name])) for task in tasks]
-    return Candidate(int(item["step"]), is_ema=bool(item["ema"])), scores
+def _from_json(item: dict[str, Any], data: list[TaskData]) -> tuple[Candidate, list[TaskScore]]:
+    confusions, step, is_ema = item["confusion_rows_are_truth"], item["step"], item["ema"]
+    if type(step) is not int or type(is_ema) is not bool:
+        raise ValueError(f"step {step!r}, ema {is_ema!r}")
+    scores = [score_confusion(each.task, _matrix(confusions[each.task.name], each.task, len(each.rows))) for each in data]
+    return Candidate(step, is_ema=is_ema), scores
+
+
+def _matrix(value: Any, task: Task, rows: int) -> np.ndarray:
+    """Returns a confusion matrix that a file holds.
+
+    Raises:
+        ValueError: it is not one of the task's rows: counts, for each pair of labels, that add up to them.
+    """
+    found, size = np.array(value), task.num_labels
+    is_count = found.shape == (size, size) and found.dtype.kind == "i" and found.min() >= 0 and found.max() <= rows
+    if not is_count or found.sum() != rows:
+        raise ValueError(f"{task.name}: not {size} x {size} counts of {rows} rows")
+    return found

@@ -7,9 +7,10 @@ from pathlib import Path
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.evaluation.export import EXPORT_FILE, load_exported
+from easytransfer_mtl.evaluation.prefixes import Prefix, parse_prefix, split_kind
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.checkpoints import INTERRUPTED, restore_model
+from easytransfer_mtl.training.checkpoints import INTERRUPTED
 from easytransfer_mtl.training.run_folder import RunFolder
 
 
@@ -20,12 +21,12 @@ class Member:
     Attributes:
         name: its path, as it is shown.
         folder: an exported folder (``best/``), or a run's.
-        prefix: the run's checkpoint that holds the weights; None for an exported folder.
+        prefix: the run's checkpoint that holds the weights, and which of them; None for an exported folder.
     """
 
     name: str
     folder: RunFolder
-    prefix: Path | None = None
+    prefix: Prefix | None = None
 
     @property
     def run(self) -> RunFolder:
@@ -42,7 +43,7 @@ class Member:
         if self.prefix is None:
             return load_exported(str(self.folder.path), model_class)[0]
         model = build_model(self.folder, model_class)
-        restore_model(model, self.prefix)
+        self.prefix.restore(model)
         return model
 
 
@@ -50,24 +51,32 @@ def member_at(path: str) -> Member:
     """Finds the model at a path: an exported folder, a run's folder (its ``best/``), or a run's checkpoint prefix.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or not with such weights.
     """
-    place = Path(path)
+    bare, kind = split_kind(path)
+    place = Path(bare)
+    if kind and place.is_dir():
+        raise UserError(
+            f"{path}: {kind} belongs behind a checkpoint prefix (MODEL_DIR/model.ckpt-1234{kind}); a folder's best/ holds "
+            "one kind of weights, which its export.json names."
+        )
     if (place / EXPORT_FILE).is_file():
         return Member(path, RunFolder(place))
     if (place / "best" / EXPORT_FILE).is_file():
         return Member(str(place / "best"), RunFolder(place / "best"))
-    if Path(f"{path}.index").is_file():
+    if Path(f"{bare}.index").is_file():
         run = place.parent.parent if place.parent.name == INTERRUPTED else place.parent
-        return Member(path, RunFolder(run), place)
+        prefix = parse_prefix(path)
+        prefix.check()
+        return Member(path, RunFolder(run), prefix)
     if place.is_dir():
         raise UserError(
             f"{path} is not an exported model (no {EXPORT_FILE}), nor a run with one in best/. Train with dev files or run "
             "evaluate, which export the best model; or name one of the run's checkpoints, MODEL_DIR/model.ckpt-STEP."
         )
     raise UserError(
-        f"{path} is no folder and no checkpoint (there is no {path}.index). Give the folder of a run, its best/, or a "
-        "checkpoint prefix such as MODEL_DIR/model.ckpt-1234."
+        f"{path} is no folder and no checkpoint (there is no {bare}.index). Give the folder of a run, its best/, or a "
+        "checkpoint prefix such as MODEL_DIR/model.ckpt-1234, or MODEL_DIR/model.ckpt-1234@ema for its moving averages."
     )
 
 
@@ -81,26 +90,33 @@ def find_members(checkpoints: str) -> list[Member]:
         UserError: a path or a pattern leads to no model, or two lead to the same.
     """
     members = [member_at(path) for entry in checkpoints.split(",") for path in _matches(entry.strip())]
-    places = [(member.prefix or member.folder.path).resolve() for member in members]
+    places = [_place(member) for member in members]
     twice = sorted({member.name for member, place in zip(members, places) if places.count(place) > 1})
     if twice:
         raise UserError(f"--checkpoints names a model more than once: {', '.join(twice)}. Give each once.")
     return members
 
 
+def _place(member: Member) -> tuple[Path, bool]:
+    """Returns what tells a model from another: where its weights lie, and which of them are meant."""
+    prefix = member.prefix
+    return (prefix.path if prefix else member.folder.path).resolve(), bool(prefix and prefix.is_ema)
+
+
 def _matches(entry: str) -> list[str]:
     """Returns the paths that an entry stands for, sorted: itself, or folders and checkpoint prefixes that fit a pattern."""
     if not entry:
         raise UserError("--checkpoints has an empty entry; give A,B,... without a comma at an end.")
-    if Path(entry).exists() or not glob.has_magic(entry):
+    pattern, kind = split_kind(entry)
+    if Path(pattern).exists() or not glob.has_magic(pattern):
         return [entry]
     # A pattern of prefixes (model.ckpt-*) fits each one's .index and .data files.
-    folders = [path for path in glob.glob(entry) if Path(path).is_dir()]
-    indexes = [path for pattern in (entry, f"{entry}.index") for path in glob.glob(pattern) if path.endswith(".index")]
+    folders = [path for path in glob.glob(pattern) if Path(path).is_dir()]
+    indexes = [path for wanted in (pattern, f"{pattern}.index") for path in glob.glob(wanted) if path.endswith(".index")]
     fitting = {*folders, *(path.removesuffix(".index") for path in indexes)}
     if not fitting:
         raise UserError(f"--checkpoints: {entry!r} fits no folder and no checkpoint.")
-    return sorted(fitting)
+    return sorted(f"{path}{kind}" for path in fitting)
 
 
 def check_alike(members: list[Member]) -> tuple[Task, ...]:

@@ -8,11 +8,11 @@ from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import one_at_a_time
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.members import Member, check_alike
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_task
 from easytransfer_mtl.evaluation.model_scores import ModelScores
+from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.fold_data import held_out_rows
 from easytransfer_mtl.training.task_data import TaskData, read_task_data

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -56,8 +57,19 @@ class Adversary:
         return attack * tf.minimum(1.0, tf.math.divide_no_nan(self.radius, size)) if self.steps > 1 else attack
 
 
-def with_attack(model: "MultiTaskModel", gradients: Gradients, again: Callable[[], Gradients]) -> Gradients:
+def check_attacked(model: "MultiTaskModel") -> None:
+    """Raises UserError if steps are to train against an attack on word embeddings that the model does not train."""
+    if model.options.adversary is not None:
+        _place(model)
+
+
+def with_attack(
+    model: "MultiTaskModel", gradients: list[Gradients], again: Callable[[], list[Gradients]]
+) -> list[Gradients]:
     """Returns the gradients plus those at the attacked embeddings, as ``model.options.adversary`` says; else the gradients.
+
+    What is attacked is the sum of the terms that there are gradients of. Each term counts with the clean pass and with the
+    attacked one, the penalty of a sharing structure as well, so that an attack leaves their proportions alone.
 
     The attacked pass has the dropout masks of the clean one, since the attack is worked out for that network. Of several
     steps the last one's gradient counts. The embeddings are put back as they were, bit for bit. The embeddings' gradient
@@ -65,30 +77,45 @@ def with_attack(model: "MultiTaskModel", gradients: Gradients, again: Callable[[
 
     Args:
         model: its word embeddings are attacked.
-        gradients: of ``trainable_variables``, at the embeddings as they are; None where there is none.
+        gradients: of each term, those of ``trainable_variables`` at the embeddings as they are; None where there is none.
         again: computes the same gradients anew.
 
     Raises:
-        UserError: the word embeddings are not among the trainable variables, or have no gradient.
+        UserError: the word embeddings are not trained, or have no gradient.
     """
     adversary, table = model.options.adversary, model.encoder.word_embeddings
     if adversary is None:
         return gradients
-    place = next((index for index, variable in enumerate(model.trainable_variables) if variable is table), None)
-    if place is None or gradients[place] is None:
-        raise UserError("adversarial attacks the word embeddings, which this model does not train; leave it out.")
+    place = _place(model)
+    toward = _of_all(gradients, place)
+    if toward is None:
+        raise UserError("adversarial attacks the word embeddings, which no loss of this model depends on; leave it out.")
     before = table.read_value()
-    ids, gradient = _rows_of(gradients[place])
+    ids, gradient = _rows_of(toward)
     attack = tf.zeros_like(gradient)
     attacked = gradients
     for step in range(adversary.steps):
         if step:
-            _, gradient = _rows_of(attacked[place])
+            _, gradient = _rows_of(_of_all(attacked, place))
         attack = adversary.moved(attack, gradient)
         table.assign(tf.tensor_scatter_nd_add(before, ids[:, tf.newaxis], attack))
         attacked = again()
     table.assign(before)
-    return [_sum(clean, other) for clean, other in zip(gradients, attacked, strict=True)]
+    return [[_dense_sum(*pair) for pair in zip(*terms, strict=True)] for terms in zip(gradients, attacked, strict=True)]
+
+
+def _place(model: "MultiTaskModel") -> int:
+    """Returns the word embeddings' place among the trainable variables; UserError if they are not among them."""
+    table = model.encoder.word_embeddings
+    place = next((index for index, variable in enumerate(model.trainable_variables) if variable is table), None)
+    if place is None:
+        raise UserError("adversarial attacks the word embeddings, which this model does not train; leave it out.")
+    return place
+
+
+def _of_all(gradients: list[Gradients], place: int) -> grads.Gradient | None:
+    """Returns one variable's gradient of all terms."""
+    return reduce(_sum, [term[place] for term in gradients])
 
 
 def _rows_of(gradient: grads.Gradient) -> tuple[tf.Tensor, tf.Tensor]:
@@ -102,10 +129,16 @@ def _rows_of(gradient: grads.Gradient) -> tuple[tf.Tensor, tf.Tensor]:
     return ids, tf.math.unsorted_segment_sum(gradient.values, places, tf.size(ids))
 
 
-def _sum(one: grads.Gradient | None, other: grads.Gradient | None) -> tf.Tensor | None:
+def _sum(one: grads.Gradient | None, other: grads.Gradient | None) -> grads.Gradient | None:
     if one is None or other is None:
         return other if one is None else one
     if isinstance(one, tf.IndexedSlices) and isinstance(other, tf.IndexedSlices):
         values, indices = (tf.concat(parts, axis=0) for parts in ((one.values, other.values), (one.indices, other.indices)))
-        return tf.convert_to_tensor(tf.IndexedSlices(values, indices, one.dense_shape))
+        return tf.IndexedSlices(values, indices, one.dense_shape)
     return tf.convert_to_tensor(one) + tf.convert_to_tensor(other)
+
+
+def _dense_sum(one: grads.Gradient | None, other: grads.Gradient | None) -> grads.Gradient | None:
+    """Returns the sum of two gradients, dense where there are both."""
+    found = _sum(one, other)
+    return found if one is None or other is None else tf.convert_to_tensor(found)

@@ -103,7 +103,7 @@ def _part_gradients(model: "MultiTaskModel", batch: "Features") -> Computed:
             objectives = _objectives(forward(model, batch, task_id), weights[task_id])
         return weighted_gradients(model, tape, *objectives)
 
-    gradients = with_attack(model, weighted_gradients(model, tape, *objectives), again)
+    [gradients] = with_attack(model, [weighted_gradients(model, tape, *objectives)], lambda: [again()])
     gradients = grads.zeros_for_none(gradients, model.trainable_variables)
     if model.sharing.has_penalty:
         gradients = grads.dense(gradients)

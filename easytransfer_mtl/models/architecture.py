@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.architecture_checks import problem_of
 from easytransfer_mtl.models.sharing_options import SharingOptions
 
 
@@ -50,10 +51,14 @@ def architecture_from_json(value: Any, where: str) -> Architecture:
     """Reads ``Architecture.to_json``'s value.
 
     Raises:
-        UserError: it is not one; ``where`` names its file.
+        UserError: it is not one, or a value of it is of the wrong type, unknown or out of range; ``where`` names its file.
     """
     try:
         options = SharingOptions(**value.get("sharing_options", {}))
-        return Architecture(**{**value, "sharing_options": options})
+        found = Architecture(**{**value, "sharing_options": options})
     except (AttributeError, TypeError) as error:
         raise UserError(f"{where} is damaged (architecture: {error}).") from None
+    problem = problem_of(found)
+    if problem:
+        raise UserError(f"{where} is damaged (architecture: {problem}).")
+    return found

@@ -98,8 +98,9 @@ def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> Fo
         return _from_partial_gram(model, batches, step)
     variables, forwards, found, of_penalties = model.trainable_variables, [], [], []
     for index in range(len(model.tasks)):
-        told, gradients, penalty_gradients = _task_gradients(model, batches, index, step)
-        gradients = with_attack(model, gradients, lambda index=index: _task_gradients(model, batches, index, step)[1])
+        told, terms = _task_gradients(model, batches, index, step)
+        terms = with_attack(model, terms, lambda index=index: _task_gradients(model, batches, index, step)[1])
+        gradients, penalty_gradients = terms
         forwards.append(told)
         found.append(mean_of(grads.dense_where_any(gradients)))
         of_penalties.append(penalty_gradients)
@@ -123,13 +124,13 @@ def _from_gram(model: "MultiTaskModel", batches: Batches, step: tf.Tensor) -> Fo
 
 def _task_gradients(
     model: "MultiTaskModel", batches: Batches, index: int, step: tf.Tensor
-) -> tuple[Forward, Gradients, Gradients]:
+) -> tuple[Forward, list[Gradients]]:
     """Returns what a task's batch came to, and the gradients of its loss and of its penalty."""
     variables, has_penalty = model.trainable_variables, model.sharing.has_penalty
     with tf.GradientTape(persistent=has_penalty) as tape:
         told = _forward(model, batches, index, step)
     gradients = tape.gradient(told.objective, variables)
-    return told, gradients, tape.gradient(told.penalty, variables) if has_penalty else [None] * len(variables)
+    return told, [gradients, tape.gradient(told.penalty, variables) if has_penalty else [None] * len(variables)]
 
 
 def _filled(gradients: list[tf.Tensor | None], variables: list[tf.Variable], places: list[int]) -> list[tf.Tensor]:
@@ -164,5 +165,5 @@ def _whole_gradients(
             objectives = _objectives(forwards, weights)
         return weighted_gradients(model, tape, *objectives)
 
-    gradients = with_attack(model, weighted_gradients(model, tape, *objectives), again)
+    [gradients] = with_attack(model, [weighted_gradients(model, tape, *objectives)], lambda: [again()])
     return mean_of(grads.dense(grads.zeros_for_none(gradients, model.trainable_variables)))

@@ -13,14 +13,13 @@ from easytransfer_mtl.models.alternating_step import alternating_step
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.averages import WeightAverages
 from easytransfer_mtl.models.encoded import Reads
-from easytransfer_mtl.models.features import FeatureMaker
+from easytransfer_mtl.models.features import FeatureMaker, check_features
 from easytransfer_mtl.models.joint_step import Batches, joint_step
 from easytransfer_mtl.models.rdrop import disagreement
 from easytransfer_mtl.models.sharing import make_sharing
 from easytransfer_mtl.models.step_options import DEFAULT_OPTIONS, StepOptions
 from easytransfer_mtl.models.task_losses import task_loss
 from easytransfer_mtl.models.task_parts import HeadRuns, make_dropout, make_head, task_spec
-from easytransfer_mtl.models.unread import leave_unread
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import Equal, TaskWeighting
 
@@ -72,9 +71,16 @@ class MultiTaskModel(tf_keras.Model):
         self.build_layers()
 
     def build_layers(self) -> None:
-        """Makes what each task reads, the dropout of it, and the heads (kernel truncated normal 0.02, bias 0)."""
+        """Makes what each task reads, the dropout of it, and the heads (kernel truncated normal 0.02, bias 0).
+
+        Raises:
+            UserError: a task is to read what the encoder or the task does not have.
+        """
         clock, specs = self.encoder.clock, [task_spec(self.architecture, task) for task in self.tasks]
-        maker = FeatureMaker(self.sharing.width, self.encoder.config.num_hidden_layers, clock.seed)
+        num_layers = self.encoder.config.num_hidden_layers
+        for spec, task in zip(specs, self.tasks):
+            check_features(spec.feature, task, num_layers, f"features {task.name.lower()}")
+        maker = FeatureMaker(self.sharing.width, num_layers, clock.seed)
         features = [maker.make(spec.feature, task.name) for spec, task in zip(specs, self.tasks)]
         self.shared_features, self.features = maker.shared, features
         self.heads = {
@@ -83,8 +89,8 @@ class MultiTaskModel(tf_keras.Model):
         }
         self.dropout = SeededDropout(self.architecture.head_dropout, "pooled_output", clock)
         self.dropouts = [make_dropout(self.architecture, task, self.dropout, clock) for task in self.tasks]
-        if not self.sharing.encodes_apart and not self._is_overridden:
-            leave_unread(self.encoder, [spec.feature for spec in specs])
+        if not self._is_overridden:
+            self.sharing.leave_unread([spec.feature for spec in specs])
 
     def build_logits(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
         """Returns every head's logits, ``{"tnews_logits": [B, 15], ...}``; of multi-sample dropout in training [M, B, C].

@@ -1,5 +1,7 @@
 """What no task reads of the encoder."""
 
+from collections.abc import Collection
+
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.models.features import FeatureSpec
 
@@ -10,10 +12,17 @@ def read_part(features: list[FeatureSpec], num_layers: int) -> tuple[bool, int]:
     return any(feature.reads_pooled for feature in features), highest
 
 
-def leave_unread(encoder: Encoder, features: list[FeatureSpec]) -> None:
-    """Takes pooler and upper layers that no task reads out of training, where decay would only shrink them."""
+def leave_unread(encoder: Encoder, features: list[FeatureSpec], tied: Collection[str] = ()) -> None:
+    """Takes pooler and upper layers that no task reads out of training, where decay would only shrink them.
+
+    Args:
+        encoder: the encoder.
+        features: of the tasks that read it.
+        tied: parts that a distance to other encoders moves, whoever reads them: ``pooler``, ``0``, ``1``, ...
+    """
     reads_pooled, highest = read_part(features, encoder.config.num_hidden_layers)
-    if not reads_pooled:
+    if not reads_pooled and "pooler" not in tied:
         encoder.pooler.trainable = False
-    for layer in encoder.own_layers[highest:]:
-        layer.trainable = False
+    for number, layer in enumerate(encoder.own_layers):
+        if number >= highest and str(number) not in tied:
+            layer.trainable = False

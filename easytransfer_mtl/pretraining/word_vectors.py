@@ -24,7 +24,7 @@ class WordVectors:
     Attributes:
         path: the file that they are from.
         ids: int64 [N], the tokens' ids.
-        values: float64 [N, D].
+        values: float32 [N, D].
     """
 
     path: Path
@@ -42,7 +42,8 @@ class WordVectors:
             stddev: the initializer's.
             seed: the run's.
         """
-        values = self.values - self.values.mean(axis=0)
+        values = self.values.astype(np.float64)
+        values -= values.mean(axis=0)
         if values.shape[1] > width:
             _, axes = np.linalg.eigh(values.T @ values)
             values = values @ axes[:, ::-1][:, :width]
@@ -64,7 +65,7 @@ def read_word_vectors(path: str | os.PathLike[str], vocabulary: Vocabulary) -> W
             be, all of which are named.
     """
     tokens = {token.encode("utf-8"): index for token, index in vocabulary.ids.items()}
-    found: dict[int, list[float]] = {}
+    found: dict[int, np.ndarray] = {}
     bad: list[str] = []
     width = 0
     for number, fields in _lines(Path(path), tokens):
@@ -85,7 +86,7 @@ def read_word_vectors(path: str | os.PathLike[str], vocabulary: Vocabulary) -> W
         more = [f"  and {len(bad) - BAD_LINES_SHOWN} more"] if len(bad) > BAD_LINES_SHOWN else []
         lines = "\n".join([f"  {line}" for line in bad[:BAD_LINES_SHOWN]] + more)
         raise UserError(f"word_vectors {path} has {len(bad)} bad lines:\n{lines}\nCorrect or remove them.")
-    values = np.array(list(found.values()), np.float64)
+    values = np.array(list(found.values()), np.float32)
     if len(found) < 2 or not (values != values[0]).any():
         raise UserError(
             f"word_vectors {path} has {len(found)} vectors of tokens of the vocabulary, which is too few, or they are all "
@@ -128,9 +129,11 @@ def _is_header(fields: list[bytes]) -> bool:
     return len(fields) == 2 and all(field.isdigit() and len(field) < MOST_DIGITS for field in fields)
 
 
-def _numbers(fields: list[bytes]) -> list[float] | None:
+def _numbers(fields: list[bytes]) -> np.ndarray | None:
+    """Returns a line's numbers, float32, which take an eighth of the memory of Python's; None if one is not finite."""
     try:
-        values = [float(field) for field in fields]
+        with np.errstate(over="ignore"):
+            values = np.array([float(field) for field in fields], np.float32)
     except ValueError:
         return None
     return values if np.isfinite(values).all() else None

@@ -6,6 +6,7 @@ from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.encoders.kinds import kind_of
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.architecture_checks import problem_of
 from easytransfer_mtl.models.features import check_features
 from easytransfer_mtl.models.task_parts import TaskSpec, task_spec
 from easytransfer_mtl.models.unread import read_part
@@ -37,7 +38,7 @@ def choose_architecture(settings: TrainSettings, tasks: list[Task], num_layers: 
                 f"--head_dropout={name.lower()}=0.1, or take the head dense."
             )
     common = BASELINE.head_dropout if "=" in str(settings.head_dropout) else rates[names[0]]
-    return Architecture(
+    found = Architecture(
         sharing=settings.sharing,
         sharing_options=sharing_options(settings),
         head_dropout=common,
@@ -45,6 +46,10 @@ def choose_architecture(settings: TrainSettings, tasks: list[Task], num_layers: 
         heads={name: spec.head.text for name, spec in specs.items() if spec.head.text != "dense"},
         task_dropout={name: rate for name, rate in rates.items() if rate != common},
     )
+    problem = problem_of(found)
+    if problem:
+        raise UserError(f"{problem}.")
+    return found
 
 
 def _checked_spec(architecture: Architecture, task: Task, num_layers: int | None) -> TaskSpec:

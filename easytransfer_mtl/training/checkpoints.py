@@ -86,10 +86,8 @@ class RunCheckpoints:
         Raises:
             UserError: there are checkpoints but none can be read or fits the model.
         """
-        for unfinished in self.folder.glob(f"{NAME}-*_temp") if self._is_chief else ():
-            shutil.rmtree(unfinished, ignore_errors=True)
-        for unfinished in self.folder.glob(f"{STATE}.tmp*") if self._is_chief else ():
-            unfinished.unlink()
+        if self._is_chief:
+            _remove_unfinished(self.folder)
         folders = (self.folder, self.folder / INTERRUPTED)
         found = sorted(
             ((step, prefix) for folder in folders for step, prefix in checkpoint_steps(folder).items()), reverse=True
@@ -148,6 +146,15 @@ def _read_state(folder: Path) -> Any:
         return tf.train.get_checkpoint_state(str(folder))
     except (tf.errors.OpError, ValueError):
         return None
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Removes what TensorFlow writes beside a checkpoint, a folder, and beside the state file before it renames them."""
+    for path in [*folder.glob(f"{NAME}-*_temp"), *folder.glob(f"{STATE}.tmp*")]:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def _repair_state(folder: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import tf_keras
 
 from easytransfer_mtl.evaluation.candidates import Candidate
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, score_rows, score_text
+from easytransfer_mtl.evaluation.evaluator import score_rows, score_text
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.kept_scores import KeptScores
 from easytransfer_mtl.evaluation.metrics import TaskScore
+from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.task_data import TaskData
@@ -25,7 +26,8 @@ class Standing:
 
     Attributes:
         last: step that was scored last; None before the first.
-        best: step with the highest mean, the first one of equals.
+        best: step with the highest mean, the first one of equals: patience runs from there, or scores that stay the same
+            would never end a run. What is exported is the last one of equals, as in the original (``metrics.best_of``).
         best_mean: its mean.
         since: evaluations after it.
     """

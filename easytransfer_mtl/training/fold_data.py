@@ -92,7 +92,7 @@ def held_out_rows(folder: RunFolder, read: Read) -> list[TaskData]:
     """Reads the rows that a run left out of training, of the files that its train_config.json names.
 
     Raises:
-        UserError: the run left out none, the fold file has changed since, or a file is missing.
+        UserError: the run left out none, the fold file has changed since, a file is missing, or train_config.json damaged.
     """
     before, settings = folder.written_fold(), folder.written_settings()
     if not before:
@@ -100,10 +100,13 @@ def held_out_rows(folder: RunFolder, read: Read) -> list[TaskData]:
             "evaluate needs --predict_input_fp: the dev files (*.list_tfrecord, or one TFRecord file). Only a run that was "
             "trained with --fold has rows of its own to evaluate on."
         )
-    choice = FoldChoice(settings["folds_file"], read_folds(settings["folds_file"]), before["fold"])
+    folds_file, paths = (settings.get(name) for name in ("folds_file", "train_input_fp"))
+    if not isinstance(folds_file, str) or not isinstance(paths, str):
+        raise folder.damaged(f"folds_file is {folds_file!r}, train_input_fp {paths!r}")
+    choice = FoldChoice(folds_file, read_folds(folds_file), before["fold"])
     if choice.identity != before:
         raise UserError(f"{choice.path} holds other folds than when {folder.path} was trained; bring the old file back.")
-    return read_fold_data(choice, settings["train_input_fp"], read)[1]
+    return read_fold_data(choice, paths, read)[1]
 
 
 def _folds_of(item: TaskData, choice: FoldChoice) -> np.ndarray:

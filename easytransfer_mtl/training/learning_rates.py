@@ -14,7 +14,8 @@ class RateShares:
     """Factors of the learning rate.
 
     Attributes:
-        heads: of each task's own feature and head.
+        heads: of what each task has of its own and starts anew: its feature and head, and what its sharing structure gives
+            it.
         layer_decay: of an encoder layer's rate from the one above; the highest layer has it once, the embeddings have it
             once more than the lowest (Clark et al. 2020; Bao et al. 2022). Pooler and heads have it not.
     """
@@ -25,19 +26,20 @@ class RateShares:
     def of_variables(self, model: MultiTaskModel) -> list[float]:
         """Returns every trainable variable's factor; empty if all are 1.
 
-        What several tasks share of their features has the tasks' factor if it is one, else 1.
+        What several tasks share of their features, and a sharing structure's new layers that several move, have the tasks'
+        factor if it is one, else 1. Copies of the encoder's layers have their depth's, as the encoder's own.
         """
         if set(self.heads) == {1.0} and self.layer_decay == 1.0:
             return []
-        own = {}
+        own: dict[int, float] = {}
         for task, factor in enumerate(self.heads):
-            own |= {id(variable): factor for variable in model.head_variables(task)}
+            own |= {id(variable): factor for variable in model.task_variables(task)}
         if len(set(self.heads)) == 1:
-            shared = (variable for layer in model.shared_features.values() for variable in layer.trainable_variables)
-            own |= {id(variable): self.heads[0] for variable in shared}
+            layers = (*model.shared_features.values(), model.sharing)
+            own |= {id(variable): self.heads[0] for layer in layers for variable in layer.trainable_variables}
         top = model.encoder.config.num_hidden_layers + 1
-        decays = {name: self.layer_decay ** (top - depth) for name, depth in model.depths.items()}
-        return [own.get(id(variable), decays.get(id(variable), 1.0)) for variable in model.trainable_variables]
+        factors = own | {name: self.layer_decay ** (top - depth) for name, depth in model.depths.items()}
+        return [factors.get(id(variable), 1.0) for variable in model.trainable_variables]
 
 
 def choose_rate_shares(settings: TrainSettings, task_names: list[str]) -> RateShares:

@@ -1,16 +1,18 @@
 """What a run's parameters and states will take, told and compared with the machine before anything is built."""
 
 import logging
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
-from transformers import BertConfig
+from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.features import parse_features
 from easytransfer_mtl.models.sharing.sizes import Size, size_of
 from easytransfer_mtl.weighting import TaskWeighting
 
@@ -18,6 +20,8 @@ PROGRAM_GB, BRANCHES_GB = 1.1, 0.2
 """TensorFlow, the data and the compiled graph, and what a branch of it for every task takes; measured on small encoders."""
 DISTANCE_COPIES = 2
 """Numbers a parameter that the gradient of a distance between encoders takes before it is added up."""
+MEAN_COPIES = 3
+"""Numbers a parameter that the mean of checkpoints takes while it is worked out, when there are no gradients any more."""
 SLOTS = {"adam": 2, "lamb": 2, "adagrad": 1, "adadelta": 2}
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 GB = 1e9
@@ -29,26 +33,33 @@ class Estimate:
 
     Attributes:
         size: the parameters.
-        copies: numbers a parameter: itself, its gradients, the optimizer's.
+        tables: those of the tasks' own tables of n-grams.
+        copies: numbers a parameter: itself, its gradients, the optimizer's, its averages.
         states_gb: what the backward pass keeps.
         program_gb: what does not depend on sizes.
     """
 
     size: Size
+    tables: int
     copies: int
     states_gb: float
     program_gb: float
 
     @property
+    def parameters(self) -> int:
+        """All of them but other features' and the heads', which are small."""
+        return self.size.total + self.tables
+
+    @property
     def gb(self) -> float:
         """All of it."""
-        return self.program_gb + 4 * self.copies * self.size.total / GB + self.states_gb
+        return self.program_gb + 4 * self.copies * self.parameters / GB + self.states_gb
 
 
 def estimate(
     settings: TrainSettings,
     architecture: Architecture,
-    config: BertConfig,
+    config: PretrainedConfig,
     weighting: TaskWeighting,
     rows: list[int],
     length: int,
@@ -64,19 +75,33 @@ def estimate(
         length: tokens of the longest row.
     """
     size = size_of(architecture, config, len(rows))
-    gradients = 1 + (settings.num_accumulated_batches > 1)
-    if weighting.needs_gram and (settings.gram_variables or weighting.gram_variables) == "all":
-        gradients += len(rows)
-    if architecture.sharing == "soft" and settings.soft_weight > 0:
-        gradients += DISTANCE_COPIES
+    kept = 1 + SLOTS[settings.optimizer] + (settings.ema_decay > 0)
+    passing = max(_gradients(settings, architecture, weighting, len(rows)), MEAN_COPIES if settings.swa_checkpoints else 0)
     together = sum(rows) if settings.step_mode == "joint" else max(rows) / settings.num_accumulated_batches
+    together *= 2 if settings.rdrop_alpha else 1
     number = 2 if settings.precision == "bfloat16" else 4
     states = number * together * length * sum(layers * _kept_per_token(each, length) for each, layers in size.kept)
     program = PROGRAM_GB + (BRANCHES_GB if architecture.sharing != "hard" else 0.0)
-    return Estimate(size, 1 + SLOTS[settings.optimizer] + gradients, states / GB, program)
+    return Estimate(size, _tables(architecture), kept + passing, states / GB, program)
 
 
-def _kept_per_token(config: BertConfig, length: int) -> int:
+def _gradients(settings: TrainSettings, architecture: Architecture, weighting: TaskWeighting, num_tasks: int) -> int:
+    """Returns how many gradients of a parameter there are at once; those of an attack come while the clean ones wait."""
+    gradients = 1 + (settings.num_accumulated_batches > 1) + (settings.adversarial != "none")
+    if weighting.needs_gram and (settings.gram_variables or weighting.gram_variables) == "all":
+        gradients += num_tasks
+    if architecture.sharing == "soft" and settings.soft_weight > 0:
+        gradients += DISTANCE_COPIES
+    return gradients
+
+
+def _tables(architecture: Architecture) -> int:
+    """Returns the numbers in the tables of n-grams that tasks read."""
+    specs = [parse_features(text, f"features {name.lower()}") for name, text in architecture.features.items()]
+    return sum(math.prod(part.sizes) for spec in specs for part in spec.parts if part.sizes)
+
+
+def _kept_per_token(config: PretrainedConfig, length: int) -> int:
     """Returns the numbers that a layer keeps for a token: its inputs, query, key, value and so on, and attention's rows."""
     return 8 * config.hidden_size + 2 * config.intermediate_size + 2 * config.num_attention_heads * length
 
@@ -88,7 +113,7 @@ def machine_gb() -> float:
     return min(found, int(limit) if limit.isdigit() else found) / GB
 
 
-def tell(found: Estimate, architecture: Architecture, config: BertConfig, num_tasks: int) -> None:
+def tell(found: Estimate, architecture: Architecture, config: PretrainedConfig, num_tasks: int) -> None:
     """Logs parameters, work and memory, beside those of hard sharing."""
     size, hard = found.size, size_of(BASELINE, config, num_tasks)
     logging.info(
@@ -110,7 +135,7 @@ def check_memory(found: Estimate, architecture: Architecture) -> None:
     if architecture.sharing == "hard" or tf.config.list_physical_devices("GPU") or found.gb <= available:
         return
     raise UserError(
-        f"sharing {architecture.sharing} needs about {found.gb:.1f} GB ({found.size.total:,} parameters, {found.copies} "
+        f"sharing {architecture.sharing} needs about {found.gb:.1f} GB ({found.parameters:,} parameters, {found.copies} "
         f"numbers each, and {found.states_gb:.1f} GB of states); this machine has {available:.1f} GB. Lower "
         "--train_batch_size, --private_layers or --private_width, take a smaller encoder, or set --sharing=hard."
     )

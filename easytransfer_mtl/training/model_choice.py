@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.encoders.kinds import check_frozen_layers, check_precision
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture
 from easytransfer_mtl.training.checkpoints import has_checkpoints
 from easytransfer_mtl.training.choices import Choices
@@ -18,6 +21,7 @@ from easytransfer_mtl.training.memory_estimate import Estimate, check_memory, es
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.sharing_choice import check_delivered, check_sharing
 from easytransfer_mtl.training.task_data import TaskData
+from easytransfer_mtl.weighting import TaskWeighting
 
 
 @dataclass(frozen=True)
@@ -41,14 +45,9 @@ def choose_model(settings: TrainSettings, train: list[TaskData], config: Pretrai
     Raises:
         UserError: settings do not fit each other, the encoder, the tasks, the run in the folder, or the machine.
     """
-    tasks, depth = [item.task for item in train], config.num_hidden_layers
-    architecture = choose_architecture(settings, tasks, depth)
+    tasks = [item.task for item in train]
+    architecture = checked_architecture(settings, tasks, config, choices.weighting)
     _check_same_architecture(Path(settings.model_dir), architecture)
-    check_sharing(settings, config, choices.weighting)
-    check_delivered(architecture, tasks, depth)
-    if choices.weighting.needs_gram:
-        kind = settings.gram_variables or choices.weighting.gram_variables
-        check_gram_variables(settings, kind, architecture, tasks, config)
     length = max(item.task_input.sequence_length for item in train)
     memory = estimate(settings, architecture, config, choices.weighting, choices.sizes, length)
     check_memory(memory, architecture)
@@ -56,13 +55,61 @@ def choose_model(settings: TrainSettings, train: list[TaskData], config: Pretrai
     return ModelChoice(architecture, choose_rate_shares(settings, [task.name for task in tasks]), memory)
 
 
+def check_encoder(settings: TrainSettings, config: PretrainedConfig) -> None:
+    """Raises UserError if an encoder does not compute in a number format, or has other layers than are to be frozen."""
+    for precision in (settings.precision, settings.predict_precision):
+        check_precision(config, precision)
+    check_frozen_layers(config, settings.num_freezed_layers)
+
+
+def checked_architecture(
+    settings: TrainSettings, tasks: list[Task], config: PretrainedConfig, weighting: TaskWeighting
+) -> Architecture:
+    """Works out what a run's model is made of; its data, its folder and the machine have no part in it.
+
+    Args:
+        settings: the configuration.
+        tasks: in the order of the training list.
+        config: the encoder's.
+        weighting: the run's.
+
+    Raises:
+        UserError: settings do not fit each other, the encoder or the tasks.
+    """
+    architecture = choose_architecture(settings, tasks, config.num_hidden_layers)
+    check_sharing(settings, config, weighting)
+    check_delivered(architecture, tasks, config.num_hidden_layers)
+    if weighting.needs_gram:
+        kind = settings.gram_variables or weighting.gram_variables
+        check_gram_variables(settings, kind, architecture, tasks, config)
+    return architecture
+
+
 def check_class(model_class: type[MultiTaskModel], architecture: Architecture) -> None:
-    """Raises UserError if a subclass computes logits in its own way, which would lose a sharing structure's penalty."""
-    if architecture.sharing != "hard" and model_class.build_logits is not MultiTaskModel.build_logits:
+    """Checks what a subclass that computes logits in its own way goes with.
+
+    Raises:
+        UserError: a sharing structure would lose its penalty, or what tasks are to read, and their heads, would have no
+            effect or not fit what the subclass reads.
+    """
+    if model_class.build_logits is MultiTaskModel.build_logits:
+        return
+    settings = {"features": architecture.features, "heads": architecture.heads, "head_dropout": architecture.task_dropout}
+    given = [f"--{name}={_as_text(values)}" for name, values in settings.items() if values]
+    if given:
+        raise UserError(
+            f"{model_class.__name__} overrides build_logits, so that it decides by itself what tasks read; leave out "
+            f"{', '.join(given)}, or make these layers in its build_layers."
+        )
+    if architecture.sharing != "hard":
         raise UserError(
             f"{model_class.__name__} overrides build_logits, which sharing {architecture.sharing} needs for itself; "
             "override task_logits instead, or set --sharing=hard."
         )
+
+
+def _as_text(values: dict[str, Any]) -> str:
+    return ",".join(f"{name.lower()}={value}" for name, value in values.items())
 
 
 def _check_same_architecture(model_dir: Path, architecture: Architecture) -> None:

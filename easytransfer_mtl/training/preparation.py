@@ -13,7 +13,6 @@ from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
-from easytransfer_mtl.encoders.kinds import check_frozen_layers, check_precision
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.adversarial import Adversary
@@ -27,7 +26,7 @@ from easytransfer_mtl.training.choices import choose
 from easytransfer_mtl.training.fold_data import FoldChoice, check_same_fold, choose_fold, read_fold_data
 from easytransfer_mtl.training.loss_choice import label_weights
 from easytransfer_mtl.training.memory_estimate import tell
-from easytransfer_mtl.training.model_choice import ModelChoice, choose_model
+from easytransfer_mtl.training.model_choice import ModelChoice, check_encoder, choose_model
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
@@ -80,9 +79,7 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     make_deterministic()
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     config = load_config(files, settings.gelu)
-    for precision in (settings.precision, settings.predict_precision):
-        check_precision(config, precision)
-    check_frozen_layers(config, settings.num_freezed_layers)
+    check_encoder(settings, config)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = _read_data(settings, fold, files, config, tasks)
     tasks_read, num_rows = [item.task for item in train], [len(item.rows) for item in train]

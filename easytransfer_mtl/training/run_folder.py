@@ -18,6 +18,9 @@ from easytransfer_mtl.models.architecture import BASELINE, Architecture, archite
 from easytransfer_mtl.tasks import Task, check_tasks, task_from_json
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn", "absl-py")
+TRAIN_CONFIG = "train_config.json"
+FOLD = {"fold": int, "num_folds": int, "folds_sha256": str}
+"""What train_config.json says of a fold, and the types of it."""
 
 
 @dataclass(frozen=True)
@@ -131,17 +134,40 @@ class RunFolder:
     def write_train_config(self, settings: dict[str, Any], data: dict[str, Any], plan: dict[str, Any]) -> None:
         """Writes train_config.json: every resolved setting, the data, the step plan and the versions."""
         value = {"settings": settings, "data": data, "plan": plan, "versions": package_versions()}
-        write_json(self.path / "train_config.json", value)
+        write_json(self.path / TRAIN_CONFIG, value)
 
     def written_settings(self) -> dict[str, Any]:
-        """Returns the settings in train_config.json; none for a new run."""
-        path = self.path / "train_config.json"
-        return read_json(path, "train_config.json").get("settings", {}) if path.exists() else {}
+        """Returns the settings in train_config.json; none for a new run.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        return self._written("settings")
 
     def written_fold(self) -> dict[str, Any] | None:
-        """Returns what train_config.json says of the fold that the run leaves out; None if it leaves out none."""
-        path = self.path / "train_config.json"
-        return read_json(path, "train_config.json").get("data", {}).get("fold") if path.exists() else None
+        """Returns what train_config.json says of the fold that the run leaves out; None if it leaves out none.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        fold = self._written("data").get("fold")
+        if fold is not None and not (isinstance(fold, dict) and {name: type(fold.get(name)) for name in FOLD} == FOLD):
+            raise self.damaged(f"data.fold is {fold!r}")
+        return fold
+
+    def damaged(self, what: str) -> UserError:
+        """Returns the error that train_config.json is not what a run writes."""
+        return UserError(
+            f"{self.path / TRAIN_CONFIG} is damaged ({what}); bring back the file that the run wrote, or train anew."
+        )
+
+    def _written(self, section: str) -> dict[str, Any]:
+        path = self.path / TRAIN_CONFIG
+        value = read_json(path, TRAIN_CONFIG) if path.exists() else {}
+        found = value.get(section, {}) if isinstance(value, dict) else None
+        if not isinstance(found, dict):
+            raise self.damaged(f"it has no {section}")
+        return found
 
     def changed_settings(self, settings: dict[str, Any]) -> list[str]:
         """Returns how ``settings`` differ from those that the run was started with; empty for a new run.

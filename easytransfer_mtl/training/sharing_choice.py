@@ -1,6 +1,6 @@
 """A run's settings to its sharing structure; what cannot work is told before anything is built."""
 
-from transformers import BertConfig
+from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.encoders.bert import BertEncoder
@@ -21,7 +21,7 @@ def sharing_options(settings: TrainSettings) -> SharingOptions:
     return SharingOptions(**{name: getattr(settings, name) for name in OPTIONS_OF[settings.sharing]})
 
 
-def check_sharing(settings: TrainSettings, config: BertConfig, weighting: TaskWeighting) -> None:
+def check_sharing(settings: TrainSettings, config: PretrainedConfig, weighting: TaskWeighting) -> None:
     """Checks a structure against the encoder, the weighting and the other settings.
 
     Args:
@@ -55,7 +55,7 @@ def check_sharing(settings: TrainSettings, config: BertConfig, weighting: TaskWe
 
 def check_delivered(architecture: Architecture, tasks: list[Task], num_layers: int) -> None:
     """Raises UserError if a task is to read layers that its sharing structure does not deliver."""
-    if LAYERS in structure_of(architecture).delivers:
+    if LAYERS in structure_of(architecture).delivered(architecture.sharing_options):
         return
     for task in tasks:
         feature = task_spec(architecture, task).feature
@@ -68,7 +68,7 @@ def check_delivered(architecture: Architecture, tasks: list[Task], num_layers: i
                 )
 
 
-def _check_soft(settings: TrainSettings, config: BertConfig, weighting: TaskWeighting) -> None:
+def _check_soft(settings: TrainSettings, config: PretrainedConfig, weighting: TaskWeighting) -> None:
     parse_layer_weights("soft_layers", settings.soft_layers, config.num_hidden_layers)
     wants = {
         f"loss_weighting {weighting.name} compares the tasks' gradients of shared variables": weighting.needs_gram,
@@ -83,7 +83,7 @@ def _check_soft(settings: TrainSettings, config: BertConfig, weighting: TaskWeig
             )
 
 
-def _check_private(settings: TrainSettings, config: BertConfig, num_tasks: int) -> None:
+def _check_private(settings: TrainSettings, config: PretrainedConfig, num_tasks: int) -> None:
     part, depth = settings.private_part, sharing_options(settings).depth(config.num_hidden_layers)
     if part != "encoder" and depth > config.num_hidden_layers:
         raise UserError(

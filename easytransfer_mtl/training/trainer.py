@@ -13,7 +13,8 @@ from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
+from easytransfer_mtl.evaluation.options import EvaluationOptions
+from easytransfer_mtl.models.adversarial import check_attacked
 from easytransfer_mtl.models.averages import WeightAverages
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.step_options import StepOptions
@@ -119,6 +120,7 @@ def _make_model(settings: TrainSettings, prepared: Prepared, model_class: type[M
     options = _step_options(settings, prepared)
     model = model_class(loaded.encoder, prepared.tasks, prepared.weighting, options, prepared.model.architecture)
     build_variables(model)
+    check_attacked(model)
     _start_heads(model, loaded)
     schedule = WarmupDecay(settings.learning_rate, plan.train_steps, plan.warmup_steps, settings.lr_decay == "polynomial")
     optimizer = make_optimizer(settings.optimizer, schedule, settings.weight_decay_ratio)

@@ -134,7 +134,7 @@ def test_command_trains_all_writes_the_table_and_repeats_nothing(arguments: list
 
 
 def test_what_is_done_is_not_repeated_and_single_tasks_give_the_gain(
-    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_data: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[str] = []
 
@@ -152,9 +152,8 @@ def test_what_is_done_is_not_repeated_and_single_tasks_give_the_gain(
         f"{kind}_input_fp": str(tiny_data / f"{name}.list_tfrecord")
         for kind, name in (("train", "train"), ("predict", "dev"))
     }
-    settings = CompareSettings(
-        **REQUIRED | lists | {"model_dir": str(tmp_path / "study")}, seeds="1,2", variants="equal; dwa"
-    )
+    lists |= {"model_dir": str(tmp_path / "study"), "pretrain_model_name_or_path": str(tiny_encoder)}
+    settings = CompareSettings(**REQUIRED | lists, seeds="1,2", variants="equal; dwa")
     assert compare(settings) == 0
     assert len(started) == 10 and {"equal/seed_1", "dwa/seed_2", "single/OCNLI/seed_1"} <= set(started)
     written = json.loads((tmp_path / "study/compare.json").read_text(encoding="utf-8"))
@@ -166,10 +165,10 @@ def test_what_is_done_is_not_repeated_and_single_tasks_give_the_gain(
 
 
 def test_training_that_fails_is_told_with_its_last_lines_and_the_others_are_compared(arguments: list[str]) -> None:
-    failing = [*arguments, "--variants=equal; pcgrad num_freezed_layers=9"]
+    failing = [*arguments, "--variants=equal; pcgrad random_init=false"]
     failed = subprocess.run(failing, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
-    assert "failed (status 2)" in failed.stderr and "num_freezed_layers is 9; the encoder has 2 layers" in failed.stderr
+    assert "failed (status 2)" in failed.stderr and "no weights" in failed.stderr
     assert "equal" in failed.stdout and "pcgrad" not in failed.stdout
 
 
@@ -192,6 +191,30 @@ def test_variant_that_does_not_fit_is_told_before_the_first_training(arguments: 
     wrong = [*arguments, "--step_mode=alternating"]
     refused = subprocess.run(wrong, capture_output=True, text=True, check=False)
     assert refused.returncode == 2 and "loss_weighting pcgrad needs every task in every step" in refused.stderr
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ("equal num_freezed_layers=9", "num_freezed_layers is 9; the encoder has 2 layers"),
+        ("equal sharing=soft soft_layers=0-7", "'0-7' is not a part of the encoder"),
+        ("mgda sharing=soft", "there is nothing shared"),
+        ("equal sharing=mmoe features=layer1.mean", "does not deliver"),
+        ("equal features=layer7.mean", "the encoder has 2 layers"),
+        ("mgda features=mean gram_variables=pooler", "which no task reads"),
+    ],
+)
+def test_variant_that_does_not_fit_the_encoder_is_told_before_the_first_training(
+    variant: str, message: str, tiny_encoder: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingProcesses, "run", lambda self, job: pytest.fail("a training began"))
+    own = {
+        "pretrain_model_name_or_path": str(tiny_encoder), "train_input_fp": str(tiny_data / "train.list_tfrecord"),
+        "predict_input_fp": str(tiny_data / "dev.list_tfrecord"), "model_dir": str(tmp_path / "study"),
+    }  # fmt: skip
+    with pytest.raises(UserError, match=message):
+        compare(CompareSettings(**REQUIRED | own, variants=f"equal; {variant}", seeds="1", single_task=False))
     assert not (tmp_path / "study").exists()
 
 

@@ -64,6 +64,12 @@ def rows() -> Rows:
     return Rows()
 
 
+@pytest.fixture(params=TYPES)
+def config_of_type(request: pytest.FixtureRequest) -> Any:
+    """One type's config after the other."""
+    return config_named(request.param)
+
+
 @pytest.fixture(scope="session", params=TYPES)
 def saved_type(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Saved:
     """One type after the other, with random values in every variable."""
@@ -76,13 +82,20 @@ def trained_type(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_fa
     return saved(request.param, tiny_encoder, tmp_path_factory.mktemp("trained_type"))
 
 
+def config_named(name: str) -> Any:
+    """Returns a type's config."""
+    import transformers
+
+    family, changes = TYPES[name]
+    return getattr(transformers, f"{family}Config")(**{**SIZES, **changes})
+
+
 def saved(name: str, tiny_encoder: Path, folder: Path) -> Saved:
     """Makes a type's random encoder and saves it."""
     import transformers
 
-    family, changes = TYPES[name]
-    config = getattr(transformers, f"{family}Config")(**{**SIZES, **changes})
-    model = getattr(transformers, f"TF{family}Model")(config)
+    config = config_named(name)
+    model = getattr(transformers, f"TF{TYPES[name][0]}Model")(config)
     model.build_in_name_scope()
     random = np.random.default_rng(3)
     for variable in model.weights:

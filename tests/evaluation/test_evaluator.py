@@ -15,10 +15,11 @@ from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.candidates import Candidate
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, build_model, evaluate_run, score_rows
+from easytransfer_mtl.evaluation.evaluator import build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.export import load_exported
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.metrics import mean_score
+from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints

@@ -205,13 +205,21 @@ def test_damaged_or_missing_file_is_named(
         load_exported(str(best))
 
 
-def test_heads_of_another_number_format_are_an_error_or_the_same(
-    build: Callable[..., MultiTaskModel], run: RunFolder
+@pytest.mark.parametrize("number", ["float64", "float16", "int32", "bfloat16"])
+def test_heads_of_another_number_format_are_an_error(
+    number: str, build: Callable[..., MultiTaskModel], run: RunFolder
 ) -> None:
-    model = build()
-    best = exported(model, run)
-    save_file({name: array.astype(np.float64) for name, array in load_file(best / HEADS_FILE).items()}, best / HEADS_FILE)
-    np.testing.assert_array_equal(load_exported(str(best))[0](FEATURES)["ocnli_logits"], model(FEATURES)["ocnli_logits"])
+    best = exported(build(), run)
+    arrays = load_file(best / HEADS_FILE)
+    kind = np.float16 if number == "bfloat16" else np.dtype(number)  # as many bytes
+    save_file({key: value.astype(kind) for key, value in arrays.items()}, best / HEADS_FILE)
+    if number == "bfloat16":
+        content = (best / HEADS_FILE).read_bytes()
+        end = 8 + int.from_bytes(content[:8], "little")
+        header = content[8:end].replace(b'"F16"', b'"BF16"')
+        (best / HEADS_FILE).write_bytes(len(header).to_bytes(8, "little") + header + content[end:])
+    with pytest.raises(UserError, match=HEADS_FILE):
+        load_exported(str(best))
 
 
 def test_folder_that_is_no_export_gets_a_hint(build: Callable[..., MultiTaskModel], run: RunFolder) -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from easytransfer_mtl.data.encoded_rows import from_arrays
+from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.kept_scores import KeptScores
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_confusion, score_task
 from easytransfer_mtl.evaluation.reports import score_json
+from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION
 
 
@@ -23,7 +25,7 @@ def data_of(first_id: int = 1) -> list[Any]:
 
 def scores_of(seed: int) -> list[TaskScore]:
     random = np.random.default_rng(seed)
-    return [score_task(task, *random.integers(0, task.num_labels, (2, 40))) for task in CONTEST_TASKS]
+    return [score_task(task, *random.integers(0, task.num_labels, (2, 4))) for task in CONTEST_TASKS]
 
 
 def test_a_confusion_matrix_holds_the_whole_score() -> None:
@@ -49,3 +51,27 @@ def test_scores_up_to_a_step_come_back_in_order(tmp_path: Path) -> None:
 def test_scores_of_other_rows_or_arithmetic_do_not_count(first_id: int, precision: str, tmp_path: Path) -> None:
     KeptScores(tmp_path, data_of(), "float32", 0).add(Candidate(2), scores_of(1))
     assert not KeptScores(tmp_path, data_of(first_id), precision, 9).scores
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": "2"}, {"step": True}, {"step": 2.0}, {"ema": 1}, {"confusion_rows_are_truth": {}},
+        *({"OCNLI": matrix} for matrix in (
+            [[4]], 4, [[4, 0, 0], [0, 0, 0]], [[4, 0], [0], [0]], [[4.0, 0, 0], [0, 0, 0], [0, 0, 0]],
+            [["4", 0, 0], [0, 0, 0], [0, 0, 0]], [[5, -1, 0], [0, 0, 0], [0, 0, 0]], [[0, 0, 0]] * 3,
+            [[5, 0, 0], [0, 0, 0], [0, 0, 0]],
+            [[10**30, 0, 0], [0, 0, 0], [0, 0, 0]], [[2**63, 0, 0], [0, 0, 0], [0, 0, 0]],
+            [[True, True, True], [True, False, False], [False, False, False]],
+        )),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named(change: dict[str, Any], tmp_path: Path) -> None:
+    KeptScores(tmp_path, data_of(), "float32", 0).add(Candidate(2), scores_of(1))
+    path = tmp_path / "evaluation/during_training.json"
+    value = read_json(path)
+    item = value["scores"][0]
+    (item["confusion_rows_are_truth"] if "OCNLI" in change else item).update(change)
+    write_json(path, value)
+    with pytest.raises(UserError, match="during_training.json is damaged .*delete it"):
+        KeptScores(tmp_path, data_of(), "float32", 2)

@@ -191,7 +191,7 @@ def test_loss_that_is_no_number_leaves_the_embeddings_as_they_were(build: Build)
 
 def test_without_an_adversary_the_gradients_are_what_they_were(build: Build) -> None:
     gradients: list[tf.Tensor] = []
-    assert with_attack(build(None), gradients, lambda: [tf.constant(1.0)]) is gradients
+    assert with_attack(build(None), [gradients], lambda: [[tf.constant(1.0)]])[0] is gradients
 
 
 def test_embeddings_that_are_not_trained_are_an_error(build: Build) -> None:

@@ -23,16 +23,17 @@ def read(tmp_path: Path, text: str | bytes) -> WordVectors:
 def test_tokens_of_the_vocabulary_are_read(header: str, end: str, tmp_path: Path) -> None:
     found = read(tmp_path, header + end.join(["天 1 2 3", "别的 9 9 9", "ab 4 5e-1 -6", "天 7 7 7", "天 地 0 0 0", ""]))
     assert found.ids.tolist() == [5, 8]
-    assert found.values.tolist() == [[1, 2, 3], [4, 0.5, -6]]
+    assert found.values.tolist() == [[1, 2, 3], [4, 0.5, -6]] and found.values.dtype == np.float32
 
 
 def test_bad_lines_are_named_all_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
-        read(tmp_path, "天 1 2 3\n地 1 2\n人 1 x 3\nab 1 nan 3\n别 1\n")
+        read(tmp_path, "天 1 2 3\n地 1 2\n人 1 x 3\nab 1 nan 3\n别 1\n地 1 1e39 3\n")
     message = str(error.value)
-    assert "3 bad lines" in message
+    assert "4 bad lines" in message
     assert "line 2: 2 numbers instead of 3" in message
     assert "line 3: not every value is a finite number" in message and "line 4: not every" in message
+    assert "line 6: not every" in message
 
 
 @pytest.mark.parametrize(

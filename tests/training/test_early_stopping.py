@@ -15,9 +15,10 @@ from easytransfer_mtl.commands import evaluate, train
 from easytransfer_mtl.config.settings import EvaluateSettings, TrainSettings
 from easytransfer_mtl.data.encoded_rows import from_arrays
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, score_rows
+from easytransfer_mtl.evaluation.evaluator import score_rows
 from easytransfer_mtl.evaluation.kept_scores import FILE
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_task
+from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training import early_stopping

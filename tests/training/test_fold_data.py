@@ -20,8 +20,9 @@ from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.fold_data import FoldChoice, read_fold_data
+from easytransfer_mtl.training.fold_data import FoldChoice, held_out_rows, read_fold_data
 from easytransfer_mtl.training.preparation import prepare
+from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.task_data import TaskData, read_task_data
 from easytransfer_mtl.training.trainer import run_training
 
@@ -242,3 +243,24 @@ def test_a_single_task_trains_on_its_own_rows_of_the_folds(
     prepared = prepare(tiny_settings(folds_file=str(folds_file), fold=2, train_input_fp=path))
     assert [task.name for task in prepared.tasks] == ["OCNLI"] == [item.task.name for item in prepared.dev]
     assert len(prepared.train[0].rows) + len(prepared.dev[0].rows) == 12
+
+
+RIGHT = {"fold": 0, "num_folds": 3, "folds_sha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "it has no data"), ({"data": 3}, "it has no data"), ({"data": {"fold": 3}}, "data.fold is 3"),
+        ({"data": {"fold": {}}}, "data.fold is {}"), ({"data": {"fold": {"fold": 0}}}, "data.fold is {'fold': 0}"),
+        ({"data": {"fold": {**RIGHT, "fold": "0"}}}, "data.fold is"), ({"data": {"fold": RIGHT}}, "folds_file is None"),
+        ({"data": {"fold": RIGHT}, "settings": []}, "it has no settings"),
+        ({"data": {"fold": RIGHT}, "settings": {"folds_file": "f"}}, "folds_file is 'f', train_input_fp None"),
+        ({"data": {"fold": RIGHT}, "settings": {"folds_file": 1, "train_input_fp": "t"}}, "folds_file is 1"),
+    ],
+)  # fmt: skip
+def test_a_damaged_train_config_is_named(value: Any, message: str, tmp_path: Path) -> None:
+    write_json(tmp_path / "train_config.json", value)
+    with pytest.raises(UserError) as error:
+        held_out_rows(RunFolder(tmp_path), lambda path: pytest.fail("nothing is to be read"))
+    assert f"{tmp_path / 'train_config.json'} is damaged ({message}" in str(error.value)

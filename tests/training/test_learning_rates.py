@@ -14,6 +14,7 @@ from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.sharing_options import SharingOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.learning_rates import RateShares, choose_rate_shares
 from easytransfer_mtl.training.optimizers import make_optimizer
@@ -52,6 +53,31 @@ def test_layers_have_less_the_lower_they_are(model: MultiTaskModel) -> None:
         place = [part for part in ("embeddings/", "layer_._0/", "layer_._1/", "ocnli_dense/") if part in name]
         expected = {"embeddings/": 0.125, "layer_._0/": 0.25, "layer_._1/": 0.5, "ocnli_dense/": 2.0}
         assert share == (expected[place[0]] if place else 1.0), name
+
+
+@pytest.mark.parametrize(
+    ("sharing", "options", "private", "shared"),
+    [
+        ("soft", {}, 0, 0),
+        ("shared_private", {"combine": "gate", "adversarial_weight": 0.1}, 2, 2),
+        ("shared_private", {"private_part": "encoder", "private_width": 6}, 39, 0),
+        ("shared_private", {"private_part": "adapter", "adapter_size": 3}, 8, 0),
+        ("memory", {}, 12, 1),
+        ("mmoe", {"experts": 2}, 2, 2),
+    ],
+)
+def test_new_layers_of_a_sharing_structure_are_as_heads_and_copies_as_what_they_copy(
+    sharing: str, options: dict[str, Any], private: int, shared: int, tiny_encoder: Path
+) -> None:
+    encoder = load_encoder(find_encoder(str(tiny_encoder)), DropoutClock(3), random_init=True).encoder
+    architecture = Architecture(sharing, sharing_options=SharingOptions(**options))
+    model = MultiTaskModel(encoder, CONTEST_TASKS, architecture=architecture)
+    different = list(by_name(model, RateShares((2.0, 3.0, 4.0), 0.5)).values())
+    heads = 2
+    assert [different.count(share) for share in (2.0, 3.0, 4.0)] == [private + heads] * 3
+    one = list(by_name(model, RateShares((7.0, 7.0, 7.0), 0.5)).values())
+    assert one.count(7.0) == 3 * (private + heads) + shared
+    assert set(one) == {0.125, 0.25, 0.5, 1.0, 7.0}
 
 
 @pytest.mark.parametrize("traced", [False, True])

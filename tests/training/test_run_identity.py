@@ -38,6 +38,15 @@ class Dropping(MultiTaskModel):
         self.more_dropout = tf_keras.layers.Dropout(0.5)
 
 
+class FrozenEmbeddings(MultiTaskModel):
+    """A subclass that does not train the embeddings."""
+
+    def build_layers(self) -> None:
+        """Freezes them."""
+        super().build_layers()
+        self.encoder.embeddings.trainable = False
+
+
 class NoLabels(MultiTaskModel):
     """A subclass whose predictions lack what evaluation reads."""
 
@@ -85,6 +94,31 @@ def test_a_subclass_with_logits_of_its_own_has_no_sharing_structure(tiny_setting
     with pytest.raises(UserError, match="SameVariables overrides build_logits, which sharing mmoe needs"):
         run_training(tiny_settings(num_epochs=0.1, sharing="mmoe"), SameVariables)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "given"),
+    [
+        ({"features": "ocnli=pair"}, "--features=ocnli=pair"),
+        ({"heads": "tnews=mlp"}, "--heads=tnews=mlp:256:tanh"),
+        ({"heads": "ocnli=gru:3"}, "--features=ocnli=sequence, --heads=ocnli=gru:3"),
+        ({"head_dropout": "ocnli=0.3"}, "--head_dropout=ocnli=0.3"),
+    ],
+)
+def test_a_subclass_with_logits_of_its_own_reads_what_it_likes(
+    changes: dict[str, Any], given: str, tiny_settings: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=f"SameVariables overrides build_logits, .* leave out {given},"):
+        run_training(tiny_settings(num_epochs=0.1, **changes), SameVariables)
+    assert not (tmp_path / "run").exists()
+    run_training(tiny_settings(num_epochs=0.1, features="pooled", head_dropout=0.2), SameVariables)
+
+
+def test_attacks_on_embeddings_that_are_not_trained_are_refused_at_start(tiny_settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="attacks the word embeddings, which this model does not train"):
+        run_training(tiny_settings(adversarial="fgm"), FrozenEmbeddings)
+    assert not (tmp_path / "run").exists()
+    run_training(tiny_settings(num_epochs=0.1), FrozenEmbeddings)
 
 
 def test_dropout_of_a_subclass_is_seeded(tiny_settings: Settings) -> None:

@@ -77,6 +77,17 @@ def test_what_cannot_work_is_refused_before_anything_is_built(
         prepare(tiny_settings(**changes))
 
 
+@pytest.mark.parametrize("part", ["top", "encoder", "adapter"])
+def test_layers_are_read_where_no_private_part_lies_on_top(part: str, tiny_settings: Settings) -> None:
+    changes = {"sharing": "shared_private", "private_part": part, "features": "ocnli=layer1.mean"}
+    prepare(tiny_settings(**changes, private_layers=0))
+    if part == "adapter":
+        prepare(tiny_settings(**changes))
+        return
+    with pytest.raises(UserError, match="reads layers below the last, which sharing shared_private does not deliver"):
+        prepare(tiny_settings(**changes))
+
+
 def test_more_memory_than_there_is_is_refused_but_not_for_hard_sharing(
     tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

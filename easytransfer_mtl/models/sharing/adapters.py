@@ -10,6 +10,7 @@ from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.transformer import Layout, run_layer
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.encoded import LAYERS, SEQUENCE, Encoded, Reads, inputs_of
+from easytransfer_mtl.models.features import FeatureSpec
 from easytransfer_mtl.models.sharing.base import Features, Sharing
 from easytransfer_mtl.models.sharing.parts import as_rows, dense, embedded
 from easytransfer_mtl.models.sharing_options import SharingOptions
@@ -71,6 +72,14 @@ class AdapterSharing(Sharing):
     def private_variables(self, task: int) -> list[tf.Variable]:
         """Returns its adapters' variables."""
         return [variable for adapter in self.adapters[task] for variable in adapter.trainable_variables]
+
+    def leave_unread(self, features: list[FeatureSpec]) -> None:
+        """Takes out of training what no task reads of the encoder, and adapters above what their task reads."""
+        super().leave_unread(features)
+        for adapters, feature in zip(self.adapters, features):
+            highest = feature.highest_layer(self.encoder.config.num_hidden_layers)
+            for adapter in adapters[max(0, highest - self.first) :]:
+                adapter.trainable = False
 
     def trunk(self, features: Features, reads: Reads, training: bool) -> Trunk:
         """Runs the layers below the first adapter, if it comes after some."""

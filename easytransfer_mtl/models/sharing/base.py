@@ -11,6 +11,9 @@ import tf_keras
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.encoded import LAYERS, POOLED, SEQUENCE, Encoded, Reads, inputs_of
+from easytransfer_mtl.models.features import FeatureSpec
+from easytransfer_mtl.models.sharing_options import SharingOptions
+from easytransfer_mtl.models.unread import leave_unread
 
 Features = dict[str, tf.Tensor]
 
@@ -84,9 +87,18 @@ class Sharing(tf_keras.layers.Layer):
         """Returns what ``branch`` takes of a batch, whatever the task; nothing by default."""
         return None
 
+    @classmethod
+    def delivered(cls, options: SharingOptions) -> Reads:
+        """Returns what tasks may read of the structure with these options."""
+        return cls.delivers
+
     @abstractmethod
     def branch(self, trunk: Any, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
         """Returns what ``encode`` does, from the batch's trunk."""
+
+    def leave_unread(self, features: list[FeatureSpec]) -> None:
+        """Takes out of training what no task reads, given each task's feature in order; by default of the shared encoder."""
+        leave_unread(self.encoder, features)
 
     def private_variables(self, task: int) -> list[tf.Variable]:
         """Returns the trainable variables that this task alone moves, its features and head apart."""

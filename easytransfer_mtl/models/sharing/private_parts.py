@@ -45,6 +45,11 @@ class PrivateTop(tf_keras.layers.Layer):
                 variable.assign(value)
         use_seeded_dropout(self, encoder.clock)
 
+    @property
+    def pooler(self) -> tf_keras.layers.Layer:
+        """The copied pooler."""
+        return self.stack[-1]
+
     def encode(self, trunk: Trunk, features: Features, reads: Reads, training: bool) -> Encoded:
         """Returns pooled output and, if read, states, from the states below."""
         *layers, pooler = self.stack
@@ -61,6 +66,11 @@ class PrivateEncoder(tf_keras.layers.Layer):
         self.width = width
         self.small = random_encoder(small_config(encoder.config, layers, width), encoder.clock, name)
         self.__dict__["_shared"] = encoder  # past Keras's tracking
+
+    @property
+    def pooler(self) -> tf_keras.layers.Layer:
+        """The small encoder's pooler."""
+        return self.small.pooler
 
     def encode(self, trunk: Trunk, features: Features, reads: Reads, training: bool) -> Encoded:
         """Returns its pooled output and, if read, states."""

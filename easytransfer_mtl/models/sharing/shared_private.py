@@ -8,7 +8,9 @@ from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.transformer import run_layer
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.encoded import POOLED, SEQUENCE, Encoded, Reads, inputs_of
+from easytransfer_mtl.models.features import FeatureSpec
 from easytransfer_mtl.models.sharing.base import Features, Sharing, encoded_by
+from easytransfer_mtl.models.sharing.hard import HardSharing
 from easytransfer_mtl.models.sharing.parts import dense, embedded, top_output
 from easytransfer_mtl.models.sharing.penalties import TaskAdversary, overlap, row_states
 from easytransfer_mtl.models.sharing.private_parts import PrivateEncoder, PrivateTop, Trunk
@@ -56,6 +58,7 @@ class SharedPrivate(Sharing):
         """
         super().__init__(encoder)
         config, clock = encoder.config, encoder.clock
+        self.delivers = self.delivered(options)
         depth = options.depth(config.num_hidden_layers)
         self.shared_depth = depth if options.private_part == "top" else 0
         if self.shared_depth > config.num_hidden_layers:
@@ -81,6 +84,11 @@ class SharedPrivate(Sharing):
         self.has_penalty = self.orthogonality_weight > 0 or self.adversary is not None
         self.encodes_apart = bool(self.private) or self.adversary is not None
 
+    @classmethod
+    def delivered(cls, options: SharingOptions) -> Reads:
+        """Returns no layers where private parts exist on top only; without them it is hard sharing, which has all."""
+        return HardSharing.delivers if options.private_layers == 0 else cls.delivers
+
     def private_variables(self, task: int) -> list[tf.Variable]:
         """Returns the private part's and the gate's variables."""
         if not self.private:
@@ -98,6 +106,12 @@ class SharedPrivate(Sharing):
             for place, layer in enumerate(part.stack)
             for variable in layer.trainable_variables
         ]
+
+    def leave_unread(self, features: list[FeatureSpec]) -> None:
+        """Takes out of training what no task reads of the shared encoder, and the private poolers that are not read."""
+        super().leave_unread(features)
+        for part, feature in zip(self.private, features):
+            part.pooler.trainable = feature.reads_pooled
 
     def trunk(self, features: Features, reads: Reads, training: bool) -> Trunk:
         """Runs the shared encoder, and keeps the states below private top layers."""

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from transformers import BertConfig
+from transformers import PretrainedConfig
 
+from easytransfer_mtl.encoders.sizes import dense_size, encoder_size, encoder_work, layer_size, layer_work
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.sharing.parts import small_config
 from easytransfer_mtl.models.sharing_options import SharingOptions
@@ -25,7 +26,7 @@ class Size:
     shared: int
     private: int
     work: int
-    kept: tuple[tuple[BertConfig, int], ...]
+    kept: tuple[tuple[PretrainedConfig, int], ...]
 
     @property
     def total(self) -> int:
@@ -33,14 +34,7 @@ class Size:
         return self.encoder + self.shared + self.private
 
 
-def encoder_size(config: BertConfig) -> int:
-    """Returns the parameters of a BERT with pooler."""
-    tables = config.vocab_size + config.max_position_embeddings + config.type_vocab_size
-    embeddings = tables * config.hidden_size + 2 * config.hidden_size
-    return embeddings + config.num_hidden_layers * _layer(config) + _dense(config.hidden_size, config.hidden_size)
-
-
-def size_of(architecture: Architecture, config: BertConfig, num_tasks: int) -> Size:
+def size_of(architecture: Architecture, config: PretrainedConfig, num_tasks: int) -> Size:
     """Returns a structure's size.
 
     Args:
@@ -49,7 +43,7 @@ def size_of(architecture: Architecture, config: BertConfig, num_tasks: int) -> S
         num_tasks: K.
     """
     options, layers = architecture.sharing_options, config.num_hidden_layers
-    encoder, work, kept = encoder_size(config), layers * _layer_work(config), ((config, layers),)
+    encoder, work, kept = encoder_size(config), encoder_work(config), ((config, layers),)
     hard = Size(encoder, 0, 0, work, kept)
     if architecture.sharing == "soft":
         return Size(encoder, 0, (num_tasks - 1) * encoder, work, kept)
@@ -57,43 +51,30 @@ def size_of(architecture: Architecture, config: BertConfig, num_tasks: int) -> S
         return _with_private(hard, options, config, num_tasks)
     if architecture.sharing == "memory":
         width = config.hidden_size
-        hands = 5 * _dense(width, width) + _dense(2 * width, width)
+        hands = 5 * dense_size(width, width) + dense_size(2 * width, width)
         return Size(encoder, options.memory_slots * width, num_tasks * hands, work + width**2, kept)
     if architecture.sharing in ("mmoe", "ple"):
         return Size(encoder, *_experts(architecture, config.hidden_size, num_tasks), work, kept)
     return hard
 
 
-def _dense(inputs: int, outputs: int) -> int:
-    return inputs * outputs + outputs
-
-
-def _layer(config: BertConfig) -> int:
-    width, inner = config.hidden_size, config.intermediate_size
-    return 4 * _dense(width, width) + _dense(width, inner) + _dense(inner, width) + 4 * width
-
-
-def _layer_work(config: BertConfig) -> int:
-    return 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
-
-
-def _with_private(hard: Size, options: SharingOptions, config: BertConfig, num_tasks: int) -> Size:
+def _with_private(hard: Size, options: SharingOptions, config: PretrainedConfig, num_tasks: int) -> Size:
     width, depth = config.hidden_size, options.depth(config.num_hidden_layers)
     if options.private_part == "adapter":
-        adapter = _dense(width, options.adapter_size) + _dense(options.adapter_size, width)
+        adapter = dense_size(width, options.adapter_size) + dense_size(options.adapter_size, width)
         work = hard.work + depth * 2 * width * options.adapter_size
         return Size(hard.encoder, 0, num_tasks * depth * adapter, work, hard.kept)
-    shared = _dense(width, num_tasks) if options.adversarial_weight > 0 else 0
+    shared = dense_size(width, num_tasks) if options.adversarial_weight > 0 else 0
     if not depth:
         return Size(hard.encoder, shared, 0, hard.work, hard.kept)
     if options.private_part == "top":
-        inner, own = config, depth * _layer(config) + _dense(width, width)
+        inner, own = config, depth * layer_size(config) + dense_size(width, width)
     else:
         inner = small_config(config, depth, options.private_width)
         own = encoder_size(inner)
     if options.combine == "gate":
-        own += _dense(2 * width, width) + (_dense(inner.hidden_size, width) if inner.hidden_size != width else 0)
-    work = hard.work + depth * _layer_work(inner)
+        own += dense_size(2 * width, width) + (dense_size(inner.hidden_size, width) if inner.hidden_size != width else 0)
+    work = hard.work + depth * layer_work(inner)
     return Size(hard.encoder, shared, num_tasks * own, work, (*hard.kept, (inner, depth)))
 
 
@@ -104,9 +85,9 @@ def _experts(architecture: Architecture, width: int, num_tasks: int) -> tuple[in
     size, shared, private = options.expert_size or width, 0, 0
     for level in range(levels):
         inputs, last = width if level == 0 else size, level == levels - 1
-        shared += _dense(inputs, options.experts * size)
-        shared += 0 if last else _dense(inputs, options.experts + own * num_tasks)
-        experts, gates = num_tasks * _dense(inputs, own * size), num_tasks * _dense(inputs, options.experts + own)
+        shared += dense_size(inputs, options.experts * size)
+        shared += 0 if last else dense_size(inputs, options.experts + own * num_tasks)
+        experts, gates = num_tasks * dense_size(inputs, own * size), num_tasks * dense_size(inputs, options.experts + own)
         private += (experts if last else 0) + (gates if level >= levels - 2 else 0)
         shared += (0 if last else experts) + (0 if level >= levels - 2 else gates)
     return shared, private

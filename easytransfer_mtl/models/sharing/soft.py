@@ -4,11 +4,13 @@ import tensorflow as tf
 
 from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.models.encoded import Encoded, Reads
+from easytransfer_mtl.models.features import FeatureSpec
 from easytransfer_mtl.models.sharing.base import Features, Sharing
 from easytransfer_mtl.models.sharing.distance import l2, squared_distance
 from easytransfer_mtl.models.sharing.layer_weights import parse_layer_weights, part_of
 from easytransfer_mtl.models.sharing.parts import encoded_like, encoder_copy
 from easytransfer_mtl.models.sharing_options import SharingOptions
+from easytransfer_mtl.models.unread import leave_unread
 from easytransfer_mtl.tasks import Task
 
 
@@ -55,6 +57,12 @@ class SoftSharing(Sharing):
         return [
             (variable, other.depth_of(variable)) for other in self.others for variable in other.canonical_variables.values()
         ]
+
+    def leave_unread(self, features: list[FeatureSpec]) -> None:
+        """Takes out of training what each task does not read of its own encoder, if no distance moves it."""
+        tied = self._tied if self.has_penalty else ()
+        for task, feature in enumerate(features):
+            leave_unread(self.encoder_of(task), [feature], tied)
 
     def branch(self, trunk: None, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
         """Returns the states of the task's encoder."""

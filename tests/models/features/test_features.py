@@ -15,8 +15,8 @@ WIDTH, DEPTH = 3, 2
 MASK = np.array([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]])
 SEGMENTS = np.array([[0, 0, 1, 1, 0], [0, 0, 0, 1, 1], [0, 0, 0, 0, 0]])
 IDS = np.array([[2, 7, 8, 3, 0], [2, 7, 3, 9, 3], [5, 0, 0, 0, 0]])
-SPECS = [*(name for name in POOLINGS if name not in ("sequence", "ngrams")), "pooled+ngrams:50:2", "layer0.mean", "layer1.attention", "first1.max", "last2.cls",
-         "mix.mean", "mix.pair", "mean+ngrams:7:1", "cls+mean+mix.attention_shared"]  # fmt: skip
+SPECS = [*(name for name in POOLINGS if name not in ("sequence", "ngrams")), "pooled+ngrams:50:2", "layer0.mean",
+         "layer1.attention", "first1.max", "last2.cls", "mix.mean", "mix.pair", "mean+ngrams:7:1", "cls+mean+mix.attention_shared"]  # fmt: skip
 
 
 def encoded(padding: int = 0, junk: float | None = None, mask: np.ndarray = MASK) -> Encoded:

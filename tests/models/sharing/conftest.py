@@ -32,10 +32,11 @@ def build_sharing(tiny_encoder: Path) -> Callable[..., MultiTaskModel]:
         optimizer: tf_keras.optimizers.Optimizer | None = None,
         weighting: TaskWeighting | None = None,
         step: dict[str, Any] | None = None,
+        features: dict[str, str] | None = None,
         **options: Any,
     ) -> MultiTaskModel:
         encoder = load_encoder(find_encoder(str(tiny_encoder)), DropoutClock(3), random_init=True).encoder
-        architecture = Architecture(sharing, 0.1, SharingOptions(**options))
+        architecture = Architecture(sharing, 0.1, SharingOptions(**options), features or {})
         model = MultiTaskModel(encoder, tasks, weighting, StepOptions(**{"clip_norm": None, **(step or {})}), architecture)
         build_variables(model)
         for layer in () if dropout else model.submodules:

@@ -8,11 +8,12 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.sharing.penalties import TaskAdversary, overlap, reversed_gradient
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.weighting import MGDA, Equal, Fixed
+from easytransfer_mtl.weighting import IMTLG, MGDA, Equal, Fixed
 
 Build, Batch = Callable[..., MultiTaskModel], Callable[..., dict[str, tf.Tensor]]
 PENALTIES = {"adversarial_weight": 0.5, "orthogonality_weight": 2.0}
@@ -121,3 +122,22 @@ def test_gram_methods_add_the_penalty_once(
     np.testing.assert_allclose(told[0]["penalty"], told[1]["penalty"], rtol=1e-6)
     for name, gradient in seen[0].items():
         np.testing.assert_allclose(seen[1][name], gradient, rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("adversary", [None, Adversary(1, 0.7, 0.7), Adversary(2, 0.4, 0.6)], ids=["none", "fgm", "pgd"])
+def test_every_kind_of_step_counts_the_penalty_with_each_pass(
+    adversary: Adversary | None, build_sharing: Build, batch_of: Batch, scatter: Callable[..., None]
+) -> None:
+    one, batch = CONTEST_TASKS[:1], batch_of(0)
+    kinds = [(Equal(1), batch), (Equal(1), {one[0].name: batch}), (IMTLG(1), {one[0].name: batch})]
+    found = []
+    for weighting, given in kinds:
+        options = {"orthogonality_weight": 2.0, "tasks": one, "step": {"adversary": adversary}, "weighting": weighting}
+        model = build_sharing("shared_private", **options)
+        scatter(model)
+        before = [variable.numpy() for variable in model.trainable_variables]
+        model.train_step(given)
+        found.append([variable.numpy() - value for variable, value in zip(model.trainable_variables, before, strict=True)])
+    for others in found[1:]:
+        for variable, first, other in zip(model.trainable_variables, found[0], others, strict=True):
+            np.testing.assert_allclose(other, first, rtol=1e-3, atol=1e-5, err_msg=variable.name)

@@ -123,10 +123,14 @@ def test_distances_have_their_gradients_also_where_they_are_zero() -> None:
     assert float(value) == 0.0 and not np.any(tape.gradient(value, one))
 
 
+@pytest.mark.parametrize("feature", ["pooled", "layer1.mean", "mix.cls"])
 @pytest.mark.parametrize("part", ["top", "encoder", "adapter"])
-def test_shared_private_without_a_private_part_is_hard_bit_for_bit(part: str, build_sharing: Build, batch_of: Batch) -> None:
-    hard = build_sharing("hard", dropout=True)
-    none = build_sharing("shared_private", private_part=part, private_layers=0, dropout=True)
+def test_shared_private_without_a_private_part_is_hard_bit_for_bit(
+    part: str, feature: str, build_sharing: Build, batch_of: Batch
+) -> None:
+    features = {task.name: feature for task in CONTEST_TASKS}
+    hard = build_sharing("hard", dropout=True, features=features)
+    none = build_sharing("shared_private", private_part=part, private_layers=0, dropout=True, features=features)
     assert [variable.name for variable in none.trainable_variables] == [
         variable.name for variable in hard.trainable_variables
     ]

@@ -66,6 +66,28 @@ def test_a_task_moves_what_is_shared_and_its_own_and_nothing_else(
     assert len(set(names)) == len(names) and len(own_variables(model)) >= len(names) - len(model.encoder.trainable_variables)
 
 
+@pytest.mark.parametrize(
+    ("case", "options", "feature"),
+    [
+        *((case, {}, "mean") for case in CASES),
+        *((case, {"soft_weight": 0.0}, feature) for case in ("soft",) for feature in ("mean", "layer1.mean")),
+        ("soft", {"soft_layers": "1"}, "layer1.mean"), ("adapter", {}, "layer1.mean"),
+        ("adapter of one layer", {}, "layer1.mean"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("tasks", [["TNEWS"], ["TNEWS", "OCEMOTION", "OCNLI"]], ids=["one", "all"])
+def test_what_is_not_read_is_not_trained(
+    case: str, options: dict[str, Any], feature: str, tasks: list[str], build_sharing: Build, batch_of: Callable[..., Any],
+    scatter: Callable[..., None],
+) -> None:  # fmt: skip
+    model = of_case(build_sharing, case, features=dict.fromkeys(tasks, feature), **options)
+    scatter(model)
+    trained = {variable.name for variable in model.trainable_variables}
+    assert set.union(*(moved_by(model, batch_of(task)) for task in range(3))) == trained
+    if len(tasks) == 3 and (case != "soft" or options):
+        assert not any("pooler" in name for name in trained)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_size_is_known_before_the_model_is_built(case: str, build_sharing: Build) -> None:
     model = of_case(build_sharing, case)

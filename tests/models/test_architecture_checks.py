@@ -1,0 +1,53 @@
+"""Architectures from files that nobody vouches for: types, ranges and layers, told with the file's name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.finding import find_encoder
+from easytransfer_mtl.encoders.loading import load_encoder
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.architecture import Architecture, architecture_from_json
+from easytransfer_mtl.models.architecture_checks import LARGEST, problem_of
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.sharing_options import OPTIONS_OF, SharingOptions
+from easytransfer_mtl.tasks import CONTEST_TASKS
+
+
+@pytest.mark.parametrize("sharing", OPTIONS_OF)
+def test_what_settings_give_is_right(sharing: str) -> None:
+    assert problem_of(Architecture(sharing)) is None
+    options = SharingOptions(soft_layers="0-1", private_layers=0, expert_size=LARGEST, adversarial_weight=1)
+    tasks = {"features": {"TNEWS": "cls+last2.mean"}, "heads": {"OCNLI": "mlp:7:relu"}, "task_dropout": {"OCNLI": 0}}
+    assert problem_of(Architecture(sharing, 0, options, **tasks)) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"sharing": "hrad"}, {"sharing": 3}, {"sharing": ["hard"]}, {"head_dropout": "0.1"}, {"head_dropout": 1.0},
+        {"head_dropout": True}, {"head_dropout": float("nan")}, {"head_dropout": None}, {"features": "mean"},
+        {"features": {"TNEWS": 3}}, {"features": {"TNEWS": "maen"}}, {"features": {"TNEWS": "layer" + "9" * 5000 + ".mean"}},
+        {"heads": {"TNEWS": "lstm:x"}}, {"heads": {"TNEWS": "mlp:99999999"}}, {"heads": ["mlp"]},
+        {"task_dropout": {"TNEWS": -0.1}}, {"task_dropout": {"TNEWS": "0.1"}}, {"task_dropout": [0.1]},
+        *({"sharing_options": options} for options in (
+            {"experts": 0}, {"experts": 2.0}, {"experts": True}, {"experts": None}, {"experts": LARGEST + 1},
+            {"adapter_size": 10**12}, {"private_layers": -1}, {"soft_weight": float("nan")}, {"soft_weight": float("inf")},
+            {"soft_weight": 10**400}, {"soft_weight": "1"}, {"soft_layers": 3}, {"private_part": "bottom"}, {"combine": []},
+        )),
+    ],
+    ids=lambda value: str(value)[:60],
+)  # fmt: skip
+def test_what_is_not_right_is_named_with_its_file(value: dict[str, Any]) -> None:
+    name = next(iter(next(iter(value.values())))) if "sharing_options" in value else next(iter(value))
+    with pytest.raises(UserError, match=f"^best/tasks.json is damaged .architecture: {name}"):
+        architecture_from_json(value, "best/tasks.json")
+
+
+@pytest.mark.parametrize(("feature", "message"), [("layer3.mean", "the encoder has 2 layers"), ("pair", "TNEWS has one")])
+def test_a_model_is_not_built_on_what_is_not_there(feature: str, message: str, tiny_encoder: Path) -> None:
+    encoder = load_encoder(find_encoder(str(tiny_encoder)), DropoutClock(3), random_init=True).encoder
+    with pytest.raises(UserError, match=message):
+        MultiTaskModel(encoder, CONTEST_TASKS, architecture=Architecture(features={"TNEWS": feature}))
