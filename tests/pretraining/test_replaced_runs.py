@@ -33,12 +33,12 @@ def finished_settings(
     tmp_path_factory: pytest.TempPathFactory, encoder_folder: Callable[..., Path], folder: Path
 ) -> PretrainSettings:
     """Settings of a run on texts in which a replaced token can be told."""
-    wider = {"hidden_size": 32, "intermediate_size": 64, "hidden_dropout_prob": 0.0, "initializer_range": 0.02}
-    encoder = encoder_folder("electra small", **wider, embedding_size=16)
+    wider = {"hidden_size": 32, "intermediate_size": 64, "embedding_size": 16}
+    encoder = encoder_folder("electra small", **wider, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     return PretrainSettings(
         data_dir=str(folder), pretrain_model_name_or_path=str(encoder), random_init=True, seed=5, held_out=0.2,
-        model_dir=str(tmp_path_factory.mktemp("finished") / "run"), sequence_length=16, train_batch_size=16, train_steps=150,
-        length_buckets=1, learning_rate=1e-2, save_steps=100, packing="none", objective="electra", generator_size=0.5,
+        model_dir=str(tmp_path_factory.mktemp("finished") / "run"), sequence_length=16, train_batch_size=16, train_steps=200,
+        length_buckets=1, learning_rate=3e-3, save_steps=100, packing="none", objective="electra", generator_size=0.5,
     )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_replaced_tokens_are_told_better_than_by_calling_none_replaced(finished:
 def test_the_log_and_the_report_tell_both_losses(finished: PretrainedRun) -> None:
     rows = metric_rows(finished.final.parent)
     train, held_out = ([row for row in rows if row["part"] == part] for part in ("train", "held_out"))
-    assert [row["step"] for row in held_out] == ["0", "100", "150"] and len(train) == 150
+    assert [row["step"] for row in held_out] == ["0", "100", "200"] and len(train) == 200
     for row in rows:
         loss = float(row["mlm_loss"]) + 50 * float(row["rtd_loss"])
         assert float(row["loss"]) == pytest.approx(loss, rel=1e-4)
