@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from easytransfer_mtl.config.common import NORMALIZATIONS, PRECISIONS, PREPROCESS, PRETRAIN, CommonSettings
+from easytransfer_mtl.config.common import NORMALIZATIONS, PRECISIONS, PREPROCESS, PRETRAIN
+from easytransfer_mtl.config.objective_settings import ObjectiveSettings
 from easytransfer_mtl.config.options import option
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
@@ -11,8 +12,8 @@ PACKINGS = ("full", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainSettings(CommonSettings):
-    """Masked-language-model training on the tasks' own texts."""
+class PretrainSettings(ObjectiveSettings):
+    """Further training of an encoder on the tasks' own texts."""
 
     tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
     modelZooBasePath: str | None = option("", "folder of EasyTransfer's model zoo; default ~/.eztransfer_modelzoo")

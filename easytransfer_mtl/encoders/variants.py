@@ -26,14 +26,7 @@ class VariantEncoder(BertEncoder):
         """Puts the other parts in BERT's places before either has variables, then makes these."""
         if not self.built:
             self.embeddings = _embeddings(self.config)
-            if self._shares_layers:
-                first, *others = self.encoder.layer
-                for layer in others:
-                    _tie(layer, first)
-            if self.config.model_type == "roformer":
-                for layer in self.encoder.layer:
-                    layer.rotary_positions = self.config.max_position_embeddings
-                    layer.rotary_values = self.config.rotary_value
+            adapt_layers(self.encoder.layer, self.config)
         super().build(input_shape)
 
     @property
@@ -59,6 +52,18 @@ def _embeddings(config: PretrainedConfig) -> tf_keras.layers.Layer:
     else:
         lookup = TFBertEmbeddings(narrow, name=name)
     return ProjectedEmbeddings(lookup, config.hidden_size, config.embedding_size) if projects else lookup
+
+
+def adapt_layers(layers: list[TFBertLayer], config: PretrainedConfig) -> None:
+    """Makes BERT layers that have no variables yet those of a type: ALBERT's are one, RoFormer's turn by positions."""
+    if config.model_type == "albert":
+        first, *others = layers
+        for layer in others:
+            _tie(layer, first)
+    if config.model_type == "roformer":
+        for layer in layers:
+            layer.rotary_positions = config.max_position_embeddings
+            layer.rotary_values = config.rotary_value
 
 
 def _tie(layer: TFBertLayer, first: TFBertLayer) -> None:

@@ -12,13 +12,6 @@ from easytransfer_mtl.pretraining.masking import Masking
 from easytransfer_mtl.pretraining.rows import WordRows
 from easytransfer_mtl.seeding import generator
 
-BATCH_SIGNATURE = {
-    **{name: tf.TensorSpec([None, None], tf.int32) for name in ("input_ids", "input_mask", "segment_ids")},
-    **{name: tf.TensorSpec([None], tf.int32) for name in ("positions", "labels")},
-    "weights": tf.TensorSpec([None], tf.float32),
-}
-"""What ``Masking.apply`` returns."""
-
 
 @dataclass
 class MaskedBatches:
@@ -37,7 +30,7 @@ class MaskedBatches:
     masking: Masking
 
     def batch(self, step: int) -> Batch:
-        """Returns the batch of a step, see ``BATCH_SIGNATURE``."""
+        """Returns the batch of a step, see ``Masking.signature``."""
         rows = self.rows.batch(self.order.batch_rows(step), self.padded_lengths)
         return self.masking.apply(rows, generator(self.order.seed, "masks", step))
 
@@ -48,7 +41,7 @@ class MaskedBatches:
             for step in range(start, stop):
                 yield self.batch(step)
 
-        return tf.data.Dataset.from_generator(generate, output_signature=BATCH_SIGNATURE).prefetch(4)
+        return tf.data.Dataset.from_generator(generate, output_signature=self.masking.signature).prefetch(4)
 
 
 def held_out_batches(
@@ -70,5 +63,4 @@ def held_out_batches(
         numbers = order[start : start + batch_size]
         filled = np.pad(numbers, (0, batch_size - len(numbers)), mode="edge")
         batch = masking.apply(rows.batch(filled, padded_lengths), generator(seed, "held-out masks", index))
-        is_copy = batch["positions"] // batch["input_ids"].shape[1] >= len(numbers)
-        yield {**batch, "weights": np.where(is_copy, np.float32(0), batch["weights"])}
+        yield masking.without_copies(batch, len(numbers))

@@ -25,6 +25,13 @@ def tied_cross_entropy(
     Returns:
         float32 [P] and float32 [P], the second 0 or 1 and without a gradient.
     """
+    return scored_cross_entropy(states, table, bias, labels)[:2]
+
+
+def scored_cross_entropy(
+    states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns what ``tied_cross_entropy`` does, and the products that it reads, states x table^T, without a gradient."""
 
     @tf.custom_gradient
     def losses(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tuple[tuple, Callable[..., Gradients]]:
@@ -32,14 +39,14 @@ def tied_cross_entropy(
         scores = tf.matmul(states, cast_table, transpose_b=True)
         values, right, log_sums = _forward(scores, bias, labels)
 
-        def gradient(upstream: tf.Tensor, _: tf.Tensor) -> Gradients:
+        def gradient(upstream: tf.Tensor, *_: tf.Tensor) -> Gradients:
             d_scores = _backward(scores, bias, labels, log_sums, upstream)
             d_table = tf.cast(tf.matmul(d_scores, states, transpose_a=True), tf.float32)
             # A product with ones sums three times as fast as the compiled loop would.
             d_bias = tf.cast(tf.matmul(tf.ones_like(states[:, :1]), d_scores, transpose_a=True), tf.float32)
             return tf.matmul(d_scores, cast_table), d_table, d_bias[0]
 
-        return (values, right), gradient
+        return (values, right, scores), gradient
 
     return losses(states, table, bias)
 

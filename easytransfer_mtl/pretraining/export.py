@@ -12,9 +12,7 @@ from easytransfer_mtl import __version__
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.encoders.saving import save_encoder
 from easytransfer_mtl.files import replacing_folder, write_json
-from easytransfer_mtl.pretraining.head import FILE_PREFIX
-from easytransfer_mtl.pretraining.measuring import Measurement
-from easytransfer_mtl.pretraining.model import MaskedLanguageModel
+from easytransfer_mtl.pretraining.objectives import PretrainingModel
 from easytransfer_mtl.pretraining.preparation import Prepared
 from easytransfer_mtl.pretraining.progress import PretrainingProgress
 from easytransfer_mtl.training.run_folder import RunFolder, package_versions
@@ -23,13 +21,14 @@ FINAL, WEIGHTS_FILE, ABOUT_FILE = "final", "model.safetensors", "pretraining.jso
 
 
 def export_final(
-    model: MaskedLanguageModel, settings: PretrainSettings, prepared: Prepared, progress: PretrainingProgress
+    model: PretrainingModel, settings: PretrainSettings, prepared: Prepared, progress: PretrainingProgress
 ) -> Path:
     """Writes ``final/`` of the run, replacing an older one only when the new one is complete.
 
     It holds config.json, vocab.txt, model.safetensors and pretraining.json. The weights are in Hugging Face's layout with
-    the names of TFBertForMaskedLM, the pooler as it was at the start beside them, so ``TFBertModel``,
-    ``TFBertForMaskedLM``, ``--pretrain_model_name_or_path`` of train and of another pretrain load it.
+    the names of its TensorFlow model, the pooler as it was at the start and what the objective trained beside the encoder
+    with them, so that transformers' class of the encoder, ``--pretrain_model_name_or_path`` of train and of another
+    pretrain load it; and TFBertForMaskedLM or TFElectraForPreTraining what was trained as one.
 
     Returns:
         The folder.
@@ -38,8 +37,8 @@ def export_final(
     with replacing_folder(target) as folder:
         save_encoder(model.encoder, folder)
         RunFolder(folder).write_encoder(model.encoder.config, prepared.files.vocabulary_file)
-        head = {f"{FILE_PREFIX}{name}:0": variable.numpy() for name, variable in model.head.by_name.items()}
-        weights = load_file(folder / WEIGHTS_FILE) | {name: np.ascontiguousarray(value) for name, value in head.items()}
+        parts = {name: np.ascontiguousarray(variable.numpy()) for name, variable in model.stored_parts.items()}
+        weights = load_file(folder / WEIGHTS_FILE) | parts
         save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "tf"})
         write_json(folder / ABOUT_FILE, _about(settings, prepared, progress))
     logging.info("Exported %s", target)
@@ -50,16 +49,12 @@ def _about(settings: PretrainSettings, prepared: Prepared, progress: Pretraining
     return {
         "settings": asdict(settings),
         "steps": prepared.plan.train_steps,
-        "held_out": {"before": _values(progress.before), "after": _values(progress.after)},
+        "held_out": {"before": progress.before.report(), "after": progress.after.report()},
         "texts": texts_by_file(prepared),
         "rows": len(prepared.batches.rows),
         "tokens": int(prepared.batches.rows.rows.offsets[-1]),
         "versions": {"easytransfer_mtl": __version__, **package_versions()},
     }
-
-
-def _values(measured: Measurement) -> dict[str, float]:
-    return {"loss": measured.loss, "perplexity": measured.perplexity, "masked_accuracy": measured.accuracy}
 
 
 def texts_by_file(prepared: Prepared) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from easytransfer_mtl.encoders.fused.gelu import bias_gelu
 from easytransfer_mtl.encoders.transformer import GELUS
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.pretraining.cross_entropy import tied_cross_entropy
+from easytransfer_mtl.pretraining.cross_entropy import scored_cross_entropy, tied_cross_entropy
 from easytransfer_mtl.seeding import truncated_normal
 
 FILE_PREFIX = "mlm___cls/predictions/"
@@ -65,16 +65,22 @@ class MaskedWordHead(tf_keras.layers.Layer):
             table: the word embeddings, float32 [V, E].
             labels: int32 [P].
         """
+        return tied_cross_entropy(*self._factors(states, table), labels)
+
+    def scored_losses(
+        self, states: tf.Tensor, table: tf.Tensor, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns what ``token_losses`` does, and the scores without their bias, [P, V] of the states' type."""
+        return scored_cross_entropy(*self._factors(states, table), labels)
+
+    def _factors(self, states: tf.Tensor, table: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         transformed = tf.cast(self._transform(states), states.dtype)
-        return tied_cross_entropy(transformed, table, tf.convert_to_tensor(self.by_name["bias"]), labels)
+        return transformed, table, tf.convert_to_tensor(self.by_name["bias"])
 
     def _transform(self, states: tf.Tensor) -> tf.Tensor:
         kernel, bias, gamma, beta = (tf.convert_to_tensor(variable) for variable in list(self.by_name.values())[:4])
         product = tf.matmul(states, tf.cast(kernel, states.dtype))
-        if self._activation in GELUS:
-            values = tf.cast(bias_gelu(product, bias, GELUS[self._activation]), tf.float32)
-        else:
-            values = get_tf_activation(self._activation)(tf.cast(product, tf.float32) + bias)
+        values = activated(product, bias, self._activation)
         mean, variance = tf.nn.moments(values, axes=[-1], keepdims=True)
         return tf.nn.batch_normalization(values, mean, variance, beta, gamma, self._epsilon)
 
@@ -99,6 +105,13 @@ class MaskedWordHead(tf_keras.layers.Layer):
         for name, variable in self.by_name.items():
             variable.assign(arrays[name])
         logging.info("Masked-word head: taken from %s", weight_file.path)
+
+
+def activated(product: tf.Tensor, bias: tf.Tensor, activation: str) -> tf.Tensor:
+    """Returns an activation, by its name in a config, of a product of any number format and a bias, in float32."""
+    if activation in GELUS:
+        return tf.cast(bias_gelu(product, bias, GELUS[activation]), tf.float32)
+    return get_tf_activation(activation)(tf.cast(product, tf.float32) + bias)
 
 
 def stored_head(weight_file: WeightFile) -> dict[str, np.ndarray]:

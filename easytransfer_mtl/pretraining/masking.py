@@ -3,8 +3,10 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+import tensorflow as tf
 
 from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.tokenization import Vocabulary
@@ -31,12 +33,19 @@ class Masking:
         share: expected share of each row's tokens that is chosen, special tokens not counted.
         mask_id: id of [MASK].
         others: int32, ids that a token may be replaced by: all but special and unused ones.
+        signature: of what ``apply`` returns.
     """
 
     kind: str
     share: float
     mask_id: int
     others: np.ndarray
+
+    signature: ClassVar[dict[str, tf.TensorSpec]] = {
+        **{name: tf.TensorSpec([None, None], tf.int32) for name in ("input_ids", "input_mask", "segment_ids")},
+        **{name: tf.TensorSpec([None], tf.int32) for name in ("positions", "labels")},
+        "weights": tf.TensorSpec([None], tf.float32),
+    }
 
     def places(self, rows: int, length: int) -> int:
         """Returns how many tokens of a [rows, length] batch are predicted at most."""
@@ -71,6 +80,11 @@ class Masking:
             "labels": np.pad(labels, padding).astype(np.int32),
             "weights": np.pad(np.ones(len(chosen), np.float32), padding),
         }
+
+    def without_copies(self, batch: Batch, rows: int) -> Batch:
+        """Returns a masked batch in which nothing is predicted in the rows from number ``rows`` on."""
+        is_copy = batch["positions"] // batch["input_ids"].shape[1] >= rows
+        return {**batch, "weights": np.where(is_copy, np.float32(0), batch["weights"])}
 
     def _units(self, starts: np.ndarray, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Returns the number of each token's unit, ascending from 0.
@@ -119,7 +133,7 @@ class Masking:
         return np.where(draw < MASKED, self.mask_id, np.where(draw < MASKED + REPLACED, others, labels))
 
 
-def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str) -> Masking:
+def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str, masking: type[Masking] = Masking) -> Masking:
     """Builds the masking for a vocabulary.
 
     Args:
@@ -127,13 +141,14 @@ def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str) -
         share: see ``Masking``; more than 0 and less than 1.
         vocabulary: the encoder's.
         source: where that is from, for errors.
+        masking: the objective's.
 
     Raises:
         UserError: the vocabulary has no [MASK], or nothing but special tokens.
     """
     if MASK_TOKEN not in vocabulary.ids:
-        raise UserError(f"{source} has no token {MASK_TOKEN}, which masked-language-model training needs.")
+        raise UserError(f"{source} has no token {MASK_TOKEN}, which pre-training needs.")
     others = [index for token, index in vocabulary.ids.items() if not NOT_TEXT.fullmatch(token)]
     if not others:
         raise UserError(f"{source} holds special tokens only.")
-    return Masking(kind, share, vocabulary.ids[MASK_TOKEN], np.array(others, np.int32))
+    return masking(kind, share, vocabulary.ids[MASK_TOKEN], np.array(others, np.int32))

@@ -15,6 +15,7 @@ from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.batches import MaskedBatches, held_out_batches
 from easytransfer_mtl.pretraining.masking import Masking, make_masking
+from easytransfer_mtl.pretraining.objectives import MODELS
 from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows
 from easytransfer_mtl.pretraining.texts import Source, hold_out, read_texts
 from easytransfer_mtl.pretraining.word_vectors import WordVectors, read_word_vectors
@@ -58,7 +59,8 @@ def prepare(settings: PretrainSettings) -> Prepared:
     _check_numbers(settings)
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     vocabulary = load_vocabulary(files.vocabulary_file)
-    masking = make_masking(settings.masking, settings.mask_share, vocabulary, f"vocabulary {files.vocabulary_file}")
+    source = f"vocabulary {files.vocabulary_file}"
+    masking = make_masking(settings.masking, settings.mask_share, vocabulary, source, MODELS[settings.objective].masking)
     _check_config(settings, files)
     segment = None if settings.masking == "token" else chinese_segmenter()
     vectors = _vectors(settings, vocabulary)
@@ -89,6 +91,7 @@ def _check_numbers(settings: PretrainSettings) -> None:
 def _check_config(settings: PretrainSettings, files: EncoderFiles) -> None:
     config = load_config(files)
     check_precision(config, settings.precision)
+    MODELS[settings.objective].check(settings, config)
     most = config.max_position_embeddings
     if settings.sequence_length > most:
         raise UserError(

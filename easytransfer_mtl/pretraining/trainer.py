@@ -1,4 +1,4 @@
-"""Joins encoder, head, texts and optimizer to a pre-training run."""
+"""Joins encoder, objective, texts and optimizer to a pre-training run."""
 
 import logging
 import signal
@@ -14,9 +14,8 @@ from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.encoders.weight_files import read_weights
 from easytransfer_mtl.errors import Stopped
 from easytransfer_mtl.pretraining.export import export_final, texts_by_file
-from easytransfer_mtl.pretraining.head import MaskedWordHead
 from easytransfer_mtl.pretraining.measuring import HeldOut
-from easytransfer_mtl.pretraining.model import MaskedLanguageModel
+from easytransfer_mtl.pretraining.objectives import MODELS, PretrainingModel
 from easytransfer_mtl.pretraining.preparation import Prepared, prepare
 from easytransfer_mtl.pretraining.progress import PretrainingProgress
 from easytransfer_mtl.pretraining.step_log import HeldOutLog, PretrainingLog, open_metrics
@@ -33,7 +32,7 @@ from easytransfer_mtl.training.schedule import WarmupDecay
 class PretrainedRun:
     """A finished run: the model, its data, its measurements, and the folder that training starts from."""
 
-    model: MaskedLanguageModel
+    model: PretrainingModel
     prepared: Prepared
     progress: PretrainingProgress
     final: Path
@@ -53,7 +52,7 @@ def run_pretraining(settings: PretrainSettings) -> PretrainedRun:
     """
     prepared = prepare(settings)
     model = _make_model(settings, prepared)
-    progress = PretrainingProgress()
+    progress = PretrainingProgress(model.measured)
     checkpoints = RunCheckpoints(model, progress, Path(settings.model_dir), settings.keep_checkpoint_max)
     step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
     if step:
@@ -68,14 +67,13 @@ def run_pretraining(settings: PretrainSettings) -> PretrainedRun:
     return PretrainedRun(model, prepared, progress, export_final(model, settings, prepared, progress))
 
 
-def _make_model(settings: PretrainSettings, prepared: Prepared) -> MaskedLanguageModel:
+def _make_model(settings: PretrainSettings, prepared: Prepared) -> PretrainingModel:
     """Builds the model and its optimizer with their first weights."""
     clock = DropoutClock(settings.seed)
     encoder = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler).encoder
-    head = MaskedWordHead(encoder.config, encoder.word_embeddings.shape[1], settings.seed)
+    model = MODELS[settings.objective](encoder, settings)
     if not settings.random_init:
-        head.take(read_weights(prepared.files.location))
-    model = MaskedLanguageModel(encoder, head, settings.clip_norm_value, settings.precision)
+        model.take(read_weights(prepared.files.location))
     if prepared.vectors is not None:
         _start_embeddings(model, prepared.vectors, settings.seed)
     plan = prepared.plan
@@ -85,7 +83,7 @@ def _make_model(settings: PretrainSettings, prepared: Prepared) -> MaskedLanguag
     return model
 
 
-def _start_embeddings(model: MaskedLanguageModel, vectors: WordVectors, seed: int) -> None:
+def _start_embeddings(model: PretrainingModel, vectors: WordVectors, seed: int) -> None:
     table = model.encoder.word_embeddings
     values = table.numpy()
     values[vectors.ids] = vectors.rows(values.shape[1], model.encoder.config.initializer_range, seed)
@@ -93,7 +91,7 @@ def _start_embeddings(model: MaskedLanguageModel, vectors: WordVectors, seed: in
     logging.info("%d of %d embeddings start from %s", len(vectors.ids), len(values), vectors.path)
 
 
-def _describe(settings: PretrainSettings, prepared: Prepared, model: MaskedLanguageModel) -> None:
+def _describe(settings: PretrainSettings, prepared: Prepared, model: PretrainingModel) -> None:
     """Writes what the run's folder says about the run, and logs it."""
     folder = RunFolder(Path(settings.model_dir))
     folder.write_encoder(model.encoder.config, prepared.files.vocabulary_file)
@@ -113,7 +111,7 @@ def _describe(settings: PretrainSettings, prepared: Prepared, model: MaskedLangu
 def _fit(
     settings: PretrainSettings,
     prepared: Prepared,
-    model: MaskedLanguageModel,
+    model: PretrainingModel,
     checkpoints: RunCheckpoints,
     progress: PretrainingProgress,
     step: int,
@@ -121,7 +119,10 @@ def _fit(
     """Trains from ``step`` to the plan's end."""
     plan = prepared.plan
     dataset = prepared.batches.dataset(step, plan.train_steps)
-    with closing(open_metrics(checkpoints.folder, step)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
+    with (
+        closing(open_metrics(checkpoints.folder, step, model.measured)) as metrics,
+        StopOnSignal(checkpoints, metrics) as stop,
+    ):
         callbacks = [
             PretrainingLog(plan, metrics, settings.train_batch_size, settings.log_step_count_steps),
             HeldOutLog(HeldOut(model, prepared.held_out), progress, plan, metrics),

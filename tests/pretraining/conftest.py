@@ -1,5 +1,6 @@
 """Invented texts of the contest's tasks, which a tiny encoder can learn to complete, and settings of a run on them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,13 @@ import pytest
 
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
+from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.finding import find_encoder
+from easytransfer_mtl.encoders.interface import Encoder
+from easytransfer_mtl.encoders.loading import load_encoder
+from easytransfer_mtl.files import read_json, write_json
+from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows
+from easytransfer_mtl.pretraining.words import WordTokenizer
 
 LETTERS = "天地人日月山水火木金土心手口目耳田禾米竹"
 
@@ -54,3 +62,44 @@ def settings(tiny_encoder: Path, folder: Path, tmp_path: Path) -> Callable[..., 
         return PretrainSettings(**{**values, **changes})
 
     return build
+
+
+TYPES: dict[str, dict[str, object]] = {
+    "bert": {"model_type": "bert"},
+    "electra": {"model_type": "electra", "embedding_size": 8},
+    "electra small": {"model_type": "electra", "embedding_size": 4},
+    "albert": {"model_type": "albert", "embedding_size": 4},
+    "roformer": {"model_type": "roformer", "embedding_size": 8, "rotary_value": True},
+    "deberta": {"model_type": "deberta", "relative_attention": True},
+}
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a folder with config and vocabulary of a tiny encoder of a type, a key of ``TYPES``; arguments change it."""
+
+    def make(name: str, **changes: object) -> Path:
+        folder = shutil.copytree(tiny_encoder, tmp_path_factory.mktemp("encoder") / "encoder")
+        config = read_json(folder / "config.json") | {"initializer_range": 0.2} | TYPES[name] | changes
+        write_json(folder / "config.json", config)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_encoder(encoder_folder: Callable[..., Path]) -> Callable[..., Encoder]:
+    """Builds such an encoder with random weights."""
+
+    def make(name: str, **changes: object) -> Encoder:
+        files = find_encoder(str(encoder_folder(name, **changes)), needs_weights=False)
+        return load_encoder(files, DropoutClock(4), random_init=True).encoder
+
+    return make
+
+
+@pytest.fixture
+def word_rows(tokenizer: Tokenizer) -> WordRows:
+    """Rows of single texts of 1 to 8 tokens and one of a pair."""
+    texts = [("天地人日月山水火"[: 1 + place % 8],) for place in range(20)] + [("天地", "日月")]
+    return RowBuilder(WordTokenizer(tokenizer, None), 12, False, 5).build(texts)

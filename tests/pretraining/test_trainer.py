@@ -21,7 +21,7 @@ from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.files import read_json, write_json
-from easytransfer_mtl.pretraining.model import MaskedLanguageModel
+from easytransfer_mtl.pretraining.objectives import MaskedLanguageModel
 from easytransfer_mtl.pretraining.step_log import PretrainingLog
 from easytransfer_mtl.pretraining.trainer import PretrainedRun, run_pretraining
 from easytransfer_mtl.training.checkpoints import checkpoint_steps

@@ -1,0 +1,1 @@
+"""The parts of replaced-token detection (Clark et al. 2020, ELECTRA)."""
