@@ -75,14 +75,15 @@ contest_arguments() {
   [ -n "$VOCAB$ENCODER" ] && { [ -z "$VOCAB" ] || [ -z "$ENCODER" ]; }
 }
 
-# choose_config: sets CONFIG by what the arguments named; with a vocabulary makes the small encoder's folder, ENCODER.
+# choose_config NAME SMALL: sets CONFIG to NAME's file by what the arguments named; with a vocabulary makes ENCODER, the
+# folder of the small encoder that SMALL.json describes.
 choose_config() {
-  CONFIG=run_scripts/config/contest_pretrained.json
+  CONFIG="run_scripts/config/$1_pretrained.json"
   [ -n "$VOCAB" ] || return 0
-  CONFIG=run_scripts/config/contest_from_scratch.json
+  CONFIG="run_scripts/config/$1_from_scratch.json"
   ENCODER="$OUTPUT/encoder"
   mkdir -p "$ENCODER"
-  cp run_scripts/config/bert_4l_256h.json "$ENCODER/config.json"
+  cp "run_scripts/config/$2.json" "$ENCODER/config.json"
   cp "$VOCAB" "$ENCODER/vocab.txt"
 }
 

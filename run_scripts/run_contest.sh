@@ -13,7 +13,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 contest_arguments runs/contest "$@" || usage
 require_environment
-choose_config
+choose_config contest bert_4l_256h
 
 say "convert"
 "$PYTHON" -m easytransfer_mtl convert --config="$CONFIG" --data_dir="$DATA_DIR" --output_dir="$OUTPUT/data" \

@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 require_environment
-choose_config
+choose_config contest bert_4l_256h
 
 say "split"
 "$PYTHON" -m easytransfer_mtl split --config="$CONFIG" --data_dir="$DATA_DIR" --output_dir="$OUTPUT/split" \

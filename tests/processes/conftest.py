@@ -31,6 +31,49 @@ for arguments in json.load(sys.stdin):
 json.dump(results, sys.__stdout__)
 """
 
+RECORDING_PYTHON = """#!/bin/sh
+[ "$1" = -c ] && exit 0
+shift 2
+printf '%s\\n' "$@" "" >> "$RECORD"
+for word in "$@"; do
+  [ "$word" = "$FAILS" ] && exit 3
+done
+for word in "$@"; do
+  case "$word" in
+    --model_dir=*)
+      mkdir -p "${word#*=}/best" "${word#*=}/final"
+      touch "${word#*=}/best/export.json" "${word#*=}/final/pretraining.json" ;;
+  esac
+done
+"""
+
+
+class Recorder:
+    """Runs a script with a Python that writes down its words; trainings leave the files that tell their end, nothing else."""
+
+    def __init__(self, script: str, folder: Path, data: Path) -> None:
+        self._script = ROOT / "run_scripts" / script
+        self.output, self.data = folder / "out", data
+        self._record, self._python = folder / "record", folder / "venv/bin/python"
+        self._python.parent.mkdir(parents=True)
+        self._python.write_text(RECORDING_PYTHON, encoding="utf-8", newline="\n")
+        self._python.chmod(0o755)
+
+    def run(self, *words: str | Path, fails: str = "none") -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
+        """Returns the process and the words of each command."""
+        self._record.write_text("", encoding="utf-8")
+        environment = {"VIRTUAL_ENV": str(self._python.parents[1]), "RECORD": str(self._record), "FAILS": fails}
+        command = ["bash", str(self._script), str(self.data), "--output", str(self.output), *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+        blocks = self._record.read_text(encoding="utf-8").split("\n\n")[:-1]
+        return done, [block.split("\n") for block in blocks]
+
+
+@pytest.fixture(scope="session")
+def record() -> type[Recorder]:
+    """Makes a ``Recorder`` of a script's name, a folder for what it leaves, and the data folder."""
+    return Recorder
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

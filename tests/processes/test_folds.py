@@ -3,11 +3,11 @@ commands on the sample, in one process."""
 
 import csv
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,44 +15,13 @@ import pytest
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
 RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
-SCRIPT = Path(__file__).resolve().parents[2] / "run_scripts/run_folds.sh"
-PYTHON = """#!/bin/sh
-[ "$1" = -c ] && exit 0
-shift 2
-printf '%s\\n' "$@" "" >> "$RECORD"
-for word in "$@"; do
-  case "$word" in
-    --fold="$FAILS") exit 3 ;;
-    --model_dir=*) mkdir -p "${word#*=}/best" && touch "${word#*=}/best/export.json" ;;
-  esac
-done
-"""
-
-
-class Recorder:
-    """Runs the script with a Python that writes down its words; a training leaves best/export.json, and nothing else."""
-
-    def __init__(self, folder: Path, data: Path) -> None:
-        self.output, self.data = folder / "out", data
-        self._record, self._python = folder / "record", folder / "venv/bin/python"
-        self._python.parent.mkdir(parents=True)
-        self._python.write_text(PYTHON, encoding="utf-8", newline="\n")
-        self._python.chmod(0o755)
-
-    def run(self, *words: str | Path, fails: str = "none") -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
-        """Returns the process and the words of each command."""
-        self._record.write_text("", encoding="utf-8")
-        environment = {"VIRTUAL_ENV": str(self._python.parents[1]), "RECORD": str(self._record), "FAILS": fails}
-        command = ["bash", str(SCRIPT), str(self.data), "--output", str(self.output), *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
-        blocks = self._record.read_text(encoding="utf-8").split("\n\n")[:-1]
-        return done, [block.split("\n") for block in blocks]
+Record = Callable[[str, Path, Path], Any]
 
 
 @pytest.fixture
-def recorder(root: Path, tmp_path: Path) -> Recorder:
+def recorder(root: Path, record: Record, tmp_path: Path) -> Any:
     """Over the sample."""
-    return Recorder(tmp_path, root / "data/sample")
+    return record("run_folds.sh", tmp_path, root / "data/sample")
 
 
 def names(commands: list[list[str]]) -> list[str]:
@@ -60,7 +29,7 @@ def names(commands: list[list[str]]) -> list[str]:
     return [" ".join([words[0], *(word for word in words if word.startswith("--fold="))]) for words in commands]
 
 
-def test_all_folds_in_turn_and_then_their_average(recorder: Recorder, encoder: Path) -> None:
+def test_all_folds_in_turn_and_then_their_average(recorder: Any, encoder: Path) -> None:
     done, commands = recorder.run("--encoder", encoder, "--folds", "3", "--num_epochs=2")
     assert done.returncode == 0, done.stderr
     trainings = ["train --fold=0", "train --fold=1", "train --fold=2"]
@@ -73,9 +42,9 @@ def test_all_folds_in_turn_and_then_their_average(recorder: Recorder, encoder: P
     )
 
 
-def test_it_goes_on_where_it_stopped(recorder: Recorder, encoder: Path) -> None:
+def test_it_goes_on_where_it_stopped(recorder: Any, encoder: Path) -> None:
     words = ("--encoder", encoder, "--folds", "3")
-    done, commands = recorder.run(*words, fails="1")
+    done, commands = recorder.run(*words, fails="--fold=1")
     assert (done.returncode, names(commands)[-2:]) == (3, ["train --fold=0", "train --fold=1"])
     done, commands = recorder.run(*words)
     assert names(commands) == ["split", "convert", "train --fold=1", "train --fold=2", "evaluate", "submit"]
@@ -83,7 +52,7 @@ def test_it_goes_on_where_it_stopped(recorder: Recorder, encoder: Path) -> None:
 
 
 @pytest.mark.parametrize("include", [False, True])
-def test_dev_files_score_the_average_or_are_in_the_folds(recorder: Recorder, encoder: Path, include: bool) -> None:
+def test_dev_files_score_the_average_or_are_in_the_folds(recorder: Any, encoder: Path, include: bool) -> None:
     dev = recorder.output / "data/dev.list_tfrecord"
     dev.parent.mkdir(parents=True)
     dev.touch()
@@ -95,7 +64,7 @@ def test_dev_files_score_the_average_or_are_in_the_folds(recorder: Recorder, enc
     assert names(scored) == ([] if include else ["evaluate"])
 
 
-def test_a_vocabulary_alone_gives_the_small_encoder(recorder: Recorder, encoder: Path) -> None:
+def test_a_vocabulary_alone_gives_the_small_encoder(recorder: Any, encoder: Path) -> None:
     done, commands = recorder.run("--vocab", encoder / "vocab.txt")
     assert done.returncode == 0, done.stderr
     assert names(commands)[2:7] == [f"train --fold={fold}" for fold in range(5)]
@@ -104,7 +73,7 @@ def test_a_vocabulary_alone_gives_the_small_encoder(recorder: Recorder, encoder:
 
 
 @pytest.fixture(scope="module")
-def folds(root: Path, encoder: Path, run_many: RunMany, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folds(root: Path, encoder: Path, record: Record, run_many: RunMany, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``out``, what the script's commands make of the sample's train and test files, and predictions.
 
     ``predicted_0`` and ``predicted_1`` are the two folds' own, ``predicted_2`` the average's.
@@ -116,7 +85,7 @@ def folds(root: Path, encoder: Path, run_many: RunMany, tmp_path_factory: pytest
         for kind in ("train", "test"):
             shutil.copyfile(root / f"data/sample/{task.name}_{kind}.csv", data / f"{task.name}_{kind}.csv")
     more = ("--folds", "2", "--random_init", "--num_epochs=0.5", "--learning_rate=3e-3", "--length_buckets=2")
-    _, commands = Recorder(folder, data).run("--encoder", encoder, *more)
+    _, commands = record("run_folds.sh", folder, data).run("--encoder", encoder, *more)
     shutil.rmtree(folder / "out")
     models = [f"{folder}/out/fold_{fold}/best" for fold in range(2)]
     commands += [

@@ -17,6 +17,7 @@ FILES = [*SCRIPTS, *sorted((ROOT / "run_scripts/config").glob("*.json"))]
 USAGES = {
     "run_contest.sh": ([], ["nowhere"], [str(ROOT / "data/sample")]),
     "run_folds.sh": ([], ["nowhere"], [str(ROOT / "data/sample")]),
+    "run_recipe.sh": ([], ["nowhere"], [str(ROOT / "data/sample")]),
     "run_submission.sh": ([], ["model_only"]),
 }
 IN_DATA_DIR = ("run_convert_csv_to_tfrecords.sh", "run_multitask_finetune.sh")
@@ -91,6 +92,7 @@ def test_without_the_package_the_way_to_install_it_is_told(name: str, tmp_path: 
     words = {
         "run_contest.sh": with_vocabulary,
         "run_folds.sh": with_vocabulary,
+        "run_recipe.sh": with_vocabulary,
         "run_submission.sh": [".", "."],
     }.get(name, ["."])
     done = subprocess.run(

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# The recipe of docs/recipe.md: convert, pre-train, one training a seed, and a submission of their average.
+# usage: bash run_scripts/run_recipe.sh DATA_DIR (--vocab VOCAB_TXT | --encoder NAME_OR_FOLDER) [--seeds S,S,...]
+#                                       [--output DIR] [train flags]
+#   DATA_DIR   as run_contest.sh's
+#   --vocab    pre-train a 4-layer, 256-wide RoFormer on the contest's texts from random weights over this vocab.txt
+#   --encoder  fine-tune a pre-trained encoder instead: Hugging Face name or folder, EasyTransfer name, TF1 prefix
+#   --seeds    default: 1,2,3
+#   --output   default: runs/recipe
+# Started again with the same arguments, it goes on where it stopped. Other arguments need another --output.
+set -euo pipefail
+
+SCRIPT="$(realpath "${BASH_SOURCE[0]}")"
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+contest_arguments runs/recipe "$@" || usage
+set -- ${FLAGS[@]+"${FLAGS[@]}"}
+SEEDS=1,2,3 FLAGS=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --seeds) SEEDS="$2"; shift 2 ;;
+    *) FLAGS+=("$1"); shift ;;
+  esac
+done
+require_environment
+choose_config recipe roformer_4l_256h
+
+say "convert"
+"$PYTHON" -m easytransfer_mtl convert --config="$CONFIG" --data_dir="$DATA_DIR" --output_dir="$OUTPUT/data" \
+  --tokenizer_name_or_path="$ENCODER"
+
+if [ -n "$VOCAB" ]; then
+  say "pre-training"
+  if [ -e "$OUTPUT/pretrain/final/pretraining.json" ]; then
+    echo "pre-trained before: $OUTPUT/pretrain"
+  else
+    "$PYTHON" -m easytransfer_mtl pretrain --config="$CONFIG" --data_dir="$DATA_DIR" \
+      --pretrain_model_name_or_path="$ENCODER" --random_init --model_dir="$OUTPUT/pretrain"
+  fi
+  ENCODER="$OUTPUT/pretrain/final"
+fi
+
+MODELS=""
+for SEED in ${SEEDS//,/ }; do
+  say "seed $SEED of $SEEDS"
+  MODEL="$OUTPUT/seed_$SEED"
+  MODELS="$MODELS${MODELS:+,}$MODEL/best"
+  if [ -e "$MODEL/best/export.json" ]; then
+    echo "trained before: $MODEL"
+    continue
+  fi
+  "$PYTHON" -m easytransfer_mtl train --config="$CONFIG" --pretrain_model_name_or_path="$ENCODER" \
+    --train_input_fp="$OUTPUT/data/train.list_tfrecord" --predict_input_fp="$OUTPUT/data/dev.list_tfrecord" \
+    --model_dir="$MODEL" --seed="$SEED" ${FLAGS[@]+"${FLAGS[@]}"}
+done
+
+say "submission"
+"$PYTHON" -m easytransfer_mtl submit --checkpoints="$MODELS" --data_dir="$DATA_DIR" \
+  --predict_output_fp="$OUTPUT/submission"
+
+say "the average on the dev files"
+"$PYTHON" -m easytransfer_mtl evaluate --config="$CONFIG" --checkpoints="$MODELS" \
+  --predict_input_fp="$OUTPUT/data/dev.list_tfrecord" --output_dir="$OUTPUT/evaluation"
+echo "submission: $OUTPUT/submission/result.zip"

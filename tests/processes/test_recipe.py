@@ -1,0 +1,81 @@
+"""run_recipe.sh: which commands it gives and where it goes on, with a Python that only writes them down; then the same
+commands on the sample, in one process."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Record = Callable[[str, Path, Path], Any]
+RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
+
+
+@pytest.fixture
+def recorder(root: Path, record: Record, tmp_path: Path) -> Any:
+    """Over the sample."""
+    return record("run_recipe.sh", tmp_path, root / "data/sample")
+
+
+def names(commands: list[list[str]]) -> list[str]:
+    """Returns the commands, a training with its seed."""
+    return [" ".join([words[0], *(word for word in words if word.startswith("--seed="))]) for words in commands]
+
+
+def test_a_vocabulary_alone_is_pre_trained_and_every_seed_starts_from_the_result(recorder: Any, encoder: Path) -> None:
+    done, commands = recorder.run("--vocab", encoder / "vocab.txt", "--num_epochs=2")
+    assert done.returncode == 0, done.stderr
+    trainings = ["train --seed=1", "train --seed=2", "train --seed=3"]
+    assert names(commands) == ["convert", "pretrain", *trainings, "submit", "evaluate"]
+    pretrain = commands[1]
+    assert f"--pretrain_model_name_or_path={recorder.output}/encoder" in pretrain and "--random_init" in pretrain
+    for words in commands[2:5]:
+        assert f"--pretrain_model_name_or_path={recorder.output}/pretrain/final" in words and "--num_epochs=2" in words
+    models = ",".join(f"{recorder.output}/seed_{seed}/best" for seed in (1, 2, 3))
+    assert all(f"--checkpoints={models}" in words for words in commands[-2:])
+    configs = {word for words in commands for word in words if word.startswith("--config=")}
+    assert configs == {"--config=run_scripts/config/recipe_from_scratch.json"}
+
+
+def test_a_downloaded_encoder_is_fine_tuned_as_it_is(recorder: Any, encoder: Path) -> None:
+    done, commands = recorder.run("--encoder", encoder, "--seeds", "7")
+    assert done.returncode == 0, done.stderr
+    assert names(commands) == ["convert", "train --seed=7", "submit", "evaluate"]
+    assert "--config=run_scripts/config/recipe_pretrained.json" in commands[1]
+    assert f"--pretrain_model_name_or_path={encoder}" in commands[1]
+
+
+@pytest.mark.parametrize(
+    "fails, first, second",
+    [
+        ("pretrain", ["convert", "pretrain"], ["convert", "pretrain", "train --seed=1", "train --seed=2"]),
+        ("--seed=2", ["convert", "pretrain", "train --seed=1", "train --seed=2"], ["convert", "train --seed=2"]),
+    ],
+)
+def test_it_goes_on_where_it_stopped(recorder: Any, encoder: Path, fails: str, first: list[str], second: list[str]) -> None:
+    words = ("--vocab", encoder / "vocab.txt", "--seeds", "1,2")
+    done, commands = recorder.run(*words, fails=fails)
+    assert (done.returncode, names(commands)) == (3, first)
+    done, commands = recorder.run(*words)
+    assert (done.returncode, names(commands)) == (0, [*second, "submit", "evaluate"])
+
+
+def test_the_recipe_on_the_sample_ends_with_a_submission_of_the_average(
+    root: Path, encoder: Path, record: Record, run_many: RunMany, tmp_path: Path
+) -> None:
+    small = ("--num_epochs=0.2", "--length_buckets=1", "--features=tnews=cls+ngrams:64:4")
+    words = ("--vocab", encoder / "vocab.txt", "--seeds", "1,2", *small)
+    _, commands = record("run_recipe.sh", tmp_path, root / "data/sample").run(*words)
+    shutil.copyfile(encoder / "config.json", tmp_path / "config.json")
+    for made in ("pretrain", "seed_1", "seed_2"):
+        shutil.rmtree(tmp_path / "out" / made)
+    shutil.copyfile(encoder / "config.json", tmp_path / "out/encoder/config.json")
+    commands[1] += ["--train_steps=3", "--length_buckets=1"]
+    for done in run_many(commands, root):
+        assert done.returncode == 0, done.stderr
+    models = json.loads((tmp_path / "out/evaluation/models.json").read_text(encoding="utf-8"))["models"]
+    assert len(models) == 3 and {score["rows"] for score in models[-1]["scores"]} == {111, 97, 120}
+    assert (tmp_path / "out/submission/result.zip").exists()
