@@ -49,7 +49,7 @@ done
 
 
 class Recorder:
-    """Runs a script with a Python that writes down its words; trainings leave the files that tell their end, nothing else."""
+    """Runs a script with a Python that writes down its words; trainings leave only the files that tell their end."""
 
     def __init__(self, script: str, folder: Path, data: Path) -> None:
         self._script = ROOT / "run_scripts" / script
