@@ -87,6 +87,19 @@ choose_config() {
   cp "$VOCAB" "$ENCODER/vocab.txt"
 }
 
+# train_once FOLDER FLAGS: trains ENCODER as CONFIG says unless FOLDER has a finished training; adds its best model to MODELS.
+MODELS=""
+train_once() {
+  local folder="$1"
+  shift
+  MODELS="$MODELS${MODELS:+,}$folder/best"
+  if [ -e "$folder/best/export.json" ]; then
+    echo "trained before: $folder"
+    return
+  fi
+  "$PYTHON" -m easytransfer_mtl train --config="$CONFIG" --pretrain_model_name_or_path="$ENCODER" --model_dir="$folder" "$@"
+}
+
 # usage: prints what stands in the comment at the head of the script, whose path is in SCRIPT, and stops.
 usage() {
   sed -n '2,/^set /s/^# //p' "$SCRIPT" >&2

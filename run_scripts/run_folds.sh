@@ -40,17 +40,9 @@ if [ -n "$INCLUDE_DEV" ]; then
   TRAIN="$TRAIN${DEV:+,$DEV}" DEV=""
 fi
 
-MODELS=""
 for ((FOLD = 0; FOLD < FOLDS; FOLD++)); do
   say "fold $FOLD of $FOLDS"
-  MODEL="$OUTPUT/fold_$FOLD"
-  MODELS="$MODELS${MODELS:+,}$MODEL/best"
-  if [ -e "$MODEL/best/export.json" ]; then
-    echo "trained before: $MODEL"
-    continue
-  fi
-  "$PYTHON" -m easytransfer_mtl train --config="$CONFIG" --pretrain_model_name_or_path="$ENCODER" \
-    --train_input_fp="$TRAIN" --folds_file="$OUTPUT/split/folds.json" --fold="$FOLD" --model_dir="$MODEL" \
+  train_once "$OUTPUT/fold_$FOLD" --train_input_fp="$TRAIN" --folds_file="$OUTPUT/split/folds.json" --fold="$FOLD" \
     ${FLAGS[@]+"${FLAGS[@]}"}
 done
 

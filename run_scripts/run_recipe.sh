@@ -40,18 +40,10 @@ if [ -n "$VOCAB" ]; then
   ENCODER="$OUTPUT/pretrain/final"
 fi
 
-MODELS=""
 for SEED in ${SEEDS//,/ }; do
   say "seed $SEED of $SEEDS"
-  MODEL="$OUTPUT/seed_$SEED"
-  MODELS="$MODELS${MODELS:+,}$MODEL/best"
-  if [ -e "$MODEL/best/export.json" ]; then
-    echo "trained before: $MODEL"
-    continue
-  fi
-  "$PYTHON" -m easytransfer_mtl train --config="$CONFIG" --pretrain_model_name_or_path="$ENCODER" \
-    --train_input_fp="$OUTPUT/data/train.list_tfrecord" --predict_input_fp="$OUTPUT/data/dev.list_tfrecord" \
-    --model_dir="$MODEL" --seed="$SEED" ${FLAGS[@]+"${FLAGS[@]}"}
+  train_once "$OUTPUT/seed_$SEED" --train_input_fp="$OUTPUT/data/train.list_tfrecord" \
+    --predict_input_fp="$OUTPUT/data/dev.list_tfrecord" --seed="$SEED" ${FLAGS[@]+"${FLAGS[@]}"}
 done
 
 say "submission"

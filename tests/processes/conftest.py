@@ -51,8 +51,8 @@ done
 class Recorder:
     """Runs a script with a Python that writes down its words; trainings leave only the files that tell their end."""
 
-    def __init__(self, script: str, folder: Path, data: Path) -> None:
-        self._script = ROOT / "run_scripts" / script
+    def __init__(self, script: str, told: str, folder: Path, data: Path) -> None:
+        self._script, self._told = ROOT / "run_scripts" / script, told
         self.output, self.data = folder / "out", data
         self._record, self._python = folder / "record", folder / "venv/bin/python"
         self._python.parent.mkdir(parents=True)
@@ -68,10 +68,14 @@ class Recorder:
         blocks = self._record.read_text(encoding="utf-8").split("\n\n")[:-1]
         return done, [block.split("\n") for block in blocks]
 
+    def names(self, commands: list[list[str]]) -> list[str]:
+        """Returns the commands, each with its words that begin as was said when this was made."""
+        return [" ".join([words[0], *(word for word in words if word.startswith(self._told))]) for words in commands]
+
 
 @pytest.fixture(scope="session")
 def record() -> type[Recorder]:
-    """Makes a ``Recorder`` of a script's name, a folder for what it leaves, and the data folder."""
+    """Makes a ``Recorder`` of a script, the beginning of words that ``names`` tells, a folder to work in, and the data."""
     return Recorder
 
 

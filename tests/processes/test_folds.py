@@ -15,25 +15,20 @@ import pytest
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
 RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
-Record = Callable[[str, Path, Path], Any]
+Record = Callable[[str, str, Path, Path], Any]
 
 
 @pytest.fixture
 def recorder(root: Path, record: Record, tmp_path: Path) -> Any:
     """Over the sample."""
-    return record("run_folds.sh", tmp_path, root / "data/sample")
-
-
-def names(commands: list[list[str]]) -> list[str]:
-    """Returns the commands, a training with its fold."""
-    return [" ".join([words[0], *(word for word in words if word.startswith("--fold="))]) for words in commands]
+    return record("run_folds.sh", "--fold=", tmp_path, root / "data/sample")
 
 
 def test_all_folds_in_turn_and_then_their_average(recorder: Any, encoder: Path) -> None:
     done, commands = recorder.run("--encoder", encoder, "--folds", "3", "--num_epochs=2")
     assert done.returncode == 0, done.stderr
     trainings = ["train --fold=0", "train --fold=1", "train --fold=2"]
-    assert names(commands) == ["split", "convert", *trainings, "evaluate", "submit"]
+    assert recorder.names(commands) == ["split", "convert", *trainings, "evaluate", "submit"]
     models = ",".join(f"{recorder.output}/fold_{fold}/best" for fold in range(3))
     assert all(f"--checkpoints={models}" in words for words in commands[-2:])
     assert "--folds=3" in commands[0] and "--dev_share=0" in commands[1]
@@ -45,9 +40,9 @@ def test_all_folds_in_turn_and_then_their_average(recorder: Any, encoder: Path) 
 def test_it_goes_on_where_it_stopped(recorder: Any, encoder: Path) -> None:
     words = ("--encoder", encoder, "--folds", "3")
     done, commands = recorder.run(*words, fails="--fold=1")
-    assert (done.returncode, names(commands)[-2:]) == (3, ["train --fold=0", "train --fold=1"])
+    assert (done.returncode, recorder.names(commands)[-2:]) == (3, ["train --fold=0", "train --fold=1"])
     done, commands = recorder.run(*words)
-    assert names(commands) == ["split", "convert", "train --fold=1", "train --fold=2", "evaluate", "submit"]
+    assert recorder.names(commands) == ["split", "convert", "train --fold=1", "train --fold=2", "evaluate", "submit"]
     assert f"trained before: {recorder.output}/fold_0" in done.stdout
 
 
@@ -61,13 +56,13 @@ def test_dev_files_score_the_average_or_are_in_the_folds(recorder: Any, encoder:
     train = f"--train_input_fp={recorder.output}/data/train.list_tfrecord" + (f",{dev}" if include else "")
     assert train in commands[2] and ("--include_dev" in commands[0]) == include
     scored = [words for words in commands if f"--predict_input_fp={dev}" in words]
-    assert names(scored) == ([] if include else ["evaluate"])
+    assert recorder.names(scored) == ([] if include else ["evaluate"])
 
 
 def test_a_vocabulary_alone_gives_the_small_encoder(recorder: Any, encoder: Path) -> None:
     done, commands = recorder.run("--vocab", encoder / "vocab.txt")
     assert done.returncode == 0, done.stderr
-    assert names(commands)[2:7] == [f"train --fold={fold}" for fold in range(5)]
+    assert recorder.names(commands)[2:7] == [f"train --fold={fold}" for fold in range(5)]
     assert f"--pretrain_model_name_or_path={recorder.output}/encoder" in commands[2]
     assert (recorder.output / "encoder/vocab.txt").read_bytes() == (encoder / "vocab.txt").read_bytes()
 
@@ -85,7 +80,7 @@ def folds(root: Path, encoder: Path, record: Record, run_many: RunMany, tmp_path
         for kind in ("train", "test"):
             shutil.copyfile(root / f"data/sample/{task.name}_{kind}.csv", data / f"{task.name}_{kind}.csv")
     more = ("--folds", "2", "--random_init", "--num_epochs=0.5", "--learning_rate=3e-3", "--length_buckets=2")
-    _, commands = record("run_folds.sh", folder, data).run("--encoder", encoder, *more)
+    _, commands = record("run_folds.sh", "--fold=", folder, data).run("--encoder", encoder, *more)
     shutil.rmtree(folder / "out")
     models = [f"{folder}/out/fold_{fold}/best" for fold in range(2)]
     commands += [

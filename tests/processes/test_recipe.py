@@ -10,26 +10,21 @@ from typing import Any
 
 import pytest
 
-Record = Callable[[str, Path, Path], Any]
+Record = Callable[[str, str, Path, Path], Any]
 RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
 
 
 @pytest.fixture
 def recorder(root: Path, record: Record, tmp_path: Path) -> Any:
     """Over the sample."""
-    return record("run_recipe.sh", tmp_path, root / "data/sample")
-
-
-def names(commands: list[list[str]]) -> list[str]:
-    """Returns the commands, a training with its seed."""
-    return [" ".join([words[0], *(word for word in words if word.startswith("--seed="))]) for words in commands]
+    return record("run_recipe.sh", "--seed=", tmp_path, root / "data/sample")
 
 
 def test_a_vocabulary_alone_is_pre_trained_and_every_seed_starts_from_the_result(recorder: Any, encoder: Path) -> None:
     done, commands = recorder.run("--vocab", encoder / "vocab.txt", "--num_epochs=2")
     assert done.returncode == 0, done.stderr
     trainings = ["train --seed=1", "train --seed=2", "train --seed=3"]
-    assert names(commands) == ["convert", "pretrain", *trainings, "submit", "evaluate"]
+    assert recorder.names(commands) == ["convert", "pretrain", *trainings, "submit", "evaluate"]
     pretrain = commands[1]
     assert f"--pretrain_model_name_or_path={recorder.output}/encoder" in pretrain and "--random_init" in pretrain
     for words in commands[2:5]:
@@ -43,7 +38,7 @@ def test_a_vocabulary_alone_is_pre_trained_and_every_seed_starts_from_the_result
 def test_a_downloaded_encoder_is_fine_tuned_as_it_is(recorder: Any, encoder: Path) -> None:
     done, commands = recorder.run("--encoder", encoder, "--seeds", "7")
     assert done.returncode == 0, done.stderr
-    assert names(commands) == ["convert", "train --seed=7", "submit", "evaluate"]
+    assert recorder.names(commands) == ["convert", "train --seed=7", "submit", "evaluate"]
     assert "--config=run_scripts/config/recipe_pretrained.json" in commands[1]
     assert f"--pretrain_model_name_or_path={encoder}" in commands[1]
 
@@ -58,9 +53,9 @@ def test_a_downloaded_encoder_is_fine_tuned_as_it_is(recorder: Any, encoder: Pat
 def test_it_goes_on_where_it_stopped(recorder: Any, encoder: Path, fails: str, first: list[str], second: list[str]) -> None:
     words = ("--vocab", encoder / "vocab.txt", "--seeds", "1,2")
     done, commands = recorder.run(*words, fails=fails)
-    assert (done.returncode, names(commands)) == (3, first)
+    assert (done.returncode, recorder.names(commands)) == (3, first)
     done, commands = recorder.run(*words)
-    assert (done.returncode, names(commands)) == (0, [*second, "submit", "evaluate"])
+    assert (done.returncode, recorder.names(commands)) == (0, [*second, "submit", "evaluate"])
 
 
 def test_the_recipe_on_the_sample_ends_with_a_submission_of_the_average(
@@ -68,8 +63,7 @@ def test_the_recipe_on_the_sample_ends_with_a_submission_of_the_average(
 ) -> None:
     small = ("--num_epochs=0.2", "--length_buckets=1", "--features=tnews=cls+ngrams:64:4")
     words = ("--vocab", encoder / "vocab.txt", "--seeds", "1,2", *small)
-    _, commands = record("run_recipe.sh", tmp_path, root / "data/sample").run(*words)
-    shutil.copyfile(encoder / "config.json", tmp_path / "config.json")
+    _, commands = record("run_recipe.sh", "--seed=", tmp_path, root / "data/sample").run(*words)
     for made in ("pretrain", "seed_1", "seed_2"):
         shutil.rmtree(tmp_path / "out" / made)
     shutil.copyfile(encoder / "config.json", tmp_path / "out/encoder/config.json")
