@@ -76,14 +76,14 @@ contest_arguments() {
 }
 
 # choose_config NAME SMALL: sets CONFIG to NAME's file by what the arguments named; with a vocabulary makes ENCODER, the
-# folder of the small encoder that SMALL.json describes.
+# folder of the small encoder that encoders/SMALL.json describes.
 choose_config() {
   CONFIG="run_scripts/config/$1_pretrained.json"
   [ -n "$VOCAB" ] || return 0
   CONFIG="run_scripts/config/$1_from_scratch.json"
   ENCODER="$OUTPUT/encoder"
   mkdir -p "$ENCODER"
-  cp "run_scripts/config/$2.json" "$ENCODER/config.json"
+  cp "run_scripts/config/encoders/$2.json" "$ENCODER/config.json"
   cp "$VOCAB" "$ENCODER/vocab.txt"
 }
 

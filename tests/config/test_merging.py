@@ -298,8 +298,6 @@ def test_the_originals_training_file_loads_unchanged(caplog: pytest.LogCaptureFi
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.name)
 def test_every_config_of_the_scripts_has_known_keys(path: Path) -> None:
-    if path.name == "bert_4l_256h.json":
-        return  # an encoder's config
     for settings, flags in ENOUGH.items():
         load_settings(settings, [f"--config={path}", *flags], "command")
 

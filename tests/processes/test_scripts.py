@@ -13,7 +13,7 @@ import pytest
 Script = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((ROOT / "run_scripts").glob("*.sh"))
-FILES = [*SCRIPTS, *sorted((ROOT / "run_scripts/config").glob("*.json"))]
+FILES = [*SCRIPTS, *sorted((ROOT / "run_scripts/config").rglob("*.json"))]
 USAGES = {
     "run_contest.sh": ([], ["nowhere"], [str(ROOT / "data/sample")]),
     "run_folds.sh": ([], ["nowhere"], [str(ROOT / "data/sample")]),
