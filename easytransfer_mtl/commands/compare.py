@@ -31,7 +31,9 @@ from easytransfer_mtl.training.model_choice import check_encoder, checked_archit
 from easytransfer_mtl.weighting.task_values import task_part
 
 SINGLE = "single"
-PER_TASK = ("features", "heads", "head_dropout", "head_lr", "class_weights", "label_smoothing", "focal_gamma")
+PER_TASK = (
+    "features", "heads", "head_dropout", "head_lr", "class_weights", "label_smoothing", "focal_gamma", "token_dropout",
+)  # fmt: skip
 """Settings that may have a value for each task."""
 KEPT_ALONE = ("config", "on_nonfinite")
 """Settings of a weighting that mean the same for one task."""

@@ -1,4 +1,4 @@
-"""What training does to a task's loss and to its weights over time: label weights, R-Drop, attacks, averages, stopping."""
+"""What training does to a task's loss, its tokens and its weights: label weights, R-Drop, attacks, averages, stopping."""
 
 from dataclasses import dataclass
 
@@ -28,6 +28,9 @@ class LossSettings(CommonSettings):
         TRAIN, "R-Drop: each row twice, and this share of how far the two outputs differ (paper: 1 to 5); 0 is off",
         0.0, minimum=0,
     )  # fmt: skip
+    token_dropout: str = option(
+        TRAIN, "share of each text's tokens that training shows as [MASK], for all tasks or tnews=0.1 (others 0)", "0"
+    )
     adversarial: str = option(
         TRAIN, "train on attacked word embeddings too: fgm one step, pgd several", "none", choices=ADVERSARIES
     )

@@ -27,6 +27,8 @@ MAX_WORD_CHARACTERS = 200
 MAX_REMEMBERED_CHUNKS = 500_000
 TEXT_NORMALIZATIONS = ("none", "nfkc")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+MASK_TOKEN = "[MASK]"
+"""What takes a token's place in pre-training and token dropout; a vocabulary may be without it."""
 
 
 class Vocabulary:

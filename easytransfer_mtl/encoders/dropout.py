@@ -55,9 +55,19 @@ class SeededDropout(tf_keras.layers.Layer):
 
     def mask_keys(self) -> tf.Tensor:
         """Returns the keys of this replica's part of the mask at the clock's time, uint32 [3]."""
-        context = tf.distribute.get_replica_context()
-        part = 0 if context is None else context.replica_id_in_sync_group
-        return mask_keys(tf.stack([tf.constant(self._key, tf.int64), self._time]), part)
+        return keys_at(self._time, self._key)
+
+
+def keys_at(time: tf.Variable, stream: int) -> tf.Tensor:
+    """Returns the keys of this replica's part of a mask, uint32 [3].
+
+    Args:
+        time: the clock's.
+        stream: the seed of the mask's stream.
+    """
+    context = tf.distribute.get_replica_context()
+    part = 0 if context is None else context.replica_id_in_sync_group
+    return mask_keys(tf.stack([tf.constant(stream, tf.int64), time]), part)
 
 
 def use_seeded_dropout(

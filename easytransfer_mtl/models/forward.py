@@ -36,6 +36,8 @@ def forward(model: "MultiTaskModel", batch: "Features", task_id: tf.Tensor) -> F
     """
     if model.options.rdrop_alpha:
         batch = twice(batch)
+    if model.options.token_dropout:
+        batch = model.options.token_dropout.applied(batch, task_id, model.encoder.clock)
     if not model.computes_apart:
         return _told(model, model.build_logits(batch, training=True), batch, task_id, tf.constant(0.0))
     with model.sharing.one_trunk(batch, model.reads, training=True):

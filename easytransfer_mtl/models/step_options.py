@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.task_losses import LossOptions
+from easytransfer_mtl.models.token_dropout import TokenDropout
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class StepOptions:
         gram_variables: shared variables whose gradients the Gram matrix is of: ``all``, ``last_layer`` or ``pooler``.
         on_nonfinite: ``skip`` leaves out a step whose loss or gradient is not finite.
         rdrop_alpha: what R-Drop's term counts for, 0 for no R-Drop; see ``rdrop.disagreement``.
+        token_dropout: which tokens steps show as [MASK], or None.
         adversary: the attack on the word embeddings that a step trains against too, or None.
     """
 
@@ -33,6 +35,7 @@ class StepOptions:
     gram_variables: str = "all"
     on_nonfinite: str = "stop"
     rdrop_alpha: float = 0.0
+    token_dropout: TokenDropout | None = None
     adversary: Adversary | None = None
 
 

@@ -9,11 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from easytransfer_mtl.data.encoded_rows import Batch
-from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.data.tokenization import MASK_TOKEN, Vocabulary
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.words import START
 
-MASK_TOKEN = "[MASK]"
 NOT_TEXT = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|unused\d+)\]")
 MASKED, REPLACED = 0.8, 0.1
 LONGEST_RUN, RUN_LENGTHS = 3, np.array([6, 3, 2]) / 11

@@ -8,7 +8,12 @@ from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.batches import batch_sizes, rows_per_step, task_order
-from easytransfer_mtl.training.loss_choice import check_averages_and_stopping, choose_adversary, choose_loss
+from easytransfer_mtl.training.loss_choice import (
+    check_averages_and_stopping,
+    choose_adversary,
+    choose_loss,
+    token_dropout_rates,
+)
 from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
 from easytransfer_mtl.weighting import RunFacts, TaskWeighting, make_weighting
 
@@ -24,6 +29,7 @@ class Choices:
         weighting: what the tasks count for.
         loss: what is done to their cross entropy, but for label weights, which need the labels.
         adversary: the attack that steps train against too, if any.
+        token_dropout: share of each task's tokens that steps show as [MASK].
     """
 
     sizes: list[int]
@@ -32,6 +38,7 @@ class Choices:
     weighting: TaskWeighting
     loss: LossOptions
     adversary: Adversary | None
+    token_dropout: tuple[float, ...]
 
 
 def choose(settings: TrainSettings, tasks: list[Task], num_rows: list[int], num_replicas: int = 1) -> Choices:
@@ -55,4 +62,5 @@ def choose(settings: TrainSettings, tasks: list[Task], num_rows: list[int], num_
     weighting = make_weighting(settings, RunFacts(names, [task.num_labels for task in tasks], epoch, settings.seed))
     check_averages_and_stopping(settings)
     loss, adversary = choose_loss(settings, names, weighting), choose_adversary(settings)
-    return Choices(sizes, plan, None if settings.step_mode == "joint" else order, weighting, loss, adversary)
+    order = None if settings.step_mode == "joint" else order
+    return Choices(sizes, plan, order, weighting, loss, adversary, token_dropout_rates(settings, names))

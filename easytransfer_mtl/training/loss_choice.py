@@ -52,6 +52,19 @@ def label_weights(settings: TrainSettings, rows: dict[str, tuple[EncodedRows, in
     }
 
 
+def token_dropout_rates(settings: TrainSettings, task_names: list[str]) -> tuple[float, ...]:
+    """Returns the share of each task's tokens that training shows as [MASK].
+
+    Raises:
+        UserError: a value does not fit.
+    """
+    rates = parse_task_numbers("token_dropout", str(settings.token_dropout), task_names, 0.0)
+    for name, rate in zip(task_names, rates):
+        if not 0 <= rate < 1:
+            raise UserError(f"token_dropout is {rate} for {name}; it must be from 0 to below 1.")
+    return tuple(rates)
+
+
 def choose_adversary(settings: TrainSettings) -> Adversary | None:
     """Returns the attack that the settings name, if any.
 
@@ -106,6 +119,7 @@ def warn_without_dropout(
     settings: TrainSettings, config: PretrainedConfig, architecture: Architecture, tasks: list[Task]
 ) -> None:
     """Says so in the log if R-Drop is on and there is no dropout that the two passes of a row could differ by."""
-    heads = [architecture.dropout_of(task.name) for task in tasks]
-    if settings.rdrop_alpha and not any((config.hidden_dropout_prob, config.attention_probs_dropout_prob, *heads)):
-        logging.warning("rdrop_alpha has no effect: neither the encoder nor the heads have dropout, so both passes are one.")
+    names = [task.name for task in tasks]
+    rates = [architecture.dropout_of(name) for name in names] + list(token_dropout_rates(settings, names))
+    if settings.rdrop_alpha and not any((config.hidden_dropout_prob, config.attention_probs_dropout_prob, *rates)):
+        logging.warning("rdrop_alpha has no effect: there is no dropout of states, heads or tokens, so both passes are one.")

@@ -18,6 +18,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.task_losses import LossOptions
+from easytransfer_mtl.models.token_dropout import TokenDropout, make_token_dropout
 from easytransfer_mtl.models.variables import parameter_counts
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.batches import training_batches
@@ -46,6 +47,7 @@ class Prepared:
     weighting: TaskWeighting
     loss: LossOptions
     adversary: Adversary | None
+    token_dropout: TokenDropout | None
     model: ModelChoice
     batches: TrainingBatches
     fold: FoldChoice | None
@@ -84,11 +86,14 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     train, dev = _read_data(settings, fold, files, config, tasks)
     tasks_read, num_rows = [item.task for item in train], [len(item.rows) for item in train]
     choices = choose(settings, tasks_read, num_rows, num_replicas)
+    vocabulary = load_vocabulary(files.vocabulary_file)
+    token_dropout = make_token_dropout(choices.token_dropout, vocabulary, str(files.vocabulary_file))
     model = choose_model(settings, train, config, choices)
     batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
     rows = {item.task.name: (item.rows, item.task.num_labels) for item in train}
     loss = replace(choices.loss, class_weights=label_weights(settings, rows))
-    return Prepared(files, train, dev, choices.plan, choices.weighting, loss, choices.adversary, model, batches, fold)
+    weighting, adversary = choices.weighting, choices.adversary
+    return Prepared(files, train, dev, choices.plan, weighting, loss, adversary, token_dropout, model, batches, fold)
 
 
 def _check_unchanged(settings: TrainSettings, fold: FoldChoice | None) -> None:

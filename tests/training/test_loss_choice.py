@@ -15,6 +15,7 @@ from easytransfer_mtl.training.loss_choice import (
     choose_adversary,
     choose_loss,
     label_weights,
+    token_dropout_rates,
 )
 from easytransfer_mtl.weighting import DTP, Equal
 
@@ -75,6 +76,8 @@ def test_attacks() -> None:
         ({"label_smoothing": "much"}, "label_smoothing 'much' is neither a number nor NAME=NUMBER"),
         ({"focal_gamma": "-1"}, "focal_gamma is -1.0 for TNEWS; it must be a number, 0 or more"),
         ({"focal_gamma": "nan"}, "focal_gamma is nan"),
+        ({"token_dropout": "ocnli=1"}, "token_dropout is 1.0 for OCNLI; it must be from 0 to below 1"),
+        ({"token_dropout": "some"}, "token_dropout 'some' is neither a number nor NAME=NUMBER"),
         ({"adversarial_epsilon": 2.0}, "adversarial_epsilon has no effect with adversarial none. Set --adversarial=fgm"),
         ({"adversarial": "fgm", "adversarial_steps": 2}, "adversarial_steps has no effect with adversarial fgm"),
         ({"adversarial": "fgm", "adversarial_epsilon": 0.0}, "a step length and a norm above 0"),
@@ -92,5 +95,6 @@ def test_what_does_not_fit_is_told(changes: dict[str, Any], message: str) -> Non
     with pytest.raises(UserError) as error:
         choose_loss(settings(**changes), NAMES, Equal(3))
         choose_adversary(settings(**changes))
+        token_dropout_rates(settings(**changes), NAMES)
         check_averages_and_stopping(settings(**changes))
     assert message in str(error.value)

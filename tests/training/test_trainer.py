@@ -223,7 +223,7 @@ def test_bad_step_can_be_left_out_and_is_counted(
         {"loss_weighting": "famo", "step_mode": "joint", "num_epochs": 2, "joint_batch_sizes": "ocnli=2"},
         {"loss_weighting": "dwa", "dwa_steps_per_epoch": 2},
         {"task_sampling": "proportional", "log_gradients_every": 2},
-        {"ema_decay": 0.9, "rdrop_alpha": 2.0, "adversarial": "fgm", "head_dropout": 0.3},
+        {"ema_decay": 0.9, "rdrop_alpha": 2.0, "adversarial": "fgm", "head_dropout": 0.3, "token_dropout": "ocnli=0.2"},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from easytransfer_mtl.data.encoded_rows import Batch
-from easytransfer_mtl.data.tokenization import Tokenizer
+from easytransfer_mtl.data.tokenization import MASK_TOKEN, Tokenizer
 from easytransfer_mtl.pretraining.electra.masking import GeneratorMasking
-from easytransfer_mtl.pretraining.masking import MASK_TOKEN, Masking, make_masking
+from easytransfer_mtl.pretraining.masking import Masking, make_masking
 from easytransfer_mtl.pretraining.rows import WordRows
 
 
