@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import logging
+import os
 import signal
 import sys
 from typing import NamedTuple
@@ -63,8 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if command in ("--help", "-h", "-help", "help"):
-        print(_overview())
-        return 0
+        return _show(_overview())
     if command == "--version":
         print(__version__)
         return 0
@@ -88,8 +88,7 @@ def _run(command: str, arguments: list[str]) -> int:
         raise UserError(f"unknown command {command!r}; {hint} commands are {', '.join(COMMANDS)}.")
     chosen = COMMANDS[command]
     if any(word in ("--help", "-h", "-help", "--helpfull", "--helpshort") for word in arguments):
-        print(command_help(command, chosen.purpose, chosen.settings))
-        return 0
+        return _show(command_help(command, chosen.purpose, chosen.settings))
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("absl").setLevel(logging.WARNING)
     if chosen.main_setting and arguments and not arguments[0].startswith("-"):
@@ -99,6 +98,15 @@ def _run(command: str, arguments: list[str]) -> int:
         check_environment()
         import_tensorflow(chosen.uses_bert)
     return importlib.import_module(f"easytransfer_mtl.commands.{command}").run(settings)
+
+
+def _show(text: str) -> int:
+    """Prints a text whose reader may have seen enough before its end (``| head``)."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at exit
+    return 0
 
 
 def _overview() -> str:
