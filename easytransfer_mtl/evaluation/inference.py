@@ -9,10 +9,9 @@ from tqdm import tqdm
 
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.pipeline import evaluation_batches
+from easytransfer_mtl.data.tfrecords import SEQUENCE_FEATURES
 from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-
-FEATURES = ("input_ids", "input_mask", "segment_ids")
 
 
 class HeadOutput(NamedTuple):
@@ -36,7 +35,7 @@ class Inference:
         self.batch_size = batch_size
         self.precision = precision
         rows = tf.TensorSpec([None, None], tf.int32)
-        self._step = tf.function(model.predict_step, input_signature=[{name: rows for name in FEATURES}])
+        self._step = tf.function(model.predict_step, input_signature=[{name: rows for name in SEQUENCE_FEATURES}])
 
     def outputs(
         self, rows: EncodedRows, heads: Sequence[str], what: str, max_batches: int | None = None
@@ -68,7 +67,7 @@ class Inference:
     def batch_outputs(self, batch: Batch, heads: Sequence[str]) -> dict[str, HeadOutput]:
         """Returns the same of one padded batch."""
         with self.model.encoder.computing_in(self.precision):
-            outputs = self._step({name: tf.constant(batch[name]) for name in FEATURES})
+            outputs = self._step({name: tf.constant(batch[name]) for name in SEQUENCE_FEATURES})
         return {
             name: HeadOutput(
                 outputs[f"{name.lower()}_predictions"].numpy(), outputs[f"{name.lower()}_probabilities"].numpy()
