@@ -34,9 +34,10 @@ find_python() {
   return 1
 }
 
-# require_environment: stops with a hint if nothing is installed yet.
+# require_environment: stops with a hint if nothing is installed yet; asked elsewhere, since the repository's own folder holds
+# the package whether it is installed or not.
 require_environment() {
-  if ! "$PYTHON" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("easytransfer_mtl") is None)' 2>/dev/null; then
+  if ! (cd / && "$PYTHON" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("easytransfer_mtl") is None)') 2>/dev/null; then
     echo "error: easytransfer_mtl is not installed in $PYTHON; run: bash run_scripts/quickstart.sh" >&2
     exit 1
   fi
@@ -50,14 +51,17 @@ enter_data_dir() {
   FLAGS=("$@") CONFIG="$PWD/run_scripts/config"
   cd "$STARTED_IN"
   cd "$folder"
-  require_environment  # here, since the repository's own folder holds the package whether it is installed or not
+  require_environment
 }
 
 # from_start PATH: prints PATH as it is seen from where the script was started, absolute.
 from_start() { (cd "$STARTED_IN" && realpath -m "$1"); }
 
+# Flags of the scripts themselves, each with a value; all others are train's.
+OWN=" --vocab --encoder --output --folds --seeds "
+
 # contest_arguments DEFAULT_OUTPUT DATA_DIR (--vocab FILE | --encoder NAME_OR_FOLDER) [--output DIR] [others]: sets DATA_DIR,
-# VOCAB or ENCODER, OUTPUT, and FLAGS to the others; fails if something is missing.
+# VOCAB or ENCODER, OUTPUT, and FLAGS to the others, own ones as two words; fails if something is missing.
 contest_arguments() {
   OUTPUT="$PWD/$1" VOCAB="" ENCODER="" FLAGS=()
   [ $# -ge 2 ] || return 1
@@ -65,6 +69,8 @@ contest_arguments() {
   [ -d "$DATA_DIR" ] || return 1
   shift 2
   while [ $# -gt 0 ]; do
+    if [[ "$1" == *=* && "$OWN" == *" ${1%%=*} "* ]]; then set -- "${1%%=*}" "${1#*=}" "${@:2}"; fi
+    if [[ "$OWN" == *" $1 "* && -z "${2:-}" ]]; then return 1; fi
     case "$1" in
       --vocab) VOCAB="$(from_start "$2")"; shift 2 ;;
       --encoder) ENCODER="$(from_start "$2")"; [ -e "$ENCODER" ] || [ -e "$ENCODER.index" ] || ENCODER="$2"; shift 2 ;;

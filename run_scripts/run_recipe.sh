@@ -5,7 +5,7 @@
 #   DATA_DIR   as run_contest.sh's
 #   --vocab    pre-train a 4-layer, 256-wide RoFormer on the contest's texts from random weights over this vocab.txt
 #   --encoder  fine-tune a pre-trained encoder instead: Hugging Face name or folder, EasyTransfer name, TF1 prefix
-#   --seeds    default: 1,2,3
+#   --seeds    different whole numbers, a training each; default: 1,2,3
 #   --output   default: runs/recipe
 # Started again with the same arguments, it goes on where it stopped. Other arguments need another --output.
 set -euo pipefail
@@ -19,9 +19,11 @@ SEEDS=1,2,3 FLAGS=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --seeds) SEEDS="$2"; shift 2 ;;
+    --seed | --seed=*) usage ;;  # every training would have it, and the average would be of one model
     *) FLAGS+=("$1"); shift ;;
   esac
 done
+[[ "$SEEDS" =~ ^[0-9]+(,[0-9]+)*$ && -z "$(tr , '\n' <<< "$SEEDS" | sort | uniq -d)" ]] || usage
 require_environment
 choose_config recipe roformer_4l_256h
 

@@ -10,6 +10,6 @@ def run(settings: PretrainSettings) -> int:
     texts = done.prepared.num_texts
     print(f"texts: {texts['train']} trained on, {texts['held_out']} held out")
     print(f"held out, before: {done.progress.before.text()}")
-    print(f"held out, after {done.prepared.plan.train_steps} steps: {done.progress.after.text()}")
+    print(f"held out, after {int(done.model.optimizer.iterations)} steps: {done.progress.after.text()}")
     print(f"encoder: {done.final}  (train with --pretrain_model_name_or_path {done.final})")
     return 0

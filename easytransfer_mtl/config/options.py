@@ -22,6 +22,7 @@ def option(
     choices: tuple[str, ...] = (),
     json_key: str | None = None,
     minimum: float | None = None,
+    above: float | None = None,
 ) -> Any:
     """Declares a setting as a dataclass field.
 
@@ -34,6 +35,7 @@ def option(
         choices: allowed values, if only some are.
         json_key: key in the section where it differs from the flag's name.
         minimum: smallest allowed number.
+        above: what a number must be more than.
     """
     metadata = {
         "section": section,
@@ -42,6 +44,7 @@ def option(
         "choices": choices,
         "json_key": json_key,
         "minimum": minimum,
+        "above": above,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -60,6 +63,7 @@ class Option:
     required: bool
     choices: tuple[str, ...]
     minimum: float | None
+    above: float | None
 
     @property
     def place(self) -> str:
@@ -82,6 +86,8 @@ class Option:
             raise UserError(f"{where}: {value!r} is not allowed; allowed: {', '.join(self.choices)}.")
         if self.minimum is not None and not result >= self.minimum:
             raise UserError(f"{where}: {value!r} is too small; at least {self.minimum} is needed.")
+        if self.above is not None and not result > self.above:
+            raise UserError(f"{where}: {value!r} is too small; it must be more than {self.above}.")
         return result
 
 

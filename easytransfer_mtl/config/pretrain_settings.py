@@ -49,7 +49,7 @@ class PretrainSettings(ObjectiveSettings):
     learning_rate: float = option(PRETRAIN, "peak rate before decay", 1e-4, minimum=0)
     weight_decay_ratio: float = option(PRETRAIN, "weight decay, not for LayerNorm and biases", 0.01, minimum=0)
     warmup_ratio: float = option(PRETRAIN, "share of the steps with rising rate", 0.1, minimum=0)
-    clip_norm_value: float = option(PRETRAIN, "norm to clip gradients to", 1.0, minimum=0)
+    clip_norm_value: float = option(PRETRAIN, "norm to clip gradients to", 1.0, above=0)
     precision: str = option(
         PRETRAIN, "CPU only: bfloat16 computes training's matrix products in bfloat16", "float32", choices=PRECISIONS
     )

@@ -119,7 +119,7 @@ class TrainSettings(FoldSettings, HeadSettings, SharingSettings, LossSettings, W
     warmup_ratio: float = option(OPTIMIZER, "share of the steps with rising rate", 0.1, minimum=0)
     lr_decay: str | None = option(OPTIMIZER, "polynomial: linear to 0; anything else: constant", "polynomial")
     gradient_clip: bool = option(OPTIMIZER, "clip by global norm", True)
-    clip_norm_value: float = option(OPTIMIZER, "norm to clip to", 1.0, minimum=0)
+    clip_norm_value: float = option(OPTIMIZER, "norm to clip to", 1.0, above=0)
     num_freezed_layers: int = option(OPTIMIZER, "encoder layers to freeze, from the bottom", 0, minimum=0)
     distribution_strategy: str | None = option(
         DISTRIBUTION,

@@ -1,6 +1,7 @@
 """The models that a prediction is averaged over: found by their paths, and checked to be of the same tasks."""
 
 import glob
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from easytransfer_mtl.evaluation.export import EXPORT_FILE, load_exported
 from easytransfer_mtl.evaluation.prefixes import Prefix, parse_prefix, split_kind
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.checkpoints import INTERRUPTED
+from easytransfer_mtl.training.checkpoints import INTERRUPTED, NAME
 from easytransfer_mtl.training.run_folder import RunFolder
 
 
@@ -113,9 +114,13 @@ def _matches(entry: str) -> list[str]:
     # A pattern of prefixes (model.ckpt-*) fits each one's .index and .data files.
     folders = [path for path in glob.glob(pattern) if Path(path).is_dir()]
     indexes = [path for wanted in (pattern, f"{pattern}.index") for path in glob.glob(wanted) if path.endswith(".index")]
-    fitting = {*folders, *(path.removesuffix(".index") for path in indexes)}
+    prefixes = [path.removesuffix(".index") for path in indexes]
+    untrained = {path for path in prefixes if Path(path).name == f"{NAME}-0"}
+    for path in sorted(untrained):
+        logging.info("%s is left out of %s: it is a run's start.", path, entry)
+    fitting = {*folders, *prefixes} - untrained
     if not fitting:
-        raise UserError(f"--checkpoints: {entry!r} fits no folder and no checkpoint.")
+        raise UserError(f"--checkpoints: {entry!r} fits no folder and no checkpoint of a training that has begun.")
     return sorted(f"{path}{kind}" for path in fitting)
 
 

@@ -20,6 +20,11 @@ from easytransfer_mtl.training.run_folder import RunFolder, package_versions
 FINAL, WEIGHTS_FILE, ABOUT_FILE = "final", "model.safetensors", "pretraining.json"
 
 
+def exported(run: Path) -> Path | None:
+    """Returns the ``final/`` of a run if it is there."""
+    return run / FINAL if (run / FINAL / ABOUT_FILE).is_file() else None
+
+
 def export_final(
     model: PretrainingModel, settings: PretrainSettings, prepared: Prepared, progress: PretrainingProgress
 ) -> Path:
@@ -40,15 +45,16 @@ def export_final(
         parts = {name: np.ascontiguousarray(variable.numpy()) for name, variable in model.stored_parts.items()}
         weights = load_file(folder / WEIGHTS_FILE) | parts
         save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "tf"})
-        write_json(folder / ABOUT_FILE, _about(settings, prepared, progress))
+        steps = int(model.optimizer.iterations)
+        write_json(folder / ABOUT_FILE, _about(settings, steps, prepared, progress))
     logging.info("Exported %s", target)
     return target
 
 
-def _about(settings: PretrainSettings, prepared: Prepared, progress: PretrainingProgress) -> dict[str, Any]:
+def _about(settings: PretrainSettings, steps: int, prepared: Prepared, progress: PretrainingProgress) -> dict[str, Any]:
     return {
         "settings": asdict(settings),
-        "steps": prepared.plan.train_steps,
+        "steps": steps,
         "held_out": {"before": progress.before.report(), "after": progress.after.report()},
         "texts": texts_by_file(prepared),
         "rows": len(prepared.batches.rows),
@@ -58,9 +64,9 @@ def _about(settings: PretrainSettings, prepared: Prepared, progress: Pretraining
 
 
 def texts_by_file(prepared: Prepared) -> dict[str, Any]:
-    """Returns how many texts are trained on and held out, and each file's rows and own texts."""
+    """Returns how many texts are trained on and held out, the hash of both, and each file's rows and own texts."""
     files = [
         {"task": item.task, "kind": item.kind, "file": item.path.name, "rows": item.rows, "texts": len(item.texts)}
         for item in prepared.sources
     ]
-    return {**prepared.num_texts, "files": files}
+    return {**prepared.num_texts, "sha256": prepared.texts_sha256, "files": files}

@@ -1,5 +1,7 @@
 """Everything that can be wrong with a pre-training run's settings and data, found before the first expensive step."""
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,6 +36,7 @@ class Prepared:
         files: the encoder's.
         sources: where the texts are from.
         num_texts: texts that are trained on, and that are held out.
+        texts_sha256: hash of both.
         plan: the run's steps.
         batches: what the steps train on.
         held_out: what is measured on.
@@ -43,6 +46,7 @@ class Prepared:
     files: EncoderFiles
     sources: list[Source]
     num_texts: dict[str, int]
+    texts_sha256: str
     plan: StepPlan
     batches: MaskedBatches
     held_out: list[Batch]
@@ -78,7 +82,8 @@ def prepare(settings: PretrainSettings) -> Prepared:
     num_texts = {"train": len(train_texts), "held_out": len(held_out_texts)}
     batches = _batches(settings, train, lengths, masking)
     measured = held_out_batches(held_out, settings.train_batch_size, lengths, masking, settings.seed)
-    return Prepared(files, sources, num_texts, plan, batches, list(measured), vectors)
+    sha256 = hashlib.sha256(json.dumps([train_texts, held_out_texts]).encode("ascii")).hexdigest()
+    return Prepared(files, sources, num_texts, sha256, plan, batches, list(measured), vectors)
 
 
 def _check_numbers(settings: PretrainSettings) -> None:

@@ -12,8 +12,8 @@ from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.encoders.weight_files import read_weights
-from easytransfer_mtl.errors import Stopped
-from easytransfer_mtl.pretraining.export import export_final, texts_by_file
+from easytransfer_mtl.errors import Stopped, UserError
+from easytransfer_mtl.pretraining.export import export_final, exported, texts_by_file
 from easytransfer_mtl.pretraining.measuring import HeldOut
 from easytransfer_mtl.pretraining.objectives import MODELS, PretrainingModel
 from easytransfer_mtl.pretraining.preparation import Prepared, prepare
@@ -56,7 +56,9 @@ def run_pretraining(settings: PretrainSettings) -> PretrainedRun:
     checkpoints = RunCheckpoints(model, progress, Path(settings.model_dir), settings.keep_checkpoint_max)
     step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
     if step:
-        RunFolder(checkpoints.folder).check_same_vocabulary(prepared.files.vocabulary_file)
+        folder = RunFolder(checkpoints.folder)
+        folder.check_same_vocabulary(prepared.files.vocabulary_file)
+        _check_same_texts(folder, prepared)
         warn_of_changes(settings)
         logging.info("Going on from step %d of %d.", step, prepared.plan.train_steps)
     if step < prepared.plan.train_steps:
@@ -64,7 +66,22 @@ def run_pretraining(settings: PretrainSettings) -> PretrainedRun:
         _fit(settings, prepared, model, checkpoints, progress, step)
     else:
         logging.info("Pre-training is finished already.")
+        if final := exported(checkpoints.folder):
+            return PretrainedRun(model, prepared, progress, final)
     return PretrainedRun(model, prepared, progress, export_final(model, settings, prepared, progress))
+
+
+def _check_same_texts(folder: RunFolder, prepared: Prepared) -> None:
+    """Raises UserError if a run is to go on with other texts: what it has trained on would be measured on."""
+    before, now = folder.written_texts(), texts_by_file(prepared)
+    if before.get("sha256") == now["sha256"]:
+        return
+    files, others = (", ".join(item["file"] for item in part.get("files", [])) for part in (before, now))
+    raise UserError(
+        f"{folder.path} is a run on other texts ({before.get('train')} trained on, of {files}) than these ({now['train']}, "
+        f"of {others}); it would be measured on what it has learned. Bring files, held_out, seed and tasks_file back to "
+        "what they were, or use another --model_dir."
+    )
 
 
 def _make_model(settings: PretrainSettings, prepared: Prepared) -> PretrainingModel:

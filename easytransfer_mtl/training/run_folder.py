@@ -155,6 +155,17 @@ class RunFolder:
             raise self.damaged(f"data.fold is {fold!r}")
         return fold
 
+    def written_texts(self) -> dict[str, Any]:
+        """Returns what train_config.json says of the texts that a pre-training is on.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        texts = self._written("data").get("texts")
+        if not isinstance(texts, dict):
+            raise self.damaged(f"data.texts is {texts!r}")
+        return texts
+
     def damaged(self, what: str) -> UserError:
         """Returns the error that train_config.json is not what a run writes."""
         return UserError(

@@ -18,6 +18,7 @@ class Sample:
     maybe: int | None = option("some", "a count or none")
     rate: float = option("", "a rate", 0.5, minimum=0, json_key="the_rate")
     flag: bool = option(None, "yes or no", True)
+    size: float = option("some", "a size", 1.0, above=0)
     kind: str = option("some", "a kind", "red", choices=("red", "green"))
 
     def __post_init__(self) -> None:
@@ -36,16 +37,17 @@ def flags(*arguments: str) -> dict[str, Any]:
 
 
 def test_declarations() -> None:
-    assert list(OPTIONS) == ["path", "count", "maybe", "rate", "flag", "kind"]
+    assert list(OPTIONS) == ["path", "count", "maybe", "rate", "flag", "size", "kind"]
     assert [(entry.kind, entry.nullable) for entry in OPTIONS.values()] == [
         (str, True),
         (int, False),
         (int, True),
         (float, False),
         (bool, False),
+        (float, False),
         (str, False),
     ]
-    places = ["some.section.path", "some.count", "some.maybe", "the_rate", "", "some.kind"]
+    places = ["some.section.path", "some.count", "some.maybe", "the_rate", "", "some.size", "some.kind"]
     assert [entry.place for entry in OPTIONS.values()] == places
 
 
@@ -95,6 +97,8 @@ def test_values_that_are_converted(name: str, value: Any, expected: Any) -> None
         ("rate", "fast", "'fast' is not a finite number"),
         ("rate", -0.1, "too small"),
         ("rate", float("nan"), "nan is not a finite number"),
+        ("size", 0, "here: 0 is too small; it must be more than 0"),
+        ("size", "-1", "must be more than 0"),
         ("flag", "maybe", "'maybe' is not true or false"),
         ("flag", 2, "2 is not true or false"),
         ("flag", None, "None is not true or false"),

@@ -140,6 +140,18 @@ def test_checkpoints_of_a_run(runs: Path, files: dict[str, Path], tmp_path: Path
     assert member_at(str(run / "interrupted/model.ckpt-3")).folder.path == run
 
 
+def test_patterns_pass_over_the_start_of_a_run(runs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = Path(shutil.copytree(runs / "fold_1", tmp_path / "run"))
+    for path in list(run.glob("model.ckpt-3.*")):
+        shutil.copyfile(path, path.with_name(path.name.replace("-3.", "-0.")))
+    with caplog.at_level("INFO"):
+        assert [Path(member.name).name for member in find_members(f"{run}/model.ckpt-*")] == ["model.ckpt-3"]
+    assert f"{run}/model.ckpt-0 is left out of {run}/model.ckpt-*: it is a run's start." in caplog.text
+    assert find_members(f"{run}/model.ckpt-0")[0].name.endswith("model.ckpt-0")
+    with pytest.raises(UserError, match="fits no folder and no checkpoint of a training that has begun"):
+        find_members(f"{run}/model.ckpt-[0]")
+
+
 def test_models_that_mean_something_else_are_refused(runs: Path, tmp_path: Path) -> None:
     best = Path(shutil.copytree(runs / "fold_1/best", tmp_path / "best"))
     written = read_json(best / "tasks.json")

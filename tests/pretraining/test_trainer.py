@@ -139,6 +139,31 @@ def test_a_finished_run_is_not_trained_again(
     assert (again.final / "model.safetensors").read_bytes() == weights
 
 
+def test_a_finished_run_keeps_what_it_says_of_itself(
+    finished: PretrainedRun, finished_settings: PretrainSettings, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(finished.final.parent, tmp_path / "run")
+    about = (copy / "final/pretraining.json").read_bytes()
+    run_pretraining(dataclasses.replace(finished_settings, model_dir=str(copy), train_steps=50, learning_rate=1e-5))
+    assert (copy / "final/pretraining.json").read_bytes() == about
+
+
+@pytest.mark.parametrize("changes", [{"held_out": 0.1}, {"seed": 6}, {"data_dir": "more"}])
+def test_a_run_does_not_go_on_with_other_texts(
+    changes: dict[str, Any], settings: Settings, folder: Path, tmp_path: Path
+) -> None:
+    run_pretraining(settings(train_steps=1))
+    if "data_dir" in changes:
+        changes = {"data_dir": str(shutil.copytree(folder, tmp_path / "more"))}
+        path = tmp_path / "more/OCNLI_a.csv"  # as many rows as before, one with another text
+        first, *rest = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text(first.replace("\t", "\t天地人", 1) + "".join(rest), encoding="utf-8")
+    before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "run").rglob("*"))
+    with pytest.raises(UserError, match="is a run on other texts"):
+        run_pretraining(settings(train_steps=2, **changes))
+    assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "run").rglob("*")) == before
+
+
 def test_stopping_and_going_on_equals_never_having_stopped(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +210,9 @@ def test_embeddings_start_from_word_vectors(settings: Settings, tiny_encoder: Pa
         ({"mask_share": 0.0}, "mask_share is 0.0; it must be more than 0"),
         ({"mask_share": 1.0}, "mask_share is 1.0"),
         ({"held_out": 0.0}, "held_out is 0.0"),
+        ({"clip_norm_value": 0.0}, "clip_norm_value: 0.0 is too small; it must be more than 0"),
+        ({"rtd_weight": 9.0}, "rtd_weight 9.0 has no effect with objective mlm; set --objective=electra"),
+        ({"generator_size": 0.5}, "generator_size 0.5 has no effect with objective mlm"),
         ({"sequence_length": 17}, r"sequence_length is 17; the encoder's config .* allows 16"),
         ({"word_vectors": "x.txt", "random_init": False}, "would replace trained embeddings"),
         ({"word_vectors": "x.txt"}, "word_vectors x.txt cannot be read"),

@@ -43,6 +43,22 @@ def test_a_downloaded_encoder_is_fine_tuned_as_it_is(recorder: Any, encoder: Pat
     assert f"--pretrain_model_name_or_path={encoder}" in commands[1]
 
 
+def test_own_flags_may_be_written_with_a_sign(recorder: Any, encoder: Path) -> None:
+    done, commands = recorder.run(f"--encoder={encoder}", "--seeds=4,5", "--num_epochs=2")
+    assert done.returncode == 0, done.stderr
+    assert recorder.names(commands) == ["convert", "train --seed=4", "train --seed=5", "submit", "evaluate"]
+    assert all("--num_epochs=2" in words for words in commands[1:3])
+
+
+@pytest.mark.parametrize(
+    "words", [("--seed", "7"), ("--seed=7",), ("--seeds", "1,1"), ("--seeds", "1,"), ("--seeds=a",), ("--seeds",)]
+)
+def test_seeds_that_would_not_make_an_average_are_refused(recorder: Any, encoder: Path, words: tuple[str, ...]) -> None:
+    done, commands = recorder.run("--encoder", encoder, *words)
+    assert done.returncode == 2 and "usage: bash run_scripts/run_recipe.sh" in done.stderr
+    assert commands == []
+
+
 @pytest.mark.parametrize(
     "fails, first, second",
     [

@@ -82,40 +82,42 @@ def test_too_few_words_print_the_usage_and_exit_2(script: Script, tmp_path: Path
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", [*USAGES, *IN_DATA_DIR])
+WORDS = {
+    "run_contest.sh": [".", "--vocab", "vocab.txt"],
+    "run_folds.sh": [".", "--vocab", "vocab.txt"],
+    "run_recipe.sh": [".", "--vocab", "vocab.txt"],
+    "run_submission.sh": [".", "."],
+    **dict.fromkeys(IN_DATA_DIR, ["."]),
+}
+
+
+def without_the_package(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a script in ``folder``, whose ``venv`` has its Python."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        ["bash", str(ROOT / "run_scripts" / name), *WORDS[name]],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**environment, "VIRTUAL_ENV": str(folder / "venv")},
+    )
+
+
+@pytest.mark.parametrize("name", WORDS)
 def test_without_the_package_the_way_to_install_it_is_told(name: str, tmp_path: Path) -> None:
     python = tmp_path / "venv/bin/python"
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     python.chmod(0o755)
-    with_vocabulary = [".", "--vocab", str(python)]
-    words = {
-        "run_contest.sh": with_vocabulary,
-        "run_folds.sh": with_vocabulary,
-        "run_recipe.sh": with_vocabulary,
-        "run_submission.sh": [".", "."],
-    }.get(name, ["."])
-    done = subprocess.run(
-        ["bash", str(ROOT / "run_scripts" / name), *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "VIRTUAL_ENV": str(tmp_path / "venv")},
-    )
+    done = without_the_package(name, tmp_path)
     assert done.returncode == 1
     assert "is not installed" in done.stderr and "quickstart.sh" in done.stderr
     assert os.listdir(tmp_path) == ["venv"]
 
 
-@pytest.mark.parametrize("name", IN_DATA_DIR)
+@pytest.mark.parametrize("name", WORDS)
 def test_a_python_that_only_the_repository_folder_gives_the_package_is_not_enough(name: str, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=False)
-    done = subprocess.run(
-        ["bash", str(ROOT / "run_scripts" / name)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "VIRTUAL_ENV": str(tmp_path / "venv")},
-    )
+    done = without_the_package(name, tmp_path)
     assert done.returncode == 1 and "is not installed" in done.stderr
     assert os.listdir(tmp_path) == ["venv"]

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+from transformers import PretrainedConfig
 
+from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.encoders.weight_files import WeightFile
+from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.head import FILE_PREFIX, MaskedWordHead
 from easytransfer_mtl.pretraining.masking import Masking
 from easytransfer_mtl.pretraining.measurement import Measurement, perplexity
@@ -60,6 +63,14 @@ class MaskedLanguageModel(PretrainingModel):
         """Takes the encoder and the run's settings; the head starts at random."""
         super().__init__("masked_language_model", encoder, settings)
         self.head = MaskedWordHead(encoder.config, encoder.word_embeddings.shape[1], settings.seed)
+
+    @classmethod
+    def check(cls, settings: PretrainSettings, config: PretrainedConfig) -> None:
+        """Raises UserError if a setting of the other objective is given, which would have no effect."""
+        for name in ("generator_size", "rtd_weight"):
+            value = getattr(settings, name)
+            if value != options_of(PretrainSettings)[name].default:
+                raise UserError(f"{name} {value} has no effect with objective mlm; set --objective=electra or leave it out.")
 
     def take(self, weight_file: WeightFile) -> None:
         """Takes over the masked-word head that a checkpoint holds, see ``MaskedWordHead.take``."""
