@@ -32,7 +32,8 @@ from easytransfer_mtl.weighting.task_values import task_part
 
 SINGLE = "single"
 PER_TASK = (
-    "features", "heads", "head_dropout", "head_lr", "class_weights", "label_smoothing", "focal_gamma", "token_dropout",
+    "features", "heads", "head_dropout", "part_dropout", "head_lr", "class_weights", "label_smoothing", "focal_gamma",
+    "token_dropout",
 )  # fmt: skip
 """Settings that may have a value for each task."""
 KEPT_ALONE = ("config", "on_nonfinite")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from easytransfer_mtl.config.common import MODEL, OPTIMIZER, CommonSettings
+from easytransfer_mtl.config.common import MODEL, OPTIMIZER, TRAIN, CommonSettings
 from easytransfer_mtl.config.options import option
 
 
@@ -22,6 +22,12 @@ class HeadSettings(CommonSettings):
         "sequences lstm:128, bilstm:128, gru:128, textcnn:100, label_attention",
     )
     head_dropout: str = option(MODEL, "dropout of what heads read, one rate for all or ocnli=0.3 (others 0.1)", "0.1")
+    part_dropout: str = option(
+        TRAIN,
+        "share of rows that training leaves a part of a feature out of (cls+ngrams has two), one rate for all or tnews=0.3 "
+        "(others 0)",
+        "0",
+    )
     head_lr: str = option(
         OPTIMIZER,
         "factor of the learning rate for features, heads and a sharing structure's new layers, one for all or ocnli=10 "

@@ -70,6 +70,12 @@ def keys_at(time: tf.Variable, stream: int) -> tf.Tensor:
     return mask_keys(tf.stack([tf.constant(stream, tf.int64), time]), part)
 
 
+def uniform_at(time: tf.Variable, stream: int, shape: list[int | tf.Tensor] | tf.Tensor) -> tf.Tensor:
+    """Returns numbers from 0 to below 1, float32 of ``shape``, drawn anew at every time; arguments as ``keys_at``'s."""
+    keys = tf.bitcast(keys_at(time, stream), tf.int32)
+    return tf.random.stateless_uniform(shape, tf.stack([keys[0], keys[1] + keys[2]]), alg="philox")
+
+
 def use_seeded_dropout(
     layer: tf_keras.layers.Layer, clock: DropoutClock, others: tuple[type[tf_keras.layers.Layer], ...] = ()
 ) -> int:

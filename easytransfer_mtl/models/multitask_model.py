@@ -19,7 +19,7 @@ from easytransfer_mtl.models.rdrop import disagreement
 from easytransfer_mtl.models.sharing import make_sharing
 from easytransfer_mtl.models.step_options import DEFAULT_OPTIONS, StepOptions
 from easytransfer_mtl.models.task_losses import task_loss
-from easytransfer_mtl.models.task_parts import HeadRuns, make_dropout, make_head, task_spec
+from easytransfer_mtl.models.task_parts import HeadRuns, make_dropout, make_head, make_part_dropout, task_spec
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import Equal, TaskWeighting
 
@@ -89,6 +89,10 @@ class MultiTaskModel(tf_keras.Model):
         }
         self.dropout = SeededDropout(self.architecture.head_dropout, "pooled_output", clock)
         self.dropouts = [make_dropout(self.architecture, task, self.dropout, clock) for task in self.tasks]
+        rates = self.options.part_dropout
+        self.part_dropouts = [
+            make_part_dropout(rates.get(task.name, 0.0), task, feature, clock) for task, feature in zip(self.tasks, features)
+        ]
         if not self._is_overridden:
             self.sharing.leave_unread([spec.feature for spec in specs])
 

@@ -22,6 +22,7 @@ class StepOptions:
         gram_variables: shared variables whose gradients the Gram matrix is of: ``all``, ``last_layer`` or ``pooler``.
         on_nonfinite: ``skip`` leaves out a step whose loss or gradient is not finite.
         rdrop_alpha: what R-Drop's term counts for, 0 for no R-Drop; see ``rdrop.disagreement``.
+        part_dropout: task name -> share of rows that each part of what it reads is left out of; see ``PartDropout``.
         token_dropout: which tokens steps show as [MASK], or None.
         adversary: the attack on the word embeddings that a step trains against too, or None.
     """
@@ -35,6 +36,7 @@ class StepOptions:
     gram_variables: str = "all"
     on_nonfinite: str = "stop"
     rdrop_alpha: float = 0.0
+    part_dropout: dict[str, float] = field(default_factory=dict)
     token_dropout: TokenDropout | None = None
     adversary: Adversary | None = None
 

@@ -8,7 +8,7 @@ from easytransfer_mtl.encoders.dropout import DropoutClock, SeededDropout
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.encoded import Encoded
-from easytransfer_mtl.models.features import Feature, FeatureSpec, parse_features
+from easytransfer_mtl.models.features import Feature, FeatureSpec, PartDropout, parse_features
 from easytransfer_mtl.models.heads import DENSE, HEADS, Head, HeadFacts, HeadSpec, parse_head
 from easytransfer_mtl.tasks import Task
 
@@ -62,6 +62,12 @@ def make_dropout(architecture: Architecture, task: Task, common: SeededDropout, 
     return common if rate == common.rate else SeededDropout(rate, f"features/{task.name.lower()}", clock)
 
 
+def make_part_dropout(rate: float, task: Task, feature: Feature, clock: DropoutClock) -> PartDropout | None:
+    """Returns the dropout of whole parts of what a task reads, if it has any."""
+    widths = [part.width for part in feature.parts]
+    return PartDropout(widths, rate, task.name.lower(), clock) if rate else None
+
+
 class HeadRuns:
     """The heads on one encoded batch; what several tasks read is computed once."""
 
@@ -69,7 +75,7 @@ class HeadRuns:
         """Takes the model, the batch, and whether dropout is on."""
         self._model, self._encoded, self._training = model, encoded, training
         self._values: dict[int, tf.Tensor] = {}
-        self._dropped: dict[tuple[int, int], tf.Tensor] = {}
+        self._dropped: dict[tuple[int, ...], tf.Tensor] = {}
 
     def logits(self, task: int) -> tf.Tensor:
         """Returns a task's logits [B, C]; of multi-sample dropout in training [M, B, C]."""
@@ -83,11 +89,12 @@ class HeadRuns:
         feature: Feature = self._model.features[task]
         if id(feature) not in self._values:
             self._values[id(feature)] = feature.read(self._encoded)
-        return self._values[id(feature)]
+        value, parts = self._values[id(feature)], self._model.part_dropouts[task]
+        return value if parts is None else parts(value, training=self._training)
 
     def _dropped_value(self, task: int) -> tf.Tensor:
         dropout = self._model.dropouts[task]
-        key = id(self._model.features[task]), id(dropout)
+        key = id(self._model.features[task]), id(self._model.part_dropouts[task]), id(dropout)
         if key not in self._dropped:
             self._dropped[key] = dropout(self._value(task), training=self._training)
         return self._dropped[key]

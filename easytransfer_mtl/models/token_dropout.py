@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from easytransfer_mtl.data.tokenization import MASK_TOKEN, Vocabulary
-from easytransfer_mtl.encoders.dropout import DropoutClock, keys_at
+from easytransfer_mtl.encoders.dropout import DropoutClock, uniform_at
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import stream_seed
 
@@ -36,9 +36,7 @@ class TokenDropout:
             clock: tells the seed and the time.
         """
         ids, mask = batch["input_ids"], batch["input_mask"]
-        keys = tf.bitcast(keys_at(clock.time, stream_seed(clock.seed, "dropout", "tokens")), tf.int32)
-        seed = tf.stack([keys[0], keys[1] + keys[2]])
-        drawn = tf.random.stateless_uniform(tf.shape(ids), seed, alg="philox")
+        drawn = uniform_at(clock.time, stream_seed(clock.seed, "token dropout"), tf.shape(ids))
         is_text = tf.cast(mask, tf.bool) & tf.not_equal(ids, self.frame_ids[0]) & tf.not_equal(ids, self.frame_ids[1])
         dropped = is_text & (drawn < tf.gather(tf.constant(self.rates), task_id))
         return batch | {"input_ids": tf.where(dropped, tf.constant(self.mask_id, ids.dtype), ids)}

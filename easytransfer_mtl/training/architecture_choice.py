@@ -66,6 +66,31 @@ def _dropout_rates(settings: TrainSettings, names: list[str]) -> dict[str, float
     return rates
 
 
+def choose_part_dropout(settings: TrainSettings, architecture: Architecture, tasks: list[Task]) -> dict[str, float]:
+    """Returns task name -> share of rows that each part of what it reads is left out of, of tasks that have any.
+
+    Args:
+        settings: the configuration.
+        architecture: what the model is made of.
+        tasks: its tasks.
+
+    Raises:
+        UserError: a rate is out of range, or is for a task that reads one part only.
+    """
+    text = str(settings.part_dropout)
+    rates = parse_task_numbers("part_dropout", text, [task.name for task in tasks], 0.0)
+    for task, rate in zip(tasks, rates):
+        feature = task_spec(architecture, task).feature
+        if not 0 <= rate < 1:
+            raise UserError(f"part_dropout {text}: a rate must be from 0 to below 1.")
+        if rate and len(feature.parts) == 1:
+            raise UserError(
+                f"part_dropout {text}: {task.name} reads one part only, {feature.text}; name tasks that read several, "
+                "such as cls+ngrams, or leave it out."
+            )
+    return {task.name: rate for task, rate in zip(tasks, rates) if rate}
+
+
 def check_gram_variables(
     settings: TrainSettings, kind: str, architecture: Architecture, tasks: list[Task], config: PretrainedConfig
 ) -> None:

@@ -116,10 +116,15 @@ def check_averages_and_stopping(settings: TrainSettings) -> None:
 
 
 def warn_without_dropout(
-    settings: TrainSettings, config: PretrainedConfig, architecture: Architecture, tasks: list[Task]
+    settings: TrainSettings,
+    config: PretrainedConfig,
+    architecture: Architecture,
+    part_dropout: dict[str, float],
+    tasks: list[Task],
 ) -> None:
     """Says so in the log if R-Drop is on and there is no dropout that the two passes of a row could differ by."""
     names = [task.name for task in tasks]
     rates = [architecture.dropout_of(name) for name in names] + list(token_dropout_rates(settings, names))
-    if settings.rdrop_alpha and not any((config.hidden_dropout_prob, config.attention_probs_dropout_prob, *rates)):
-        logging.warning("rdrop_alpha has no effect: there is no dropout of states, heads or tokens, so both passes are one.")
+    rates += [config.hidden_dropout_prob, config.attention_probs_dropout_prob, *part_dropout.values()]
+    if settings.rdrop_alpha and not any(rates):
+        logging.warning("rdrop_alpha has no effect: there is no dropout of any kind, so both passes are one.")

@@ -12,7 +12,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture
+from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture, choose_part_dropout
 from easytransfer_mtl.training.checkpoints import has_checkpoints
 from easytransfer_mtl.training.choices import Choices
 from easytransfer_mtl.training.learning_rates import RateShares, choose_rate_shares
@@ -26,9 +26,10 @@ from easytransfer_mtl.weighting import TaskWeighting
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """What a model is made of, the shares of the learning rate, and what it needs of memory."""
+    """What a model is made of, which parts it leaves out, the shares of the learning rate, and what it needs of memory."""
 
     architecture: Architecture
+    part_dropout: dict[str, float]
     rates: RateShares
     memory: Estimate
 
@@ -51,8 +52,9 @@ def choose_model(settings: TrainSettings, train: list[TaskData], config: Pretrai
     length = max(item.task_input.sequence_length for item in train)
     memory = estimate(settings, architecture, config, choices.weighting, choices.sizes, length)
     check_memory(memory, architecture)
-    warn_without_dropout(settings, config, architecture, tasks)
-    return ModelChoice(architecture, choose_rate_shares(settings, [task.name for task in tasks]), memory)
+    part_dropout = choose_part_dropout(settings, architecture, tasks)
+    warn_without_dropout(settings, config, architecture, part_dropout, tasks)
+    return ModelChoice(architecture, part_dropout, choose_rate_shares(settings, [task.name for task in tasks]), memory)
 
 
 def check_encoder(settings: TrainSettings, config: PretrainedConfig) -> None:
@@ -77,6 +79,7 @@ def checked_architecture(
         UserError: settings do not fit each other, the encoder or the tasks.
     """
     architecture = choose_architecture(settings, tasks, config.num_hidden_layers)
+    choose_part_dropout(settings, architecture, tasks)
     check_sharing(settings, config, weighting)
     check_delivered(architecture, tasks, config.num_hidden_layers)
     if weighting.needs_gram:

@@ -143,6 +143,7 @@ def _step_options(settings: TrainSettings, prepared: Prepared) -> StepOptions:
         gram_variables=settings.gram_variables or prepared.weighting.gram_variables,
         on_nonfinite=settings.on_nonfinite,
         rdrop_alpha=settings.rdrop_alpha,
+        part_dropout=prepared.model.part_dropout,
         token_dropout=prepared.token_dropout,
         adversary=prepared.adversary,
     )

@@ -166,6 +166,16 @@ def test_rates_of_dropout(build: Build) -> None:
     np.testing.assert_array_equal(logits[0]["ocnli_logits"], logits[1]["ocnli_logits"])
 
 
+def test_part_dropout_is_a_tasks_own(build: Build) -> None:
+    features = {"TNEWS": "cls+mean", "OCEMOTION": "cls+mean"}
+    without = Architecture(features=features, head_dropout=0.0)
+    model, plain = build(without, part_dropout={"TNEWS": 0.5}), build(without)
+    for training in (True, False):
+        found, expected = (each.build_logits(batch_of(0), training=training) for each in (model, plain))
+        np.testing.assert_array_equal(found["ocemotion_logits"], expected["ocemotion_logits"])
+        assert np.array_equal(found["tnews_logits"], expected["tnews_logits"]) != training
+
+
 def test_a_subclass_may_put_its_own_layers_in_the_heads_place(build: Build) -> None:
     class Plain(MultiTaskModel):
         """Replaces a head."""

@@ -9,7 +9,7 @@ from transformers import BertConfig
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import BASELINE, Architecture, architecture_from_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture
+from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture, choose_part_dropout
 
 Settings = Callable[..., Any]
 LAYERS = 4
@@ -77,6 +77,21 @@ def test_what_cannot_work_says_what_to_change(changes: dict[str, Any], message: 
     with pytest.raises(UserError) as error:
         choose(tiny_settings(**changes))
     assert message in str(error.value)
+
+
+def test_part_dropout_is_for_tasks_that_read_several_parts(tiny_settings: Settings) -> None:
+    def rates(text: str) -> dict[str, float]:
+        settings = tiny_settings(features="tnews=cls+ngrams,ocnli=pair+cls", part_dropout=text)
+        return choose_part_dropout(settings, choose(settings), list(CONTEST_TASKS))
+
+    assert rates("0") == {} and rates("TNEWS=0.5,ocnli=0") == {"TNEWS": 0.5}
+    for text, message in (
+        ("0.5", "part_dropout 0.5: OCEMOTION reads one part only, pooled; name tasks that read several"),
+        ("ocnli=1", "part_dropout ocnli=1: a rate must be from 0 to below 1"),
+        ("some", "part_dropout 'some' is neither a number nor NAME=NUMBER"),
+    ):
+        with pytest.raises(UserError, match=message):
+            rates(text)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from easytransfer_mtl.models.features.attention import Attention
 from easytransfer_mtl.models.features.feature import Feature, FeaturePart, PooledPart, StatesPart
 from easytransfer_mtl.models.features.ngrams import NgramsPart
 from easytransfer_mtl.models.features.pair import Pair
+from easytransfer_mtl.models.features.part_dropout import PartDropout
 from easytransfer_mtl.models.features.poolings import First, Greatest, Mean, Pooling, Whole
 from easytransfer_mtl.models.features.scalar_mix import ScalarMix
 from easytransfer_mtl.models.features.sources import LastLayer, MeanOfLayers, Source
@@ -24,7 +25,7 @@ from easytransfer_mtl.models.features.spec import (
     parse_features,
 )
 
-__all__ = ["Feature", "FeatureMaker", "FeatureSpec", "check_features", "parse_features"]
+__all__ = ["Feature", "FeatureMaker", "FeatureSpec", "PartDropout", "check_features", "parse_features"]
 
 PLAIN: dict[str, type[Pooling]] = {"cls": First, "mean": Mean, "max": Greatest, PAIR: Pair, SEQUENCE: Whole}
 """Poolings without variables."""
