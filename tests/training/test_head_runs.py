@@ -89,7 +89,8 @@ def test_exported_model_stands_alone(whole: Run) -> None:
     "changes", [{"features": "tnews=mix.sequence"}, {"heads": "tnews=bilstm:5,ocemotion=multi_dropout:3"}, {"heads": None}]
 )
 def test_another_architecture_cannot_go_on(changes: dict[str, Any], whole: Run, tiny_settings: Settings) -> None:
-    changes = {**MIXED, "part_dropout": "0", "features": "tnews=mean" if changes.get("heads", "") is None else MIXED["features"], **changes}
+    features = "tnews=mean" if changes.get("heads", "") is None else MIXED["features"]
+    changes = {**MIXED, "part_dropout": "0", "features": features, **changes}
     with pytest.raises(UserError, match="is a run of another architecture .* Use another --model_dir"):
         run_training(tiny_settings(model_dir=str(whole[0]), **changes))
 
