@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.data.encoded_rows import EncodedRows
-from easytransfer_mtl.data.tfrecords import read_tfrecords
-from easytransfer_mtl.evaluation.inference import FEATURES, Inference
+from easytransfer_mtl.data.tfrecords import SEQUENCE_FEATURES, read_tfrecords
+from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import OCNLI
@@ -91,4 +91,4 @@ def test_dropout_is_off(golden_files: object, rows: EncodedRows, model: MultiTas
     one = inference.outputs(rows, ["OCNLI"], "test")["OCNLI"].probabilities
     model.encoder.clock.time.assign_add(1)
     np.testing.assert_array_equal(inference.outputs(rows, ["OCNLI"], "test")["OCNLI"].probabilities, one)
-    assert set(FEATURES) == {"input_ids", "input_mask", "segment_ids"}
+    assert set(SEQUENCE_FEATURES) == {"input_ids", "input_mask", "segment_ids"}

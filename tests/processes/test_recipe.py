@@ -77,7 +77,7 @@ def test_it_goes_on_where_it_stopped(recorder: Any, encoder: Path, fails: str, f
 def test_the_recipe_on_the_sample_ends_with_a_submission_of_the_average(
     root: Path, encoder: Path, record: Record, run_many: RunMany, tmp_path: Path
 ) -> None:
-    small = ("--num_epochs=0.2", "--length_buckets=1", "--features=tnews=cls+ngrams:64:4")
+    small = ("--num_epochs=0.2", "--length_buckets=1", "--features=tnews=cls+ngrams:64:4,ocemotion=cls+mean")
     words = ("--vocab", encoder / "vocab.txt", "--seeds", "1,2", *small)
     _, commands = record("run_recipe.sh", "--seed=", tmp_path, root / "data/sample").run(*words)
     for made in ("pretrain", "seed_1", "seed_2"):
