@@ -25,6 +25,7 @@ from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
+from easytransfer_mtl.training.architecture_choice import choose_part_dropout
 from easytransfer_mtl.training.choices import Choices, choose
 from easytransfer_mtl.training.learning_rates import choose_rate_shares
 from easytransfer_mtl.training.model_choice import check_encoder, checked_architecture
@@ -84,7 +85,7 @@ def _check_jobs(jobs: list[Job], train: list[TaskFile]) -> None:
         check_encoder(settings, configs[names])
         choose_rate_shares(settings, [task.name for task in tasks])
         weighting = choose(settings, tasks, [1] * len(own)).weighting
-        checked_architecture(settings, tasks, configs[names], weighting)
+        choose_part_dropout(settings, checked_architecture(settings, tasks, configs[names], weighting), tasks)
         job.check_folder()
 
 

@@ -30,7 +30,7 @@ def choose_architecture(settings: TrainSettings, tasks: list[Task], num_layers: 
     features = parse_task_texts("features", settings.features or "", names)
     heads = parse_task_texts("heads", settings.heads or "", names)
     specs = {task.name: _checked_spec(Architecture(features=features, heads=heads), task, num_layers) for task in tasks}
-    rates = _dropout_rates(settings, names)
+    rates = _rates("head_dropout", str(settings.head_dropout), names, BASELINE.head_dropout)
     for name, spec in specs.items():
         if spec.head.head.drops_itself and not rates[name]:
             raise UserError(
@@ -58,11 +58,10 @@ def _checked_spec(architecture: Architecture, task: Task, num_layers: int | None
     return spec
 
 
-def _dropout_rates(settings: TrainSettings, names: list[str]) -> dict[str, float]:
-    text = str(settings.head_dropout)
-    rates = dict(zip(names, parse_task_numbers("head_dropout", text, names, BASELINE.head_dropout)))
+def _rates(option: str, text: str, names: list[str], default: float) -> dict[str, float]:
+    rates = dict(zip(names, parse_task_numbers(option, text, names, default)))
     if any(not 0 <= rate < 1 for rate in rates.values()):
-        raise UserError(f"head_dropout {text}: a rate must be from 0 to below 1.")
+        raise UserError(f"{option} {text}: a rate must be from 0 to below 1.")
     return rates
 
 
@@ -78,17 +77,15 @@ def choose_part_dropout(settings: TrainSettings, architecture: Architecture, tas
         UserError: a rate is out of range, or is for a task that reads one part only.
     """
     text = str(settings.part_dropout)
-    rates = parse_task_numbers("part_dropout", text, [task.name for task in tasks], 0.0)
-    for task, rate in zip(tasks, rates):
+    rates = _rates("part_dropout", text, [task.name for task in tasks], 0.0)
+    for task in tasks:
         feature = task_spec(architecture, task).feature
-        if not 0 <= rate < 1:
-            raise UserError(f"part_dropout {text}: a rate must be from 0 to below 1.")
-        if rate and len(feature.parts) == 1:
+        if rates[task.name] and len(feature.parts) == 1:
             raise UserError(
                 f"part_dropout {text}: {task.name} reads one part only, {feature.text}; name tasks that read several, "
                 "such as cls+ngrams, or leave it out."
             )
-    return {task.name: rate for task, rate in zip(tasks, rates) if rate}
+    return {name: rate for name, rate in rates.items() if rate}
 
 
 def check_gram_variables(

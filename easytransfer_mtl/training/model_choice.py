@@ -79,7 +79,6 @@ def checked_architecture(
         UserError: settings do not fit each other, the encoder or the tasks.
     """
     architecture = choose_architecture(settings, tasks, config.num_hidden_layers)
-    choose_part_dropout(settings, architecture, tasks)
     check_sharing(settings, config, weighting)
     check_delivered(architecture, tasks, config.num_hidden_layers)
     if weighting.needs_gram:

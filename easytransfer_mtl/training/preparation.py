@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.pipeline import TrainingBatches
-from easytransfer_mtl.data.tokenization import load_vocabulary
+from easytransfer_mtl.data.tokenization import Vocabulary, load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
@@ -83,10 +82,10 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     config = load_config(files, settings.gelu)
     check_encoder(settings, config)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
-    train, dev = _read_data(settings, fold, files, config, tasks)
+    vocabulary = load_vocabulary(files.vocabulary_file)
+    train, dev = _read_data(settings, fold, tasks, (vocabulary, files.vocabulary_file, config.max_position_embeddings))
     tasks_read, num_rows = [item.task for item in train], [len(item.rows) for item in train]
     choices = choose(settings, tasks_read, num_rows, num_replicas)
-    vocabulary = load_vocabulary(files.vocabulary_file)
     token_dropout = make_token_dropout(choices.token_dropout, vocabulary, str(files.vocabulary_file))
     model = choose_model(settings, train, config, choices)
     batches = training_batches(settings, train, choices.sizes, choices.order, choices.plan.train_steps)
@@ -118,10 +117,9 @@ def make_deterministic() -> None:
 
 
 def _read_data(
-    settings: TrainSettings, fold: FoldChoice | None, files: EncoderFiles, config: PretrainedConfig, tasks: tuple[Task, ...]
+    settings: TrainSettings, fold: FoldChoice | None, tasks: tuple[Task, ...], checks: tuple[Vocabulary, Path, int]
 ) -> tuple[list[TaskData], list[TaskData]]:
-    vocabulary = load_vocabulary(files.vocabulary_file)
-    checks = (vocabulary, files.vocabulary_file, config.max_position_embeddings)
+    """Returns the rows to train on and to evaluate on; ``checks`` are ``read_task_data``'s other arguments."""
     if fold:
         train, dev = read_fold_data(fold, settings.train_input_fp, lambda path: read_task_data(path, tasks, *checks))
         check_training_data(train, settings.train_input_fp)
