@@ -15,7 +15,8 @@ from easytransfer_mtl.environment import check_environment
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 
 check_environment()  # before any test imports TensorFlow and transformers
-GOLDEN = Path(__file__).parent / "golden"
+ROOT = Path(__file__).resolve().parents[1]
+GOLDEN = ROOT / "tests/golden"
 LETTERS = "天地人日月山水火木金土心手口目耳田禾米竹"
 TINY_CONFIG = {
     "model_type": "bert", "vocab_size": 5 + len(LETTERS), "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -24,8 +25,11 @@ TINY_CONFIG = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Lets the tests' many processes share what one of them has compiled: that is most of their time."""
+    """Sets what the tests' many processes inherit: this repository's package, no GPU, no network, and one place for what
+    any of them has compiled, which is most of their time."""
     if not hasattr(config, "workerinput"):  # the first process; xdist's others inherit
+        paths = [str(ROOT), str(ROOT / "tests/support"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        os.environ |= {"PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": "-1", "HF_HUB_OFFLINE": "1"}
         os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={tempfile.mkdtemp(prefix='compiled_')}"
 
 

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from warm_processes import SECONDS, WarmProcess
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 240
 MANY = """
 import contextlib, io, json, sys, traceback
 from easytransfer_mtl.__main__ import main
@@ -86,33 +86,24 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def environment() -> dict[str, str]:
-    """Environment of the processes: this repository's package, no GPU, no network."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": "-1", "HF_HUB_OFFLINE": "1"}
-
-
-@pytest.fixture(scope="session")
-def run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Runs ``python -m easytransfer_mtl`` with the given words in a folder that is not the repository."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 
     def run_program(*words: str | Path, cwd: Path = elsewhere) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "easytransfer_mtl", *map(str, words)]
-        return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=SECONDS)
+        return WarmProcess(list(words), cwd).finish()
 
     return run_program
 
 
 @pytest.fixture(scope="session")
-def run_many(environment: dict[str, str]) -> RunMany:
+def run_many() -> RunMany:
     """Runs several command lines one after the other in one process, which saves the start-up of TensorFlow."""
 
     def run_all(lines: list[list[str]], cwd: Path) -> list[subprocess.CompletedProcess[str]]:
         done = subprocess.run(
             [sys.executable, "-c", MANY],
             cwd=cwd,
-            env=environment,
             input=json.dumps(lines),
             capture_output=True,
             text=True,
@@ -186,14 +177,14 @@ def finished(
 
 
 @pytest.fixture(scope="session")
-def script(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
+def script(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Runs a script of run_scripts with this Python as the active virtual environment."""
     folder = tmp_path_factory.mktemp("virtual_environment")
     python = folder / "bin" / "python"
     python.parent.mkdir()
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8", newline="\n")
     python.chmod(0o755)
-    variables = {**environment, "VIRTUAL_ENV": str(folder)}
+    variables = {**os.environ, "VIRTUAL_ENV": str(folder)}
 
     def run_script(name: str, *words: str | Path, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
         command = ["bash", str(ROOT / "run_scripts" / name), *map(str, words)]

@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from warm_processes import SECONDS, WarmProcess
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-SECONDS, STEPS = 240, 10
+STEPS = 10
 TEN_STEPS = ("--num_epochs=0.0925", "--save_steps=4")
 """Of 1,600 rows, 16 a step."""
 
@@ -81,20 +81,10 @@ def free_ports(count: int) -> list[int]:
 class Cluster:
     """Two worker processes on this machine."""
 
-    def __init__(self, words: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, words: list[str], folder: Path) -> None:
         hosts = ",".join(f"localhost:{port}" for port in free_ports(2))
-        command = [sys.executable, "-m", "easytransfer_mtl", *words, f"--worker_hosts={hosts}", "--workerCount=2"]
-        command.append("--distribution_strategy=CollectiveAllReduceStrategy")
-        self.workers = [
-            subprocess.Popen(
-                [*command, f"--task_index={index}"],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            for index in range(2)
-        ]
+        flags = [f"--worker_hosts={hosts}", "--workerCount=2", "--distribution_strategy=CollectiveAllReduceStrategy"]
+        self.workers = [WarmProcess([*words, *flags, f"--task_index={index}"], folder) for index in range(2)]
 
     def __enter__(self) -> "Cluster":
         return self
@@ -102,34 +92,32 @@ class Cluster:
     def __exit__(self, *unused: object) -> None:
         for worker in self.workers:
             worker.kill()
-            worker.wait()
 
     def finish(self) -> list[tuple[int, str]]:
         """Waits for both workers; returns status and output of each."""
-        outputs = [worker.communicate(timeout=SECONDS)[0] for worker in self.workers]
-        return [(worker.returncode, output) for worker, output in zip(self.workers, outputs)]
+        ends = [worker.finish() for worker in self.workers]
+        return [(end.returncode, end.stderr + end.stdout) for end in ends]
 
 
 def test_two_workers_train_as_one_and_go_on_after_one_was_killed(
     train_words: list[str],
     data: Path,
-    environment: dict[str, str],
     one_process: dict[str, np.ndarray],
     tmp_path: Path,
 ) -> None:
     folder = tmp_path / "model"
     dev = f"--predict_input_fp={data / 'dev.list_tfrecord'}"
     words = [*train_words, *TEN_STEPS, dev, f"--model_dir={folder}"]
-    with Cluster(words, environment) as cluster:
+    with Cluster(words, tmp_path) as cluster:
         end = time.monotonic() + SECONDS
         while not (folder / "model.ckpt-4.index").exists():
-            assert time.monotonic() < end and cluster.workers[0].poll() is None, cluster.workers[0].stdout.read()
+            assert time.monotonic() < end and cluster.workers[0].poll() is None, cluster.workers[0].stderr
             time.sleep(0.005)
         cluster.workers[1].kill()
         (status, output), _ = cluster.finish()
     assert status == 2 and "Another worker was lost" in output and "they go on from the last checkpoint" in output
     assert not (folder / f"model.ckpt-{STEPS}.index").exists()
-    with Cluster(words, environment) as cluster:
+    with Cluster(words, tmp_path) as cluster:
         (status, output), (other_status, other_output) = cluster.finish()
     assert (status, other_status) == (0, 0), output + other_output
     assert "Going on from step" in output and "best model: " in output

@@ -136,12 +136,12 @@ def results(folder: Path, run_many: RunMany) -> list[subprocess.CompletedProcess
 
 @pytest.fixture(scope="module")
 def own_model(
-    folder: Path, results: list[subprocess.CompletedProcess[str]], root: Path, data: Path, environment: dict[str, str]
+    folder: Path, results: list[subprocess.CompletedProcess[str]], root: Path, data: Path
 ) -> subprocess.CompletedProcess[str]:
     """A script that trains a subclass of ``MultiTaskModel``."""
     (folder / "own_model.py").write_text(OWN_MODEL, encoding="utf-8")
     command = [sys.executable, "own_model.py", "encoder", str(data), "wider"]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
 
 
 def test_every_command_works_on_an_own_task(results: list[subprocess.CompletedProcess[str]]) -> None:

@@ -4,16 +4,16 @@ import csv
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from warm_processes import SECONDS, WarmProcess
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
-STEPS, SAVE_STEPS, SECONDS = 60, 20, 240
+STEPS, SAVE_STEPS = 60, 20
 
 
 @pytest.fixture(scope="module")
@@ -26,32 +26,28 @@ def words(encoder: Path, root: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def kill_when(pattern: str, words: list[str], folder: Path, environment: dict[str, str]) -> None:
+def kill_when(pattern: str, words: list[str], folder: Path) -> None:
     """Starts the command and kills it as soon as the folder holds a file that matches ``pattern``."""
-    command = [sys.executable, "-m", "easytransfer_mtl", *words, f"--model_dir={folder}"]
-    process = subprocess.Popen(
-        command, cwd=folder.parent, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    process = WarmProcess([*words, f"--model_dir={folder}"], folder.parent)
     try:
         end = time.monotonic() + SECONDS
         while not any(folder.glob(pattern)):
             assert process.poll() is None and time.monotonic() < end, pattern
             time.sleep(0.001)
-        process.kill()
-        assert process.wait(SECONDS) == -signal.SIGKILL
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
     finally:
         process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
-def runs(run: Run, words: list[str], environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(run: Run, words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run that was never stopped and one that was killed twice."""
     folder = tmp_path_factory.mktemp("pretraining")
     straight = run(*words, f"--model_dir={folder / 'straight'}")
     assert straight.returncode == 0, straight.stderr
     for moment in (f"model.ckpt-{SAVE_STEPS}.index", f"model.ckpt-{2 * SAVE_STEPS}*"):  # the second while it saves
-        kill_when(moment, words, folder / "killed", environment)
+        kill_when(moment, words, folder / "killed")
     killed = run(*words, f"--model_dir={folder / 'killed'}")
     assert killed.returncode == 0 and "Going on from step" in killed.stderr, killed.stderr
     (folder / "printed").write_text(straight.stdout, encoding="utf-8")

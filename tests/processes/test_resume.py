@@ -5,8 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
+from warm_processes import SECONDS, WarmProcess
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-STEPS, SAVE_STEPS, SECONDS = 203, 40, 240
+STEPS, SAVE_STEPS = 203, 40
 SETTINGS = ["--num_epochs=1", f"--save_steps={SAVE_STEPS}", "--weight_decay_ratio=0.01", "--length_grouping=4"]
 SETTINGS += ["--length_buckets=3"]  # each length is compiled for in every process
 
@@ -39,62 +38,34 @@ class End(NamedTuple):
 class Interrupter:
     """Starts the train command and sends it a signal at a moment of its log or of its folder."""
 
-    def __init__(self, words: list[str], folder: Path, environment: dict[str, str]) -> None:
-        flags = [f"--model_dir={folder}", "--log_step_count_steps=1"]
-        self.command = [sys.executable, "-m", "easytransfer_mtl", *words, *flags]
-        self.folder, self.environment = folder, environment
+    def __init__(self, words: list[str], folder: Path) -> None:
+        self.words = [*words, f"--model_dir={folder}", "--log_step_count_steps=1"]
+        self.folder = folder
 
     def until(self, moment: str, number: signal.Signals) -> End:
         """Sends ``number`` as soon as a line matches ``moment``; waits for the end."""
-        return self._go(lambda process, lines: self._wait_for_line(process, lines, moment), number)
+        matches = re.compile(moment, re.MULTILINE).search
+        return self._go(lambda process: _poll(process, lambda: matches(process.stderr) is not None, moment), number)
 
     def until_file(self, pattern: str, number: signal.Signals) -> End:
         """Sends ``number`` as soon as the folder holds a file that matches ``pattern``."""
+        return self._go(lambda process: _poll(process, lambda: any(self.folder.glob(pattern)), pattern), number)
 
-        def there(process: subprocess.Popen[str], lines: list[str]) -> None:
-            _poll(process, lines, lambda: any(self.folder.glob(pattern)), pattern)
-
-        return self._go(there, number)
-
-    def _wait_for_line(self, process: subprocess.Popen[str], lines: list[str], moment: str) -> None:
-        seen = 0
-
-        def came() -> bool:
-            nonlocal seen
-            start, seen = seen, len(lines)
-            return any(re.search(moment, line) for line in lines[start:seen])
-
-        _poll(process, lines, came, moment)
-
-    def _go(self, wait: Callable[[subprocess.Popen[str], list[str]], None], number: signal.Signals) -> End:
-        process = subprocess.Popen(
-            self.command,
-            cwd=self.folder.parent,
-            env=self.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        lines: list[str] = []
-        reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)
-        reader.start()
+    def _go(self, wait: Callable[[WarmProcess], None], number: signal.Signals) -> End:
+        process = WarmProcess(self.words, self.folder.parent)
         try:
-            wait(process, lines)
+            wait(process)
             process.send_signal(number)
-            code = process.wait(SECONDS)
+            return End(process.wait(), process.stderr)
         finally:
             process.kill()
-            process.wait()
-            reader.join(SECONDS)
-            process.stderr.close()
-        return End(code, "".join(lines))
 
 
-def _poll(process: subprocess.Popen[str], lines: list[str], happened: Callable[[], bool], what: str) -> None:
+def _poll(process: WarmProcess, happened: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + SECONDS
     while not happened():
-        assert process.poll() is None, f"ended before {what!r}:\n" + "".join(lines[-30:])
-        assert time.monotonic() < end, f"waited too long for {what!r}:\n" + "".join(lines[-30:])
+        assert process.poll() is None, f"ended before {what!r}:\n" + process.stderr[-3000:]
+        assert time.monotonic() < end, f"waited too long for {what!r}:\n" + process.stderr[-3000:]
         time.sleep(0.001)
 
 
@@ -116,12 +87,12 @@ def words(train_words: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def ended(run: Run, words: list[str], folders: Path, environment: dict[str, str]) -> dict[str, End]:
+def ended(run: Run, words: list[str], folders: Path) -> dict[str, End]:
     """Three runs never stopped, two of them of one seed, and beside them one that is killed and stopped: how they ended."""
     extra = {"first": [], "second": [], "other_seed": ["--seed=5"]}
     with ThreadPoolExecutor(1) as pool:
         jobs = {name: pool.submit(run, *words, *more, f"--model_dir={folders / name}") for name, more in extra.items()}
-        ends = interrupt(Interrupter(words, folders / "interrupted_run", environment))
+        ends = interrupt(Interrupter(words, folders / "interrupted_run"))
     return ends | {name: End(job.result().returncode, job.result().stderr) for name, job in jobs.items()}
 
 

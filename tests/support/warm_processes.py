@@ -1,0 +1,85 @@
+"""The program in processes of their own that begin with TensorFlow imported: in a short run the imports are half the time.
+
+They are forked from a server that has imported everything and computed nothing, and are real otherwise: their own memory,
+signals and exit codes. Where forking such a server is not safe (elsewhere than on Linux) they import for themselves.
+"""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+SECONDS = 240
+
+
+class WarmProcess:
+    """``python -m easytransfer_mtl`` with the given words, as a process whose output goes to files."""
+
+    def __init__(self, words: list[str | Path], cwd: Path) -> None:
+        """Starts it in the folder ``cwd``."""
+        self._words = [str(word) for word in words]
+        self._folder = tempfile.TemporaryDirectory(prefix="warm_process_")
+        self._outputs = [Path(self._folder.name) / name for name in ("stdout", "stderr")]
+        for path in self._outputs:
+            path.touch()
+        arguments = (self._words, str(cwd), *map(str, self._outputs))
+        self._process = _context().Process(target=run_program, args=arguments, daemon=True)
+        self._process.start()
+
+    @property
+    def stdout(self) -> str:
+        """What it has written to its standard output so far."""
+        return self._outputs[0].read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """What it has written to its standard error so far."""
+        return self._outputs[1].read_text(encoding="utf-8", errors="replace")
+
+    def poll(self) -> int | None:
+        """Returns its exit code, minus the signal's number if one ended it; None while it runs."""
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Sends it a signal."""
+        os.kill(self._process.pid, number)
+
+    def wait(self, timeout: float = SECONDS) -> int:
+        """Waits for its end and returns its exit code; one that takes too long is killed."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            self.kill()
+            raise subprocess.TimeoutExpired(self._words, timeout, self.stdout, self.stderr)
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        """Kills it if it still runs."""
+        self._process.kill()
+        self._process.join()
+
+    def finish(self) -> subprocess.CompletedProcess[str]:
+        """Waits for its end and returns what ``subprocess.run`` would have."""
+        code = self.wait()
+        return subprocess.CompletedProcess(self._words, code, self.stdout, self.stderr)
+
+
+def _context() -> ForkServerContext:
+    """Returns the context whose server has imported what training imports; there is one server a test process."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["warm_imports"] if sys.platform == "linux" else [])
+    return context
+
+
+def run_program(words: list[str], cwd: str, stdout: str, stderr: str) -> None:
+    """Is the process: takes its files and folder, and ends with the program's exit code."""
+    for descriptor, path in ((1, stdout), (2, stderr)):
+        opened = os.open(path, os.O_WRONLY | os.O_APPEND)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    os.chdir(cwd)
+    from easytransfer_mtl.__main__ import main
+
+    sys.exit(main(words))
