@@ -1,12 +1,13 @@
 """README's examples are the files that they show, and its commands run."""
 
-import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from warm_processes import WarmProcess
 
 from easytransfer_mtl.encoders.names import encoder_table
 
@@ -17,12 +18,6 @@ READMES = ("README.md", "README.zh-CN.md")
 def blocks(name: str, language: str) -> list[str]:
     """Returns the code blocks of one language in a README."""
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
-
-
-def environment() -> dict[str, str]:
-    """Returns an environment in which ``easytransfer_mtl`` and ``python`` are those of this test run."""
-    folder = Path(sys.executable).parent
-    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
 
 @pytest.mark.parametrize("name", READMES)
@@ -64,27 +59,21 @@ def test_every_flag_and_file_that_is_named_exists(name: str) -> None:
 
 def test_the_own_task_of_the_readme_trains(tmp_path: Path) -> None:
     commands = next(block for block in blocks("README.md", "bash") if "data/own_task" in block)
-    commands = commands.replace("runs/own", str(tmp_path)).replace(
-        "easytransfer_mtl ", f"{sys.executable} -m easytransfer_mtl "
-    )
-    done = subprocess.run(["bash", "-e", "-c", commands], cwd=ROOT, env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    copying, *lines = commands.replace("runs/own", str(tmp_path)).replace("\\\n", "").splitlines()
+    subprocess.run(["bash", "-e", "-c", copying], cwd=ROOT, check=True)
+    assert [line.split()[:2] for line in lines] == [["easytransfer_mtl", "convert"], ["easytransfer_mtl", "train"]]
+    for line in lines:
+        done = WarmProcess(shlex.split(line)[1:], ROOT).finish()
+        assert done.returncode == 0, done.stderr
     review = re.search(r"^REVIEW\s+40\s+macro-F1\s+([\d.]+)\s+0\.5000$", done.stdout, re.MULTILINE)
     assert review and float(review.group(1)) > 0.9, done.stdout
 
 
 def test_the_own_model_of_the_readme_trains(tmp_path: Path) -> None:
-    convert = [
-        sys.executable,
-        "-m",
-        "easytransfer_mtl",
-        "convert",
-        "--data_dir=data/sample",
-        f"--output_dir={tmp_path}/data",
-        "--tokenizer_name_or_path=data/tiny_bert_zh",
-    ]
-    subprocess.run(convert, cwd=ROOT, env=environment(), check=True, capture_output=True)
+    convert = ["convert", "--data_dir=data/sample", f"--output_dir={tmp_path}/data"]
+    done = WarmProcess([*convert, "--tokenizer_name_or_path=data/tiny_bert_zh"], ROOT).finish()
+    assert done.returncode == 0, done.stderr
     train = [sys.executable, "tests/examples/own_model.py", f"{tmp_path}/data", f"{tmp_path}/model"]
-    done = subprocess.run(train, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(train, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "model/best/heads.safetensors").exists()

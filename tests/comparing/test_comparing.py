@@ -2,13 +2,12 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from warm_processes import WarmProcess
 
 from easytransfer_mtl.commands.compare import _single_task_jobs, _variant_job
 from easytransfer_mtl.commands.compare import run as compare
@@ -105,7 +104,7 @@ def test_table_marks_what_the_spread_does_not_support() -> None:
 @pytest.fixture
 def arguments(tmp_path: Path, tiny_encoder: Path, tiny_data: Path) -> list[str]:
     return [
-        sys.executable, "-m", "easytransfer_mtl", "compare", f"--model_dir={tmp_path / 'study'}", "--seeds=2",
+        "compare", f"--model_dir={tmp_path / 'study'}", "--seeds=2",
         "--random_init", f"--pretrain_model_name_or_path={tiny_encoder}",
         f"--train_input_fp={tiny_data / 'train.list_tfrecord'}",
         f"--predict_input_fp={tiny_data / 'dev.list_tfrecord'}", "--train_batch_size=4", "--num_epochs=0.4", "--jobs=2",
@@ -115,7 +114,7 @@ def arguments(tmp_path: Path, tiny_encoder: Path, tiny_data: Path) -> list[str]:
 
 def test_command_trains_all_writes_the_table_and_repeats_nothing(arguments: list[str], tmp_path: Path) -> None:
     arguments = [*arguments, "--step_mode=alternating", "--variants=equal; dwa"]
-    first = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    first = WarmProcess(arguments, tmp_path).finish()
     assert first.returncode == 0, first.stderr
     study = tmp_path / "study"
     assert (study / "compare.txt").read_text(encoding="utf-8") in first.stdout
@@ -126,10 +125,10 @@ def test_command_trains_all_writes_the_table_and_repeats_nothing(arguments: list
     assert (study / "compare.csv").read_text(encoding="utf-8").startswith("variant,seeds,mean")
     assert (study / "dwa/seed_2/model/metrics.csv").exists() and not list(study.rglob("model.ckpt-*"))
     logs = {path: path.read_bytes() for path in study.rglob("train.log")}
-    second = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    second = WarmProcess(arguments, tmp_path).finish()
     assert second.returncode == 0 and second.stdout == first.stdout
     assert {path: path.read_bytes() for path in study.rglob("train.log")} == logs
-    other = subprocess.run([*arguments, "--learning_rate=0.5"], capture_output=True, text=True, check=False)
+    other = WarmProcess([*arguments, "--learning_rate=0.5"], tmp_path).finish()
     assert other.returncode == 2 and "holds a run with other settings (--learning_rate=0.5)" in other.stderr
 
 
@@ -164,9 +163,10 @@ def test_what_is_done_is_not_repeated_and_single_tasks_give_the_gain(
     assert started[10:] == ["dwa/seed_1"]
 
 
-def test_training_that_fails_is_told_with_its_last_lines_and_the_others_are_compared(arguments: list[str]) -> None:
-    failing = [*arguments, "--variants=equal; pcgrad random_init=false"]
-    failed = subprocess.run(failing, capture_output=True, text=True, check=False)
+def test_training_that_fails_is_told_with_its_last_lines_and_the_others_are_compared(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    failed = WarmProcess([*arguments, "--variants=equal; pcgrad random_init=false"], tmp_path).finish()
     assert failed.returncode == 1
     assert "failed (status 2)" in failed.stderr and "no weights" in failed.stderr
     assert "equal" in failed.stdout and "pcgrad" not in failed.stdout
@@ -174,22 +174,21 @@ def test_training_that_fails_is_told_with_its_last_lines_and_the_others_are_comp
 
 def test_interrupted_comparison_stops_its_trainings_and_goes_on(arguments: list[str], tmp_path: Path) -> None:
     words = [*arguments, "--num_epochs=400", "--variants=equal"]
-    running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = WarmProcess(words, tmp_path)
     run, end = tmp_path / "study/equal/seed_2", time.monotonic() + 120
     while not (run / "model/model.ckpt-0.index").exists():
         assert time.monotonic() < end and running.poll() is None
         time.sleep(0.05)
-    running.terminate()
-    _, errors = running.communicate(timeout=120)
-    assert running.returncode == 128 + signal.SIGTERM and "start the same command again to go on" in errors
+    running.send_signal(signal.SIGTERM)
+    stopped = running.finish()
+    assert stopped.returncode == 128 + signal.SIGTERM and "start the same command again to go on" in stopped.stderr
     assert "saved in" in (run / "train.log").read_text(encoding="utf-8") and not (run / "result.json").exists()
-    other = subprocess.run([*words, "--learning_rate=0.5"], capture_output=True, text=True, check=False)
+    other = WarmProcess([*words, "--learning_rate=0.5"], tmp_path).finish()
     assert other.returncode == 2 and "holds a run with other settings (--learning_rate=0.5)" in other.stderr
 
 
 def test_variant_that_does_not_fit_is_told_before_the_first_training(arguments: list[str], tmp_path: Path) -> None:
-    wrong = [*arguments, "--step_mode=alternating"]
-    refused = subprocess.run(wrong, capture_output=True, text=True, check=False)
+    refused = WarmProcess([*arguments, "--step_mode=alternating"], tmp_path).finish()
     assert refused.returncode == 2 and "loss_weighting pcgrad needs every task in every step" in refused.stderr
     assert not (tmp_path / "study").exists()
 
