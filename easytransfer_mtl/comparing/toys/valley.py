@@ -101,13 +101,15 @@ def _weigher(weighting: TaskWeighting) -> Callable[[np.ndarray, np.ndarray, int]
             weighting.update(Signals(before, active, step - 1), losses)
         return weighting.weights(Signals(losses, active, step))
 
-    last: list[np.ndarray] = []
+    pair = tf.TensorSpec([2])
+    weights_of = in_graph.get_concrete_function(pair, pair, tf.TensorSpec([], tf.int64))  # called 30,000 times
+    last: list[tf.Tensor] = []
 
     def weights_at(losses: np.ndarray, gradients: np.ndarray, step: int) -> np.ndarray:
         now = tf.constant(losses, tf.float32)
         before = last.pop() if last else now
         last.append(now)
-        return in_graph(before, now, tf.constant(step, tf.int64)).numpy().astype(np.float64)
+        return weights_of(before, now, tf.constant(step, tf.int64)).numpy().astype(np.float64)
 
     return weights_at
 
