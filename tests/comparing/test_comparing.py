@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -175,10 +174,8 @@ def test_training_that_fails_is_told_with_its_last_lines_and_the_others_are_comp
 def test_interrupted_comparison_stops_its_trainings_and_goes_on(arguments: list[str], tmp_path: Path) -> None:
     words = [*arguments, "--num_epochs=400", "--variants=equal"]
     running = WarmProcess(words, tmp_path)
-    run, end = tmp_path / "study/equal/seed_2", time.monotonic() + 120
-    while not (run / "model/model.ckpt-0.index").exists():
-        assert time.monotonic() < end and running.poll() is None
-        time.sleep(0.05)
+    run = tmp_path / "study/equal/seed_2"
+    running.wait_until((run / "model/model.ckpt-0.index").exists, "the first checkpoint", seconds=120)
     running.send_signal(signal.SIGTERM)
     stopped = running.finish()
     assert stopped.returncode == 128 + signal.SIGTERM and "start the same command again to go on" in stopped.stderr

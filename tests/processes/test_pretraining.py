@@ -4,12 +4,11 @@ import csv
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from warm_processes import SECONDS, WarmProcess
+from warm_processes import WarmProcess
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
@@ -30,10 +29,7 @@ def kill_when(pattern: str, words: list[str], folder: Path) -> None:
     """Starts the command and kills it as soon as the folder holds a file that matches ``pattern``."""
     process = WarmProcess([*words, f"--model_dir={folder}"], folder.parent)
     try:
-        end = time.monotonic() + SECONDS
-        while not any(folder.glob(pattern)):
-            assert process.poll() is None and time.monotonic() < end, pattern
-            time.sleep(0.001)
+        process.wait_until(lambda: any(folder.glob(pattern)), pattern)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
     finally:

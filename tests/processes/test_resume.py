@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
-from warm_processes import SECONDS, WarmProcess
+from warm_processes import WarmProcess
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 STEPS, SAVE_STEPS = 203, 40
@@ -45,11 +44,11 @@ class Interrupter:
     def until(self, moment: str, number: signal.Signals) -> End:
         """Sends ``number`` as soon as a line matches ``moment``; waits for the end."""
         matches = re.compile(moment, re.MULTILINE).search
-        return self._go(lambda process: _poll(process, lambda: matches(process.stderr) is not None, moment), number)
+        return self._go(lambda process: process.wait_until(lambda: matches(process.stderr) is not None, moment), number)
 
     def until_file(self, pattern: str, number: signal.Signals) -> End:
         """Sends ``number`` as soon as the folder holds a file that matches ``pattern``."""
-        return self._go(lambda process: _poll(process, lambda: any(self.folder.glob(pattern)), pattern), number)
+        return self._go(lambda process: process.wait_until(lambda: any(self.folder.glob(pattern)), pattern), number)
 
     def _go(self, wait: Callable[[WarmProcess], None], number: signal.Signals) -> End:
         process = WarmProcess(self.words, self.folder.parent)
@@ -59,14 +58,6 @@ class Interrupter:
             return End(process.wait(), process.stderr)
         finally:
             process.kill()
-
-
-def _poll(process: WarmProcess, happened: Callable[[], bool], what: str) -> None:
-    end = time.monotonic() + SECONDS
-    while not happened():
-        assert process.poll() is None, f"ended before {what!r}:\n" + process.stderr[-3000:]
-        assert time.monotonic() < end, f"waited too long for {what!r}:\n" + process.stderr[-3000:]
-        time.sleep(0.001)
 
 
 def progress(step: int) -> str:

@@ -9,6 +9,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -47,12 +49,20 @@ class WarmProcess:
         """Sends it a signal."""
         os.kill(self._process.pid, number)
 
-    def wait(self, timeout: float = SECONDS) -> int:
+    def wait_until(self, happened: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
+        """Waits for a moment of its life, looking every thousandth of a second; its end, or ``seconds``, is a failure."""
+        end = time.monotonic() + seconds
+        while not happened():
+            assert self.poll() is None, f"ended before {what!r}:\n{self.stderr[-3000:]}"
+            assert time.monotonic() < end, f"waited too long for {what!r}:\n{self.stderr[-3000:]}"
+            time.sleep(0.001)
+
+    def wait(self) -> int:
         """Waits for its end and returns its exit code; one that takes too long is killed."""
-        self._process.join(timeout)
+        self._process.join(SECONDS)
         if self._process.exitcode is None:
             self.kill()
-            raise subprocess.TimeoutExpired(self._words, timeout, self.stdout, self.stderr)
+            raise subprocess.TimeoutExpired(self._words, SECONDS, self.stdout, self.stderr)
         return self._process.exitcode
 
     def kill(self) -> None:
