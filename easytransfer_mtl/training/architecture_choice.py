@@ -12,7 +12,7 @@ from easytransfer_mtl.models.task_parts import TaskSpec, task_spec
 from easytransfer_mtl.models.unread import read_part
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.sharing_choice import sharing_options
-from easytransfer_mtl.weighting.task_values import parse_task_numbers, parse_task_texts
+from easytransfer_mtl.weighting.task_values import parse_task_rates, parse_task_texts
 
 
 def choose_architecture(settings: TrainSettings, tasks: list[Task], num_layers: int | None = None) -> Architecture:
@@ -30,7 +30,7 @@ def choose_architecture(settings: TrainSettings, tasks: list[Task], num_layers: 
     features = parse_task_texts("features", settings.features or "", names)
     heads = parse_task_texts("heads", settings.heads or "", names)
     specs = {task.name: _checked_spec(Architecture(features=features, heads=heads), task, num_layers) for task in tasks}
-    rates = _rates("head_dropout", str(settings.head_dropout), names, BASELINE.head_dropout)
+    rates = parse_task_rates("head_dropout", str(settings.head_dropout), names, BASELINE.head_dropout)
     for name, spec in specs.items():
         if spec.head.head.drops_itself and not rates[name]:
             raise UserError(
@@ -58,13 +58,6 @@ def _checked_spec(architecture: Architecture, task: Task, num_layers: int | None
     return spec
 
 
-def _rates(option: str, text: str, names: list[str], default: float) -> dict[str, float]:
-    rates = dict(zip(names, parse_task_numbers(option, text, names, default)))
-    if any(not 0 <= rate < 1 for rate in rates.values()):
-        raise UserError(f"{option} {text}: a rate must be from 0 to below 1.")
-    return rates
-
-
 def choose_part_dropout(settings: TrainSettings, architecture: Architecture, tasks: list[Task]) -> dict[str, float]:
     """Returns task name -> share of rows that each part of what it reads is left out of, of tasks that have any.
 
@@ -77,7 +70,7 @@ def choose_part_dropout(settings: TrainSettings, architecture: Architecture, tas
         UserError: a rate is out of range, or is for a task that reads one part only.
     """
     text = str(settings.part_dropout)
-    rates = _rates("part_dropout", text, [task.name for task in tasks], 0.0)
+    rates = parse_task_rates("part_dropout", text, [task.name for task in tasks], 0.0)
     for task in tasks:
         feature = task_spec(architecture, task).feature
         if rates[task.name] and len(feature.parts) == 1:

@@ -13,7 +13,7 @@ from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.task_losses import CLASS_WEIGHTS, LossOptions, class_weights
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import TaskWeighting
-from easytransfer_mtl.weighting.task_values import parse_task_numbers, parse_task_words
+from easytransfer_mtl.weighting.task_values import parse_task_numbers, parse_task_rates, parse_task_words
 
 
 def choose_loss(settings: TrainSettings, task_names: list[str], weighting: TaskWeighting) -> LossOptions:
@@ -23,10 +23,8 @@ def choose_loss(settings: TrainSettings, task_names: list[str], weighting: TaskW
         UserError: a value does not fit, or the weighting has a focal factor of its own beside ``focal_gamma``.
     """
     parse_task_words("class_weights", settings.class_weights, task_names, ("none", *CLASS_WEIGHTS))
-    smoothing, focal = (
-        dict(zip(task_names, parse_task_numbers(name, str(getattr(settings, name)), task_names, 0.0)))
-        for name in ("label_smoothing", "focal_gamma")
-    )
+    smoothing = parse_task_rates("label_smoothing", str(settings.label_smoothing), task_names, 0.0)
+    focal = dict(zip(task_names, parse_task_numbers("focal_gamma", str(settings.focal_gamma), task_names, 0.0)))
     if weighting.focal_gamma:
         if any(focal.values()):
             raise UserError(
@@ -58,11 +56,7 @@ def token_dropout_rates(settings: TrainSettings, task_names: list[str]) -> tuple
     Raises:
         UserError: a value does not fit.
     """
-    rates = parse_task_numbers("token_dropout", str(settings.token_dropout), task_names, 0.0)
-    for name, rate in zip(task_names, rates):
-        if not 0 <= rate < 1:
-            raise UserError(f"token_dropout is {rate} for {name}; it must be from 0 to below 1.")
-    return tuple(rates)
+    return tuple(parse_task_rates("token_dropout", str(settings.token_dropout), task_names, 0.0).values())
 
 
 def choose_adversary(settings: TrainSettings) -> Adversary | None:

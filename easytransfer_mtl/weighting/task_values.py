@@ -42,6 +42,19 @@ def parse_task_numbers(option: str, text: str, task_names: list[str], default: f
         raise UserError(f"{option} {text!r} is neither a number nor NAME=NUMBER,...") from None
 
 
+def parse_task_rates(option: str, text: str, task_names: list[str], default: float) -> dict[str, float]:
+    """Parses what ``parse_task_numbers`` does to task name -> rate, where only rates make sense.
+
+    Raises:
+        UserError: as there, or a number is not from 0 to below 1.
+    """
+    rates = dict(zip(task_names, parse_task_numbers(option, text, task_names, default)))
+    for name, rate in rates.items():
+        if not 0 <= rate < 1:
+            raise UserError(f"{option} {text!r}: {rate} for {name}; a rate must be from 0 to below 1.")
+    return rates
+
+
 def parse_task_texts(option: str, text: str, task_names: list[str]) -> dict[str, str]:
     """Parses one text for all tasks, or ``ocnli=pair,tnews=cls``, to task name -> text in lower case.
 

@@ -65,7 +65,7 @@ def test_dropout_is_one_number_or_each_its_own(value: Any, common: float, own: d
         ({"heads": "gru:none"}, "'none' must be a whole number"),
         ({"heads": "multi_dropout", "head_dropout": 0.0}, "needs a dropout above 0"),
         ({"heads": "ocnli=multi_dropout", "head_dropout": "ocnli=0"}, "set --head_dropout=ocnli=0.1"),
-        ({"head_dropout": 1.0}, "head_dropout 1.0: a rate must be from 0 to below 1"),
+        ({"head_dropout": 1.0}, "head_dropout '1.0': 1.0 for TNEWS; a rate must be from 0 to below 1"),
         ({"head_dropout": "-0.1"}, "must be from 0 to below 1"),
         ({"head_dropout": "ocnli=1.5"}, "must be from 0 to below 1"),
         ({"sharing": "mmoe", "experts": 70_000}, "experts is 70000; expected a whole number from 1 to 65536"),
@@ -87,7 +87,7 @@ def test_part_dropout_is_for_tasks_that_read_several_parts(tiny_settings: Settin
     assert rates("0") == {} and rates("TNEWS=0.5,ocnli=0") == {"TNEWS": 0.5}
     for text, message in (
         ("0.5", "part_dropout 0.5: OCEMOTION reads one part only, pooled; name tasks that read several"),
-        ("ocnli=1", "part_dropout ocnli=1: a rate must be from 0 to below 1"),
+        ("ocnli=1", "part_dropout 'ocnli=1': 1.0 for OCNLI; a rate must be from 0 to below 1"),
         ("some", "part_dropout 'some' is neither a number nor NAME=NUMBER"),
     ):
         with pytest.raises(UserError, match=message):

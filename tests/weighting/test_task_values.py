@@ -5,6 +5,7 @@ import pytest
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.weighting.task_values import (
     parse_task_numbers,
+    parse_task_rates,
     parse_task_texts,
     parse_task_values,
     parse_task_words,
@@ -56,6 +57,13 @@ def test_text_that_is_neither() -> None:
     for text in ("", "two", "1,2,3"):
         with pytest.raises(UserError, match="head_lr .* is neither a number nor NAME=NUMBER"):
             parse_task_numbers("head_lr", text, NAMES, 1.0)
+
+
+def test_rates_are_from_0_to_below_1() -> None:
+    assert parse_task_rates("token_dropout", "ocnli=0.5,tnews=0", NAMES, 0.1) == {"TNEWS": 0, "OCEMOTION": 0.1, "OCNLI": 0.5}
+    for text in ("1", "ocnli=1.5", "-0.1", "tnews=-1e-9", "nan"):
+        with pytest.raises(UserError, match=f"token_dropout '{text}': .* a rate must be from 0 to below 1"):
+            parse_task_rates("token_dropout", text, NAMES, 0.0)
 
 
 @pytest.mark.parametrize(
