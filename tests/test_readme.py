@@ -3,7 +3,6 @@
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -73,7 +72,7 @@ def test_the_own_model_of_the_readme_trains(tmp_path: Path) -> None:
     convert = ["convert", "--data_dir=data/sample", f"--output_dir={tmp_path}/data"]
     done = WarmProcess([*convert, "--tokenizer_name_or_path=data/tiny_bert_zh"], ROOT).finish()
     assert done.returncode == 0, done.stderr
-    train = [sys.executable, "tests/examples/own_model.py", f"{tmp_path}/data", f"{tmp_path}/model"]
-    done = subprocess.run(train, cwd=ROOT, capture_output=True, text=True)
+    script = ROOT / "tests/examples/own_model.py"
+    done = WarmProcess([f"{tmp_path}/data", f"{tmp_path}/model"], ROOT, script=script).finish()
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "model/best/heads.safetensors").exists()

@@ -4,33 +4,16 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from warm_processes import SECONDS, WarmProcess
+from warm_python import WarmPython
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
 
 ROOT = Path(__file__).resolve().parents[2]
-MANY = """
-import contextlib, io, json, sys, traceback
-from easytransfer_mtl.__main__ import main
-results = []
-for arguments in json.load(sys.stdin):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            code = main(arguments)
-        except BaseException:
-            code = 1
-            traceback.print_exc()
-    results.append((code, out.getvalue(), err.getvalue()))
-json.dump(results, sys.__stdout__)
-"""
-
 RECORDING_PYTHON = """#!/bin/sh
 [ "$1" = -c ] && exit 0
 shift 2
@@ -97,26 +80,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="session")
-def run_many() -> RunMany:
-    """Runs several command lines one after the other in one process, which saves the start-up of TensorFlow."""
-
-    def run_all(lines: list[list[str]], cwd: Path) -> list[subprocess.CompletedProcess[str]]:
-        done = subprocess.run(
-            [sys.executable, "-c", MANY],
-            cwd=cwd,
-            input=json.dumps(lines),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-        )
-        assert done.returncode == 0, done.stderr
-        results = json.loads(done.stdout.splitlines()[-1])
-        return [subprocess.CompletedProcess(line, *result) for line, result in zip(lines, results, strict=True)]
-
-    return run_all
-
-
-@pytest.fixture(scope="session")
 def make_encoder() -> Callable[..., Path]:
     """Writes the folder of an encoder without weights: the sample's vocabulary and a tiny config."""
 
@@ -180,10 +143,7 @@ def finished(
 def script(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Runs a script of run_scripts with this Python as the active virtual environment."""
     folder = tmp_path_factory.mktemp("virtual_environment")
-    python = folder / "bin" / "python"
-    python.parent.mkdir()
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8", newline="\n")
-    python.chmod(0o755)
+    WarmPython(folder)
     variables = {**os.environ, "VIRTUAL_ENV": str(folder)}
 
     def run_script(name: str, *words: str | Path, cwd: Path = folder) -> subprocess.CompletedProcess[str]:

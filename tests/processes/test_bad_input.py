@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
 Finished = tuple[Path, subprocess.CompletedProcess[str]]
 
 TRAIN = (
@@ -166,9 +165,9 @@ def _contents(place: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def results(place: Path, contents: dict[str, bytes], run_many: RunMany) -> dict[str, subprocess.CompletedProcess[str]]:
+def results(place: Path, contents: dict[str, bytes], run: Run) -> dict[str, subprocess.CompletedProcess[str]]:
     """What became of every case."""
-    return dict(zip(CASES, run_many([words.split() for words, _ in CASES.values()], place), strict=True))
+    return {name: run(*words.split(), cwd=place) for name, (words, _) in CASES.items()}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -14,8 +14,8 @@ import pytest
 
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
-RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
 Record = Callable[[str, str, Path, Path], Any]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_vocabulary_alone_gives_the_small_encoder(recorder: Any, encoder: Path
 
 
 @pytest.fixture(scope="module")
-def folds(root: Path, encoder: Path, record: Record, run_many: RunMany, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folds(root: Path, encoder: Path, record: Record, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``out``, what the script's commands make of the sample's train and test files, and predictions.
 
     ``predicted_0`` and ``predicted_1`` are the two folds' own, ``predicted_2`` the average's.
@@ -87,7 +87,8 @@ def folds(root: Path, encoder: Path, record: Record, run_many: RunMany, tmp_path
         ["predict", f"--checkpoints={names}", f"--data_dir={data}", f"--predict_output_fp={folder}/predicted_{place}"]
         for place, names in enumerate((*models, ",".join(models)))
     ]
-    for done in run_many(commands, root):
+    for words in commands:
+        done = run(*words, cwd=root)
         assert done.returncode == 0, done.stderr
     return folder
 

@@ -4,16 +4,15 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file
+from warm_processes import WarmProcess
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
 TASKS = {
     "tasks": [
         {
@@ -115,23 +114,18 @@ def folder(root: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def results(folder: Path, run_many: RunMany) -> list[subprocess.CompletedProcess[str]]:
+def results(folder: Path, run: Run) -> list[subprocess.CompletedProcess[str]]:
     """Conversion, training, prediction and submission of the two tasks."""
-    return run_many(
-        [
-            words.split()
-            for words in (
-                "convert --tasks_file=tasks.json --data_dir=csv --output_dir=records --tokenizer_name_or_path=encoder",
-                "train --tasks_file=tasks.json --pretrain_model_name_or_path=encoder --random_init --model_dir=model "
-                "--train_input_fp=records/train.list_tfrecord --predict_input_fp=records/dev.list_tfrecord --num_epochs=0.3 "
-                "--train_batch_size=8 --learning_rate=0.01 --loss_weighting=fixed --task_weights=mood=2 --save_steps=0",
-                "predict --predict_checkpoint_path=model/best --data_dir=csv --predict_output_fp=out",
-                "submit --predict_checkpoint_path=model/best --data_dir=csv --predict_output_fp=submission",
-                "check_submission --tasks_file=tasks.json --submission=submission/result.zip --data_dir=csv",
-            )
-        ],
-        folder,
+    commands = (
+        "convert --tasks_file=tasks.json --data_dir=csv --output_dir=records --tokenizer_name_or_path=encoder",
+        "train --tasks_file=tasks.json --pretrain_model_name_or_path=encoder --random_init --model_dir=model "
+        "--train_input_fp=records/train.list_tfrecord --predict_input_fp=records/dev.list_tfrecord --num_epochs=0.3 "
+        "--train_batch_size=8 --learning_rate=0.01 --loss_weighting=fixed --task_weights=mood=2 --save_steps=0",
+        "predict --predict_checkpoint_path=model/best --data_dir=csv --predict_output_fp=out",
+        "submit --predict_checkpoint_path=model/best --data_dir=csv --predict_output_fp=submission",
+        "check_submission --tasks_file=tasks.json --submission=submission/result.zip --data_dir=csv",
     )
+    return [run(*words.split(), cwd=folder) for words in commands]
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +134,7 @@ def own_model(
 ) -> subprocess.CompletedProcess[str]:
     """A script that trains a subclass of ``MultiTaskModel``."""
     (folder / "own_model.py").write_text(OWN_MODEL, encoding="utf-8")
-    command = [sys.executable, "own_model.py", "encoder", str(data), "wider"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+    return WarmProcess(["encoder", data, "wider"], folder, script=folder / "own_model.py").finish()
 
 
 def test_every_command_works_on_an_own_task(results: list[subprocess.CompletedProcess[str]]) -> None:

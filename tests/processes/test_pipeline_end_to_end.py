@@ -16,7 +16,6 @@ import pytest
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
 Finished = tuple[Path, subprocess.CompletedProcess[str]]
 CHECKPOINTS = [0, 20, 40]
 DEV_ROWS = {"TNEWS": 120, "OCEMOTION": 97, "OCNLI": 111}
@@ -41,9 +40,7 @@ def sample(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(
-    model: Path, folder: Path, sample: Path, data: Path, run_many: RunMany
-) -> dict[str, subprocess.CompletedProcess[str]]:
+def results(model: Path, folder: Path, sample: Path, data: Path, run: Run) -> dict[str, subprocess.CompletedProcess[str]]:
     """Evaluations, predictions and a submission of board b, by name."""
     board = folder / "boards"
     board.mkdir()
@@ -63,7 +60,7 @@ def results(
         "board auto": [*submit, f"--predict_output_fp={folder / 'board_auto'}"],
         "board test": [*submit, "--board=test", f"--predict_output_fp={folder / 'board_test'}"],
     }
-    return dict(zip(lines, run_many(list(lines.values()), folder), strict=True))
+    return {name: run(*words, cwd=folder) for name, words in lines.items()}
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 """run_recipe.sh: which commands it gives and where it goes on, with a Python that only writes them down; then the same
-commands on the sample, in one process."""
+commands on the sample."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 Record = Callable[[str, str, Path, Path], Any]
-RunMany = Callable[[list[list[str]], Path], list[subprocess.CompletedProcess[str]]]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_it_goes_on_where_it_stopped(recorder: Any, encoder: Path, fails: str, f
 
 
 def test_the_recipe_on_the_sample_ends_with_a_submission_of_the_average(
-    root: Path, encoder: Path, record: Record, run_many: RunMany, tmp_path: Path
+    root: Path, encoder: Path, record: Record, run: Run, tmp_path: Path
 ) -> None:
     small = ("--num_epochs=0.2", "--length_buckets=1", "--features=tnews=cls+ngrams:64:4,ocemotion=cls+mean")
     words = ("--vocab", encoder / "vocab.txt", "--seeds", "1,2", *small)
@@ -84,7 +84,8 @@ def test_the_recipe_on_the_sample_ends_with_a_submission_of_the_average(
         shutil.rmtree(tmp_path / "out" / made)
     shutil.copyfile(encoder / "config.json", tmp_path / "out/encoder/config.json")
     commands[1] += ["--train_steps=3", "--length_buckets=1"]
-    for done in run_many(commands, root):
+    for words in commands:
+        done = run(*words, cwd=root)
         assert done.returncode == 0, done.stderr
     models = json.loads((tmp_path / "out/evaluation/models.json").read_text(encoding="utf-8"))["models"]
     assert len(models) == 3 and {score["rows"] for score in models[-1]["scores"]} == {111, 97, 120}

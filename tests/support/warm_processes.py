@@ -6,6 +6,7 @@ signals and exit codes. Where forking such a server is not safe (elsewhere than 
 
 import multiprocessing
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -20,14 +21,24 @@ SECONDS = 240
 class WarmProcess:
     """``python -m easytransfer_mtl`` with the given words, as a process whose output goes to files."""
 
-    def __init__(self, words: list[str | Path], cwd: Path) -> None:
-        """Starts it in the folder ``cwd``."""
+    def __init__(
+        self, words: list[str | Path], cwd: Path, script: Path | None = None, outputs: list[str] | None = None
+    ) -> None:
+        """Starts it in the folder ``cwd``.
+
+        Args:
+            words: its arguments.
+            cwd: its folder.
+            script: run in place of the program.
+            outputs: where its standard output and error go, if not to files of its own.
+        """
         self._words = [str(word) for word in words]
         self._folder = tempfile.TemporaryDirectory(prefix="warm_process_")
-        self._outputs = [Path(self._folder.name) / name for name in ("stdout", "stderr")]
-        for path in self._outputs:
-            path.touch()
-        arguments = (self._words, str(cwd), *map(str, self._outputs))
+        self._outputs = [Path(path) for path in outputs or (f"{self._folder.name}/{name}" for name in ("stdout", "stderr"))]
+        if outputs is None:
+            for path in self._outputs:
+                path.touch()
+        arguments = (self._words, str(cwd), *map(str, self._outputs), script and str(script))
         self._process = _context().Process(target=run_program, args=arguments, daemon=True)
         self._process.start()
 
@@ -83,13 +94,17 @@ def _context() -> ForkServerContext:
     return context
 
 
-def run_program(words: list[str], cwd: str, stdout: str, stderr: str) -> None:
-    """Is the process: takes its files and folder, and ends with the program's exit code."""
+def run_program(words: list[str], cwd: str, stdout: str, stderr: str, script: str | None) -> None:
+    """Is the process: takes its files and folder, and ends with the exit code of the program or the script."""
     for descriptor, path in ((1, stdout), (2, stderr)):
         opened = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(opened, descriptor)
         os.close(opened)
     os.chdir(cwd)
+    if script is not None:
+        sys.argv = [script, *words]
+        runpy.run_path(script, run_name="__main__")
+        return
     from easytransfer_mtl.__main__ import main
 
     sys.exit(main(words))

@@ -146,7 +146,7 @@ def test_another_encoder_cannot_go_on_and_leaves_the_run_as_it_is(
         ({"task_sampling": "explicit"}, "needs a number above 0 for every task"),
         ({"task_sampling": "explicit", "task_rates": "tnews=1,ocnli=1"}, "needs a number above 0 for every task"),
         ({"task_rates": "tnews=1"}, "task_rates has an effect with --task_sampling=explicit only"),
-        ({"label_smoothing": "1.0"}, "label_smoothing is 1.0"),
+        ({"label_smoothing": "1.0"}, "label_smoothing '1.0': 1.0 for TNEWS"),
         ({"class_weights": "tnews=rare"}, "'rare' is not allowed"),
         ({"loss_weighting": "dtp", "focal_gamma": "ocnli=2"}, "has a focal factor of its own"),
         ({"adversarial_steps": 2}, "adversarial_steps has no effect with adversarial none"),
