@@ -62,11 +62,11 @@ def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_siz
     if not path.is_file():
         raise UserError(f"TFRecord file {path} does not exist.")
     parts: list[EncodedRows] = []
-    size = 0
+    size = length = 0
     dataset = tf.data.TFRecordDataset(str(path))
     try:
-        length = _sequence_length(path, dataset)
-        for serialized in dataset.batch(RECORDS_PER_READ) if length else ():
+        for serialized in dataset.batch(RECORDS_PER_READ):
+            length = length or _sequence_length(path, serialized[0].numpy())
             parts.append(_parse(serialized, length, path, sum(map(len, parts)), num_labels, vocabulary_size))
             size += int(tf.reduce_sum(tf.strings.length(serialized))) + FRAME_BYTES * len(parts[-1])
     except tf.errors.DataLossError as error:
@@ -99,25 +99,25 @@ def count_records(path: str | os.PathLike[str]) -> int:
 
 def padded_length_of(path: str | os.PathLike[str]) -> int:
     """Returns the padded length of a TFRecord file's rows, read off its first record; 0 for an empty file."""
-    return _sequence_length(Path(path), tf.data.TFRecordDataset(str(path)))
-
-
-def _sequence_length(path: Path, dataset: tf.data.Dataset) -> int:
-    """Returns the padded length, read off the first record; 0 for an empty file."""
-    for serialized in dataset.take(1):
-        try:
-            example = tf.train.Example.FromString(serialized.numpy())
-        except Exception as error:  # protobuf's DecodeError has no common public home across its versions
-            raise UserError(f"TFRecord file {path}, record 0: not a tf.train.Example ({error}).") from None
-        found = {name: len(value.int64_list.value) for name, value in example.features.feature.items()}
-        lengths = {found.get(name, 0) for name in SEQUENCE_FEATURES}
-        if len(lengths) != 1 or 0 in lengths or found.get(LABEL_FEATURE) != 1:
-            raise UserError(
-                f"TFRecord file {path}, record 0: expected int64 features {', '.join(SEQUENCE_FEATURES)} of one length "
-                f"and {LABEL_FEATURE} of length 1, found {found}."
-            )
-        return lengths.pop()
+    for serialized in tf.data.TFRecordDataset(str(path)).take(1):
+        return _sequence_length(Path(path), serialized.numpy())
     return 0
+
+
+def _sequence_length(path: Path, first: bytes) -> int:
+    """Returns the padded length of a file's first record."""
+    try:
+        example = tf.train.Example.FromString(first)
+    except Exception as error:  # protobuf's DecodeError has no common public home across its versions
+        raise UserError(f"TFRecord file {path}, record 0: not a tf.train.Example ({error}).") from None
+    found = {name: len(value.int64_list.value) for name, value in example.features.feature.items()}
+    lengths = {found.get(name, 0) for name in SEQUENCE_FEATURES}
+    if len(lengths) != 1 or 0 in lengths or found.get(LABEL_FEATURE) != 1:
+        raise UserError(
+            f"TFRecord file {path}, record 0: expected int64 features {', '.join(SEQUENCE_FEATURES)} of one length "
+            f"and {LABEL_FEATURE} of length 1, found {found}."
+        )
+    return lengths.pop()
 
 
 def _parse(serialized: tf.Tensor, length: int, path: Path, first: int, num_labels: int, vocabulary_size: int) -> EncodedRows:
