@@ -3,8 +3,6 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.models.architecture_checks import problem_of
 from easytransfer_mtl.models.sharing_options import SharingOptions
 
 
@@ -34,7 +32,7 @@ class Architecture:
         return self.task_dropout.get(task_name, self.head_dropout)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns what ``architecture_from_json`` reads."""
+        """Returns what ``architecture_checks.architecture_from_json`` reads."""
         return asdict(self)
 
     def differences(self, other: "Architecture") -> list[str]:
@@ -45,20 +43,3 @@ class Architecture:
 
 
 BASELINE = Architecture()
-
-
-def architecture_from_json(value: Any, where: str) -> Architecture:
-    """Reads ``Architecture.to_json``'s value.
-
-    Raises:
-        UserError: it is not one, or a value of it is of the wrong type, unknown or out of range; ``where`` names its file.
-    """
-    try:
-        options = SharingOptions(**value.get("sharing_options", {}))
-        found = Architecture(**{**value, "sharing_options": options})
-    except (AttributeError, TypeError) as error:
-        raise UserError(f"{where} is damaged (architecture: {error}).") from None
-    problem = problem_of(found)
-    if problem:
-        raise UserError(f"{where} is damaged (architecture: {problem}).")
-    return found

@@ -3,16 +3,15 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from easytransfer_mtl.config.options import Option, options_of
 from easytransfer_mtl.config.sharing_settings import SharingSettings
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.features import parse_features
 from easytransfer_mtl.models.heads import HeadSpec, parse_head
-
-if TYPE_CHECKING:
-    from easytransfer_mtl.models.architecture import Architecture
+from easytransfer_mtl.models.sharing_options import SharingOptions
 
 OPTIONS = options_of(SharingSettings)
 LARGEST = 65_536
@@ -21,12 +20,29 @@ TYPES: dict[type, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, fl
 LIMITS = {int: LARGEST, float: sys.float_info.max}
 
 
-def problem_of(architecture: "Architecture") -> str | None:
+def architecture_from_json(value: Any, where: str) -> Architecture:
+    """Reads ``Architecture.to_json``'s value.
+
+    Raises:
+        UserError: it is not one, or a value of it is of the wrong type, unknown or out of range; ``where`` names its file.
+    """
+    try:
+        options = SharingOptions(**value.get("sharing_options", {}))
+        found = Architecture(**{**value, "sharing_options": options})
+    except (AttributeError, TypeError) as error:
+        raise UserError(f"{where} is damaged (architecture: {error}).") from None
+    problem = problem_of(found)
+    if problem:
+        raise UserError(f"{where} is damaged (architecture: {problem}).")
+    return found
+
+
+def problem_of(architecture: Architecture) -> str | None:
     """Returns what is of the wrong type, unknown or out of range, the first of it, or None."""
     return next(_problems(architecture), None)
 
 
-def _problems(architecture: "Architecture") -> Iterator[str]:
+def _problems(architecture: Architecture) -> Iterator[str]:
     for name, value in {"sharing": architecture.sharing, **asdict(architecture.sharing_options)}.items():
         if not _fits(OPTIONS[name], value):
             yield f"{name} is {value!r}; expected {_expected(OPTIONS[name])}"

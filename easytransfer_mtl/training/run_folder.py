@@ -14,7 +14,8 @@ from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, sha256_of, write_json, write_text
-from easytransfer_mtl.models.architecture import BASELINE, Architecture, architecture_from_json
+from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.architecture_checks import architecture_from_json
 from easytransfer_mtl.tasks import Task, check_tasks, task_from_json
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn", "absl-py")

@@ -9,8 +9,8 @@ from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.models.architecture import Architecture, architecture_from_json
-from easytransfer_mtl.models.architecture_checks import LARGEST, problem_of
+from easytransfer_mtl.models.architecture import Architecture
+from easytransfer_mtl.models.architecture_checks import LARGEST, architecture_from_json, problem_of
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.sharing_options import OPTIONS_OF, SharingOptions
 from easytransfer_mtl.tasks import CONTEST_TASKS

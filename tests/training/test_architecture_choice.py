@@ -7,7 +7,8 @@ import pytest
 from transformers import BertConfig
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.models.architecture import BASELINE, Architecture, architecture_from_json
+from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.architecture_checks import architecture_from_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture, choose_part_dropout
 

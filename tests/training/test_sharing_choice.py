@@ -14,7 +14,8 @@ from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.config.sharing_settings import COMBINATIONS, SHARINGS, SharingSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
-from easytransfer_mtl.models.architecture import Architecture, architecture_from_json
+from easytransfer_mtl.models.architecture import Architecture
+from easytransfer_mtl.models.architecture_checks import architecture_from_json
 from easytransfer_mtl.models.sharing import SHARINGS as STRUCTURES
 from easytransfer_mtl.models.sharing.sizes import size_of
 from easytransfer_mtl.models.sharing_options import OPTIONS_OF, SharingOptions
