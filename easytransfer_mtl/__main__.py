@@ -52,7 +52,7 @@ COMMANDS: dict[str, Command] = {
         PlotSettings, "a run's losses, weights and gradients as pictures", False, False, main_setting="model_dir"
     ),
     "compare": Command(
-        CompareSettings, "train several loss weightings over several seeds, and their table", uses_bert=False
+        CompareSettings, "train several settings over several seeds, and their table", uses_bert=False
     ),
     "benchmark": Command(BenchmarkSettings, "speed of conversion and training on this machine"),
 }

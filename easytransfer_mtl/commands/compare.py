@@ -1,4 +1,4 @@
-"""Trains several loss weightings over several seeds and tells which differences hold."""
+"""Trains with several settings, loss weightings first of all, over several seeds and tells which differences hold."""
 
 import dataclasses
 import logging

@@ -40,7 +40,7 @@ class PlotSettings(CommonSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class CompareSettings(TrainSettings):
-    """Trainings of several loss weightings over several seeds, and their table; every other flag is each training's."""
+    """Trainings with several settings over several seeds, and their table; every other flag is each training's."""
 
     step_mode: str = option(TRAIN, "as train's, but joint unless told", "joint", choices=STEP_MODES)
     variants: str = option(
