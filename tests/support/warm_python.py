@@ -1,6 +1,7 @@
 """A Python for scripts under test: ``-m easytransfer_mtl`` becomes a ``WarmProcess``, everything else is this Python's.
 
-Run as a script it is that Python: it asks the test process for the program, waits, and ends with its exit code.
+Run as a script it is that Python: it asks the test process for the program, waits, and ends with its exit code. Where there
+is no /proc, by which the program finds its caller's output, the program too is this Python's.
 """
 
 import os
@@ -10,7 +11,7 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 
 LAUNCHER = """#!/bin/sh
-if [ "$1 $2" = "-m easytransfer_mtl" ]; then
+if [ -d /proc/self/fd ] && [ "$1 $2" = "-m easytransfer_mtl" ]; then
   shift 2
   exec "{python}" -I "{client}" "{address}" "$@"
 fi
