@@ -54,8 +54,8 @@ enter_data_dir() {
   require_environment
 }
 
-# from_start PATH: prints PATH as it is seen from where the script was started, absolute.
-from_start() { (cd "$STARTED_IN" && realpath -m "$1"); }
+# from_start PATH: prints PATH as it is seen from where the script was started, absolute, whether it exists or not.
+from_start() { case "$1" in /*) echo "$1" ;; *) echo "$STARTED_IN/$1" ;; esac; }
 
 # Flags of the scripts themselves, each with a value; all others are train's.
 OWN=" --vocab --encoder --output --folds --seeds "
@@ -106,9 +106,9 @@ train_once() {
   "$PYTHON" -m easytransfer_mtl train --config="$CONFIG" --pretrain_model_name_or_path="$ENCODER" --model_dir="$folder" "$@"
 }
 
-# usage: prints what stands in the comment at the head of the script, whose path is in SCRIPT, and stops.
+# usage: prints what stands in the comment at the head of the script, and stops; called in the repository's root.
 usage() {
-  sed -n '2,/^set /s/^# //p' "$SCRIPT" >&2
+  sed -n '2,/^set /s/^# //p' "run_scripts/${0##*/}" >&2
   exit 2
 }
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Sets up and does the main job on the invented sample data: convert, train a tiny BERT on three tasks, evaluate every
-# checkpoint, write and check result.zip. About two minutes on 2 cores after the downloads.
+# checkpoint, write and check result.zip. About a minute on 2 cores after the downloads.
 # usage: bash run_scripts/quickstart.sh [OUTPUT_DIR]      default: runs/quickstart
 set -euo pipefail
-OUTPUT="$(realpath -m "${1:-$(dirname "${BASH_SOURCE[0]}")/../runs/quickstart}")"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+OUTPUT=runs/quickstart
+[ $# -eq 0 ] || OUTPUT="$(from_start "$1")"
 
 say "set up"
 make_environment

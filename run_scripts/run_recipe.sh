@@ -10,7 +10,6 @@
 # Started again with the same arguments, it goes on where it stopped. Other arguments need another --output.
 set -euo pipefail
 
-SCRIPT="$(realpath "${BASH_SOURCE[0]}")"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 contest_arguments runs/recipe "$@" || usage

@@ -92,14 +92,17 @@ WORDS = {
 
 
 def without_the_package(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a script in ``folder``, whose ``venv`` has its Python."""
+    """Runs a script in ``folder``, whose ``venv`` has its Python; ``realpath``, other on every system, does not work there."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    realpath = folder / "venv/bin/realpath"
+    realpath.write_text("#!/bin/sh\necho illegal option >&2\nexit 1\n", encoding="utf-8")
+    realpath.chmod(0o755)
     return subprocess.run(
         ["bash", str(ROOT / "run_scripts" / name), *WORDS[name]],
         cwd=folder,
         capture_output=True,
         text=True,
-        env={**environment, "VIRTUAL_ENV": str(folder / "venv")},
+        env={**environment, "VIRTUAL_ENV": str(folder / "venv"), "PATH": f"{realpath.parent}:{environment['PATH']}"},
     )
 
 
