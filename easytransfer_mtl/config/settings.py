@@ -211,6 +211,8 @@ class PredictSettings(CheckpointsSettings):
 class SubmitSettings(PredictSettings):
     """The contest's submission: predictions, three JSON-lines files, result.zip, check."""
 
+    predict_output_fp: str | None = option(PREDICT, "output folder: a JSON-lines file a task, result.zip", required=True)
+
 
 @dataclass(frozen=True, kw_only=True)
 class CheckSubmissionSettings(CommonSettings):
