@@ -92,7 +92,7 @@ WORDS = {
 
 
 def without_the_package(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a script in ``folder``, whose ``venv`` has its Python; ``realpath``, other on every system, does not work there."""
+    """Runs a script in ``folder``, whose ``venv`` has its Python; ``realpath`` does not work there."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     realpath = folder / "venv/bin/realpath"
     realpath.write_text("#!/bin/sh\necho illegal option >&2\nexit 1\n", encoding="utf-8")
