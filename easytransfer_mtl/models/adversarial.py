@@ -53,8 +53,9 @@ class Adversary:
             gradient: g of the same rows; all other rows of it are 0.
         """
         attack += self.step_size * tf.math.divide_no_nan(gradient, tf.norm(gradient))
-        size = tf.norm(attack)
-        return attack * tf.minimum(1.0, tf.math.divide_no_nan(self.radius, size)) if self.steps > 1 else attack
+        if self.steps == 1 and self.step_size <= self.radius:
+            return attack
+        return attack * tf.minimum(1.0, tf.math.divide_no_nan(self.radius, tf.norm(attack)))
 
 
 def check_attacked(model: "MultiTaskModel") -> None:

@@ -50,12 +50,17 @@ class SharingOptions:
 OPTIONS_OF = {
     "hard": (),
     "soft": ("soft_weight", "soft_distance", "soft_layers"),
-    "shared_private": (
-        "private_part", "private_layers", "private_width", "adapter_size", "combine", "orthogonality_weight",
-        "adversarial_weight",
-    ),
+    "shared_private": ("private_part", "private_layers"),
     "memory": ("memory_slots",),
     "mmoe": ("experts", "expert_size"),
     "ple": ("experts", "task_experts", "ple_levels", "expert_size"),
 }  # fmt: skip
 """Structure -> the options that it reads."""
+COMBINED = ("combine", "orthogonality_weight", "adversarial_weight")
+OPTIONS_OF_PART = {"top": COMBINED, "encoder": ("private_width", *COMBINED), "adapter": ("adapter_size",)}
+"""Private part -> the options that shared_private reads with it beside its own."""
+
+
+def options_read(sharing: str, private_part: str) -> tuple[str, ...]:
+    """Returns the options that a structure reads, given ``private_part``, which shared_private alone reads."""
+    return OPTIONS_OF[sharing] + (OPTIONS_OF_PART[private_part] if sharing == "shared_private" else ())

@@ -91,6 +91,11 @@ def check_averages_and_stopping(settings: TrainSettings) -> None:
         raise UserError(
             f"swa_checkpoints is {count}; a mean needs 2 or more, and keep_checkpoint_max, {kept}, at most are there."
         )
+    if count and settings.save_steps == 0:
+        raise UserError(
+            f"swa_checkpoints is {count}, and with save_steps 0 the last checkpoint is the only one; set --save_steps, or "
+            "leave swa_checkpoints out."
+        )
     if patience and not (settings.predict_input_fp or settings.folds_file):
         raise UserError(
             "early_stopping_patience needs --predict_input_fp, the dev files that training is stopped by, or a --fold."

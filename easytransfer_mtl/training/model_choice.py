@@ -1,5 +1,6 @@
 """What a run's model is made of, checked against its encoder, tasks and weighting before anything is built."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.sharing_choice import check_delivered, check_sharing
 from easytransfer_mtl.training.task_data import TaskData
 from easytransfer_mtl.weighting import TaskWeighting
+
+IN_BUILD_LOSS = ("class_weights", "label_smoothing", "focal_gamma")
+"""Settings that ``MultiTaskModel.build_loss`` carries out."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +91,18 @@ def checked_architecture(
     return architecture
 
 
-def check_class(model_class: type[MultiTaskModel], architecture: Architecture) -> None:
-    """Checks what a subclass that computes logits in its own way goes with.
+def check_class(model_class: type[MultiTaskModel], architecture: Architecture, settings: TrainSettings) -> None:
+    """Checks what a subclass that computes logits in its own way goes with, and warns of what its own loss may pass over.
 
     Raises:
         UserError: a sharing structure would lose its penalty, or what tasks are to read, and their heads, would have no
             effect or not fit what the subclass reads.
     """
+    _warn_of_own_loss(model_class, settings)
     if model_class.build_logits is MultiTaskModel.build_logits:
         return
-    settings = {"features": architecture.features, "heads": architecture.heads, "head_dropout": architecture.task_dropout}
-    given = [f"--{name}={_as_text(values)}" for name, values in settings.items() if values]
+    own = {"features": architecture.features, "heads": architecture.heads, "head_dropout": architecture.task_dropout}
+    given = [f"--{name}={_as_text(values)}" for name, values in own.items() if values]
     if given:
         raise UserError(
             f"{model_class.__name__} overrides build_logits, so that it decides by itself what tasks read; leave out "
@@ -108,6 +113,16 @@ def check_class(model_class: type[MultiTaskModel], architecture: Architecture) -
             f"{model_class.__name__} overrides build_logits, which sharing {architecture.sharing} needs for itself; "
             "override task_logits instead, or set --sharing=hard."
         )
+
+
+def _warn_of_own_loss(model_class: type[MultiTaskModel], settings: TrainSettings) -> None:
+    defaults = type(settings).__dataclass_fields__
+    given = [name for name in IN_BUILD_LOSS if getattr(settings, name) != defaults[name].default]
+    if given and model_class.build_loss is not MultiTaskModel.build_loss:
+        logging.warning(
+            "%s overrides build_loss: %s will have an effect only if it calls super().build_loss, or reads options.loss.",
+            model_class.__name__, ", ".join(given),
+        )  # fmt: skip
 
 
 def _as_text(values: dict[str, Any]) -> str:

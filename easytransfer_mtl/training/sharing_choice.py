@@ -1,5 +1,7 @@
 """A run's settings to its sharing structure; what cannot work is told before anything is built."""
 
+from dataclasses import fields
+
 from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
@@ -10,15 +12,41 @@ from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.encoded import LAYERS
 from easytransfer_mtl.models.sharing import NEED_BERT, structure_of
 from easytransfer_mtl.models.sharing.layer_weights import parse_layer_weights
-from easytransfer_mtl.models.sharing_options import OPTIONS_OF, SharingOptions
+from easytransfer_mtl.models.sharing_options import OPTIONS_OF, OPTIONS_OF_PART, SharingOptions, options_read
 from easytransfer_mtl.models.task_parts import task_spec
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import TaskWeighting
 
 
 def sharing_options(settings: TrainSettings) -> SharingOptions:
-    """Returns the options that the structure reads, the others at their defaults: they make no other model."""
-    return SharingOptions(**{name: getattr(settings, name) for name in OPTIONS_OF[settings.sharing]})
+    """Returns the structure's options.
+
+    Raises:
+        UserError: an option is set that the structure does not read.
+    """
+    read = options_read(settings.sharing, settings.private_part)
+    found = SharingOptions(**{field.name: getattr(settings, field.name) for field in fields(SharingOptions)})
+    for field in fields(SharingOptions):
+        if field.name not in read and getattr(found, field.name) != field.default:
+            raise UserError(
+                f"{field.name} has no effect with {_as_words(settings)}. Set {_owner(field.name)}, or leave it out."
+            )
+    return found
+
+
+def _as_words(settings: TrainSettings) -> str:
+    """Returns a structure as errors name it."""
+    part = f", private_part {settings.private_part}" if settings.sharing == "shared_private" else ""
+    return f"sharing {settings.sharing}{part}"
+
+
+def _owner(option: str) -> str:
+    """Returns the setting under which an option is read."""
+    sharings = [sharing for sharing, options in OPTIONS_OF.items() if option in options]
+    parts = [part for part, options in OPTIONS_OF_PART.items() if option in options]
+    if sharings:
+        return f"--sharing={' or '.join(sharings)}"
+    return f"--sharing=shared_private --private_part={' or '.join(parts)}"
 
 
 def check_sharing(settings: TrainSettings, config: PretrainedConfig, weighting: TaskWeighting) -> None:
@@ -89,11 +117,6 @@ def _check_private(settings: TrainSettings, config: PretrainedConfig, num_tasks:
         raise UserError(
             f"private_layers is {depth}, but the encoder has {config.num_hidden_layers} layers for private_part {part}; set "
             f"--private_layers to at most {config.num_hidden_layers}."
-        )
-    if part == "adapter" and (settings.adversarial_weight > 0 or settings.combine != "concat"):
-        raise UserError(
-            "private_part adapter has no shared states beside the private ones, so that combine and adversarial_weight mean "
-            "nothing with it; leave them out, or set --private_part=top."
         )
     if settings.adversarial_weight > 0 and num_tasks < 2:
         raise UserError("adversarial_weight needs at least two tasks to tell apart; leave it out.")

@@ -89,6 +89,13 @@ def test_one_step_is_the_gradient_at_its_length_and_several_stay_in_the_ball() -
     np.testing.assert_allclose(back, 0.2 * gradient / 5.0, rtol=1e-5)
 
 
+def test_one_step_that_is_longer_than_the_norm_is_cut() -> None:
+    gradient = tf.constant([[3.0, 0.0], [0.0, 4.0]])
+    for step_size, length in ((0.5, 0.2), (0.1, 0.1)):
+        moved = Adversary(1, step_size, 0.2).moved(tf.zeros_like(gradient), gradient)
+        np.testing.assert_allclose(moved, length * gradient / 5, rtol=1e-6)
+
+
 @pytest.mark.parametrize("adversary", [FGM, PGD])
 def test_no_gradient_is_no_attack(adversary: Adversary) -> None:
     np.testing.assert_array_equal(adversary.moved(tf.zeros((2, 3)), tf.zeros((2, 3))), 0.0)

@@ -85,6 +85,7 @@ def test_attacks() -> None:
         ({"ema_decay": 1.0}, "ema_decay is 1.0; it must be from 0 (off) to below 1"),
         ({"swa_checkpoints": 1}, "swa_checkpoints is 1; a mean needs 2 or more"),
         ({"swa_checkpoints": 11}, "keep_checkpoint_max, 10, at most are there"),
+        ({"swa_checkpoints": 2, "save_steps": 0}, "with save_steps 0 the last checkpoint is the only one; set --save_steps"),
         ({"early_stopping_patience": 2}, "early_stopping_patience needs --predict_input_fp"),
         ({"early_stopping_patience": 2, "predict_input_fp": "d", "save_steps": 0}, "there is none on the way"),
         ({"early_stopping_patience": 10, "predict_input_fp": "d"}, "Set --keep_checkpoint_max=11 or more"),

@@ -11,14 +11,14 @@ import pytest
 
 from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.settings import TrainSettings
-from easytransfer_mtl.config.sharing_settings import COMBINATIONS, SHARINGS, SharingSettings
+from easytransfer_mtl.config.sharing_settings import COMBINATIONS, PRIVATE_PARTS, SHARINGS, SharingSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.architecture_checks import architecture_from_json
 from easytransfer_mtl.models.sharing import SHARINGS as STRUCTURES
 from easytransfer_mtl.models.sharing.sizes import size_of
-from easytransfer_mtl.models.sharing_options import OPTIONS_OF, SharingOptions
+from easytransfer_mtl.models.sharing_options import OPTIONS_OF, OPTIONS_OF_PART, SharingOptions, options_read
 from easytransfer_mtl.training import memory_estimate
 from easytransfer_mtl.training.preparation import prepare
 from easytransfer_mtl.training.run_folder import RunFolder
@@ -33,7 +33,8 @@ def test_settings_options_and_structures_agree() -> None:
     assert {name: declared[name].default for name in kept} == kept
     assert set(declared) - set(kept) == {"config", "sharing"}
     assert set(SHARINGS) == set(STRUCTURES) == set(OPTIONS_OF)
-    assert {name for names in OPTIONS_OF.values() for name in names} == set(kept)
+    read = [options_read(sharing, part) for sharing in OPTIONS_OF for part in OPTIONS_OF_PART]
+    assert {name for names in read for name in names} == set(kept) and set(OPTIONS_OF_PART) == set(PRIVATE_PARTS)
     assert COMBINATIONS == ("concat", "gate")
 
 
@@ -54,8 +55,13 @@ def test_settings_options_and_structures_agree() -> None:
         ),
         (
             {"sharing": "shared_private", "private_part": "adapter", "adversarial_weight": 0.1},
-            "adapter has no shared states beside the private ones, .* set --private_part=top",
+            "adversarial_weight has no effect with sharing shared_private, private_part adapter. "
+            "Set --sharing=shared_private --private_part=top or encoder, or leave it out",
         ),
+        ({"sharing": "shared_private", "private_width": 7}, "private_width has no effect .* --private_part=encoder, or"),
+        ({"soft_weight": 9.0, "memory_slots": 99}, "soft_weight has no effect with sharing hard. Set --sharing=soft, or"),
+        ({"sharing": "mmoe", "task_experts": 3}, "task_experts has no effect with sharing mmoe. Set --sharing=ple, or"),
+        ({"sharing": "soft", "experts": 7}, "experts has no effect with sharing soft. Set --sharing=mmoe or ple, or leave"),
         (
             {"sharing": "shared_private", "private_part": "encoder", "num_freezed_layers": 1},
             "would freeze the private encoders' random layers",
@@ -132,7 +138,7 @@ def test_a_run_tells_its_parameters_logs_its_penalty_and_goes_on_as_what_it_is(
     for other in ({"sharing": "hard"}, {**changes, "combine": "concat"}):
         with pytest.raises(UserError, match="is a run of another architecture \\(sharing"):
             run_training(tiny_settings(**other))
-    run_training(tiny_settings(**changes, experts=7))  # finished, and no option of this structure
+    run_training(tiny_settings(**changes))  # finished
 
 
 def test_a_run_without_a_penalty_has_no_column_for_it(tiny_settings: Settings) -> None:

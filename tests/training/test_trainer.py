@@ -14,8 +14,10 @@ import tensorflow as tf
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json
+from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.checkpoints import checkpoint_steps
+from easytransfer_mtl.training.model_choice import check_class
 from easytransfer_mtl.training.trainer import run_training
 
 Settings = Callable[..., Any]
@@ -307,6 +309,15 @@ def test_heads_of_a_checkpoint_are_taken_over_if_they_fit(
     heads = run_training(settings).model.heads
     assert (heads["tnews_logits"].kernel.numpy() == 0.25).all() and (heads["tnews_logits"].bias.numpy() == 0.5).all()
     assert (heads["ocnli_logits"].kernel.numpy() == 0.75).all() and not np.any(heads["ocemotion_logits"].kernel == 0.25)
+
+
+def test_losses_that_a_subclass_may_pass_over_are_told(tiny_settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    settings = tiny_settings(num_epochs=0.1, label_smoothing="0.1", focal_gamma="ocnli=2")
+    check_class(MultiTaskModel, Architecture(), settings)
+    check_class(Exploding, Architecture(), tiny_settings())
+    assert "overrides build_loss" not in caplog.text
+    run_training(settings, Exploding)
+    assert "Exploding overrides build_loss: label_smoothing, focal_gamma will have an effect only if" in caplog.text
 
 
 def test_bfloat16_is_for_training_only(tiny_settings: Settings) -> None:
