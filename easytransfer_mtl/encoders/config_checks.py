@@ -56,7 +56,7 @@ def check_config(value: dict[str, Any], model_type: str, where: str) -> None:
     for key, (only, reason) in FIXED.items():
         if value.get(key, only) != only:
             raise UserError(f"{where}: {key} is {value[key]!r}; only {only} is supported: {reason}.")
-    _check_heads(value, model_type, where)
+    check_heads(value["hidden_size"], value["num_attention_heads"], model_type, where)
     _check_numbers(value, where)
 
 
@@ -65,8 +65,8 @@ def _check_whole(size: Any, key: str, low: int, limit: int, where: str) -> None:
         raise UserError(f"{where}: {key} is {size!r}; expected a whole number from {low} to {limit}.")
 
 
-def _check_heads(value: dict[str, Any], model_type: str, where: str) -> None:
-    width, heads = value["hidden_size"], value["num_attention_heads"]
+def check_heads(width: int, heads: int, model_type: str, where: str) -> None:
+    """Raises UserError if a type's layers cannot be so wide with so many heads."""
     if width % heads:
         raise UserError(f"{where}: hidden_size {width} cannot be divided among {heads} heads.")
     if model_type == "roformer" and width // heads % 2:

@@ -21,14 +21,19 @@ STABLE_DROPOUTS = (TFDebertaStableDropout, TFDebertaV2StableDropout)
 class DebertaEncoder(Encoder, tf_keras.layers.Layer):
     """DeBERTa with BERT's pooler, which it has not itself."""
 
-    def __init__(self, config: PretrainedConfig, clock: DropoutClock) -> None:
-        """Builds all variables (values are arbitrary until ``assign_weights``) and puts seeded dropout in."""
-        super().__init__(name="deberta")
+    state_type = tf.float32
+
+    def __init__(self, config: PretrainedConfig, clock: DropoutClock, name: str = "deberta") -> None:
+        """Builds all variables (values are arbitrary until ``assign_weights``) and puts seeded dropout in.
+
+        The name is that of the variables' scope and of the dropout's streams.
+        """
+        super().__init__(name=name)
         self.config, self.clock = config, clock
         self.main = MAIN_LAYERS[config.model_type](config, name="deberta")
         self.pooler = TFBertPooler(config, name="pooler")
-        for layer in (self.main, self.pooler):
-            with tf.name_scope(layer.name):
+        for scope, layer in ((name, self.main), (f"{name}/pooler", self.pooler)):
+            with tf.name_scope(scope):
                 layer.build(None)
         use_seeded_dropout(self, clock, STABLE_DROPOUTS)
 
@@ -81,4 +86,4 @@ class DebertaEncoder(Encoder, tf_keras.layers.Layer):
     def canonical_variables(self) -> dict[str, tf.Variable]:
         """The variables by canonical name."""
         own = [variable for variable in self.weights if variable is not self.clock.time]
-        return {str(canonical_name(variable.name)): variable for variable in own}
+        return {str(canonical_name(variable.name.split(f"{self.name}/", 1)[-1])): variable for variable in own}

@@ -21,11 +21,13 @@ class Encoder:
     Attributes:
         config: transformers' config, with the ``model_type`` that files of this encoder name.
         clock: drives dropout.
+        state_type: type of the layers' states in graphs that are traced from now on.
         pooler: BERT's, a dense layer of the first token's state and tanh: [B, S, H] to [B, H].
     """
 
     config: PretrainedConfig
     clock: DropoutClock
+    state_type: tf.DType
     pooler: tf_keras.layers.Layer
 
     def encode(

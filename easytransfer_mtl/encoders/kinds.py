@@ -21,11 +21,11 @@ POSITIONS, POSITION_TOLERANCE = "encoder/embed_positions", 0.01
 """RoFormer's stored table of sines and cosines; half precision stores it to within the tolerance."""
 
 
-def _deberta(config: PretrainedConfig, clock: DropoutClock) -> Encoder:
+def _deberta(config: PretrainedConfig, clock: DropoutClock, name: str = "deberta") -> Encoder:
     # Slow to import, and no other type needs it.
     from easytransfer_mtl.encoders.deberta import DebertaEncoder
 
-    return DebertaEncoder(config, clock)
+    return DebertaEncoder(config, clock, name)
 
 
 def _fold_task_types(arrays: Arrays, value: Config, source: str) -> Arrays:
@@ -71,19 +71,21 @@ class Kind:
     Attributes:
         config_class: transformers' class of its config.
         tf_class: transformers' class of its TensorFlow model.
-        build: config and clock to an encoder whose values are arbitrary.
+        build: config, clock and optionally a name of its own to an encoder whose values are arbitrary.
         has_pooler: whether published checkpoints have BERT's pooler; the others get a random one.
         precisions: number formats that it computes in.
         shares_layers: whether all layers are one.
+        has_bert_layers: whether its layers are BERT's, which structures of sharing may copy or put something between.
         adapt: brings weights under canonical names to those of the encoder; given config.json and the weights' source.
     """
 
     config_class: str
     tf_class: str
-    build: Callable[[PretrainedConfig, DropoutClock], Encoder]
+    build: Callable[..., Encoder]
     has_pooler: bool = True
     precisions: tuple[str, ...] = ("float32", "bfloat16")
     shares_layers: bool = False
+    has_bert_layers: bool = True
     adapt: Callable[[Arrays, Config, str], Arrays] = lambda arrays, value, source: arrays
 
 
@@ -94,8 +96,8 @@ KINDS: dict[str, Kind] = {
     "albert": Kind("AlbertConfig", "TFAlbertModel", VariantEncoder, shares_layers=True),
     "electra": Kind("ElectraConfig", "TFElectraModel", VariantEncoder, has_pooler=False),
     "roformer": Kind("RoFormerConfig", "TFRoFormerModel", VariantEncoder, has_pooler=False, adapt=_drop_positions),
-    "deberta": Kind("DebertaConfig", "TFDebertaModel", _deberta, has_pooler=False, precisions=("float32",)),
-    "deberta-v2": Kind("DebertaV2Config", "TFDebertaV2Model", _deberta, has_pooler=False, precisions=("float32",)),
+    "deberta": Kind("DebertaConfig", "TFDebertaModel", _deberta, False, ("float32",), has_bert_layers=False),
+    "deberta-v2": Kind("DebertaV2Config", "TFDebertaV2Model", _deberta, False, ("float32",), has_bert_layers=False),
 }
 
 

@@ -9,17 +9,45 @@ V1, V2 = "deberta", "deberta-v2"
 
 def encoder_size(config: PretrainedConfig) -> int:
     """Returns the parameters of an encoder with pooler."""
-    layers = 1 if kind_of(config).shares_layers else config.num_hidden_layers
     embeddings = _deberta_tables(config) if config.model_type in (V1, V2) else _embeddings(config)
-    return embeddings + layers * layer_size(config) + dense_size(config.hidden_size, config.hidden_size)
+    layers = layers_size(config, config.num_hidden_layers)
+    return embeddings + layers + dense_size(config.hidden_size, config.hidden_size)
 
 
-def encoder_work(config: PretrainedConfig) -> int:
-    """Returns the parameters that a token is multiplied by, those of a layer that all layers share once for each."""
+def encoder_work(config: PretrainedConfig, highest: int | None = None, tokens: bool = True) -> int:
+    """Returns the parameters that a token is multiplied by, those of a layer that all layers share once for each.
+
+    Args:
+        config: the encoder's.
+        highest: the highest layer that is read; None for the last. DeBERTa computes all layers whatever is read.
+        tokens: as ``layers_work`` takes it.
+    """
     width, narrow = config.hidden_size, _embedding_width(config)
     convolution = getattr(config, "conv_kernel_size", 0) if config.model_type == V2 else 0
     projection = narrow * width if _projects(config) else 0
-    return projection + convolution * width**2 + config.num_hidden_layers * layer_work(config)
+    all_layers = highest is None or not kind_of(config).has_bert_layers
+    layers = config.num_hidden_layers if all_layers else highest
+    return projection + convolution * width**2 + layers_work(config, layers, tokens)
+
+
+def layers_size(config: PretrainedConfig, layers: int) -> int:
+    """Returns the parameters of so many layers, of which ALBERT's are one."""
+    return (min(layers, 1) if kind_of(config).shares_layers else layers) * layer_size(config)
+
+
+def layers_work(config: PretrainedConfig, layers: int, tokens: bool = True) -> int:
+    """Returns the parameters of so many layers that a token is multiplied by.
+
+    Args:
+        config: the encoder's.
+        layers: how many.
+        tokens: whether all tokens' states are read, or only the first one's, for which the last layer of the others needs
+            keys and values only; DeBERTa's computes all.
+    """
+    work = layers * layer_work(config)
+    if tokens or not layers or not kind_of(config).has_bert_layers:
+        return work
+    return work - layer_work(config) + 2 * config.hidden_size * _attention_width(config)
 
 
 def layer_size(config: PretrainedConfig) -> int:

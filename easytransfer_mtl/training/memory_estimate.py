@@ -3,7 +3,7 @@
 import logging
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tensorflow as tf
@@ -11,9 +11,10 @@ from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.features import parse_features
 from easytransfer_mtl.models.sharing.sizes import Size, size_of
+from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import TaskWeighting
 
 PROGRAM_GB, BRANCHES_GB = 1.1, 0.2
@@ -33,6 +34,7 @@ class Estimate:
 
     Attributes:
         size: the parameters.
+        hard: those of hard sharing in its place.
         tables: those of the tasks' own tables of n-grams.
         copies: numbers a parameter: itself, its gradients, the optimizer's, its averages.
         states_gb: what the backward pass keeps.
@@ -40,6 +42,7 @@ class Estimate:
     """
 
     size: Size
+    hard: Size
     tables: int
     copies: int
     states_gb: float
@@ -61,6 +64,7 @@ def estimate(
     architecture: Architecture,
     config: PretrainedConfig,
     weighting: TaskWeighting,
+    tasks: tuple[Task, ...],
     rows: list[int],
     length: int,
 ) -> Estimate:
@@ -71,10 +75,11 @@ def estimate(
         architecture: what the model is made of.
         config: the encoder's.
         weighting: the run's; those of the Gram matrix keep a gradient for each task.
+        tasks: the model's.
         rows: of each task's batch.
         length: tokens of the longest row.
     """
-    size = size_of(architecture, config, len(rows))
+    size, hard = (size_of(made, config, tasks) for made in (architecture, replace(architecture, sharing="hard")))
     kept = 1 + SLOTS[settings.optimizer] + (settings.ema_decay > 0)
     passing = max(_gradients(settings, architecture, weighting, len(rows)), MEAN_COPIES if settings.swa_checkpoints else 0)
     together = sum(rows) if settings.step_mode == "joint" else max(rows) / settings.num_accumulated_batches
@@ -82,7 +87,7 @@ def estimate(
     number = 2 if settings.precision == "bfloat16" else 4
     states = number * together * length * sum(layers * _kept_per_token(each, length) for each, layers in size.kept)
     program = PROGRAM_GB + (BRANCHES_GB if architecture.sharing != "hard" else 0.0)
-    return Estimate(size, _tables(architecture), kept + passing, states / GB, program)
+    return Estimate(size, hard, _tables(architecture), kept + passing, states / GB, program)
 
 
 def _gradients(settings: TrainSettings, architecture: Architecture, weighting: TaskWeighting, num_tasks: int) -> int:
@@ -113,9 +118,9 @@ def machine_gb() -> float:
     return min(found, int(limit) if limit.isdigit() else found) / GB
 
 
-def tell(found: Estimate, architecture: Architecture, config: PretrainedConfig, num_tasks: int) -> None:
+def tell(found: Estimate, architecture: Architecture) -> None:
     """Logs parameters, work and memory, beside those of hard sharing."""
-    size, hard = found.size, size_of(BASELINE, config, num_tasks)
+    size, hard = found.size, found.hard
     logging.info(
         "sharing: %s, %s parameters: encoder %s, shared beside it %s, private %s, heads apart",
         architecture.sharing, *(f"{count:,}" for count in (size.total, size.encoder, size.shared, size.private)),

@@ -54,7 +54,7 @@ def choose_model(settings: TrainSettings, train: list[TaskData], config: Pretrai
     architecture = checked_architecture(settings, tasks, config, choices.weighting)
     _check_same_architecture(Path(settings.model_dir), architecture)
     length = max(item.task_input.sequence_length for item in train)
-    memory = estimate(settings, architecture, config, choices.weighting, choices.sizes, length)
+    memory = estimate(settings, architecture, config, choices.weighting, tuple(tasks), choices.sizes, length)
     check_memory(memory, architecture)
     part_dropout = choose_part_dropout(settings, architecture, tasks)
     warn_without_dropout(settings, config, architecture, part_dropout, tasks)

@@ -156,7 +156,7 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
         logging.info("%s: %s", name, value)
     counts = parameter_counts(model)
     logging.info("parameters: %s", ", ".join(f"{name} {count:,}" for name, count in counts.items()))
-    tell(prepared.model.memory, prepared.model.architecture, model.encoder.config, len(prepared.tasks))
+    tell(prepared.model.memory, prepared.model.architecture)
     for item in prepared.train:
         logging.info("%s: %d rows of %s", item.task.name, len(item.rows), item.file.path)
 

@@ -5,13 +5,14 @@ from dataclasses import fields
 from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
-from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.config_checks import check_heads
 from easytransfer_mtl.encoders.kinds import kind_of
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.encoded import LAYERS
-from easytransfer_mtl.models.sharing import NEED_BERT, structure_of
-from easytransfer_mtl.models.sharing.layer_weights import parse_layer_weights
+from easytransfer_mtl.models.sharing import structure_of
+from easytransfer_mtl.models.sharing.layer_weights import num_tied_layers, parse_layer_weights
+from easytransfer_mtl.models.sharing.parts import small_config
 from easytransfer_mtl.models.sharing_options import OPTIONS_OF, OPTIONS_OF_PART, SharingOptions, options_read
 from easytransfer_mtl.models.task_parts import task_spec
 from easytransfer_mtl.tasks import Task
@@ -64,11 +65,6 @@ def check_sharing(settings: TrainSettings, config: PretrainedConfig, weighting: 
         raise UserError(
             f"sharing {settings.sharing} works without distribution_strategy only; leave that out, or set --sharing=hard."
         )
-    if settings.sharing in NEED_BERT and kind_of(config).build is not BertEncoder:
-        raise UserError(
-            f"sharing {settings.sharing} works with encoders of BERT's own layers only, not with model_type "
-            f"{config.model_type}; set --sharing=memory, mmoe, ple or hard."
-        )
     of_its_own = settings.sharing == "shared_private" and settings.private_part == "encoder"
     if settings.adversarial != "none" and (settings.sharing == "soft" or of_its_own):
         raise UserError(
@@ -97,7 +93,7 @@ def check_delivered(architecture: Architecture, tasks: list[Task], num_layers: i
 
 
 def _check_soft(settings: TrainSettings, config: PretrainedConfig, weighting: TaskWeighting) -> None:
-    parse_layer_weights("soft_layers", settings.soft_layers, config.num_hidden_layers)
+    parse_layer_weights("soft_layers", settings.soft_layers, num_tied_layers(config))
     wants = {
         f"loss_weighting {weighting.name} compares the tasks' gradients of shared variables": weighting.needs_gram,
         "log_gradients_every compares the tasks' gradients of shared variables": settings.log_gradients_every > 0,
@@ -118,6 +114,14 @@ def _check_private(settings: TrainSettings, config: PretrainedConfig, num_tasks:
             f"private_layers is {depth}, but the encoder has {config.num_hidden_layers} layers for private_part {part}; set "
             f"--private_layers to at most {config.num_hidden_layers}."
         )
+    if (part == "adapter" or part == "top" and depth) and not kind_of(config).has_bert_layers:
+        raise UserError(
+            f"private_part {part} works with layers like BERT's only, not with those of model_type {config.model_type}; set "
+            "--private_part=encoder, or another --sharing."
+        )
+    if part == "encoder" and depth:
+        small = small_config(config, depth, settings.private_width)
+        check_heads(small.hidden_size, small.num_attention_heads, config.model_type, "private_width")
     if settings.adversarial_weight > 0 and num_tasks < 2:
         raise UserError("adversarial_weight needs at least two tasks to tell apart; leave it out.")
     if part == "encoder" and settings.num_freezed_layers:

@@ -29,6 +29,7 @@ CHANGES = {
         "num_hidden_layers": 1,
     },
 }  # fmt: skip
+PRIVATE = {"sharing": "shared_private"}
 
 
 @pytest.fixture
@@ -114,6 +115,14 @@ def test_gram_matrix_of_one_part(model_type: str, kind: str, typed_settings: Cal
     [
         ("albert", {"num_freezed_layers": 1}, "all 3 layers of model_type albert are one"),
         ("albert", {"num_freezed_layers": 4}, "the encoder has 3 layers"),
+        ("albert", {"sharing": "soft", "soft_layers": "0-2"}, "the layers 0 to 0, and pooler"),
+        ("roformer", {**PRIVATE, "private_part": "encoder", "private_width": 7}, "RoFormer's heads have an even width"),
+        ("deberta-v2", {**PRIVATE, "private_layers": 1}, "private_part top works with layers like BERT's only"),
+        (
+            "deberta-v2",
+            {**PRIVATE, "private_part": "adapter", "private_layers": 0},
+            "set --private_part=encoder, or another",
+        ),
         ("deberta-v2", {"precision": "bfloat16"}, "bfloat16 does not work with model_type deberta-v2"),
         ("deberta-v2", {"predict_precision": "bfloat16"}, "bfloat16 does not work with model_type deberta-v2"),
     ],

@@ -99,6 +99,11 @@ class FeatureSpec:
         """Whether the pooler is read."""
         return any(part.pooling == POOLED for part in self.parts)
 
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether states are read that the pooler does not make of the first token alone."""
+        return any(part.reads_encoder and part.pooling != POOLED for part in self.parts)
+
     def highest_layer(self, num_layers: int) -> int:
         """Returns the highest layer that is read."""
         return max(max(part.layers(num_layers)) for part in self.parts if part.reads_encoder)

@@ -20,8 +20,6 @@ SHARINGS: dict[str, type[Sharing]] = {
     "mmoe": Experts,
     "ple": Experts,
 }
-NEED_BERT = ("soft", "shared_private")
-"""Structures that copy BERT's layers or put something between them."""
 
 
 def structure_of(architecture: Architecture) -> type[Sharing]:

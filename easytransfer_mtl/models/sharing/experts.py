@@ -87,13 +87,16 @@ class Experts(Sharing):
 
     def mixed(self, inputs: tf.Tensor, task: int) -> tf.Tensor:
         """Returns a task's mixture [..., W] of the last level's experts for inputs [..., H]."""
-        own, common = [inputs] * len(self.levels[0].gates), inputs
-        for level in self.levels:
+        every = range(len(self.levels[0].gates))
+        own, common = dict.fromkeys(every, inputs), inputs
+        for above, level in zip(reversed(range(len(self.levels))), self.levels):
             shared = self._outputs(level.shared, common)
-            outputs = [self._outputs(experts, own[place]) for place, experts in enumerate(level.own)]
+            read = every if above else [task]
+            outputs = {place: [self._outputs(level.own[place], own[place])] if level.own else [] for place in read}
             if level.shared_gate is not None:
-                common = _mix(level.shared_gate(common), [*outputs, shared])
-            own = [_mix(gate(own[place]), [*outputs[place : place + 1], shared]) for place, gate in enumerate(level.gates)]
+                common = _mix(level.shared_gate(common), [*sum(outputs.values(), []), shared])
+            read_above = every if above > 1 else [task]
+            own = {place: _mix(level.gates[place](own[place]), [*outputs[place], shared]) for place in read_above}
         return own[task]
 
     def _outputs(self, experts: tf_keras.layers.Dense, inputs: tf.Tensor) -> tf.Tensor:

@@ -3,6 +3,11 @@
 import math
 import re
 
+import tensorflow as tf
+from transformers import PretrainedConfig
+
+from easytransfer_mtl.encoders.interface import Encoder
+from easytransfer_mtl.encoders.kinds import kind_of
 from easytransfer_mtl.errors import UserError
 
 EMBEDDINGS, POOLER = "embeddings", "pooler"
@@ -35,10 +40,19 @@ def parse_layer_weights(name: str, text: str | None, num_layers: int) -> dict[st
     return found
 
 
-def part_of(canonical_name: str) -> str:
-    """Returns the part that one of an encoder's variables is in."""
-    layer = re.match(r"encoder/layer_(\d+)/", canonical_name)
-    return layer.group(1) if layer else canonical_name.split("/")[0]
+def num_tied_layers(config: PretrainedConfig) -> int:
+    """Returns how many layers of an encoder have variables of their own: ALBERT's are one."""
+    return 1 if kind_of(config).shares_layers else config.num_hidden_layers
+
+
+def variables_by_part(encoder: Encoder) -> dict[str, list[tf.Variable]]:
+    """Returns part -> the encoder's variables in it; a part is where ``Encoder.depth_of`` has it."""
+    highest = num_tied_layers(encoder.config) - 1
+    names = [EMBEDDINGS, *(str(min(layer, highest)) for layer in range(encoder.config.num_hidden_layers)), POOLER]
+    parts: dict[str, list[tf.Variable]] = {}
+    for variable in encoder.canonical_variables.values():
+        parts.setdefault(names[encoder.depth_of(variable)], []).append(variable)
+    return parts
 
 
 def _weight(text: str) -> float | None:

@@ -5,12 +5,14 @@ import copy
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from transformers import BertConfig
+from transformers import PretrainedConfig
 from transformers.models.bert.modeling_tf_bert import TFBertLayer
 
 from easytransfer_mtl.encoders.assigning import assign_weights, random_weights
 from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.interface import Encoder
+from easytransfer_mtl.encoders.kinds import kind_of
 from easytransfer_mtl.encoders.transformer import Layout, layout_of, run_layer
 from easytransfer_mtl.models.encoded import SEQUENCE, Encoded, Reads
 from easytransfer_mtl.models.sharing.base import Features, encoded_by
@@ -40,30 +42,36 @@ def dense(
     return layer
 
 
-def encoder_copy(encoder: BertEncoder, name: str) -> BertEncoder:
-    """Builds an encoder of the same weights, whose dropout has streams of its own name."""
-    made = BertEncoder(encoder.config, encoder.clock, name)
+def encoder_copy(encoder: Encoder, name: str) -> Encoder:
+    """Builds an encoder of the same type and weights, whose dropout has streams of its own name."""
+    made = kind_of(encoder.config).build(encoder.config, encoder.clock, name)
     for key, variable in made.canonical_variables.items():
         variable.assign(encoder.canonical_variables[key])
     return made
 
 
-def small_config(config: BertConfig, layers: int, width: int) -> BertConfig:
-    """Returns the config of a smaller encoder of the same vocabulary: heads 64 wide where that fits, else one."""
+def small_config(config: PretrainedConfig, layers: int, width: int) -> PretrainedConfig:
+    """Returns the config of a smaller encoder of the same type and vocabulary: heads 64 wide where that fits, else one.
+
+    Embeddings that are narrower than the layers stay so, unless they would be wider than the small ones.
+    """
     small = copy.deepcopy(config)
     small.num_hidden_layers, small.hidden_size, small.intermediate_size = layers, width, 4 * width
     small.num_attention_heads = width // HEAD_WIDTH if width % HEAD_WIDTH == 0 else 1
+    if getattr(config, "embedding_size", None) is not None:
+        small.embedding_size = min(config.embedding_size, width)
+    vars(small).pop("attention_head_size", None)  # of the large encoder's heads
     return small
 
 
-def random_encoder(config: BertConfig, clock: DropoutClock, name: str) -> BertEncoder:
+def random_encoder(config: PretrainedConfig, clock: DropoutClock, name: str) -> Encoder:
     """Builds an encoder of random weights, whose streams are its name's."""
-    made = BertEncoder(config, clock, name)
+    made = kind_of(config).build(config, clock, name)
     assign_weights(made, random_weights(made, stream_seed(clock.seed, "sharing", name)), (), "a random start")
     return made
 
 
-def encoded_like(encoder: BertEncoder, other: BertEncoder, features: Features, reads: Reads, training: bool) -> Encoded:
+def encoded_like(encoder: Encoder, other: Encoder, features: Features, reads: Reads, training: bool) -> Encoded:
     """Returns what is wanted of ``encoder``, computed in the number format that ``other`` computes in now."""
     encoder.state_type = other.state_type
     return encoded_by(encoder, features, reads, training)

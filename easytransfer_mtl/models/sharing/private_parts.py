@@ -8,7 +8,9 @@ from transformers.models.bert.modeling_tf_bert import TFBertLayer, TFBertPooler
 
 from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import use_seeded_dropout
+from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.encoders.transformer import Layout
+from easytransfer_mtl.encoders.variants import adapt_layers
 from easytransfer_mtl.models.encoded import Encoded, Reads
 from easytransfer_mtl.models.sharing.base import Features
 from easytransfer_mtl.models.sharing.parts import encoded_like, random_encoder, small_config, top_output
@@ -29,20 +31,30 @@ class Trunk(NamedTuple):
 
 
 class PrivateTop(tf_keras.layers.Layer):
-    """Copies of an encoder's last layers and pooler, with its names of layers, so that freezing means the same depth."""
+    """Copies of an encoder's last layers and pooler, with its names of layers, so that freezing means the same depth.
+
+    Attributes:
+        width: of the states.
+        depths: the variables, each with the depth of the encoder's that it copies.
+    """
+
+    depths: list[tuple[tf.Variable, int]]
 
     def __init__(self, name: str, encoder: BertEncoder, depth: int) -> None:
         """Takes a name, the encoder, and how many layers."""
         super().__init__(name=name)
         self.width: int = encoder.config.hidden_size
+        self.__dict__["depths"] = []  # past Keras's tracking, which would have ALBERT's variables several times
         originals = [*encoder.encoder.layer[-depth:], encoder.pooler]
         kinds = [TFBertLayer] * depth + [TFBertPooler]
         self.stack = [kind(encoder.config, name=layer.name) for kind, layer in zip(kinds, originals)]
+        adapt_layers(self.stack[:-1], encoder.config)
         for layer, original in zip(self.stack, originals):
             with tf.name_scope(f"{name}/{layer.name}"):
                 layer.build(None)
             for variable, value in zip(layer.trainable_variables, original.trainable_variables, strict=True):
                 variable.assign(value)
+                self.depths.append((variable, encoder.depth_of(value)))
         use_seeded_dropout(self, encoder.clock)
 
     @property
@@ -58,9 +70,9 @@ class PrivateTop(tf_keras.layers.Layer):
 
 
 class PrivateEncoder(tf_keras.layers.Layer):
-    """A small BERT with embeddings of its own, from random weights."""
+    """A small encoder of the shared one's type with embeddings of its own, from random weights."""
 
-    def __init__(self, name: str, encoder: BertEncoder, layers: int, width: int) -> None:
+    def __init__(self, name: str, encoder: Encoder, layers: int, width: int) -> None:
         """Takes a name, the shared encoder, and the small one's size."""
         super().__init__(name=f"{name}_part")
         self.width = width

@@ -3,8 +3,8 @@
 import tensorflow as tf
 import tf_keras
 
-from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.encoders.transformer import run_layer
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.encoded import POOLED, SEQUENCE, Encoded, Reads, inputs_of
@@ -50,7 +50,7 @@ class SharedPrivate(Sharing):
 
     delivers = frozenset({POOLED, SEQUENCE})
 
-    def __init__(self, encoder: BertEncoder, tasks: tuple[Task, ...], options: SharingOptions) -> None:
+    def __init__(self, encoder: Encoder, tasks: tuple[Task, ...], options: SharingOptions) -> None:
         """Builds the private parts; with ``private_layers`` 0 there are none, which is hard sharing.
 
         Raises:
@@ -98,14 +98,7 @@ class SharedPrivate(Sharing):
 
     def private_depths(self) -> list[tuple[tf.Variable, int]]:
         """Returns the private top layers' variables with their depths; private encoders are no copies."""
-        lowest = self.encoder.config.num_hidden_layers - self.shared_depth + 1
-        tops = [part for part in self.private if isinstance(part, PrivateTop)]
-        return [
-            (variable, lowest + place)
-            for part in tops
-            for place, layer in enumerate(part.stack)
-            for variable in layer.trainable_variables
-        ]
+        return [pair for part in self.private if isinstance(part, PrivateTop) for pair in part.depths]
 
     def leave_unread(self, features: list[FeatureSpec]) -> None:
         """Takes out of training what no task reads of the shared encoder, and the private poolers that are not read."""

@@ -1,13 +1,15 @@
-"""Numbers of parameters and of multiplications of a sharing structure, from the encoder's config alone."""
+"""Numbers of parameters of a sharing structure, from the encoder's config alone."""
 
 from dataclasses import dataclass
 
 from transformers import PretrainedConfig
 
-from easytransfer_mtl.encoders.sizes import dense_size, encoder_size, encoder_work, layer_size, layer_work
+from easytransfer_mtl.encoders.sizes import dense_size, encoder_size, layers_size
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.sharing.parts import small_config
+from easytransfer_mtl.models.sharing.work import work_of
 from easytransfer_mtl.models.sharing_options import SharingOptions
+from easytransfer_mtl.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -18,14 +20,14 @@ class Size:
         encoder: parameters of the model's encoder: the shared one, or with ``soft`` the first task's.
         shared: other parameters that several tasks move.
         private: parameters that one task alone moves, all tasks together, a first encoder apart.
-        work: parameters that a token is multiplied by in a forward pass for one task.
+        work: see ``work_of``.
         kept: layers whose states the backward pass needs, as pairs of a config and a number of layers.
     """
 
     encoder: int
     shared: int
     private: int
-    work: int
+    work: float
     kept: tuple[tuple[PretrainedConfig, int], ...]
 
     @property
@@ -34,48 +36,48 @@ class Size:
         return self.encoder + self.shared + self.private
 
 
-def size_of(architecture: Architecture, config: PretrainedConfig, num_tasks: int) -> Size:
+def size_of(architecture: Architecture, config: PretrainedConfig, tasks: tuple[Task, ...]) -> Size:
     """Returns a structure's size.
 
     Args:
         architecture: with a known structure.
         config: the encoder's.
-        num_tasks: K.
+        tasks: the model's.
     """
-    options, layers = architecture.sharing_options, config.num_hidden_layers
-    encoder, work, kept = encoder_size(config), encoder_work(config), ((config, layers),)
-    hard = Size(encoder, 0, 0, work, kept)
+    options, width, num_tasks = architecture.sharing_options, config.hidden_size, len(tasks)
+    encoder, kept = encoder_size(config), ((config, config.num_hidden_layers),)
+    shared = private = 0
     if architecture.sharing == "soft":
-        return Size(encoder, 0, (num_tasks - 1) * encoder, work, kept)
-    if architecture.sharing == "shared_private":
-        return _with_private(hard, options, config, num_tasks)
-    if architecture.sharing == "memory":
-        width = config.hidden_size
+        private = (num_tasks - 1) * encoder
+    elif architecture.sharing == "shared_private":
+        shared, own, more = _private(options, config, num_tasks)
+        private, kept = num_tasks * own, kept + more
+    elif architecture.sharing == "memory":
         hands = 5 * dense_size(width, width) + dense_size(2 * width, width)
-        return Size(encoder, options.memory_slots * width, num_tasks * hands, work + width**2, kept)
-    if architecture.sharing in ("mmoe", "ple"):
-        return Size(encoder, *_experts(architecture, config.hidden_size, num_tasks), work, kept)
-    return hard
+        shared, private = options.memory_slots * width, num_tasks * hands
+    elif architecture.sharing in ("mmoe", "ple"):
+        shared, private = _experts(architecture, width, num_tasks)
+    return Size(encoder, shared, private, work_of(architecture, config, tasks), kept)
 
 
-def _with_private(hard: Size, options: SharingOptions, config: PretrainedConfig, num_tasks: int) -> Size:
+def _private(
+    options: SharingOptions, config: PretrainedConfig, num_tasks: int
+) -> tuple[int, int, tuple[tuple[PretrainedConfig, int], ...]]:
+    """Returns the parameters of shared_private that all tasks move, those of one task, and its ``Size.kept``."""
     width, depth = config.hidden_size, options.depth(config.num_hidden_layers)
     if options.private_part == "adapter":
-        adapter = dense_size(width, options.adapter_size) + dense_size(options.adapter_size, width)
-        work = hard.work + depth * 2 * width * options.adapter_size
-        return Size(hard.encoder, 0, num_tasks * depth * adapter, work, hard.kept)
+        return 0, depth * (dense_size(width, options.adapter_size) + dense_size(options.adapter_size, width)), ()
     shared = dense_size(width, num_tasks) if options.adversarial_weight > 0 else 0
     if not depth:
-        return Size(hard.encoder, shared, 0, hard.work, hard.kept)
+        return shared, 0, ()
     if options.private_part == "top":
-        inner, own = config, depth * layer_size(config) + dense_size(width, width)
+        inner, own = config, layers_size(config, depth) + dense_size(width, width)
     else:
         inner = small_config(config, depth, options.private_width)
         own = encoder_size(inner)
     if options.combine == "gate":
         own += dense_size(2 * width, width) + (dense_size(inner.hidden_size, width) if inner.hidden_size != width else 0)
-    work = hard.work + depth * layer_work(inner)
-    return Size(hard.encoder, shared, num_tasks * own, work, (*hard.kept, (inner, depth)))
+    return shared, own, ((inner, depth),)
 
 
 def _experts(architecture: Architecture, width: int, num_tasks: int) -> tuple[int, int]:

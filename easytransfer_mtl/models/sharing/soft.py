@@ -2,12 +2,12 @@
 
 import tensorflow as tf
 
-from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.models.encoded import Encoded, Reads
 from easytransfer_mtl.models.features import FeatureSpec
 from easytransfer_mtl.models.sharing.base import Features, Sharing
 from easytransfer_mtl.models.sharing.distance import l2, squared_distance
-from easytransfer_mtl.models.sharing.layer_weights import parse_layer_weights, part_of
+from easytransfer_mtl.models.sharing.layer_weights import num_tied_layers, parse_layer_weights, variables_by_part
 from easytransfer_mtl.models.sharing.parts import encoded_like, encoder_copy
 from easytransfer_mtl.models.sharing_options import SharingOptions
 from easytransfer_mtl.models.unread import leave_unread
@@ -21,15 +21,15 @@ class SoftSharing(Sharing):
     ``l2`` takes each layer's distance without the square, which draws close layers together altogether (Yang and
     Hospedales, "Trace Norm Regularised Deep Multi-Task Learning", 2017, tie the layers by their rank instead).
 
-    A task's penalty is soft_weight / 2 * sum over other tasks: those of all tasks add up to every pair once, so that one
-    joint step and a round of alternating steps have the same objective. The gradient moves both encoders of a pair, but
-    with ``idle_heads=skip`` those of idle tasks stay.
+    A task's penalty is soft_weight / 2 * sum over other tasks: those of all tasks add up to every pair once. Its gradient
+    moves the task's own encoder only, by what all pairs with it ask for, so that one joint step and a round of alternating
+    steps tie the encoders alike, whether idle ones move or not.
 
     The trap: gradient steps of rate r on the penalty are stable for r * soft_weight * K < 1 only, and clipping by the
     global norm sees the penalty too; a huge weight stalls training and does not give hard sharing.
     """
 
-    def __init__(self, encoder: BertEncoder, tasks: tuple[Task, ...], options: SharingOptions) -> None:
+    def __init__(self, encoder: Encoder, tasks: tuple[Task, ...], options: SharingOptions) -> None:
         """Copies the encoder for every task but the first.
 
         Raises:
@@ -40,11 +40,11 @@ class SoftSharing(Sharing):
         self.weight = options.soft_weight
         self.squared = options.soft_distance == "squared_l2"
         self.encodes_apart = bool(self.others)
-        weights = parse_layer_weights("soft_layers", options.soft_layers, encoder.config.num_hidden_layers)
+        weights = parse_layer_weights("soft_layers", options.soft_layers, num_tied_layers(encoder.config))
         self.__dict__["_tied"] = {part: weight for part, weight in weights.items() if weight > 0}
         self.has_penalty = bool(self.others) and self.weight > 0 and bool(self._tied)
 
-    def encoder_of(self, task: int) -> BertEncoder:
+    def encoder_of(self, task: int) -> Encoder:
         """Returns a task's encoder."""
         return self.others[task - 1] if task else self.encoder
 
@@ -71,19 +71,15 @@ class SoftSharing(Sharing):
 
     def penalty(self, task: int) -> tf.Tensor:
         """Returns a task's part of the weighted distances, float32 []."""
-        own, terms = self._by_part(task), []
+        own, terms = variables_by_part(self.encoder_of(task)), []
         for other in range(len(self.others) + 1):
             if other != task:
-                theirs = self._by_part(other)
+                theirs = variables_by_part(self.encoder_of(other))
                 terms += [weight * self._distance(own[part], theirs[part]) for part, weight in self._tied.items()]
-        return self.weight / 2 * tf.add_n(terms)
+        value = self.weight / 2 * tf.add_n(terms)
+        return 2.0 * value - tf.stop_gradient(value)  # half of its gradient is of the other tasks' penalties
 
-    def _distance(self, one: list[tf.Variable], other: list[tf.Variable]) -> tf.Tensor:
-        squared = tf.add_n([squared_distance(*map(tf.convert_to_tensor, pair)) for pair in zip(one, other, strict=True)])
+    def _distance(self, own: list[tf.Variable], theirs: list[tf.Variable]) -> tf.Tensor:
+        pairs = [(tf.convert_to_tensor(one), tf.stop_gradient(other)) for one, other in zip(own, theirs, strict=True)]
+        squared = tf.add_n([squared_distance(*pair) for pair in pairs])
         return squared if self.squared else l2(squared)
-
-    def _by_part(self, task: int) -> dict[str, list[tf.Variable]]:
-        parts: dict[str, list[tf.Variable]] = {}
-        for name, variable in self.encoder_of(task).canonical_variables.items():
-            parts.setdefault(part_of(name), []).append(variable)
-        return parts

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from transformers import PretrainedConfig
 
+from easytransfer_mtl.encoders.assigning import assign_weights, random_weights
 from easytransfer_mtl.encoders.dropout import DropoutClock, SeededDropout
 from easytransfer_mtl.encoders.finding import find_encoder
+from easytransfer_mtl.encoders.kinds import KINDS
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -23,7 +26,10 @@ from easytransfer_mtl.weighting import TaskWeighting
 
 @pytest.fixture(scope="session")
 def build_sharing(tiny_encoder: Path) -> Callable[..., MultiTaskModel]:
-    """Builds a tiny model of a structure and its options, without dropout unless told, with plain gradient descent."""
+    """Builds a tiny model of a structure and its options, without dropout unless told, with plain gradient descent.
+
+    It is a BERT unless a config says.
+    """
 
     def build(
         sharing: str,
@@ -33,9 +39,14 @@ def build_sharing(tiny_encoder: Path) -> Callable[..., MultiTaskModel]:
         weighting: TaskWeighting | None = None,
         step: dict[str, Any] | None = None,
         features: dict[str, str] | None = None,
+        config: PretrainedConfig | None = None,
         **options: Any,
     ) -> MultiTaskModel:
-        encoder = load_encoder(find_encoder(str(tiny_encoder)), DropoutClock(3), random_init=True).encoder
+        if config is None:
+            encoder = load_encoder(find_encoder(str(tiny_encoder)), DropoutClock(3), random_init=True).encoder
+        else:
+            encoder = KINDS[config.model_type].build(config, DropoutClock(3))
+            assign_weights(encoder, random_weights(encoder, 3), (), "a random start")
         architecture = Architecture(sharing, 0.1, SharingOptions(**options), features or {})
         model = MultiTaskModel(encoder, tasks, weighting, StepOptions(**{"clip_norm": None, **(step or {})}), architecture)
         build_variables(model)

@@ -1,9 +1,12 @@
 """Which parts of an encoder count how much, as text."""
 
+from collections.abc import Callable
+
 import pytest
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.models.sharing.layer_weights import parse_layer_weights, part_of
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.sharing.layer_weights import parse_layer_weights, variables_by_part
 
 
 def test_all_parts_count_one_unless_said() -> None:
@@ -23,6 +26,12 @@ def test_what_is_not_there_or_no_weight_is_named(text: str) -> None:
         parse_layer_weights("soft_layers", text, 4)
 
 
-def test_variables_are_in_the_part_of_their_name() -> None:
-    names = ("embeddings/LayerNorm/gamma", "encoder/layer_11/output/dense/bias", "pooler/dense/kernel")
-    assert [part_of(name) for name in names] == ["embeddings", "11", "pooler"]
+def test_every_variable_is_in_one_part(build_sharing: Callable[..., MultiTaskModel]) -> None:
+    encoder = build_sharing("hard").encoder
+    parts = variables_by_part(encoder)
+    assert parts.keys() == parse_layer_weights("x", None, 2).keys()
+    assert sum(map(len, parts.values())) == len(encoder.canonical_variables)
+    names = {id(variable): name for name, variable in encoder.canonical_variables.items()}
+    for part, variables in parts.items():
+        start = f"encoder/layer_{part}/" if part.isdigit() else f"{part}/"
+        assert all(names[id(variable)].startswith(start) for variable in variables)

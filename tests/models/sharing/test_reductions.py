@@ -90,6 +90,33 @@ def test_soft_goes_to_hard_sharing_as_the_weight_grows(build_sharing: Build, bat
     assert errors[0] > errors[1] > errors[2] and errors[2] < 0.5 * errors[0]
 
 
+def test_soft_ties_as_much_in_a_round_of_steps_as_in_a_joint_step_whether_idle_encoders_move_or_not(
+    build_sharing: Build, batch_of: Batch, scatter: Callable[..., None]
+) -> None:
+    """With a rate so small that encoders stay where they are during a round."""
+    rate, weight = 1e-4, 10.0
+
+    def moved(steps: list[dict[str, Any]], idle_heads: str, soft_weight: float) -> list[np.ndarray]:
+        optimizer = tf_keras.optimizers.SGD(rate)
+        model = build_sharing("soft", soft_weight=soft_weight, step={"idle_heads": idle_heads}, optimizer=optimizer)
+        scatter(model)
+        before = [model.sharing.encoder_of(task).word_embeddings.numpy() for task in range(3)]
+        for batch in steps:
+            model.train_step(batch)
+        return [model.sharing.encoder_of(task).word_embeddings.numpy() - before[task] for task in range(3)]
+
+    steps = [[joint(batch_of, 0)], [batch_of(task, 0) for task in range(3)]]
+    model = build_sharing("soft")
+    scatter(model)
+    tables = [model.sharing.encoder_of(task).word_embeddings.numpy() for task in range(3)]
+    expected = [-rate * 2 * weight * (3 * table - sum(tables)) for table in tables]
+    for way in steps:
+        for idle_heads in ("zero", "skip"):
+            tied, apart = (moved(way, idle_heads, value) for value in (weight, 0.0))
+            for task in range(3):
+                np.testing.assert_allclose(tied[task] - apart[task], expected[task], rtol=0.02, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["squared_l2", "l2"])
 def test_soft_penalty_is_the_weighted_distance_of_the_named_parts(
     kind: str, build_sharing: Build, batch_of: Batch, scatter: Callable[..., None]

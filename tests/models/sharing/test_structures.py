@@ -54,7 +54,7 @@ def moved_by(model: MultiTaskModel, batch: dict[str, tf.Tensor]) -> set[str]:
 def test_a_task_moves_what_is_shared_and_its_own_and_nothing_else(
     case: str, build_sharing: Build, batch_of: Callable[..., Any], scatter: Callable[..., None]
 ) -> None:
-    model = of_case(build_sharing, case, **({"soft_weight": 0.0} if case == "soft" else {}))
+    model = of_case(build_sharing, case)
     scatter(model)
     shared = {variable.name for variable in model.shared_variables}
     assert (not shared) == (case == "soft")
@@ -91,7 +91,7 @@ def test_what_is_not_read_is_not_trained(
 @pytest.mark.parametrize("case", CASES)
 def test_size_is_known_before_the_model_is_built(case: str, build_sharing: Build) -> None:
     model = of_case(build_sharing, case)
-    size = size_of(model.architecture, model.encoder.config, 3)
+    size = size_of(model.architecture, model.encoder.config, model.tasks)
 
     def count(variables: list[tf.Variable]) -> int:
         return sum(int(np.prod(variable.shape)) for variable in variables)

@@ -1,0 +1,129 @@
+"""Structures around encoders that are no BERT: copies of their layers, small ones of their type, parts between layers."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from transformers import AlbertConfig, DebertaV2Config, ElectraConfig, PretrainedConfig, RoFormerConfig
+
+from easytransfer_mtl.evaluation.export import export_model, load_exported
+from easytransfer_mtl.models.alternating_step import gradients_of
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.sharing.sizes import size_of
+from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
+
+Build, Batch = Callable[..., MultiTaskModel], Callable[..., dict[str, tf.Tensor]]
+SIZES = {
+    "vocab_size": 25, "hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16,
+    "max_position_embeddings": 16, "initializer_range": 0.4,
+}  # fmt: skip
+CONFIGS: dict[str, PretrainedConfig] = {
+    "albert": AlbertConfig(**SIZES, embedding_size=4, hidden_act="gelu_new"),
+    "electra": ElectraConfig(**SIZES, embedding_size=4),
+    "roformer": RoFormerConfig(**SIZES, embedding_size=8, rotary_value=True),
+    "deberta-v2": DebertaV2Config(
+        **{**SIZES, "num_hidden_layers": 1}, relative_attention=True, pos_att_type=["c2p", "p2c"], position_buckets=4,
+        share_att_key=True, norm_rel_ebd="layer_norm", conv_kernel_size=3, conv_act="gelu", type_vocab_size=2,
+    ),
+}  # fmt: skip
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "soft": ("soft", {"soft_weight": 0.5}),
+    "top": ("shared_private", {"combine": "gate", "private_layers": 2}),
+    "encoder": ("shared_private", {"private_part": "encoder", "private_width": 6, "private_layers": 1}),
+    "adapter": ("shared_private", {"private_part": "adapter", "adapter_size": 3}),
+}
+TOGETHER = [
+    *((kind, case) for kind in ("albert", "roformer") for case in CASES), ("electra", "top"), ("electra", "encoder"),
+    ("deberta-v2", "encoder"),
+]  # fmt: skip
+
+
+def of_case(build_sharing: Build, kind: str, case: str, **more: Any) -> MultiTaskModel:
+    sharing, options = CASES[case]
+    return build_sharing(sharing, config=CONFIGS[kind], **{**options, **more})
+
+
+def count(variables: list[tf.Variable]) -> int:
+    return sum(int(np.prod(variable.shape)) for variable in variables)
+
+
+@pytest.mark.parametrize(("kind", "case"), [pair for pair in TOGETHER if pair[1] != "encoder"])
+def test_copies_start_as_the_encoder(kind: str, case: str, build_sharing: Build, batch_of: Batch) -> None:
+    expected = build_sharing("hard", config=CONFIGS[kind]).build_logits(batch_of(0))
+    for name, logits in of_case(build_sharing, kind, case).build_logits(batch_of(0)).items():
+        np.testing.assert_allclose(logits, expected[name], atol=2e-6)
+
+
+@pytest.mark.parametrize(("kind", "case"), TOGETHER)
+def test_tasks_move_their_own_and_the_size_is_known_before(
+    kind: str, case: str, build_sharing: Build, batch_of: Batch, scatter: Callable[..., None]
+) -> None:
+    model = of_case(build_sharing, kind, case)
+    size = size_of(model.architecture, model.encoder.config, model.tasks)
+    assert size.total == count(model.trainable_variables) - sum(count(head.weights[:2]) for head in model.heads.values())
+    scatter(model)
+    shared = {variable.name for variable in model.shared_variables}
+    assert (not shared) == (case == "soft")
+    for task in range(3):
+        gradients = gradients_of(model, batch_of(task)).gradients
+        moved = {
+            variable.name
+            for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
+            if np.any(tf.convert_to_tensor(gradient))
+        }
+        own = {variable.name for variable in model.task_variables(task)}
+        assert own and moved == shared | own and not own & shared
+
+
+@pytest.mark.parametrize(
+    ("kind", "case"), [("albert", "top"), ("roformer", "encoder"), ("electra", "soft"), ("deberta-v2", "soft")]
+)
+def test_exported_models_predict_bit_for_bit(
+    kind: str, case: str, build_sharing: Build, batch_of: Batch, scatter: Callable[..., None], tiny_encoder: Path,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    model = of_case(build_sharing, kind, case)
+    scatter(model)
+    run, inputs = RunFolder(tmp_path / "run"), {task.name: TaskInput(16, "none") for task in CONTEST_TASKS}
+    run.write_model(
+        model.encoder.config, tiny_encoder / "vocab.txt", model.tasks, inputs, "MultiTaskModel", model.architecture
+    )
+    loaded, _ = load_exported(str(export_model(model, run, inputs, {})))
+    for name, logits in model.build_logits(batch_of(0)).items():
+        np.testing.assert_array_equal(loaded.build_logits(batch_of(0))[name], logits)
+
+
+@pytest.mark.parametrize("case", ["soft", "top"])
+@pytest.mark.parametrize(("kind", "frozen"), [("roformer", 2), ("albert", 3)])
+def test_copies_are_as_deep_as_what_they_copy(kind: str, frozen: int, case: str, build_sharing: Build) -> None:
+    model = of_case(build_sharing, kind, case, step={"num_frozen_layers": frozen})
+    stays = {variable.name for variable in model.frozen_variables}
+    copies = [variable for task in range(3) for variable in model.sharing.private_variables(task)]
+    layers = {variable.name for variable in copies if "layer_._" in variable.name}
+    assert stays & layers and (stays >= layers) == (kind == "albert")
+    assert not any(variable.name in stays for variable in copies if "embeddings" in variable.name)
+    told = {id(variable) for variable, _ in model.sharing.private_depths()}
+    others = [variable for variable in copies if id(variable) not in told]
+    if case == "top":
+        assert all("gate" in variable.name for variable in others)
+    else:
+        assert {id(variable) for variable in others} == {id(variable) for variable in model.encoder.trainable_variables}
+    assert max(depth for _, depth in model.sharing.private_depths()) == 4
+
+
+def test_soft_ties_alberts_layer_once_and_debertas_positions_with_its_embeddings(
+    build_sharing: Build, batch_of: Batch, scatter: Callable[..., None]
+) -> None:
+    cases = {"albert": ("0=2", "encoder/layer_0/"), "deberta-v2": ("embeddings=2", "embeddings/|encoder/(rel|Layer)")}
+    for kind, (parts, pattern) in cases.items():
+        model = of_case(build_sharing, kind, "soft", soft_layers=parts, soft_weight=1.0)
+        scatter(model)
+        one, *others = (model.sharing.encoder_of(task).canonical_variables for task in range(3))
+        names = [name for name in one if re.match(pattern, name)]
+        expected = sum(((one[name] - other[name]).numpy() ** 2).sum() for other in others for name in names)
+        np.testing.assert_allclose(model.sharing.penalty(0), expected, rtol=1e-5)
