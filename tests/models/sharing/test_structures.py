@@ -163,6 +163,28 @@ def test_an_exported_model_predicts_bit_for_bit(
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_padding_has_no_part_and_bfloat16_is_near(
+    case: str, build_sharing: Build, batch_of: Callable[..., Any], scatter: Callable[..., None]
+) -> None:
+    model = of_case(build_sharing, case, features={"TNEWS": "mean", "OCNLI": "cls+max"})
+    scatter(model)
+    batch = batch_of(0)
+    mask = tf.pad(batch["input_mask"], [[0, 0], [0, 3]])
+    junk = {name: tf.pad(batch[name], [[0, 0], [0, 3]]) * mask + (1 - mask) for name in ("input_ids", "segment_ids")}
+    wider = {**batch, **junk, "input_mask": mask}
+    expected = [model.task_logits(batch, task, training=True) for task in range(3)]
+    for task, (logits, penalty) in enumerate(expected):
+        found = model.task_logits(wider, task, training=True)
+        np.testing.assert_allclose(found[0], logits, atol=1e-5)
+        np.testing.assert_allclose(found[1], penalty, rtol=1e-4)
+    with model.encoder.computing_in("bfloat16"):
+        halves = [model.task_logits(batch, task, training=True) for task in range(3)]
+    for (half, half_penalty), (logits, penalty) in zip(halves, expected):
+        assert 0.0 < np.abs(half - logits).max() < 0.1 * np.abs(logits).max()
+        np.testing.assert_allclose(half_penalty, penalty, rtol=0.05)
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_what_is_read_is_delivered_or_refused(
     case: str, build_sharing: Build, batch_of: Callable[..., Any], scatter: Callable[..., None]
 ) -> None:
