@@ -43,7 +43,7 @@ def test_the_two_languages_have_the_same_sections_tables_and_numbers() -> None:
     assert numbers[0] == numbers[1]
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize("name", [*READMES, *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
 def test_every_flag_and_file_that_is_named_exists(name: str) -> None:
     from easytransfer_mtl.__main__ import COMMANDS
     from easytransfer_mtl.config.options import options_of
@@ -51,9 +51,13 @@ def test_every_flag_and_file_that_is_named_exists(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     known = {flag for command in COMMANDS.values() for flag in options_of(command.settings)}
     scripts_own = {"help", "encoder", "vocab", "output"}
-    assert set(re.findall(r"--([A-Za-z_]+)", text)) <= known | scripts_own
-    for path in re.findall(r"(?<!/)\b(?:run_scripts|tests|data)/[\w./*]+", text):
+    links = re.findall(r"\]\(([^)#]*)[^)]*\)", text)
+    assert set(re.findall(r"--([A-Za-z_]+)", re.sub(r"\]\([^)]*\)", "", text))) <= known | scripts_own
+    folders = "run_scripts|tests|easytransfer_mtl" if name.startswith("docs/") else "run_scripts|tests|data"
+    for path in re.findall(rf"(?<!/)\b(?:{folders})/[\w./*]+", text):
         assert list(ROOT.glob(path.rstrip("./"))), path
+    for link in filter(None, links):
+        assert "://" in link or ((ROOT / name).parent / link).exists(), link
 
 
 def test_the_own_task_of_the_readme_trains(tmp_path: Path) -> None:
