@@ -135,12 +135,23 @@ def tell(found: Estimate, architecture: Architecture) -> None:
 
 
 def check_memory(found: Estimate, architecture: Architecture) -> None:
-    """Raises UserError if a structure other than the original's needs more memory than there is, on a CPU."""
+    """Warns that a run needs more memory than there is, on a CPU.
+
+    Raises:
+        UserError: it does, and its structure is not the original's.
+    """
     available = machine_gb()
-    if architecture.sharing == "hard" or tf.config.list_physical_devices("GPU") or found.gb <= available:
+    if tf.config.list_physical_devices("GPU") or found.gb <= available:
+        return
+    needs = (
+        f"needs about {found.gb:.1f} GB ({found.parameters:,} parameters, {found.copies} numbers each, and "
+        f"{found.states_gb:.1f} GB of states); this machine has {available:.1f} GB. Lower --train_batch_size or "
+        "--sequence_length in convert"
+    )
+    if architecture.sharing == "hard":
+        logging.warning("training %s, or take a smaller encoder.", needs)
         return
     raise UserError(
-        f"sharing {architecture.sharing} needs about {found.gb:.1f} GB ({found.parameters:,} parameters, {found.copies} "
-        f"numbers each, and {found.states_gb:.1f} GB of states); this machine has {available:.1f} GB. Lower "
-        "--train_batch_size, --private_layers or --private_width, take a smaller encoder, or set --sharing=hard."
+        f"sharing {architecture.sharing} {needs}, --private_layers or --private_width, take a smaller encoder, or set "
+        "--sharing=hard."
     )

@@ -95,13 +95,14 @@ def test_layers_are_read_where_no_private_part_lies_on_top(part: str, tiny_setti
         prepare(tiny_settings(**changes))
 
 
-def test_more_memory_than_there_is_is_refused_but_not_for_hard_sharing(
-    tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_more_memory_than_there_is_is_refused_and_told_of_hard_sharing(
+    tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(memory_estimate, "machine_gb", lambda: 0.5)
     with pytest.raises(UserError, match=r"soft needs about 1\.3 GB .* this machine has 0\.5 GB. Lower --train_batch_size"):
         prepare(tiny_settings(sharing="soft"))
     prepare(tiny_settings())
+    assert "training needs about 1.1 GB" in caplog.text
 
 
 def test_memory_grows_with_what_needs_it(tiny_settings: Settings) -> None:
