@@ -9,14 +9,14 @@ import tensorflow as tf
 def squared_distance(
     one: tf.Tensor, other: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
-    """Returns the sum of the squared differences of two tensors of one shape, float32 [].
+    """Returns the sum of the squared differences of two tensors of one shape, float32 [], which moves ``one`` alone.
 
     Its gradient keeps nothing of the tensors' size until the backward pass.
     """
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        toward = 2.0 * upstream * (one - other)
-        return toward, -toward
+        # Zeros for None would be constants, which the graph holds in memory as long as it lives.
+        return 2.0 * upstream * (one - other), tf.raw_ops.ZerosLike(x=other)
 
     return tf.reduce_sum(tf.math.squared_difference(one, other)), gradient
 
