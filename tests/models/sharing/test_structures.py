@@ -182,10 +182,8 @@ def test_padding_has_no_part_and_bfloat16_is_near(
     junk = {name: tf.pad(batch[name], [[0, 0], [0, 3]]) * mask + (1 - mask) for name in ("input_ids", "segment_ids")}
 
     def outputs(of: dict[str, tf.Tensor], task: int) -> list[tf.Tensor]:
-        encoded = [
-            model.sharing.encode(of, task, frozenset(reads), training=True)
-            for reads in ((POOLED,), (POOLED, SEQUENCE), (SEQUENCE,))
-        ]
+        every = ({POOLED}, {POOLED, SEQUENCE}, {SEQUENCE})
+        encoded = [model.sharing.encode(of, task, frozenset(reads), training=True) for reads in every]
         states = encoded[1].sequence * tf.cast(of["input_mask"], tf.float32)[..., tf.newaxis]
         return [encoded[0].pooled, tf.reduce_sum(states, axis=1), *(each.penalty for each in encoded)]
 
