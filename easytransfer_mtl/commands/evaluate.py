@@ -1,6 +1,7 @@
 """Scores every kept checkpoint of a run on the dev files and exports the best, or scores an average of models."""
 
 import dataclasses
+import logging
 from pathlib import Path
 
 from easytransfer_mtl.config.settings import EvaluateSettings
@@ -34,6 +35,8 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
         legacy=settings.legacy_score,
         precision=settings.predict_precision,
     )
+    if settings.swa_checkpoints and (settings.checkpoints or settings.eval_checkpoint_path):
+        logging.warning("swa_checkpoints has no effect: only the checkpoints that are named are scored.")
     source = settings.predict_input_fp or settings.eval_input_fp
     if settings.checkpoints:
         return _evaluate_models(settings.checkpoints, source, Path(settings.output_dir or ""), options, model_class)

@@ -9,6 +9,7 @@ from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.config.study_settings import CompareSettings
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.sharing_options import SharingOptions, options_read
 
 FIXED = ("config", "model_dir", "seed", "train_input_fp", "predict_input_fp", "tables", "mode")
 """Settings that a variant cannot have of its own."""
@@ -76,7 +77,13 @@ def training_of(settings: CompareSettings, variant: Variant, seed: int, model_di
         UserError: they do not fit together.
     """
     own = {field.name: getattr(settings, field.name) for field in dataclasses.fields(TrainSettings)}
-    return TrainSettings(**{**own, **variant.settings, "seed": seed, "model_dir": model_dir, "config": None, **more})
+    values = {**own, **variant.settings}
+    # What all variants have in common may be of one structure only.
+    read = options_read(*(values[name] for name in ("sharing", "private_part", "private_layers")))
+    unread = {option.name: option.default for option in dataclasses.fields(SharingOptions) if option.name not in read}
+    return TrainSettings(
+        **{**own, **unread, **variant.settings, "seed": seed, "model_dir": model_dir, "config": None, **more}
+    )
 
 
 def command_line(settings: TrainSettings) -> list[str]:

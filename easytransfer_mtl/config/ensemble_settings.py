@@ -79,7 +79,7 @@ class EvaluatedSettings(CommonSettings):
             raise UserError(f"Give --model_dir (a run) or --checkpoints (an average); {what}.")
         if bool(self.checkpoints) != bool(self.output_dir):
             raise UserError("--checkpoints and --output_dir belong together: the tables of an average need a folder.")
-        of_runs = ("eval_checkpoint_path", "num_eval_steps", "legacy_score", "swa_checkpoints")
+        of_runs = ("eval_checkpoint_path", "num_eval_steps", "legacy_score")
         unfit = [f"--{name}" for name in of_runs if self.checkpoints and getattr(self, name, None)]
         if unfit:
             raise UserError(f"{', '.join(unfit)} is of a run, not of an average; leave it out with --checkpoints.")

@@ -26,7 +26,6 @@ from easytransfer_mtl.config.options import option
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.sharing_settings import SharingSettings
 from easytransfer_mtl.config.weighting_settings import WeightingSettings
-from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
 STRATEGIES = ("None", "MirroredStrategy", "MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
@@ -187,13 +186,6 @@ class EvaluateSettings(EvaluatedSettings):
         choices=("present", "all"),
     )
     legacy_score: bool = option(EVALUATE, "also print the number that the original would have printed", False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.eval_checkpoint_path and self.swa_checkpoints:
-            raise UserError(
-                "--swa_checkpoints scores a mean of several checkpoints, --eval_checkpoint_path one alone; leave one out."
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

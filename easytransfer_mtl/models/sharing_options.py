@@ -61,6 +61,18 @@ OPTIONS_OF_PART = {"top": COMBINED, "encoder": ("private_width", *COMBINED), "ad
 """Private part -> the options that shared_private reads with it beside its own."""
 
 
-def options_read(sharing: str, private_part: str) -> tuple[str, ...]:
-    """Returns the options that a structure reads, given ``private_part``, which shared_private alone reads."""
-    return OPTIONS_OF[sharing] + (OPTIONS_OF_PART[private_part] if sharing == "shared_private" else ())
+SIZES = (
+    "private_layers", "private_width", "adapter_size", "memory_slots", "experts", "task_experts", "ple_levels",
+    "expert_size",
+)  # fmt: skip
+"""Options that a structure's size grows with."""
+
+
+def options_read(sharing: str, private_part: str, private_layers: int | None = None) -> tuple[str, ...]:
+    """Returns the options that a structure reads, given those that decide what shared_private reads."""
+    if sharing != "shared_private":
+        return OPTIONS_OF[sharing]
+    of_part = OPTIONS_OF_PART[private_part]
+    if private_layers == 0:  # nothing private, but there can be an adversary
+        of_part = tuple(name for name in of_part if name == "adversarial_weight")
+    return OPTIONS_OF[sharing] + of_part

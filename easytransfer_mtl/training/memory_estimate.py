@@ -14,6 +14,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.features import parse_features
 from easytransfer_mtl.models.sharing.sizes import Size, size_of
+from easytransfer_mtl.models.sharing_options import SIZES, options_read
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import TaskWeighting
 
@@ -127,11 +128,10 @@ def tell(found: Estimate, architecture: Architecture) -> None:
     )  # fmt: skip
     logging.info("estimated memory: %.1f GB of %.1f GB", found.gb, machine_gb())
     if architecture.sharing != "hard":
-        logging.info(
-            "against hard sharing: %.2f x the products of a step, %.2f x the parameters that the optimizer moves",
-            size.work / hard.work,
-            size.total / hard.total,
-        )
+        # Tasks that read the embeddings alone multiply them by nothing.
+        products = f"{size.work / hard.work:.2f} x the products of a step, " if hard.work else ""
+        parameters = f"{size.total / hard.total:.2f} x the parameters that the optimizer moves"
+        logging.info("against hard sharing: %s%s", products, parameters)
 
 
 def check_memory(found: Estimate, architecture: Architecture) -> None:
@@ -145,13 +145,12 @@ def check_memory(found: Estimate, architecture: Architecture) -> None:
         return
     needs = (
         f"needs about {found.gb:.1f} GB ({found.parameters:,} parameters, {found.copies} numbers each, and "
-        f"{found.states_gb:.1f} GB of states); this machine has {available:.1f} GB. Lower --train_batch_size or "
-        "--sequence_length in convert"
+        f"{found.states_gb:.1f} GB of states); this machine has {available:.1f} GB. Lower --train_batch_size or convert's "
+        "--sequence_length"
     )
     if architecture.sharing == "hard":
         logging.warning("training %s, or take a smaller encoder.", needs)
         return
-    raise UserError(
-        f"sharing {architecture.sharing} {needs}, --private_layers or --private_width, take a smaller encoder, or set "
-        "--sharing=hard."
-    )
+    read = options_read(architecture.sharing, architecture.sharing_options.private_part)
+    sizes = "".join(f", --{name}" for name in read if name in SIZES)
+    raise UserError(f"sharing {architecture.sharing} {needs}{sizes}, take a smaller encoder, or set --sharing=hard.")

@@ -1,7 +1,7 @@
 """What a run's model is made of, checked against its encoder, tasks and weighting before anything is built."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from easytransfer_mtl.encoders.kinds import check_frozen_layers, check_precision
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture, choose_part_dropout
 from easytransfer_mtl.training.checkpoints import has_checkpoints
@@ -23,9 +24,6 @@ from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.sharing_choice import check_delivered, check_sharing
 from easytransfer_mtl.training.task_data import TaskData
 from easytransfer_mtl.weighting import TaskWeighting
-
-IN_BUILD_LOSS = ("class_weights", "label_smoothing", "focal_gamma")
-"""Settings that ``MultiTaskModel.build_loss`` carries out."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +89,14 @@ def checked_architecture(
     return architecture
 
 
-def check_class(model_class: type[MultiTaskModel], architecture: Architecture, settings: TrainSettings) -> None:
+def check_class(model_class: type[MultiTaskModel], architecture: Architecture, loss: LossOptions) -> None:
     """Checks what a subclass that computes logits in its own way goes with, and warns of what its own loss may pass over.
 
     Raises:
         UserError: a sharing structure would lose its penalty, or what tasks are to read, and their heads, would have no
             effect or not fit what the subclass reads.
     """
-    _warn_of_own_loss(model_class, settings)
+    _warn_of_own_loss(model_class, loss)
     if model_class.build_logits is MultiTaskModel.build_logits:
         return
     own = {"features": architecture.features, "heads": architecture.heads, "head_dropout": architecture.task_dropout}
@@ -115,9 +113,8 @@ def check_class(model_class: type[MultiTaskModel], architecture: Architecture, s
         )
 
 
-def _warn_of_own_loss(model_class: type[MultiTaskModel], settings: TrainSettings) -> None:
-    defaults = type(settings).__dataclass_fields__
-    given = [name for name in IN_BUILD_LOSS if getattr(settings, name) != defaults[name].default]
+def _warn_of_own_loss(model_class: type[MultiTaskModel], loss: LossOptions) -> None:
+    given = [field.name for field in fields(loss) if any(getattr(loss, field.name).values())]
     if given and model_class.build_loss is not MultiTaskModel.build_loss:
         logging.warning(
             "%s overrides build_loss: %s will have an effect only if it calls super().build_loss, or reads options.loss.",

@@ -25,7 +25,7 @@ def sharing_options(settings: TrainSettings) -> SharingOptions:
     Raises:
         UserError: an option is set that the structure does not read.
     """
-    read = options_read(settings.sharing, settings.private_part)
+    read = options_read(settings.sharing, settings.private_part, settings.private_layers)
     found = SharingOptions(**{field.name: getattr(settings, field.name) for field in fields(SharingOptions)})
     for field in fields(SharingOptions):
         if field.name not in read and getattr(found, field.name) != field.default:
@@ -37,8 +37,10 @@ def sharing_options(settings: TrainSettings) -> SharingOptions:
 
 def _as_words(settings: TrainSettings) -> str:
     """Returns a structure as errors name it."""
-    part = f", private_part {settings.private_part}" if settings.sharing == "shared_private" else ""
-    return f"sharing {settings.sharing}{part}"
+    if settings.sharing != "shared_private":
+        return f"sharing {settings.sharing}"
+    without = " without private layers" if settings.private_layers == 0 else ""
+    return f"sharing shared_private, private_part {settings.private_part}{without}"
 
 
 def _owner(option: str) -> str:
@@ -65,7 +67,7 @@ def check_sharing(settings: TrainSettings, config: PretrainedConfig, weighting: 
         raise UserError(
             f"sharing {settings.sharing} works without distribution_strategy only; leave that out, or set --sharing=hard."
         )
-    of_its_own = settings.sharing == "shared_private" and settings.private_part == "encoder"
+    of_its_own = settings.sharing == "shared_private" and settings.private_part == "encoder" and settings.private_layers != 0
     if settings.adversarial != "none" and (settings.sharing == "soft" or of_its_own):
         raise UserError(
             f"adversarial {settings.adversarial} attacks the shared word embeddings, and with sharing {settings.sharing} "
@@ -124,7 +126,7 @@ def _check_private(settings: TrainSettings, config: PretrainedConfig, num_tasks:
         check_heads(small.hidden_size, small.num_attention_heads, config.model_type, "private_width")
     if settings.adversarial_weight > 0 and num_tasks < 2:
         raise UserError("adversarial_weight needs at least two tasks to tell apart; leave it out.")
-    if part == "encoder" and settings.num_freezed_layers:
+    if part == "encoder" and depth and settings.num_freezed_layers:
         raise UserError(
             "num_freezed_layers would freeze the private encoders' random layers too; set --private_part=top or adapter, or "
             "--num_freezed_layers=0."

@@ -73,7 +73,7 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
     distribution = make_distribution(settings)  # before TensorFlow computes anything
     with distribution.watched():
         prepared = prepare(settings, distribution.num_replicas)
-        check_class(model_class, prepared.model.architecture, settings)
+        check_class(model_class, prepared.model.architecture, prepared.loss)
         with distribution.scope():
             model = _make_model(settings, prepared, model_class)
         progress, folder = Progress(), RunFolder(Path(settings.model_dir))

@@ -36,6 +36,16 @@ def test_variants_are_weightings_with_settings_of_their_own() -> None:
     assert (training.seed, training.gradnorm_alpha, training.learning_rate, training.step_mode) == (7, 0.5, 0.5, "joint")
 
 
+def test_what_variants_have_in_common_reaches_those_that_read_it() -> None:
+    settings = CompareSettings(**REQUIRED, soft_weight=0.5, private_layers=2, experts=8)
+    variants = "equal; equal sharing=soft; equal sharing=shared_private combine=gate; equal sharing=soft experts=3"
+    plain, soft, private, wrong = (training_of(settings, variant, 1, "out") for variant in parse_variants(variants))
+    assert (plain.soft_weight, plain.private_layers, plain.experts) == (0.01, None, 4)
+    assert (soft.soft_weight, soft.private_layers) == (0.5, None)
+    assert (private.private_layers, private.combine, private.soft_weight) == (2, "gate", 0.01)
+    assert wrong.experts == 3  # a variant's own is refused when it is checked
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

@@ -214,8 +214,6 @@ def test_one_of_the_two_settings_is_needed(settings: type, runs: Path) -> None:
             {"checkpoints": "a", "output_dir": "o", "num_eval_steps": 3, "legacy_score": True},
             "num_eval_steps, --legacy_score",
         ),
-        ({"checkpoints": "a", "output_dir": "o", "swa_checkpoints": 3}, "--swa_checkpoints is of a run"),
-        ({"model_dir": "m", "eval_checkpoint_path": "c", "swa_checkpoints": 3}, "a mean of several .* one alone"),
     ],
 )
 def test_what_evaluate_takes_together(given: dict[str, Any], message: str) -> None:

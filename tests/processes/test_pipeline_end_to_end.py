@@ -54,7 +54,7 @@ def results(model: Path, folder: Path, sample: Path, data: Path, run: Run) -> di
     lines = {
         "evaluate": evaluate,
         "legacy": [*evaluate, "--legacy_score", "--predict_batch_size=9"],
-        "one checkpoint": [*evaluate, f"--eval_checkpoint_path={model / 'model.ckpt-20'}"],
+        "one checkpoint": [*evaluate, f"--eval_checkpoint_path={model / 'model.ckpt-20'}", "--swa_checkpoints=2"],
         "predict": ["predict", best, f"--data_dir={sample}", f"--predict_output_fp={folder / 'predictions'}"],
         "board a": [*submit, "--board=a", f"--predict_output_fp={folder / 'board_a'}"],
         "board auto": [*submit, f"--predict_output_fp={folder / 'board_auto'}"],
@@ -127,6 +127,7 @@ def test_one_checkpoint_alone_is_scored_as_among_all(
     wanted = next(item for item in mean["checkpoints"] if item["step"] == 20)["mean"]
     assert re.search(rf"^mean .* {wanted:.4f} ", done.stdout, re.M)
     assert "best model" not in done.stdout
+    assert "swa_checkpoints has no effect: only the checkpoints that are named are scored." in done.stderr
 
 
 def test_predictions_have_the_files_ids_and_the_labels_are_the_argmax(

@@ -63,11 +63,14 @@ def test_mean_of_the_last_checkpoints(trained: TrainedRun) -> None:
         np.testing.assert_allclose(weight, np.mean(values, axis=0, dtype=float), rtol=1e-5, atol=1e-7)
 
 
-def test_the_start_is_no_part_of_a_mean_and_one_checkpoint_is_none(trained: TrainedRun) -> None:
+def test_the_start_is_no_part_of_a_mean_and_one_checkpoint_is_none(
+    trained: TrainedRun, caplog: pytest.LogCaptureFixture
+) -> None:
     checkpoints = checkpoint_steps(trained.folder.path)
-    assert candidates_of(checkpoints, 9)[-1] == Candidate(7, 4)
+    assert candidates_of(checkpoints, 9)[-1] == Candidate(7, 4) and not caplog.messages
     few = {step: checkpoints[step] for step in (0, 2)}
     assert candidates_of(few, 9) == [Candidate(0), Candidate(2), Candidate(2, is_ema=True)]
+    assert caplog.messages == ["swa_checkpoints has no effect: a mean needs 2 checkpoints or more, and there is 1."]
 
 
 def test_checkpoint_without_averages(trained: TrainedRun, tiny_settings: Callable[..., Any]) -> None:

@@ -60,6 +60,10 @@ def test_settings_options_and_structures_agree() -> None:
         ),
         ({"sharing": "shared_private", "private_width": 7}, "private_width has no effect .* --private_part=encoder, or"),
         ({"soft_weight": 9.0, "memory_slots": 99}, "soft_weight has no effect with sharing hard. Set --sharing=soft, or"),
+        (
+            {"sharing": "shared_private", "private_layers": 0, "combine": "gate"},
+            "combine has no effect with sharing shared_private, private_part top without private layers",
+        ),
         ({"sharing": "mmoe", "task_experts": 3}, "task_experts has no effect with sharing mmoe. Set --sharing=ple, or"),
         ({"sharing": "soft", "experts": 7}, "experts has no effect with sharing soft. Set --sharing=mmoe or ple, or leave"),
         (
@@ -99,8 +103,12 @@ def test_more_memory_than_there_is_is_refused_and_told_of_hard_sharing(
     tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(memory_estimate, "machine_gb", lambda: 0.5)
-    with pytest.raises(UserError, match=r"soft needs about 1\.3 GB .* this machine has 0\.5 GB. Lower --train_batch_size"):
+    advice = "Lower --train_batch_size or convert's --sequence_length{}, take a smaller encoder, or set --sharing=hard"
+    with pytest.raises(UserError, match=rf"soft needs about 1\.3 GB .* this machine has 0\.5 GB. {advice.format('')}"):
         prepare(tiny_settings(sharing="soft"))
+    changes = {"sharing": "shared_private", "private_part": "adapter"}
+    with pytest.raises(UserError, match=advice.format(", --private_layers, --adapter_size")):
+        prepare(tiny_settings(**changes))
     prepare(tiny_settings())
     assert "training needs about 1.1 GB" in caplog.text
 
@@ -140,6 +148,13 @@ def test_a_run_tells_its_parameters_logs_its_penalty_and_goes_on_as_what_it_is(
         with pytest.raises(UserError, match="is a run of another architecture \\(sharing"):
             run_training(tiny_settings(**other))
     run_training(tiny_settings(**changes))  # finished
+
+
+def test_what_multiplies_nothing_is_told_without_a_ratio(tiny_settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    found = prepare(tiny_settings(sharing="soft", features="layer0.mean")).model
+    memory_estimate.tell(found.memory, found.architecture)
+    assert "against hard sharing: 3.00 x the parameters" in caplog.text
 
 
 def test_a_run_without_a_penalty_has_no_column_for_it(tiny_settings: Settings) -> None:

@@ -16,6 +16,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.training.checkpoints import checkpoint_steps
 from easytransfer_mtl.training.model_choice import check_class
 from easytransfer_mtl.training.trainer import run_training
@@ -313,8 +314,8 @@ def test_heads_of_a_checkpoint_are_taken_over_if_they_fit(
 
 def test_losses_that_a_subclass_may_pass_over_are_told(tiny_settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     settings = tiny_settings(num_epochs=0.1, label_smoothing="0.1", focal_gamma="ocnli=2")
-    check_class(MultiTaskModel, Architecture(), settings)
-    check_class(Exploding, Architecture(), tiny_settings())
+    check_class(MultiTaskModel, Architecture(), LossOptions(focal_gamma={"OCNLI": 2.0}))
+    check_class(Exploding, Architecture(), LossOptions(focal_gamma={"OCNLI": 0.0}))
     assert "overrides build_loss" not in caplog.text
     run_training(settings, Exploding)
     assert "Exploding overrides build_loss: label_smoothing, focal_gamma will have an effect only if" in caplog.text

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from transformers import AlbertConfig, DebertaV2Config, ElectraConfig, PretrainedConfig, RoFormerConfig
+from transformers import AlbertConfig, BertConfig, DebertaV2Config, ElectraConfig, PretrainedConfig, RoFormerConfig
 
 from easytransfer_mtl.evaluation.export import export_model, load_exported
 from easytransfer_mtl.models.alternating_step import gradients_of
@@ -23,6 +23,7 @@ SIZES = {
     "max_position_embeddings": 16, "initializer_range": 0.4,
 }  # fmt: skip
 CONFIGS: dict[str, PretrainedConfig] = {
+    "bert": BertConfig(**SIZES),
     "albert": AlbertConfig(**SIZES, embedding_size=4, hidden_act="gelu_new"),
     "electra": ElectraConfig(**SIZES, embedding_size=4),
     "roformer": RoFormerConfig(**SIZES, embedding_size=8, rotary_value=True),
@@ -84,6 +85,23 @@ def assert_tasks_move_their_own(model: MultiTaskModel, batch_of: Batch) -> None:
         moved = {variable.name for variable, gradient in pairs if np.any(tf.convert_to_tensor(gradient))}
         own = {variable.name for variable in model.task_variables(task)}
         assert own and moved == shared | own and not own & shared
+
+
+@pytest.mark.parametrize(
+    ("kind", "case"),
+    [("bert", "soft"), ("bert", "adapter"), ("albert", "top"), ("roformer", "soft"), ("deberta-v2", "encoder")],
+)
+def test_a_graph_computes_what_python_does(
+    kind: str, case: str, build_sharing: Build, batch_of: Batch, scatter: Callable[..., None]
+) -> None:
+    """Whole encoders, layers beside the shared ones, and parts between them, where the graph learns the task as it runs."""
+    model = of_case(build_sharing, kind, case, dropout=True)
+    scatter(model)
+    plain, traced = gradients_of(model, batch_of(1)), tf.function(gradients_of, autograph=False)(model, batch_of(1))
+    np.testing.assert_allclose(traced[:3], plain[:3], rtol=1e-5)
+    for variable, one, other in zip(model.trainable_variables, traced.gradients, plain.gradients, strict=True):
+        one, other = tf.convert_to_tensor(one), tf.convert_to_tensor(other)
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=variable.name)
 
 
 @pytest.mark.parametrize("case", ["soft", "top"])

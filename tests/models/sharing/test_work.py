@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
-from transformers import BertConfig, ElectraConfig
+from transformers import AlbertConfig, BertConfig, DebertaV2Config, ElectraConfig
 
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.encoded import POOLED, SEQUENCE, Reads
@@ -23,6 +24,14 @@ SIZES = {
     "vocab_size": 25, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 20, "max_position_embeddings": 64,
     "num_hidden_layers": 3,
 }  # fmt: skip
+CONFIGS = {
+    "soft": partial(ElectraConfig, embedding_size=4),
+    "top of two, gate": partial(AlbertConfig, embedding_size=4),
+    "mmoe": partial(
+        DebertaV2Config, relative_attention=True, pos_att_type=["c2p", "p2c"], position_buckets=4, type_vocab_size=2
+    ),
+}
+"""Cases of another type of encoder than BERT."""
 NAMES, NONE = [task.name for task in CONTEST_TASKS], SharingOptions()
 ROWS, SHORT, LONG, SEGMENTS = 2, 10, 30, 2
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -91,7 +100,7 @@ def eagerly() -> Iterator[None]:
 @pytest.mark.parametrize("case", CASES)
 def test_products_of_a_token(case: str, build_sharing: Callable[..., MultiTaskModel], eagerly: None) -> None:
     sharing, options = CASES[case]
-    config = ElectraConfig(**SIZES, embedding_size=4) if case == "soft" else BertConfig(**SIZES)
+    config = CONFIGS.get(case, BertConfig)(**SIZES)
     model = build_sharing(sharing, config=config, **options)
     for name, features in FEATURES.items():
         told = work_of(replace(model.architecture, features=features), config, CONTEST_TASKS)
