@@ -19,7 +19,7 @@ from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
 
 Build, Batch = Callable[..., MultiTaskModel], Callable[..., dict[str, tf.Tensor]]
 SIZES = {
-    "vocab_size": 25, "hidden_size": 8, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 16,
+    "vocab_size": 25, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,
     "max_position_embeddings": 16, "initializer_range": 0.4,
 }  # fmt: skip
 CONFIGS: dict[str, PretrainedConfig] = {
@@ -89,7 +89,7 @@ def assert_tasks_move_their_own(model: MultiTaskModel, batch_of: Batch) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "case"),
-    [("bert", "soft"), ("bert", "adapter"), ("albert", "top"), ("roformer", "soft"), ("deberta-v2", "encoder")],
+    [("bert", "soft"), ("bert", "adapter"), ("albert", "top"), ("deberta-v2", "encoder")],
 )
 def test_a_graph_computes_what_python_does(
     kind: str, case: str, build_sharing: Build, batch_of: Batch, scatter: Callable[..., None]
@@ -105,7 +105,7 @@ def test_a_graph_computes_what_python_does(
 
 
 @pytest.mark.parametrize("case", ["soft", "top"])
-@pytest.mark.parametrize(("kind", "frozen"), [("roformer", 2), ("albert", 3)])
+@pytest.mark.parametrize(("kind", "frozen"), [("roformer", 1), ("albert", 2)])
 def test_copies_are_as_deep_as_what_they_copy(kind: str, frozen: int, case: str, build_sharing: Build) -> None:
     model = of_case(build_sharing, kind, case, step={"num_frozen_layers": frozen})
     stays = {variable.name for variable in model.frozen_variables}
@@ -119,7 +119,7 @@ def test_copies_are_as_deep_as_what_they_copy(kind: str, frozen: int, case: str,
         assert all("gate" in variable.name for variable in others)
     else:
         assert {id(variable) for variable in others} == {id(variable) for variable in model.encoder.trainable_variables}
-    assert max(depth for _, depth in model.sharing.private_depths()) == 4
+    assert max(depth for _, depth in model.sharing.private_depths()) == 3
 
 
 def test_soft_ties_alberts_layer_once_and_debertas_positions_with_its_embeddings(
