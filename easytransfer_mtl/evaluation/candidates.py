@@ -51,10 +51,10 @@ def candidates_of(checkpoints: dict[int, Path], swa_checkpoints: int) -> list[Ca
     found = [Candidate(step) for step in checkpoints]
     found += [Candidate(step, is_ema=True) for step, prefix in checkpoints.items() if step and has_averages(prefix)]
     last = [step for step in sorted(checkpoints) if step][-swa_checkpoints:] if swa_checkpoints else []
-    if swa_checkpoints and len(last) < 2:
-        logging.warning("swa_checkpoints has no effect: a mean needs 2 checkpoints or more, and there is %d.", len(last))
     if len(last) > 1:
         found.append(Candidate(last[-1], len(last)))
+    elif swa_checkpoints:
+        logging.warning("swa_checkpoints has no effect: a mean needs 2 checkpoints or more, and there is %d.", len(last))
     return sorted(found)
 
 

@@ -59,8 +59,6 @@ OPTIONS_OF = {
 COMBINED = ("combine", "orthogonality_weight", "adversarial_weight")
 OPTIONS_OF_PART = {"top": COMBINED, "encoder": ("private_width", *COMBINED), "adapter": ("adapter_size",)}
 """Private part -> the options that shared_private reads with it beside its own."""
-
-
 SIZES = (
     "private_layers", "private_width", "adapter_size", "memory_slots", "experts", "task_experts", "ple_levels",
     "expert_size",

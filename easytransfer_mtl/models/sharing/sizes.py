@@ -1,4 +1,4 @@
-"""Numbers of parameters of a sharing structure, from the encoder's config alone."""
+"""How large a sharing structure is, from the encoder's config and what tasks read."""
 
 from dataclasses import dataclass
 
