@@ -9,6 +9,8 @@ from easytransfer_mtl.seeding import DEFAULT_SEED
 
 MASKINGS = ("token", "wwm", "ngram")
 PACKINGS = ("full", "none")
+TEXTS = "texts"
+"""The word_vectors that are worked out of the texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,9 @@ class PretrainSettings(ObjectiveSettings):
     random_init: bool = option(PRETRAIN, "start from random weights; reads config.json and vocab.txt only", False)
     random_pooler: bool = option(PRETRAIN, "draw a random pooler if the checkpoint has none", False)
     word_vectors: str | None = option(
-        PRETRAIN, "with random_init: text file of static vectors (word2vec, fastText) that start the tokens' embeddings"
+        PRETRAIN,
+        "with random_init, what the tokens' embeddings start from: texts, vectors worked out of the texts themselves; or a "
+        "text file of static vectors (word2vec, fastText)",
     )
     model_dir: str | None = option(PRETRAIN, "folder of the run: checkpoints, logs, final/", required=True)
     sequence_length: int = option(PRETRAIN, "tokens a row at most", 128, minimum=5)

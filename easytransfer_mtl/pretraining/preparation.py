@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from easytransfer_mtl.config.pretrain_settings import PretrainSettings
+from easytransfer_mtl.config.pretrain_settings import TEXTS, PretrainSettings
 from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder
@@ -40,7 +40,7 @@ class Prepared:
         plan: the run's steps.
         batches: what the steps train on.
         held_out: what is measured on.
-        vectors: what the embeddings start from, if anything.
+        vectors: those of the file that the embeddings start from, if there is one.
     """
 
     files: EncoderFiles
@@ -110,7 +110,7 @@ def _vectors(settings: PretrainSettings, vocabulary: Vocabulary) -> WordVectors 
         return None
     if not settings.random_init:
         raise UserError("word_vectors would replace trained embeddings; give --random_init too, or leave it out.")
-    return read_word_vectors(settings.word_vectors, vocabulary)
+    return None if settings.word_vectors == TEXTS else read_word_vectors(settings.word_vectors, vocabulary)
 
 
 def _plan(settings: PretrainSettings, num_rows: int) -> StepPlan:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from easytransfer_mtl.config.pretrain_settings import PretrainSettings
+from easytransfer_mtl.config.pretrain_settings import TEXTS, PretrainSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.encoders.weight_files import read_weights
@@ -19,7 +19,7 @@ from easytransfer_mtl.pretraining.objectives import MODELS, PretrainingModel
 from easytransfer_mtl.pretraining.preparation import Prepared, prepare
 from easytransfer_mtl.pretraining.progress import PretrainingProgress
 from easytransfer_mtl.pretraining.step_log import HeldOutLog, PretrainingLog, open_metrics
-from easytransfer_mtl.pretraining.word_vectors import WordVectors
+from easytransfer_mtl.pretraining.text_vectors import text_vectors
 from easytransfer_mtl.training.callbacks import SaveCheckpoints, StopOnSignal
 from easytransfer_mtl.training.checkpoints import RunCheckpoints
 from easytransfer_mtl.training.optimizers import make_optimizer
@@ -61,6 +61,8 @@ def run_pretraining(settings: PretrainSettings) -> PretrainedRun:
         _check_same_texts(folder, prepared)
         warn_of_changes(settings)
         logging.info("Going on from step %d of %d.", step, prepared.plan.train_steps)
+    elif settings.word_vectors is not None:
+        _start_embeddings(model, settings, prepared)
     if step < prepared.plan.train_steps:
         _describe(settings, prepared, model)
         _fit(settings, prepared, model, checkpoints, progress, step)
@@ -91,8 +93,6 @@ def _make_model(settings: PretrainSettings, prepared: Prepared) -> PretrainingMo
     model = MODELS[settings.objective](encoder, settings)
     if not settings.random_init:
         model.take(read_weights(prepared.files.location))
-    if prepared.vectors is not None:
-        _start_embeddings(model, prepared.vectors, settings.seed)
     plan = prepared.plan
     schedule = WarmupDecay(settings.learning_rate, plan.train_steps, plan.warmup_steps)
     model.compile(optimizer=make_optimizer("adam", schedule, settings.weight_decay_ratio))
@@ -100,12 +100,16 @@ def _make_model(settings: PretrainSettings, prepared: Prepared) -> PretrainingMo
     return model
 
 
-def _start_embeddings(model: PretrainingModel, vectors: WordVectors, seed: int) -> None:
+def _start_embeddings(model: PretrainingModel, settings: PretrainSettings, prepared: Prepared) -> None:
+    """Puts the word vectors into the embeddings of their tokens."""
     table = model.encoder.word_embeddings
     values = table.numpy()
-    values[vectors.ids] = vectors.rows(values.shape[1], model.encoder.config.initializer_range, seed)
+    vectors = prepared.vectors
+    if settings.word_vectors == TEXTS:
+        vectors = text_vectors(prepared.batches.rows, *values.shape, settings.seed)
+    values[vectors.ids] = vectors.rows(values.shape[1], model.encoder.config.initializer_range, settings.seed)
     table.assign(values)
-    logging.info("%d of %d embeddings start from %s", len(vectors.ids), len(values), vectors.path)
+    logging.info("%d of %d embeddings start from vectors of %s", len(vectors.ids), len(values), vectors.source)
 
 
 def _describe(settings: PretrainSettings, prepared: Prepared, model: PretrainingModel) -> None:

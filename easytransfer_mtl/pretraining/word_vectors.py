@@ -22,12 +22,12 @@ class WordVectors:
     """The vectors of tokens.
 
     Attributes:
-        path: the file that they are from.
+        source: what they are from, for the log.
         ids: int64 [N], the tokens' ids.
         values: float32 [N, D].
     """
 
-    path: Path
+    source: str
     ids: np.ndarray
     values: np.ndarray
 
@@ -92,7 +92,7 @@ def read_word_vectors(path: str | os.PathLike[str], vocabulary: Vocabulary) -> W
             f"word_vectors {path} has {len(found)} vectors of tokens of the vocabulary, which is too few, or they are all "
             "the same. It needs single characters and WordPiece tokens as they stand in vocab.txt."
         )
-    return WordVectors(Path(path), np.array(list(found), np.int64), values)
+    return WordVectors(str(path), np.array(list(found), np.int64), values)
 
 
 def _lines(path: Path, tokens: dict[bytes, int]) -> Iterator[tuple[int, list[bytes]]]:
