@@ -17,8 +17,8 @@ WINDOW = 5
 def text_vectors(rows: WordRows, vocabulary_size: int, width: int, seed: int) -> WordVectors:
     """Returns vectors of the tokens that stand near others in the texts of ``rows``, each text counted once.
 
-    Positive pointwise mutual information of tokens up to ``WINDOW`` apart, its first left singular vectors times the roots of
-    their values (Levy and Goldberg, NeurIPS 2014, "Neural Word Embedding as Implicit Matrix Factorization", section 4.2).
+    Positive pointwise mutual information of tokens up to ``WINDOW`` apart, its first left singular vectors times the roots
+    of their values (Levy and Goldberg, NeurIPS 2014, "Neural Word Embedding as Implicit Matrix Factorization").
 
     Args:
         rows: what is trained on.
@@ -34,8 +34,8 @@ def text_vectors(rows: WordRows, vocabulary_size: int, width: int, seed: int) ->
     information = _positive_information(near[ids][:, ids])
     if not information.nnz:
         raise UserError(
-            f"word_vectors=texts: nothing can be worked out of the {len(rows)} rows to train on, in which no token stands near "
-            "another more often than chance has it. Bring more texts, or leave word_vectors out."
+            f"word_vectors=texts: nothing can be worked out of the {len(rows)} rows to train on, in which no token stands "
+            "near another more often than chance has it. Bring more texts, or leave word_vectors out."
         )
     random = np.random.RandomState(generator(seed, "text vectors").integers(2**32))
     svd = TruncatedSVD(min(width, len(ids)), random_state=random).fit(information)

@@ -21,9 +21,12 @@ from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.files import read_json, write_json
+from easytransfer_mtl.pretraining import trainer
 from easytransfer_mtl.pretraining.objectives import MaskedLanguageModel
 from easytransfer_mtl.pretraining.step_log import PretrainingLog
+from easytransfer_mtl.pretraining.text_vectors import text_vectors
 from easytransfer_mtl.pretraining.trainer import PretrainedRun, run_pretraining
+from easytransfer_mtl.pretraining.words import SPECIAL
 from easytransfer_mtl.training.checkpoints import checkpoint_steps
 
 Settings = Callable[..., PretrainSettings]
@@ -204,6 +207,18 @@ def test_embeddings_start_from_word_vectors(settings: Settings, tiny_encoder: Pa
     assert tables[1][5:8].std() == pytest.approx(0.02, rel=1e-4)
 
 
+def test_embeddings_start_from_the_texts_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = run_pretraining(settings(train_steps=1, learning_rate=0.0, word_vectors="texts"))
+    rows = started.prepared.batches.rows
+    expected = text_vectors(rows, *started.model.encoder.word_embeddings.shape, 5)
+    assert set(expected.ids) == set(rows.rows.input_ids[rows.parts != SPECIAL])
+    table = started.model.encoder.word_embeddings.numpy()
+    np.testing.assert_array_equal(table[expected.ids], expected.rows(table.shape[1], 0.02, 5))
+    monkeypatch.setattr(trainer, "text_vectors", None)  # would be called
+    gone_on = run_pretraining(settings(train_steps=2, learning_rate=0.0, word_vectors="texts"))
+    np.testing.assert_array_equal(gone_on.model.encoder.word_embeddings.numpy(), table)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -216,6 +231,7 @@ def test_embeddings_start_from_word_vectors(settings: Settings, tiny_encoder: Pa
         ({"sequence_length": 17}, r"sequence_length is 17; the encoder's config .* allows 16"),
         ({"word_vectors": "x.txt", "random_init": False}, "would replace trained embeddings"),
         ({"word_vectors": "x.txt"}, "word_vectors x.txt cannot be read"),
+        ({"word_vectors": "texts", "random_init": False}, "would replace trained embeddings"),
         ({"data_dir": "nowhere"}, "data_dir nowhere is not a folder"),
     ],
 )
