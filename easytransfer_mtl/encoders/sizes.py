@@ -1,4 +1,4 @@
-"""Numbers of parameters and of multiplications of an encoder of any type, from its config alone."""
+"""Numbers of parameters, of multiplications and of kept states of an encoder of any type, from its config alone."""
 
 from transformers import PretrainedConfig
 
@@ -22,7 +22,7 @@ def encoder_work(config: PretrainedConfig, highest: int | None = None, tokens: b
         highest: the highest layer that is read; None for the last. DeBERTa computes all layers whatever is read.
         tokens: as ``layers_work`` takes it.
     """
-    width, narrow = config.hidden_size, _embedding_width(config)
+    width, narrow = config.hidden_size, word_width(config)
     convolution = getattr(config, "conv_kernel_size", 0) if config.model_type == V2 else 0
     projection = narrow * width if _projects(config) else 0
     all_layers = highest is None or not kind_of(config).has_bert_layers
@@ -63,6 +63,16 @@ def layer_work(config: PretrainedConfig) -> int:
     return 3 * width * _attention_width(config) + width**2 + 2 * width * config.intermediate_size
 
 
+def kept_per_token(config: PretrainedConfig, length: int) -> int:
+    """Returns the numbers that a layer keeps for a token: its inputs, query, key, value and so on, and attention's rows.
+
+    Args:
+        config: the layer's.
+        length: tokens of a row.
+    """
+    return 8 * config.hidden_size + 2 * config.intermediate_size + 2 * config.num_attention_heads * length
+
+
 def dense_size(inputs: int, outputs: int) -> int:
     """Returns the parameters of a dense layer with bias."""
     return inputs * outputs + outputs
@@ -70,7 +80,7 @@ def dense_size(inputs: int, outputs: int) -> int:
 
 def _embeddings(config: PretrainedConfig) -> int:
     """Returns the parameters of BERT's embeddings, which may be narrower than the layers; RoFormer's have no positions."""
-    width, narrow = config.hidden_size, _embedding_width(config)
+    width, narrow = config.hidden_size, word_width(config)
     positions = 0 if config.model_type == "roformer" else config.max_position_embeddings
     tables = (config.vocab_size + positions + config.type_vocab_size) * narrow
     return tables + 2 * narrow + (dense_size(narrow, width) if _projects(config) else 0)
@@ -78,7 +88,7 @@ def _embeddings(config: PretrainedConfig) -> int:
 
 def _deberta_tables(config: PretrainedConfig) -> int:
     """Returns the parameters of DeBERTa outside its layers: embeddings, relative positions, the convolution."""
-    width, narrow = config.hidden_size, _embedding_width(config)
+    width, narrow = config.hidden_size, word_width(config)
     size = (config.vocab_size + config.type_vocab_size) * narrow + 2 * width
     size += config.max_position_embeddings * width if getattr(config, "position_biased_input", True) else 0
     size += narrow * width if _projects(config) else 0
@@ -107,14 +117,14 @@ def _attention(config: PretrainedConfig) -> int:
     return (3 + len(own)) * dense_size(width, inner)
 
 
-def _embedding_width(config: PretrainedConfig) -> int:
+def word_width(config: PretrainedConfig) -> int:
     """Returns the width of the table of words; BERT does not read a setting of it."""
     return config.hidden_size if config.model_type == "bert" else getattr(config, "embedding_size", config.hidden_size)
 
 
 def _projects(config: PretrainedConfig) -> bool:
     """Tells whether the embeddings are brought to the layers' width by a product; ALBERT's are at any width."""
-    return config.model_type == "albert" or _embedding_width(config) != config.hidden_size
+    return config.model_type == "albert" or word_width(config) != config.hidden_size
 
 
 def _attention_width(config: PretrainedConfig) -> int:

@@ -10,6 +10,7 @@ from transformers import PretrainedConfig
 from transformers.activations_tf import get_tf_activation
 
 from easytransfer_mtl.encoders.fused.gelu import bias_gelu
+from easytransfer_mtl.encoders.sizes import dense_size
 from easytransfer_mtl.encoders.transformer import GELUS
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.errors import UserError
@@ -23,6 +24,11 @@ _STORED = re.compile(
     r"(?:transform[./](dense|LayerNorm)[./](weight|kernel|bias|gamma|beta)|(?:output_)?bias)(?::0)?"
 )
 _NORM_NAMES = {"weight": "gamma", "bias": "beta"}
+
+
+def head_size(config: PretrainedConfig, width: int) -> int:
+    """Returns the parameters of a ``MaskedWordHead`` of the same arguments."""
+    return dense_size(config.hidden_size, width) + 2 * width + config.vocab_size
 
 
 class MaskedWordHead(tf_keras.layers.Layer):

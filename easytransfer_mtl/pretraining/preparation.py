@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, replace
 
 import numpy as np
+from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.pretrain_settings import TEXTS, PretrainSettings
 from easytransfer_mtl.data.encoded_rows import Batch
@@ -17,6 +18,7 @@ from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.batches import MaskedBatches, held_out_batches
 from easytransfer_mtl.pretraining.masking import Masking, make_masking
+from easytransfer_mtl.pretraining.memory_estimate import tell_memory
 from easytransfer_mtl.pretraining.objectives import MODELS
 from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows
 from easytransfer_mtl.pretraining.texts import Source, hold_out, read_texts
@@ -65,7 +67,7 @@ def prepare(settings: PretrainSettings) -> Prepared:
     vocabulary = load_vocabulary(files.vocabulary_file)
     source = f"vocabulary {files.vocabulary_file}"
     masking = make_masking(settings.masking, settings.mask_share, vocabulary, source, MODELS[settings.objective].masking)
-    _check_config(settings, files)
+    config = _checked_config(settings, files)
     segment = None if settings.masking == "token" else chinese_segmenter()
     vectors = _vectors(settings, vocabulary)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
@@ -79,6 +81,7 @@ def prepare(settings: PretrainSettings) -> Prepared:
         raise UserError(f"The texts in {settings.data_dir} have no token of {files.vocabulary_file} to train on.")
     plan = _plan(settings, len(train))
     lengths = _padded_lengths(settings, train, held_out, plan)
+    tell_memory(settings, config, int(lengths.max()))
     num_texts = {"train": len(train_texts), "held_out": len(held_out_texts)}
     batches = _batches(settings, train, lengths, masking)
     measured = held_out_batches(held_out, settings.train_batch_size, lengths, masking, settings.seed)
@@ -93,7 +96,7 @@ def _check_numbers(settings: PretrainSettings) -> None:
         raise UserError(f"mask_share is {settings.mask_share}; it must be more than 0 and less than 1 (BERT: 0.15).")
 
 
-def _check_config(settings: PretrainSettings, files: EncoderFiles) -> None:
+def _checked_config(settings: PretrainSettings, files: EncoderFiles) -> PretrainedConfig:
     config = load_config(files)
     check_precision(config, settings.precision)
     MODELS[settings.objective].check(settings, config)
@@ -103,6 +106,7 @@ def _check_config(settings: PretrainSettings, files: EncoderFiles) -> None:
             f"sequence_length is {settings.sequence_length}; the encoder's config {files.config_file} allows {most} "
             "(max_position_embeddings)."
         )
+    return config
 
 
 def _vectors(settings: PretrainSettings, vocabulary: Vocabulary) -> WordVectors | None:

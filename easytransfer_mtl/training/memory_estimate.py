@@ -10,6 +10,7 @@ import tensorflow as tf
 from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.encoders.sizes import kept_per_token
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.features import parse_features
@@ -86,7 +87,7 @@ def estimate(
     together = sum(rows) if settings.step_mode == "joint" else max(rows) / settings.num_accumulated_batches
     together *= 2 if settings.rdrop_alpha else 1
     number = 2 if settings.precision == "bfloat16" else 4
-    states = number * together * length * sum(layers * _kept_per_token(each, length) for each, layers in size.kept)
+    states = number * together * length * sum(layers * kept_per_token(each, length) for each, layers in size.kept)
     program = PROGRAM_GB + (BRANCHES_GB if architecture.sharing != "hard" else 0.0)
     return Estimate(size, hard, _tables(architecture), kept + passing, states / GB, program)
 
@@ -105,11 +106,6 @@ def _tables(architecture: Architecture) -> int:
     """Returns the numbers in the tables of n-grams that tasks read."""
     specs = [parse_features(text, f"features {name.lower()}") for name, text in architecture.features.items()]
     return sum(math.prod(part.sizes) for spec in specs for part in spec.parts if part.sizes)
-
-
-def _kept_per_token(config: PretrainedConfig, length: int) -> int:
-    """Returns the numbers that a layer keeps for a token: its inputs, query, key, value and so on, and attention's rows."""
-    return 8 * config.hidden_size + 2 * config.intermediate_size + 2 * config.num_attention_heads * length
 
 
 def machine_gb() -> float:

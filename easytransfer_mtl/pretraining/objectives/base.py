@@ -1,6 +1,6 @@
 """What every objective of further pre-training is: a model around an encoder, whose optimizer step is the same for all."""
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +15,18 @@ from easytransfer_mtl.pretraining.masking import Masking
 from easytransfer_mtl.pretraining.measurement import Measurement
 
 Batch = dict[str, tf.Tensor]
+
+
+class Size(NamedTuple):
+    """How large a model is.
+
+    Attributes:
+        parameters: of the encoder and all parts beside it.
+        kept: layers whose states the backward pass needs, as pairs of a config and a number of layers.
+    """
+
+    parameters: int
+    kept: tuple[tuple[PretrainedConfig, int], ...]
 
 
 class PretrainingModel(tf_keras.Model):
@@ -41,6 +53,11 @@ class PretrainingModel(tf_keras.Model):
     @classmethod
     def check(cls, settings: PretrainSettings, config: PretrainedConfig) -> None:
         """Raises UserError if the objective cannot work with the settings or the encoder's config."""
+
+    @classmethod
+    def size(cls, settings: PretrainSettings, config: PretrainedConfig) -> Size:
+        """Returns how large the model will be, from the settings and the encoder's config."""
+        raise NotImplementedError
 
     def take(self, weight_file: WeightFile) -> None:
         """Takes over what an encoder's checkpoint holds of the parts beside the encoder.

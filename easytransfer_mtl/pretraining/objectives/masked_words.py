@@ -9,12 +9,13 @@ from transformers import PretrainedConfig
 from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.encoders.interface import Encoder
+from easytransfer_mtl.encoders.sizes import encoder_size, word_width
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.pretraining.head import FILE_PREFIX, MaskedWordHead
+from easytransfer_mtl.pretraining.head import FILE_PREFIX, MaskedWordHead, head_size
 from easytransfer_mtl.pretraining.masking import Masking
 from easytransfer_mtl.pretraining.measurement import Measurement, perplexity
-from easytransfer_mtl.pretraining.objectives.base import Batch, PretrainingModel
+from easytransfer_mtl.pretraining.objectives.base import Batch, PretrainingModel, Size
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ class MaskedLanguageModel(PretrainingModel):
             value = getattr(settings, name)
             if value != options_of(PretrainSettings)[name].default:
                 raise UserError(f"{name} {value} has no effect with objective mlm; set --objective=electra or leave it out.")
+
+    @classmethod
+    def size(cls, settings: PretrainSettings, config: PretrainedConfig) -> Size:
+        """Returns the size of encoder and head."""
+        return Size(encoder_size(config) + head_size(config, word_width(config)), ((config, config.num_hidden_layers),))
 
     def take(self, weight_file: WeightFile) -> None:
         """Takes over the masked-word head that a checkpoint holds, see ``MaskedWordHead.take``."""

@@ -9,17 +9,18 @@ from transformers import PretrainedConfig
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.kinds import kind_of
+from easytransfer_mtl.encoders.sizes import dense_size, encoder_size, layers_size, word_width
 from easytransfer_mtl.encoders.variants import VariantEncoder
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.pretraining.electra.generator import Generator
+from easytransfer_mtl.pretraining.electra.generator import Generator, generator_config
 from easytransfer_mtl.pretraining.electra.head import ReplacedTokenHead
 from easytransfer_mtl.pretraining.electra.masking import GeneratorMasking
 from easytransfer_mtl.pretraining.electra.measurement import ReplacedTokenMeasurement, Sums
 from easytransfer_mtl.pretraining.electra.sampling import sampled_tokens
 from easytransfer_mtl.pretraining.electra.stored_parts import take_parts
-from easytransfer_mtl.pretraining.head import MaskedWordHead
-from easytransfer_mtl.pretraining.objectives.base import Batch, PretrainingModel
+from easytransfer_mtl.pretraining.head import MaskedWordHead, head_size
+from easytransfer_mtl.pretraining.objectives.base import Batch, PretrainingModel, Size
 
 BERT_LAYERS = (BertEncoder, VariantEncoder)
 GENERATOR_HEAD = {
@@ -85,6 +86,15 @@ class ReplacedTokenModel(PretrainingModel):
                 f"objective electra needs a generator of the encoder's own layers, which there is not for model_type "
                 f"{config.model_type}; set --objective=mlm, or take an encoder of another type."
             )
+
+    @classmethod
+    def size(cls, settings: PretrainSettings, config: PretrainedConfig) -> Size:
+        """Returns the size of both encoders and both heads; the discriminator reads rows as long as the generator's."""
+        small, words, depth = generator_config(config, settings.generator_size), word_width(config), config.num_hidden_layers
+        generator = layers_size(small, depth) + head_size(small, words)
+        generator += dense_size(words, small.hidden_size) if words != small.hidden_size else 0
+        head = dense_size(config.hidden_size, config.hidden_size) + dense_size(config.hidden_size, 1)
+        return Size(encoder_size(config) + head + generator, ((config, depth), (small, depth)))
 
     def take(self, weight_file: WeightFile) -> None:
         """Takes over the discriminator's head and the generator that a checkpoint holds, either whole or not at all."""

@@ -1,0 +1,46 @@
+"""What a pre-training run will take of the machine's memory, told and compared before anything is built."""
+
+import logging
+
+import tensorflow as tf
+from transformers import PretrainedConfig
+
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
+from easytransfer_mtl.encoders.sizes import kept_per_token
+from easytransfer_mtl.pretraining.objectives import MODELS
+from easytransfer_mtl.training.memory_estimate import GB, SLOTS, machine_gb
+
+PROGRAM_GB = 1.5
+"""TensorFlow, the compiled graph, and texts as many as the contest's; measured on a small encoder."""
+SCORES = 2
+"""Numbers that a place to predict takes for every token of the vocabulary: the score and its gradient."""
+
+
+def estimated_gb(settings: PretrainSettings, config: PretrainedConfig, length: int) -> float:
+    """Returns what training needs, roughly, in 10^9 bytes.
+
+    Args:
+        settings: the configuration.
+        config: the encoder's.
+        length: tokens of the longest row.
+    """
+    size = MODELS[settings.objective].size(settings, config)
+    number = 2 if settings.precision == "bfloat16" else 4
+    tokens = settings.train_batch_size * length
+    states = tokens * sum(layers * kept_per_token(each, length) for each, layers in size.kept)
+    scores = tokens * settings.mask_share * SCORES * config.vocab_size
+    copies = 2 + SLOTS["adam"]  # the parameters and their gradients
+    return PROGRAM_GB + (4 * copies * size.parameters + number * (states + scores)) / GB
+
+
+def tell_memory(settings: PretrainSettings, config: PretrainedConfig, length: int) -> None:
+    """Logs the estimate, and warns if it is more than the machine has, on a CPU; arguments as ``estimated_gb``'s."""
+    needed, available = estimated_gb(settings, config, length), machine_gb()
+    logging.info("estimated memory: %.1f GB of %.1f GB", needed, available)
+    if needed > available and not tf.config.list_physical_devices("GPU"):
+        logging.warning(
+            "pre-training needs about %.1f GB; this machine has %.1f GB. Lower --train_batch_size or --sequence_length, or "
+            "take a smaller encoder.",
+            needed,
+            available,
+        )
