@@ -32,7 +32,7 @@ class StepLog(tf_keras.callbacks.Callback):
         self.names = [task.name for task in prepared.tasks]
         self.plan, self.progress, self.metrics, self.every = prepared.plan, progress, metrics, every
         self.bad_steps = BadSteps(prepared.batches.copy(), {item.task.name: item.file.path for item in prepared.train})
-        self.stuck = StuckLosses(prepared.tasks, prepared.plan.train_steps, prepared.loss.focal_gamma)
+        self.stuck = StuckLosses(prepared.tasks, prepared.plan, prepared.loss.focal_gamma)
         self.probe = GradientProbe(prepared.batches.tasks.copy(), gradients_every)
         self.rows_per_step = prepared.batches.rows_per_step
         self.losses: dict[str, float] = {}

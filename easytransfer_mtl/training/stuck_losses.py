@@ -5,6 +5,7 @@ import math
 from collections import deque
 
 from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.training.step_plan import StepPlan
 
 CHECK_AFTER = 0.1
 WINDOW, FEWEST = 50, 5
@@ -12,11 +13,12 @@ LEARNED = 0.97
 
 
 class StuckLosses:
-    """Warns once if a task's loss still is that of guessing after a tenth of the steps."""
+    """Warns once if a task's loss still is that of guessing when the warm-up has been over for a tenth of the steps."""
 
-    def __init__(self, tasks: tuple[Task, ...], train_steps: int, focal_gamma: dict[str, float]) -> None:
+    def __init__(self, tasks: tuple[Task, ...], plan: StepPlan, focal_gamma: dict[str, float]) -> None:
         """Takes the tasks, the run's length, and the tasks' focal powers, which make the loss of guessing smaller."""
-        self.check_at = math.ceil(CHECK_AFTER * train_steps)
+        self.warmup_steps = plan.warmup_steps
+        self.check_at = self.warmup_steps + math.ceil(CHECK_AFTER * plan.train_steps)
         self.guessing = {
             task.name: math.log(task.num_labels) * (1.0 - 1.0 / task.num_labels) ** focal_gamma.get(task.name, 0.0)
             for task in tasks
@@ -25,6 +27,8 @@ class StuckLosses:
 
     def see(self, step: int, losses: dict[str, float]) -> None:
         """Takes the losses of a step's tasks; logs when it is time."""
+        if step <= self.warmup_steps:  # so small a rate says nothing
+            return
         for name in losses.keys() & self._seen.keys():
             seen = self._seen[name]
             seen.append(losses[name])
@@ -36,7 +40,7 @@ class StuckLosses:
         if mean > LEARNED * self.guessing[name]:
             logging.warning(
                 "%s is not learned: after %d steps its loss is %.3f, guessing gives %.3f. Likely: the learning rate is too "
-                "small (or warm-up not over) or too large, its weight or sampling rate is near 0, its labels do not belong "
-                "to its texts, or the encoder's weights are not what they should be.",
+                "small or too large, its weight or sampling rate is near 0, its labels do not belong to its texts, or the "
+                "encoder's weights are not what they should be.",
                 name, step, mean, self.guessing[name],
             )  # fmt: skip
