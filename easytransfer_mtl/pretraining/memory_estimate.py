@@ -2,13 +2,13 @@
 
 import logging
 
-import tensorflow as tf
 from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.encoders.sizes import kept_per_token
 from easytransfer_mtl.pretraining.objectives import MODELS
-from easytransfer_mtl.training.memory_estimate import GB, SLOTS, machine_gb
+from easytransfer_mtl.training.machine_memory import GB, NUMBER_BYTES, shortage, tell_memory
+from easytransfer_mtl.training.memory_estimate import SLOTS
 
 PROGRAM_GB = 1.5
 """TensorFlow, the compiled graph, and texts as many as the contest's; measured on a small encoder."""
@@ -25,7 +25,7 @@ def estimated_gb(settings: PretrainSettings, config: PretrainedConfig, length: i
         length: tokens of the longest row.
     """
     size = MODELS[settings.objective].size(settings, config)
-    number = 2 if settings.precision == "bfloat16" else 4
+    number = NUMBER_BYTES[settings.precision]
     tokens = settings.train_batch_size * length
     states = tokens * sum(layers * kept_per_token(each, length) for each, layers in size.kept)
     scores = tokens * settings.mask_share * SCORES * config.vocab_size
@@ -33,14 +33,10 @@ def estimated_gb(settings: PretrainSettings, config: PretrainedConfig, length: i
     return PROGRAM_GB + (4 * copies * size.parameters + number * (states + scores)) / GB
 
 
-def tell_memory(settings: PretrainSettings, config: PretrainedConfig, length: int) -> None:
+def check_memory(settings: PretrainSettings, config: PretrainedConfig, length: int) -> None:
     """Logs the estimate, and warns if it is more than the machine has, on a CPU; arguments as ``estimated_gb``'s."""
-    needed, available = estimated_gb(settings, config, length), machine_gb()
-    logging.info("estimated memory: %.1f GB of %.1f GB", needed, available)
-    if needed > available and not tf.config.list_physical_devices("GPU"):
-        logging.warning(
-            "pre-training needs about %.1f GB; this machine has %.1f GB. Lower --train_batch_size or --sequence_length, or "
-            "take a smaller encoder.",
-            needed,
-            available,
-        )
+    needed = estimated_gb(settings, config, length)
+    tell_memory(needed)
+    if short := shortage(needed):
+        advice = "Lower --train_batch_size or --sequence_length, or take a smaller encoder."
+        logging.warning("pre-training needs about %.1f GB; %s. %s", needed, short, advice)

@@ -18,7 +18,7 @@ from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.batches import MaskedBatches, held_out_batches
 from easytransfer_mtl.pretraining.masking import Masking, make_masking
-from easytransfer_mtl.pretraining.memory_estimate import tell_memory
+from easytransfer_mtl.pretraining.memory_estimate import check_memory
 from easytransfer_mtl.pretraining.objectives import MODELS
 from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows
 from easytransfer_mtl.pretraining.texts import Source, hold_out, read_texts
@@ -81,7 +81,7 @@ def prepare(settings: PretrainSettings) -> Prepared:
         raise UserError(f"The texts in {settings.data_dir} have no token of {files.vocabulary_file} to train on.")
     plan = _plan(settings, len(train))
     lengths = _padded_lengths(settings, train, held_out, plan)
-    tell_memory(settings, config, int(lengths.max()))
+    check_memory(settings, config, int(lengths.max()))
     num_texts = {"train": len(train_texts), "held_out": len(held_out_texts)}
     batches = _batches(settings, train, lengths, masking)
     measured = held_out_batches(held_out, settings.train_batch_size, lengths, masking, settings.seed)

@@ -2,11 +2,8 @@
 
 import logging
 import math
-import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import tensorflow as tf
 from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.settings import TrainSettings
@@ -17,6 +14,7 @@ from easytransfer_mtl.models.features import parse_features
 from easytransfer_mtl.models.sharing.sizes import Size, size_of
 from easytransfer_mtl.models.sharing_options import SIZES, options_read
 from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.training.machine_memory import GB, NUMBER_BYTES, shortage, tell_memory
 from easytransfer_mtl.weighting import TaskWeighting
 
 PROGRAM_GB, BRANCHES_GB = 1.1, 0.2
@@ -26,8 +24,6 @@ DISTANCE_COPIES = 2
 MEAN_COPIES = 3
 """Numbers a parameter that the mean of checkpoints takes while it is worked out, when there are no gradients any more."""
 SLOTS = {"adam": 2, "lamb": 2, "adagrad": 1, "adadelta": 2}
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-GB = 1e9
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ def estimate(
     passing = max(_gradients(settings, architecture, weighting, len(rows)), MEAN_COPIES if settings.swa_checkpoints else 0)
     together = sum(rows) if settings.step_mode == "joint" else max(rows) / settings.num_accumulated_batches
     together *= 2 if settings.rdrop_alpha else 1
-    number = 2 if settings.precision == "bfloat16" else 4
+    number = NUMBER_BYTES[settings.precision]
     states = number * together * length * sum(layers * kept_per_token(each, length) for each, layers in size.kept)
     program = PROGRAM_GB + (BRANCHES_GB if architecture.sharing != "hard" else 0.0)
     return Estimate(size, hard, _tables(architecture), kept + passing, states / GB, program)
@@ -108,13 +104,6 @@ def _tables(architecture: Architecture) -> int:
     return sum(math.prod(part.sizes) for spec in specs for part in spec.parts if part.sizes)
 
 
-def machine_gb() -> float:
-    """Returns the machine's memory, or less if this process may have less of it."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = CGROUP_LIMIT.read_text(encoding="ascii").strip() if CGROUP_LIMIT.exists() else "max"
-    return min(found, int(limit) if limit.isdigit() else found) / GB
-
-
 def tell(found: Estimate, architecture: Architecture) -> None:
     """Logs parameters, work and memory, beside those of hard sharing."""
     size, hard = found.size, found.hard
@@ -122,7 +111,7 @@ def tell(found: Estimate, architecture: Architecture) -> None:
         "sharing: %s, %s parameters: encoder %s, shared beside it %s, private %s, heads apart",
         architecture.sharing, *(f"{count:,}" for count in (size.total, size.encoder, size.shared, size.private)),
     )  # fmt: skip
-    logging.info("estimated memory: %.1f GB of %.1f GB", found.gb, machine_gb())
+    tell_memory(found.gb)
     if architecture.sharing != "hard":
         # Tasks that read the embeddings alone multiply them by nothing.
         products = f"{size.work / hard.work:.2f} x the products of a step, " if hard.work else ""
@@ -136,13 +125,12 @@ def check_memory(found: Estimate, architecture: Architecture) -> None:
     Raises:
         UserError: it does, and its structure is not the original's.
     """
-    available = machine_gb()
-    if tf.config.list_physical_devices("GPU") or found.gb <= available:
+    short = shortage(found.gb)
+    if not short:
         return
     needs = (
         f"needs about {found.gb:.1f} GB ({found.parameters:,} parameters, {found.copies} numbers each, and "
-        f"{found.states_gb:.1f} GB of states); this machine has {available:.1f} GB. Lower --train_batch_size or convert's "
-        "--sequence_length"
+        f"{found.states_gb:.1f} GB of states); {short}. Lower --train_batch_size or convert's --sequence_length"
     )
     if architecture.sharing == "hard":
         logging.warning("training %s, or take a smaller encoder.", needs)

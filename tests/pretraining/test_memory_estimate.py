@@ -9,8 +9,9 @@ import pytest
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.pretraining import memory_estimate
-from easytransfer_mtl.pretraining.memory_estimate import estimated_gb, tell_memory
+from easytransfer_mtl.pretraining.memory_estimate import check_memory, estimated_gb
 from easytransfer_mtl.pretraining.objectives import MODELS
+from easytransfer_mtl.training import machine_memory
 
 Settings = Callable[..., PretrainSettings]
 
@@ -62,8 +63,8 @@ def test_more_than_the_machine_has_is_a_warning(
 ) -> None:
     config = make_encoder("bert").config
     with caplog.at_level(logging.INFO):
-        tell_memory(settings(), config, 16)
+        check_memory(settings(), config, 16)
         assert "estimated memory: 1.5 GB of" in caplog.text and "needs about" not in caplog.text
-        monkeypatch.setattr(memory_estimate, "machine_gb", lambda: 0.5)
-        tell_memory(settings(), config, 16)
+        monkeypatch.setattr(machine_memory, "machine_gb", lambda: 0.5)
+        check_memory(settings(), config, 16)
     assert "pre-training needs about 1.5 GB; this machine has 0.5 GB. Lower --train_batch_size" in caplog.text
