@@ -22,7 +22,7 @@ STEPS = 3
 class Case:
     """What the process runs: an encoder's size, a batch's shape, whose layers (the original's recipe or ours).
 
-    With a weighting's name (``weighting_speed.weightings``) the step is a joint one, the shape that of each task's batch.
+    With a weighting's name (``joint_steps.weightings``) the step is a joint one, the shape that of each task's batch.
     """
 
     layers: int
@@ -72,9 +72,9 @@ def read_case() -> Case:
 
 def prepare(case: Case) -> tuple["TrainStep", "Batch"]:
     """Returns the case's train step, not yet traced, and its batch."""
+    from easytransfer_mtl.benchmarking.joint_steps import joint_batches, joint_step, weightings
     from easytransfer_mtl.benchmarking.models import make_model
     from easytransfer_mtl.benchmarking.training_speed import TrainStep, random_batch
-    from easytransfer_mtl.benchmarking.weighting_speed import joint_batches, joint_step, weightings
     from easytransfer_mtl.tasks import CONTEST_TASKS
 
     model = make_model(case.layers, case.hidden_size, CONTEST_TASKS, case.original)

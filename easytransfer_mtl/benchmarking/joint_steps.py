@@ -1,0 +1,39 @@
+"""Joint steps to be measured: one of every loss weighting, and the batches that it takes."""
+
+import numpy as np
+
+from easytransfer_mtl.benchmarking.training_speed import JOINT, TrainStep, random_batch
+from easytransfer_mtl.config.weighting_settings import WeightingSettings
+from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.step_options import StepOptions
+from easytransfer_mtl.models.task_losses import LossOptions
+from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.weighting import METHODS, RunFacts, TaskWeighting, make_weighting
+
+
+def weightings(tasks: tuple[Task, ...]) -> dict[str, tuple[TaskWeighting, str]]:
+    """Returns name -> weighting and the variables of its Gram matrix: every method, MGDA on the last layer too."""
+    run = RunFacts([task.name for task in tasks], [task.num_labels for task in tasks])
+    found: dict[str, tuple[TaskWeighting, str]] = {}
+    for name in METHODS:
+        more = {"task_weights": f"{tasks[0].name}=2"} if name == "fixed" else {}
+        weighting = make_weighting(WeightingSettings(loss_weighting=name, step_mode="joint", **more), run)
+        found[name] = weighting, weighting.gram_variables
+    found["mgda, last layer"] = found["mgda"][0], "last_layer"
+    return found
+
+
+def joint_step(model: MultiTaskModel, weighting: TaskWeighting, gram_variables: str) -> TrainStep:
+    """Gives the model a weighting and the losses that it asks for; returns its joint step, to be traced before the next."""
+    loss = LossOptions(focal_gamma={task.name: weighting.focal_gamma for task in model.tasks})
+    model.weighting, model.options = weighting, StepOptions(loss=loss, gram_variables=gram_variables)
+    return TrainStep(model, "bfloat16", JOINT)
+
+
+def joint_batches(rows: int, length: int, tasks: tuple[Task, ...]) -> dict[str, Batch]:
+    """Returns a batch of one shape for every task, without padding."""
+    return {
+        task.name: {**random_batch(rows, length, task.num_labels), "task_id": np.array(index, np.int32)}
+        for index, task in enumerate(tasks)
+    }
