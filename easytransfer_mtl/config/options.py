@@ -149,6 +149,8 @@ def check_settings(settings: Any) -> None:
 def parse_flags(options: dict[str, Option], arguments: list[str], command: str) -> dict[str, Any]:
     """Parses a command's flags with absl; returns those that were given.
 
+    A flag with nothing behind its ``=`` takes back what a JSON file says, where a setting may be left out.
+
     Raises:
         UserError: a flag is unknown (the nearest known one is named), a value does not fit, or words are left over.
     """
@@ -162,6 +164,8 @@ def parse_flags(options: dict[str, Option], arguments: list[str], command: str) 
         raise UserError(f"{command}: {error} See `{command} --help`.") from None
     if rest:
         raise UserError(f"{command}: unexpected words {rest}; every setting is a flag --name=value. See `{command} --help`.")
-    return {
-        name: item.convert(values[name].value, f"flag --{name}") for name, item in options.items() if values[name].present
-    }
+    return {name: _of_flag(item, values[name].value) for name, item in options.items() if values[name].present}
+
+
+def _of_flag(item: Option, value: Any) -> Any:
+    return None if value == "" and item.nullable else item.convert(value, f"flag --{item.name}")

@@ -249,6 +249,15 @@ def test_a_required_value_that_is_null_is_missing(tmp_path: Path) -> None:
         load(tmp_path, TrainSettings, nested({"train_config.model_dir": None}), enough=False)
 
 
+def test_an_empty_flag_takes_back_what_the_file_says(tmp_path: Path) -> None:
+    sharing = {"name": "shared_private", "private_layers": 2}
+    content = nested({"model_config.sharing": sharing, "train_config.model_dir": "m"})
+    assert load(tmp_path, TrainSettings, content).private_layers == 2
+    assert load(tmp_path, TrainSettings, content, "--private_layers=").private_layers is None
+    with pytest.raises(UserError, match="command: Missing: --model_dir"):
+        load(tmp_path, TrainSettings, content, "--model_dir=")
+
+
 def test_flags_have_easytransfers_names_for_workers(tmp_path: Path) -> None:
     made = load(tmp_path, TrainSettings, {"num_gpus": 0, "num_workers": 1}, "--workerCPU=4", "--worker_hosts=a:1")
     assert (made.workerGPU, made.workerCount, made.workerCPU, made.worker_hosts) == (0, 1, 4, "a:1")

@@ -121,7 +121,13 @@ def test_only_given_flags_are_returned() -> None:
     assert flags("--flag") == {"flag": True}
     assert flags("--flag=false") == {"flag": False}
     assert flags("--path=a=b,c", "--path=last") == {"path": "last"}
-    assert flags("--path=") == {"path": ""}
+
+
+def test_an_empty_flag_leaves_out_what_may_be_left_out() -> None:
+    assert flags("--maybe=", "--path=") == {"maybe": None, "path": None}
+    for name in ("--count=", "--kind=", "--rate="):
+        with pytest.raises(UserError, match=f"flag {name[:-1]}: ''"):
+            flags(name)
 
 
 @pytest.mark.parametrize(
