@@ -20,6 +20,7 @@ class Sample:
     flag: bool = option(None, "yes or no", True)
     size: float = option("some", "a size", 1.0, above=0)
     kind: str = option("some", "a kind", "red", choices=("red", "green"))
+    decay: str | None = option("some", "a decay or none", "slow")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -37,7 +38,7 @@ def flags(*arguments: str) -> dict[str, Any]:
 
 
 def test_declarations() -> None:
-    assert list(OPTIONS) == ["path", "count", "maybe", "rate", "flag", "size", "kind"]
+    assert list(OPTIONS) == ["path", "count", "maybe", "rate", "flag", "size", "kind", "decay"]
     assert [(entry.kind, entry.nullable) for entry in OPTIONS.values()] == [
         (str, True),
         (int, False),
@@ -46,8 +47,9 @@ def test_declarations() -> None:
         (bool, False),
         (float, False),
         (str, False),
+        (str, True),
     ]
-    places = ["some.section.path", "some.count", "some.maybe", "the_rate", "", "some.size", "some.kind"]
+    places = ["some.section.path", "some.count", "some.maybe", "the_rate", "", "some.size", "some.kind", "some.decay"]
     assert [entry.place for entry in OPTIONS.values()] == places
 
 
@@ -124,7 +126,7 @@ def test_only_given_flags_are_returned() -> None:
 
 
 def test_an_empty_flag_leaves_out_what_may_be_left_out() -> None:
-    assert flags("--maybe=", "--path=") == {"maybe": None, "path": None}
+    assert flags("--maybe=", "--path=", "--decay=") == {"maybe": None, "path": None, "decay": "slow"}
     for name in ("--count=", "--kind=", "--rate="):
         with pytest.raises(UserError, match=f"flag {name[:-1]}: ''"):
             flags(name)
