@@ -149,7 +149,7 @@ def check_settings(settings: Any) -> None:
 def parse_flags(options: dict[str, Option], arguments: list[str], command: str) -> dict[str, Any]:
     """Parses a command's flags with absl; returns those that were given.
 
-    A flag with nothing behind its ``=`` takes back what a JSON file says: the default counts, where a setting may be left out.
+    A flag with nothing behind its ``=`` gives the default, whatever a JSON file says, where a setting may be left out.
 
     Raises:
         UserError: a flag is unknown (the nearest known one is named), a value does not fit, or words are left over.
