@@ -158,6 +158,11 @@ class TrainSettings(FoldSettings, HeadSettings, SharingSettings, LossSettings, W
     predict_batch_size: int = option(PREDICT, "rows a batch in evaluation", 64, minimum=1)
     predict_precision: str = option(PREDICT, "the same as precision, for evaluation", "float32", choices=PRECISIONS)
 
+    @property
+    def is_distributed(self) -> bool:
+        """Whether several GPUs or workers are to train."""
+        return (self.distribution_strategy or "None") != "None"
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings(EvaluatedSettings):

@@ -123,11 +123,10 @@ def make_distribution(settings: TrainSettings) -> Distribution:
     Raises:
         UserError: the settings contradict each other.
     """
-    name = settings.distribution_strategy or "None"
-    if name == "None":
+    if not settings.is_distributed:
         _check_single(settings)
         return Distribution()
-    if name == MIRRORED:
+    if settings.distribution_strategy == MIRRORED:
         _check_single(settings, several_gpus=True)
         devices = _devices(max(1, settings.workerGPU))
         return Distribution(tf.distribute.MirroredStrategy(devices), len(devices))

@@ -107,7 +107,7 @@ def check_averages_and_stopping(settings: TrainSettings) -> None:
             f"early_stopping_patience is {patience}, keep_checkpoint_max {kept}: the best checkpoint would be deleted "
             f"before training stops. Set --keep_checkpoint_max={patience + 1} or more."
         )
-    if (settings.distribution_strategy or "None") != "None" and (patience or settings.adversarial != "none"):
+    if settings.is_distributed and (patience or settings.adversarial != "none"):
         raise UserError(
             "adversarial and early_stopping_patience work without distribution_strategy only; leave them out with several "
             "GPUs or workers."

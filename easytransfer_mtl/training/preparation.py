@@ -71,7 +71,7 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
         raise UserError("--outputs has no meaning in training; the run's folder is --model_dir.")
     fold = choose_fold(settings)
     _check_unchanged(settings, fold)
-    if (settings.distribution_strategy or "None") != "None":
+    if settings.is_distributed:
         if settings.on_nonfinite == "skip" or settings.log_gradients_every:
             raise UserError(
                 "on_nonfinite skip and log_gradients_every work without distribution_strategy only; leave them out with "

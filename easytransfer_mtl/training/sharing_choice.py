@@ -63,7 +63,7 @@ def check_sharing(settings: TrainSettings, config: PretrainedConfig, weighting: 
     Raises:
         UserError: something cannot work.
     """
-    if settings.sharing != "hard" and (settings.distribution_strategy or "None") != "None":
+    if settings.sharing != "hard" and settings.is_distributed:
         raise UserError(
             f"sharing {settings.sharing} works without distribution_strategy only; leave that out, or set --sharing=hard."
         )
