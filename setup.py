@@ -16,6 +16,8 @@ setup(
     long_description_content_type="text/markdown",
     packages=find_packages(include=["easytransfer_mtl", "easytransfer_mtl.*"]),
     package_data={"easytransfer_mtl": ["benchmarking/*.json"]},
+    license="Apache-2.0",
+    license_files=["LICENSE"],
     python_requires=">=3.10,<3.13",
     install_requires=[
         "absl-py>=2.1",
