@@ -21,7 +21,7 @@ from easytransfer_mtl.config.settings import (
     SubmitSettings,
     TrainSettings,
 )
-from easytransfer_mtl.config.study_settings import BenchmarkSettings, CompareSettings, PlotSettings
+from easytransfer_mtl.config.study_settings import CompareSettings, PlotSettings
 from easytransfer_mtl.environment import check_environment, import_tensorflow
 from easytransfer_mtl.errors import Stopped, UserError
 
@@ -52,7 +52,6 @@ COMMANDS: dict[str, Command] = {
         PlotSettings, "a run's losses, weights and gradients as pictures", False, False, main_setting="model_dir"
     ),
     "compare": Command(CompareSettings, "train several settings over several seeds, and their table", uses_bert=False),
-    "benchmark": Command(BenchmarkSettings, "speed of conversion and training on this machine"),
 }
 """The code of a command is in ``easytransfer_mtl.commands.<command>``."""
 
@@ -86,7 +85,7 @@ def _run(command: str, arguments: list[str]) -> int:
         raise UserError(f"unknown command {command!r}; {hint} commands are {', '.join(COMMANDS)}.")
     chosen = COMMANDS[command]
     if any(word in ("--help", "-h", "-help", "--helpfull", "--helpshort") for word in arguments):
-        return _show(command_help(command, chosen.purpose, chosen.settings))
+        return _show(command_help(f"easytransfer_mtl {command}", chosen.purpose, chosen.settings))
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("absl").setLevel(logging.WARNING)
     if chosen.main_setting and arguments and not arguments[0].startswith("-"):

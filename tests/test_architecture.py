@@ -13,7 +13,7 @@ LEVELS = (
     ("data", "encoders", "weighting"),
     ("models",),
     ("training", "pretraining", "evaluation", "submission"),
-    ("benchmarking", "comparing"),
+    ("comparing",),
     ("commands",),
     ("__main__",),
 )

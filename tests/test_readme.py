@@ -45,15 +45,17 @@ def test_the_two_languages_have_the_same_sections_tables_and_numbers() -> None:
 
 @pytest.mark.parametrize("name", [*READMES, *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
 def test_every_flag_and_file_that_is_named_exists(name: str) -> None:
+    from benchmarks.settings import BenchmarkSettings
     from easytransfer_mtl.__main__ import COMMANDS
     from easytransfer_mtl.config.options import options_of
 
     text = (ROOT / name).read_text(encoding="utf-8")
-    known = {flag for command in COMMANDS.values() for flag in options_of(command.settings)}
+    commands = [BenchmarkSettings, *(command.settings for command in COMMANDS.values())]
+    known = {flag for settings in commands for flag in options_of(settings)}
     scripts_own = {"help", "encoder", "vocab", "output"}
     links = re.findall(r"\]\(([^)#]*)[^)]*\)", text)
     assert set(re.findall(r"--([A-Za-z_]+)", re.sub(r"\]\([^)]*\)", "", text))) <= known | scripts_own
-    folders = "run_scripts|tests|easytransfer_mtl" if name.startswith("docs/") else "run_scripts|tests|data"
+    folders = "run_scripts|tests|easytransfer_mtl|benchmarks" if name.startswith("docs/") else "run_scripts|tests|data"
     for path in re.findall(rf"(?<!/)\b(?:{folders})/[\w./*]+", text):
         assert list(ROOT.glob(path.rstrip("./"))), path
     for link in filter(None, links):

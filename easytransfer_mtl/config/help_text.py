@@ -8,8 +8,8 @@ WIDTH = 100
 
 
 def command_help(command: str, purpose: str, settings: type) -> str:
-    """Returns every flag of a command with help, default, allowed values and JSON key."""
-    lines = [f"easytransfer_mtl {command}: {purpose}", "", f"usage: easytransfer_mtl {command} --flag=value ...", ""]
+    """Returns every flag of a command, ``easytransfer_mtl train``, with help, default, allowed values and JSON key."""
+    lines = [f"{command}: {purpose}", "", f"usage: {command} --flag=value ...", ""]
     for item in options_of(settings).values():
         lines += _flag(item)
     return "\n".join(lines)

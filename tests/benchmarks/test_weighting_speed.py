@@ -2,12 +2,12 @@
 
 import pytest
 
-from easytransfer_mtl.benchmarking import weighting_speed
-from easytransfer_mtl.benchmarking.fresh_process import Case, Cost, prepare
-from easytransfer_mtl.benchmarking.joint_steps import joint_batches, joint_step, weightings
-from easytransfer_mtl.benchmarking.models import make_model
-from easytransfer_mtl.benchmarking.training_speed import TrainStep
-from easytransfer_mtl.benchmarking.weighting_speed import ALTERNATING, weighting_costs
+from benchmarks import weighting_speed
+from benchmarks.fresh_process import Case, Cost, prepare
+from benchmarks.joint_steps import joint_batches, joint_step, weightings
+from benchmarks.models import make_model
+from benchmarks.training_speed import TrainStep
+from benchmarks.weighting_speed import ALTERNATING, weighting_costs
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.weighting import METHODS
 

@@ -1,6 +1,6 @@
 """Where the time of a train step goes, operation by operation, in a process of its own.
 
-Run as ``python -m easytransfer_mtl.benchmarking.step_profile`` with a ``Case`` as JSON on standard input. Operations run
+Run as ``python -m benchmarks.step_profile`` with a ``Case`` as JSON on standard input. Operations run
 one after another there (each still on all cores), so that their times add up to the step's.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from easytransfer_mtl.benchmarking.fresh_process import STEPS, Case, answer_of, prepare, read_case
+from benchmarks.fresh_process import STEPS, Case, answer_of, prepare, read_case
 
 if TYPE_CHECKING:
     from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XEvent, XLine, XPlane

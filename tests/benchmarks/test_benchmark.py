@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from easytransfer_mtl.benchmarking import parts
-from easytransfer_mtl.benchmarking.comparison import Comparison
-from easytransfer_mtl.benchmarking.conversion_speed import conversion_speed, write_generated_files
-from easytransfer_mtl.benchmarking.fresh_process import Case, Cost, cost_of
-from easytransfer_mtl.benchmarking.lengths import measured_histograms, rows_of_lengths, stored_histograms
-from easytransfer_mtl.benchmarking.machine import machine_facts
-from easytransfer_mtl.benchmarking.matrix_product import product_rates
-from easytransfer_mtl.benchmarking.models import make_model
-from easytransfer_mtl.benchmarking.rival import RivalProcess
-from easytransfer_mtl.benchmarking.training_speed import (
+from benchmarks import parts
+from benchmarks.comparison import Comparison
+from benchmarks.conversion_speed import conversion_speed, write_generated_files
+from benchmarks.fresh_process import Case, Cost, cost_of
+from benchmarks.lengths import measured_histograms, rows_of_lengths, stored_histograms
+from benchmarks.machine import machine_facts
+from benchmarks.matrix_product import product_rates
+from benchmarks.measuring import run
+from benchmarks.models import make_model
+from benchmarks.rival import RivalProcess
+from benchmarks.settings import BenchmarkSettings
+from benchmarks.training_speed import (
     TrainStep,
     batches_of,
     padded_tokens,
@@ -30,8 +32,6 @@ from easytransfer_mtl.benchmarking.training_speed import (
     training_speeds,
     typical_batches,
 )
-from easytransfer_mtl.commands.benchmark import run
-from easytransfer_mtl.config.study_settings import BenchmarkSettings
 from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.features import FeatureBuilder

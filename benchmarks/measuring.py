@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from easytransfer_mtl.benchmarking.comparison import Comparison, spread
-from easytransfer_mtl.benchmarking.lengths import measured_histograms, stored_histograms
-from easytransfer_mtl.benchmarking.machine import machine_facts, peak_memory_gb
-from easytransfer_mtl.benchmarking.parts import PARTS, Setup
-from easytransfer_mtl.config.study_settings import BenchmarkSettings
+from benchmarks.comparison import Comparison, spread
+from benchmarks.lengths import measured_histograms, stored_histograms
+from benchmarks.machine import machine_facts, peak_memory_gb
+from benchmarks.parts import PARTS, Setup
+from benchmarks.settings import BenchmarkSettings
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
 from easytransfer_mtl.encoders.finding import find_encoder
@@ -48,7 +48,7 @@ def _setup(settings: BenchmarkSettings) -> Setup:
     histograms, encoder = stored_histograms(), None
     if settings.data_dir:
         if not settings.tokenizer_name_or_path:
-            raise UserError("benchmark with --data_dir needs --tokenizer_name_or_path to count tokens.")
+            raise UserError("benchmarks with --data_dir needs --tokenizer_name_or_path to count tokens.")
         files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, needs_weights=False)
         encoder = files.vocabulary_file.parent
         builder = FeatureBuilder(Tokenizer(load_vocabulary(files.vocabulary_file), "nfkc"), 512)

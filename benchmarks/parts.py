@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from easytransfer_mtl.benchmarking.comparison import Comparison, spread
-from easytransfer_mtl.benchmarking.conversion_speed import conversion_speed, write_generated_files
-from easytransfer_mtl.benchmarking.fresh_process import Case, cost_of
-from easytransfer_mtl.benchmarking.lengths import rows_of_lengths
-from easytransfer_mtl.benchmarking.matrix_product import product_rates
-from easytransfer_mtl.benchmarking.rival import HINT, RivalProcess, Shapes, rival_is_installed
-from easytransfer_mtl.benchmarking.rival_speed import prediction_against_rival, training_against_rival
-from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE, layer_flops_per_token
-from easytransfer_mtl.benchmarking.start_up import start_up_seconds
-from easytransfer_mtl.benchmarking.step_profile import step_profile
-from easytransfer_mtl.benchmarking.training_speed import training_modes, training_speeds, work_of
-from easytransfer_mtl.benchmarking.weighting_speed import weighting_costs
+from benchmarks.comparison import Comparison, spread
+from benchmarks.conversion_speed import conversion_speed, write_generated_files
+from benchmarks.fresh_process import Case, cost_of
+from benchmarks.lengths import rows_of_lengths
+from benchmarks.matrix_product import product_rates
+from benchmarks.rival import HINT, RivalProcess, Shapes, rival_is_installed
+from benchmarks.rival_speed import prediction_against_rival, training_against_rival
+from benchmarks.sizes import VOCABULARY_SIZE, layer_flops_per_token
+from benchmarks.start_up import start_up_seconds
+from benchmarks.step_profile import step_profile
+from benchmarks.training_speed import training_modes, training_speeds, work_of
+from benchmarks.weighting_speed import weighting_costs
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.seeding import DEFAULT_SEED
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task

@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from easytransfer_mtl.benchmarking.comparison import Comparison
+from benchmarks.comparison import Comparison
 from easytransfer_mtl.data.contest_files import find_files, require_files
 from easytransfer_mtl.seeding import DEFAULT_SEED, generator
 from easytransfer_mtl.tasks import Task

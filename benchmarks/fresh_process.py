@@ -1,6 +1,6 @@
 """One model on one shape in a process of its own: time to the first step, time of a step, memory.
 
-Run as ``python -m easytransfer_mtl.benchmarking.fresh_process`` with a ``Case`` as JSON on standard input.
+Run as ``python -m benchmarks.fresh_process`` with a ``Case`` as JSON on standard input.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from easytransfer_mtl.benchmarking.training_speed import TrainStep
+    from benchmarks.training_speed import TrainStep
     from easytransfer_mtl.data.encoded_rows import Batch
 
 STEPS = 3
@@ -55,7 +55,7 @@ def cost_of(case: Case) -> Cost:
 
 def answer_of(module: str, case: Case) -> dict[str, Any]:
     """Runs a module of this package as a process, the case on its standard input; returns the JSON object it prints."""
-    command = [sys.executable, "-m", f"easytransfer_mtl.benchmarking.{module}"]
+    command = [sys.executable, "-m", f"benchmarks.{module}"]
     done = subprocess.run(command, input=json.dumps(dataclasses.asdict(case)), check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
@@ -72,9 +72,9 @@ def read_case() -> Case:
 
 def prepare(case: Case) -> tuple["TrainStep", "Batch"]:
     """Returns the case's train step, not yet traced, and its batch."""
-    from easytransfer_mtl.benchmarking.joint_steps import joint_batches, joint_step, weightings
-    from easytransfer_mtl.benchmarking.models import make_model
-    from easytransfer_mtl.benchmarking.training_speed import TrainStep, random_batch
+    from benchmarks.joint_steps import joint_batches, joint_step, weightings
+    from benchmarks.models import make_model
+    from benchmarks.training_speed import TrainStep, random_batch
     from easytransfer_mtl.tasks import CONTEST_TASKS
 
     model = make_model(case.layers, case.hidden_size, CONTEST_TASKS, case.original)
@@ -88,7 +88,7 @@ def prepare(case: Case) -> tuple["TrainStep", "Batch"]:
 def main() -> None:
     """Measures the case on standard input and prints its cost."""
     case = read_case()
-    from easytransfer_mtl.benchmarking.machine import peak_memory_gb
+    from benchmarks.machine import peak_memory_gb
 
     step, batch = prepare(case)
     first = step.seconds([batch])

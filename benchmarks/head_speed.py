@@ -1,6 +1,6 @@
 """What each feature and head costs: an alternating step of every task against the baseline's, in turn.
 
-Run as ``python -m easytransfer_mtl.benchmarking.head_speed``. Processor time, which other programs disturb least.
+Run as ``python -m benchmarks.head_speed``. Processor time, which other programs disturb least.
 """
 
 import statistics
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from easytransfer_mtl.benchmarking.training_speed import TrainStep
+    from benchmarks.training_speed import TrainStep
     from easytransfer_mtl.data.encoded_rows import Batch
 
 SIZE, SHAPE, ROUNDS = (4, 256), (64, 40), 5
@@ -24,8 +24,8 @@ CASES = (
 
 def step_of(case: str) -> "TrainStep":
     """Returns the train step of a case, empty for the baseline; a pair is compared for all tasks, whatever their texts."""
-    from easytransfer_mtl.benchmarking.models import make_model
-    from easytransfer_mtl.benchmarking.training_speed import TrainStep
+    from benchmarks.models import make_model
+    from benchmarks.training_speed import TrainStep
     from easytransfer_mtl.models.architecture import Architecture
     from easytransfer_mtl.tasks import CONTEST_TASKS
 
@@ -36,7 +36,7 @@ def step_of(case: str) -> "TrainStep":
 
 def batches() -> list["Batch"]:
     """Returns a batch of one shape for every task, without padding, half of each row a second text."""
-    from easytransfer_mtl.benchmarking.training_speed import random_batch
+    from benchmarks.training_speed import random_batch
     from easytransfer_mtl.tasks import CONTEST_TASKS
 
     found = []

@@ -1,4 +1,4 @@
-"""``python -m easytransfer_mtl.comparing.toys FOLDER``: runs the papers' own problems and draws what came out."""
+"""``python tests/papers FOLDER``: runs the papers' own problems and draws what came out."""
 
 import os
 import sys
@@ -9,10 +9,10 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 import numpy as np
 from matplotlib.figure import Figure
+from two_noises import SIGMAS, learned_sigmas
+from unequal_scales import Training, train
+from valley import FRONT, descend, famo, losses_and_gradients
 
-from easytransfer_mtl.comparing.toys.two_noises import SIGMAS, learned_sigmas
-from easytransfer_mtl.comparing.toys.unequal_scales import Training, train
-from easytransfer_mtl.comparing.toys.valley import FRONT, descend, famo, losses_and_gradients
 from easytransfer_mtl.evaluation.run_plot import COLOURS
 from easytransfer_mtl.files import replacing
 from easytransfer_mtl.weighting import IMTLG, MGDA, CAGrad, Equal, GradNorm, Nash, PCGrad, TaskWeighting, UPGrad
@@ -105,5 +105,5 @@ def main(folder: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python -m easytransfer_mtl.comparing.toys FOLDER")
+        sys.exit("usage: python tests/papers FOLDER")
     main(sys.argv[1])

@@ -1,6 +1,6 @@
 """PyTorch's side of a comparison: the same model in a process of its own, which answers one JSON line with another.
 
-Run as ``python -m easytransfer_mtl.benchmarking.rival_worker LAYERS HIDDEN_SIZE``. PyTorch's own best: bfloat16 autocast,
+Run as ``python -m benchmarks.rival_worker LAYERS HIDDEN_SIZE``. PyTorch's own best: bfloat16 autocast,
 scaled dot product attention, fused AdamW, clipping over all tensors at once.
 """
 
@@ -11,7 +11,7 @@ import time
 import torch
 from transformers import BertModel
 
-from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE, bert_config
+from benchmarks.sizes import VOCABULARY_SIZE, bert_config
 
 LABELS = 15
 

@@ -4,12 +4,12 @@ import time
 
 import numpy as np
 
-from easytransfer_mtl.benchmarking.comparison import Comparison
-from easytransfer_mtl.benchmarking.lengths import rows_of_lengths
-from easytransfer_mtl.benchmarking.models import make_model
-from easytransfer_mtl.benchmarking.rival import RivalProcess, Shapes
-from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE
-from easytransfer_mtl.benchmarking.training_speed import TrainStep, random_batch
+from benchmarks.comparison import Comparison
+from benchmarks.lengths import rows_of_lengths
+from benchmarks.models import make_model
+from benchmarks.rival import RivalProcess, Shapes
+from benchmarks.sizes import VOCABULARY_SIZE
+from benchmarks.training_speed import TrainStep, random_batch
 from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.pipeline import evaluation_batches
 from easytransfer_mtl.evaluation.inference import Inference

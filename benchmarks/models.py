@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tf_keras
 
-from easytransfer_mtl.benchmarking.sizes import bert_config
+from benchmarks.sizes import bert_config
 from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.models.architecture import BASELINE, Architecture

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from easytransfer_mtl.benchmarking.lengths import FIRST_ID
-from easytransfer_mtl.benchmarking.models import OriginalRecipe, make_model
-from easytransfer_mtl.benchmarking.sizes import VOCABULARY_SIZE
+from benchmarks.lengths import FIRST_ID
+from benchmarks.models import OriginalRecipe, make_model
+from benchmarks.sizes import VOCABULARY_SIZE
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.length_buckets import bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder, TaskBatches, TrainingBatches

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Callable
 
-from easytransfer_mtl.benchmarking.comparison import spread
-from easytransfer_mtl.benchmarking.fresh_process import Case, cost_of
-from easytransfer_mtl.benchmarking.joint_steps import joint_batches, joint_step, weightings
-from easytransfer_mtl.benchmarking.models import make_model
-from easytransfer_mtl.benchmarking.training_speed import TrainStep
+from benchmarks.comparison import spread
+from benchmarks.fresh_process import Case, cost_of
+from benchmarks.joint_steps import joint_batches, joint_step, weightings
+from benchmarks.models import make_model
+from benchmarks.training_speed import TrainStep
 from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.tasks import Task
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from easytransfer_mtl.benchmarking.training_speed import JOINT, TrainStep, random_batch
+from benchmarks.training_speed import JOINT, TrainStep, random_batch
 from easytransfer_mtl.config.weighting_settings import WeightingSettings
 from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.models.multitask_model import MultiTaskModel

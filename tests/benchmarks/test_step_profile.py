@@ -3,11 +3,11 @@
 import pytest
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from easytransfer_mtl.benchmarking import parts
-from easytransfer_mtl.benchmarking.fresh_process import Case
-from easytransfer_mtl.benchmarking.step_profile import REST, STARTED, operation_times, step_profile
-from easytransfer_mtl.commands.benchmark import run
-from easytransfer_mtl.config.study_settings import BenchmarkSettings
+from benchmarks import parts
+from benchmarks.fresh_process import Case
+from benchmarks.measuring import run
+from benchmarks.settings import BenchmarkSettings
+from benchmarks.step_profile import REST, STARTED, operation_times, step_profile
 
 
 def plane_of(events: list[tuple[str, int, int]], started: dict[str, str] | None = None) -> xplane_pb2.XPlane:

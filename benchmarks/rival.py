@@ -21,7 +21,7 @@ class RivalProcess:
     """A running ``rival_worker``; a context manager that ends it."""
 
     def __init__(self, layers: int, hidden_size: int) -> None:
-        module = "easytransfer_mtl.benchmarking.rival_worker"
+        module = "benchmarks.rival_worker"
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, str(layers), str(hidden_size)],
             stdin=subprocess.PIPE,

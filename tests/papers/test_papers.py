@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from two_noises import learned_sigmas
+from unequal_scales import train
+from valley import descend, famo, losses_and_gradients
 
-from easytransfer_mtl.comparing.toys.two_noises import learned_sigmas
-from easytransfer_mtl.comparing.toys.unequal_scales import train
-from easytransfer_mtl.comparing.toys.valley import descend, famo, losses_and_gradients
 from easytransfer_mtl.weighting import IMTLG, MGDA, RLW, CAGrad, Equal, GradNorm, Nash, PCGrad, TaskWeighting, UPGrad
 
 HARD_START = (9.0, 9.0)

@@ -1,1 +1,0 @@
-"""The small problems that papers on loss weighting show their methods on."""
