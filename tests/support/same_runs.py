@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_COMPARED = ("seconds", "rows_per_second", "time")
+NOT_COMPARED = ("examples_per_second",)
 TRAINING = [
     "--random_init", "--train_batch_size=16", "--num_epochs=0.5", "--learning_rate=1e-3", "--save_steps=7", "--seed=3",
 ]  # fmt: skip
