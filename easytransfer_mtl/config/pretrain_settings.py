@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from easytransfer_mtl.config.common import NORMALIZATIONS, PRECISIONS, PREPROCESS, PRETRAIN
-from easytransfer_mtl.config.objective_settings import ObjectiveSettings
+from easytransfer_mtl.config.common import NORMALIZATIONS, PRECISIONS, PREPROCESS, PRETRAIN, CommonSettings
 from easytransfer_mtl.config.options import option
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
@@ -14,7 +13,7 @@ TEXTS = "texts"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainSettings(ObjectiveSettings):
+class PretrainSettings(CommonSettings):
     """Further training of an encoder on the tasks' own texts."""
 
     tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")

@@ -25,13 +25,6 @@ def tied_cross_entropy(
     Returns:
         float32 [P] and float32 [P], the second 0 or 1 and without a gradient.
     """
-    return scored_cross_entropy(states, table, bias, labels)[:2]
-
-
-def scored_cross_entropy(
-    states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns what ``tied_cross_entropy`` does, and the products that it reads, states x table^T, without a gradient."""
 
     @tf.custom_gradient
     def losses(states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor) -> tuple[tuple, Callable[..., Gradients]]:
@@ -46,7 +39,7 @@ def scored_cross_entropy(
             d_bias = tf.cast(tf.matmul(tf.ones_like(states[:, :1]), d_scores, transpose_a=True), tf.float32)
             return tf.matmul(d_scores, cast_table), d_table, d_bias[0]
 
-        return (values, right, scores), gradient
+        return (values, right), gradient
 
     return losses(states, table, bias)
 

@@ -12,9 +12,9 @@ from easytransfer_mtl import __version__
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.encoders.saving import save_encoder
 from easytransfer_mtl.files import replacing_folder, write_json
-from easytransfer_mtl.pretraining.objectives import PretrainingModel
+from easytransfer_mtl.pretraining.measurement import PretrainingProgress
+from easytransfer_mtl.pretraining.model import MaskedLanguageModel
 from easytransfer_mtl.pretraining.preparation import Prepared
-from easytransfer_mtl.pretraining.progress import PretrainingProgress
 from easytransfer_mtl.training.run_folder import RunFolder, package_versions
 
 FINAL, WEIGHTS_FILE, ABOUT_FILE = "final", "model.safetensors", "pretraining.json"
@@ -26,14 +26,14 @@ def exported(run: Path) -> Path | None:
 
 
 def export_final(
-    model: PretrainingModel, settings: PretrainSettings, prepared: Prepared, progress: PretrainingProgress
+    model: MaskedLanguageModel, settings: PretrainSettings, prepared: Prepared, progress: PretrainingProgress
 ) -> Path:
     """Writes ``final/`` of the run, replacing an older one only when the new one is complete.
 
     It holds config.json, vocab.txt, model.safetensors and pretraining.json. The weights are in Hugging Face's layout with
-    the names of its TensorFlow model, the pooler as it was at the start and what the objective trained beside the encoder
-    with them, so that transformers' class of the encoder, ``--pretrain_model_name_or_path`` of train and of another
-    pretrain load it; and TFBertForMaskedLM or TFElectraForPreTraining what was trained as one.
+    the names of its TensorFlow model, the pooler as it was at the start and the masked-word head with them, so that
+    transformers' class of the encoder, ``--pretrain_model_name_or_path`` of train and of another pretrain load it, and
+    TFBertForMaskedLM a BERT.
 
     Returns:
         The folder.

@@ -14,7 +14,7 @@ from easytransfer_mtl.encoders.sizes import dense_size
 from easytransfer_mtl.encoders.transformer import GELUS
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.pretraining.cross_entropy import scored_cross_entropy, tied_cross_entropy
+from easytransfer_mtl.pretraining.cross_entropy import tied_cross_entropy
 from easytransfer_mtl.seeding import truncated_normal
 
 FILE_PREFIX = "mlm___cls/predictions/"
@@ -71,17 +71,8 @@ class MaskedWordHead(tf_keras.layers.Layer):
             table: the word embeddings, float32 [V, E].
             labels: int32 [P].
         """
-        return tied_cross_entropy(*self._factors(states, table), labels)
-
-    def scored_losses(
-        self, states: tf.Tensor, table: tf.Tensor, labels: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns what ``token_losses`` does, and the scores without their bias, [P, V] of the states' type."""
-        return scored_cross_entropy(*self._factors(states, table), labels)
-
-    def _factors(self, states: tf.Tensor, table: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         transformed = tf.cast(self._transform(states), states.dtype)
-        return transformed, table, tf.convert_to_tensor(self.by_name["bias"])
+        return tied_cross_entropy(transformed, table, tf.convert_to_tensor(self.by_name["bias"]), labels)
 
     def _transform(self, states: tf.Tensor) -> tf.Tensor:
         kernel, bias, gamma, beta = (tf.convert_to_tensor(variable) for variable in list(self.by_name.values())[:4])

@@ -132,7 +132,7 @@ class Masking:
         return np.where(draw < MASKED, self.mask_id, np.where(draw < MASKED + REPLACED, others, labels))
 
 
-def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str, masking: type[Masking] = Masking) -> Masking:
+def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str) -> Masking:
     """Builds the masking for a vocabulary.
 
     Args:
@@ -140,7 +140,6 @@ def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str, m
         share: see ``Masking``; more than 0 and less than 1.
         vocabulary: the encoder's.
         source: where that is from, for errors.
-        masking: the objective's.
 
     Raises:
         UserError: the vocabulary has no [MASK], or nothing but special tokens.
@@ -150,4 +149,4 @@ def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str, m
     others = [index for token, index in vocabulary.ids.items() if not NOT_TEXT.fullmatch(token)]
     if not others:
         raise UserError(f"{source} holds special tokens only.")
-    return masking(kind, share, vocabulary.ids[MASK_TOKEN], np.array(others, np.int32))
+    return Masking(kind, share, vocabulary.ids[MASK_TOKEN], np.array(others, np.int32))

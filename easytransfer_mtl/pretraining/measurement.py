@@ -1,45 +1,83 @@
-"""What is measured on held-out texts: numbers that a run's log, its checkpoints and its report tell."""
+"""How well a model fills in masked tokens of texts that it does not train on."""
 
 import math
-from dataclasses import astuple, dataclass
-from typing import ClassVar
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+import tensorflow as tf
+
+from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.pretraining.masking import Masking
+from easytransfer_mtl.pretraining.model import MaskedLanguageModel
 
 LARGEST_EXPONENT = 700.0
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The base of every objective's; its fields are floats, with which checkpoints hold it.
+    """Mean cross entropy of the masked tokens, and the share of them that is predicted right."""
 
-    Attributes:
-        columns: those of metrics.csv that the objective has, of training steps and of measurements.
-    """
-
-    columns: ClassVar[tuple[str, ...]]
+    loss: float
+    accuracy: float
 
     @property
-    def values(self) -> list[float]:
-        """The fields in their order."""
-        return list(astuple(self))
+    def perplexity(self) -> float:
+        """e^loss, or a very large number."""
+        return math.exp(min(self.loss, LARGEST_EXPONENT))
 
     def row(self) -> dict[str, float]:
         """Returns values by their column in metrics.csv."""
-        raise NotImplementedError
+        return {"loss": self.loss, "perplexity": self.perplexity, "accuracy": self.accuracy}
 
     def report(self) -> dict[str, float]:
         """Returns values by name for pretraining.json."""
-        raise NotImplementedError
-
-    def text(self) -> str:
-        """Returns what a terminal shows of a measurement."""
-        raise NotImplementedError
-
-    @staticmethod
-    def step_text(logs: dict[str, float]) -> str:
-        """Returns what a terminal shows of a training step, given what the model's step told."""
-        raise NotImplementedError
+        return {"loss": self.loss, "perplexity": self.perplexity, "masked_accuracy": self.accuracy}
 
 
-def perplexity(loss: float) -> float:
-    """Returns e^loss, or a very large number."""
-    return math.exp(min(loss, LARGEST_EXPONENT))
+class HeldOut:
+    """The held-out batches; one traced function measures any weights of a model on them."""
+
+    def __init__(self, model: MaskedLanguageModel, batches: list[Batch]) -> None:
+        """Takes the model and the batches."""
+        self.model = model
+        self.batches = batches
+        self._sums = tf.function(self._sums_of, input_signature=[Masking.signature], autograph=False)
+
+    def measure(self) -> Measurement:
+        """Measures the model as it is, in float32 whatever training computes in, dropout off."""
+        with self.model.encoder.computing_in("float32"):
+            sums = [self._sums({name: tf.constant(value) for name, value in batch.items()}) for batch in self.batches]
+        loss, right, count = np.sum([[float(value) for value in batch] for batch in sums], axis=0)
+        return Measurement(loss / max(count, 1.0), right / max(count, 1.0))
+
+    def _sums_of(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+        losses, right = self.model.token_losses(batch, False, "float32")
+        weights = batch["weights"]
+        return tf.reduce_sum(losses * weights), tf.reduce_sum(right * weights), tf.reduce_sum(weights)
+
+
+class PretrainingProgress(tf.Module):
+    """The first and the last measurement of a run as variables, so that checkpoints hold them."""
+
+    def __init__(self) -> None:
+        """Starts without measurements."""
+        super().__init__(name="pretraining_progress")
+        nothing = [0.0] * len(fields(Measurement))
+        self._before = tf.Variable(nothing, dtype=tf.float64, trainable=False, name="before")
+        self._after = tf.Variable(nothing, dtype=tf.float64, trainable=False, name="after")
+
+    @property
+    def before(self) -> Measurement:
+        """The measurement at the start."""
+        return Measurement(*self._before.numpy().tolist())
+
+    @property
+    def after(self) -> Measurement:
+        """The last measurement."""
+        return Measurement(*self._after.numpy().tolist())
+
+    def note(self, step: int, measured: Measurement) -> None:
+        """Notes the measurement of a step."""
+        self._after.assign(astuple(measured))
+        if step == 0:
+            self._before.assign(astuple(measured))

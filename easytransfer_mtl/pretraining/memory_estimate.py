@@ -5,8 +5,8 @@ import logging
 from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
-from easytransfer_mtl.encoders.sizes import kept_per_token
-from easytransfer_mtl.pretraining.objectives import MODELS
+from easytransfer_mtl.encoders.sizes import encoder_size, kept_per_token, word_width
+from easytransfer_mtl.pretraining.head import head_size
 from easytransfer_mtl.training.machine_memory import GB, NUMBER_BYTES, shortage, tell_memory
 from easytransfer_mtl.training.memory_estimate import SLOTS
 
@@ -14,6 +14,11 @@ PROGRAM_GB = 1.5
 """TensorFlow, the compiled graph, and texts as many as the contest's; measured on a small encoder."""
 SCORES = 2
 """Numbers that a place to predict takes for every token of the vocabulary: the score and its gradient."""
+
+
+def num_parameters(config: PretrainedConfig) -> int:
+    """Returns how many parameters the encoder and the masked-word head have."""
+    return encoder_size(config) + head_size(config, word_width(config))
 
 
 def estimated_gb(settings: PretrainSettings, config: PretrainedConfig, length: int) -> float:
@@ -24,13 +29,12 @@ def estimated_gb(settings: PretrainSettings, config: PretrainedConfig, length: i
         config: the encoder's.
         length: tokens of the longest row.
     """
-    size = MODELS[settings.objective].size(settings, config)
     number = NUMBER_BYTES[settings.precision]
     tokens = settings.train_batch_size * length
-    states = tokens * sum(layers * kept_per_token(each, length) for each, layers in size.kept)
+    states = tokens * config.num_hidden_layers * kept_per_token(config, length)
     scores = tokens * settings.mask_share * SCORES * config.vocab_size
     copies = 2 + SLOTS["adam"]  # the parameters and their gradients
-    return PROGRAM_GB + (4 * copies * size.parameters + number * (states + scores)) / GB
+    return PROGRAM_GB + (4 * copies * num_parameters(config) + number * (states + scores)) / GB
 
 
 def check_memory(settings: PretrainSettings, config: PretrainedConfig, length: int) -> None:

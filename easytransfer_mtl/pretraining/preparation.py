@@ -19,7 +19,6 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.batches import MaskedBatches, held_out_batches
 from easytransfer_mtl.pretraining.masking import Masking, make_masking
 from easytransfer_mtl.pretraining.memory_estimate import check_memory
-from easytransfer_mtl.pretraining.objectives import MODELS
 from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows
 from easytransfer_mtl.pretraining.texts import Source, hold_out, read_texts
 from easytransfer_mtl.pretraining.word_vectors import WordVectors, read_word_vectors
@@ -66,7 +65,7 @@ def prepare(settings: PretrainSettings) -> Prepared:
     files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
     vocabulary = load_vocabulary(files.vocabulary_file)
     source = f"vocabulary {files.vocabulary_file}"
-    masking = make_masking(settings.masking, settings.mask_share, vocabulary, source, MODELS[settings.objective].masking)
+    masking = make_masking(settings.masking, settings.mask_share, vocabulary, source)
     config = _checked_config(settings, files)
     segment = None if settings.masking == "token" else chinese_segmenter()
     vectors = _vectors(settings, vocabulary)
@@ -99,7 +98,6 @@ def _check_numbers(settings: PretrainSettings) -> None:
 def _checked_config(settings: PretrainSettings, files: EncoderFiles) -> PretrainedConfig:
     config = load_config(files)
     check_precision(config, settings.precision)
-    MODELS[settings.objective].check(settings, config)
     most = config.max_position_embeddings
     if settings.sequence_length > most:
         raise UserError(

@@ -11,20 +11,17 @@ import tf_keras
 from tqdm import tqdm
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.pretraining.measurement import Measurement
-from easytransfer_mtl.pretraining.measuring import HeldOut
-from easytransfer_mtl.pretraining.progress import PretrainingProgress
+from easytransfer_mtl.pretraining.measurement import HeldOut, PretrainingProgress
 from easytransfer_mtl.training.metrics_log import StepTable
 from easytransfer_mtl.training.step_plan import StepPlan
 
-FIRST_COLUMNS, LAST_COLUMNS = ("step", "part"), ("learning_rate", "grad_norm", "examples_per_second")
-"""Before and after those of the objective. ``part`` is train or held_out; the last is the only one that differs from run to
-run."""
+COLUMNS = ("step", "part", "loss", "perplexity", "accuracy", "learning_rate", "grad_norm", "examples_per_second")
+"""``part`` is train or held_out; the last is the only one that differs from run to run."""
 
 
-def open_metrics(folder: Path, step: int, measured: type[Measurement]) -> StepTable:
+def open_metrics(folder: Path, step: int) -> StepTable:
     """Opens a run's metrics.csv for going on from ``step``; the measurement of step 0 is made again."""
-    return StepTable(folder, step or -1, (*FIRST_COLUMNS, *measured.columns, *LAST_COLUMNS))
+    return StepTable(folder, step or -1, COLUMNS)
 
 
 class PretrainingLog(tf_keras.callbacks.Callback):
@@ -57,15 +54,15 @@ class PretrainingLog(tf_keras.callbacks.Callback):
             )
         rate = self.rows_per_step / (now - self.last_time)
         self.metrics.add_row({"step": self.step, "part": "train", **logs, "examples_per_second": round(rate, 1)})
-        of_part = {f"{name}/train": logs[name] for name in self.model.measured.columns if name in logs}
+        of_part = {f"{name}/train": logs[name] for name in ("loss", "accuracy")}
         self.metrics.add_scalars(self.step, {**of_part, **{name: logs[name] for name in ("learning_rate", "grad_norm")}})
         self.bar.set_postfix({"loss": f"{logs['loss']:.3f}", "rows/s": f"{rate:.0f}"}, refresh=False)
         self.bar.update()
         if self.step % self.every == 0 or self.step == self.plan.train_steps:
             left = (now - self.start_time) / (self.step - self.first) * (self.plan.train_steps - self.step)
             logging.info(
-                "step %d of %d, %s, %.1f rows/s, time left = %s",
-                self.step, self.plan.train_steps, self.model.measured.step_text(logs), rate, timedelta(seconds=round(left)),
+                "step %d of %d, loss = %.4f, masked accuracy = %.4f, %.1f rows/s, time left = %s",
+                self.step, self.plan.train_steps, logs["loss"], logs["accuracy"], rate, timedelta(seconds=round(left)),
             )  # fmt: skip
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -98,4 +95,6 @@ class HeldOutLog(tf_keras.callbacks.Callback):
         values = measured.row()
         self.metrics.add_row({"step": step, "part": "held_out", **values})
         self.metrics.add_scalars(step, {f"{name}/held_out": value for name, value in values.items()})
-        logging.info("step %d, held out: %s", step, measured.text())
+        logging.info(
+            "step %d, held out: perplexity %.4g, masked accuracy %.4f", step, measured.perplexity, measured.accuracy
+        )

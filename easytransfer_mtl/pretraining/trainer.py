@@ -1,4 +1,4 @@
-"""Joins encoder, objective, texts and optimizer to a pre-training run."""
+"""Joins encoder, texts and optimizer to a pre-training run."""
 
 import logging
 import signal
@@ -14,10 +14,9 @@ from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.encoders.weight_files import read_weights
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.pretraining.export import export_final, exported, texts_by_file
-from easytransfer_mtl.pretraining.measuring import HeldOut
-from easytransfer_mtl.pretraining.objectives import MODELS, PretrainingModel
+from easytransfer_mtl.pretraining.measurement import HeldOut, PretrainingProgress
+from easytransfer_mtl.pretraining.model import MaskedLanguageModel
 from easytransfer_mtl.pretraining.preparation import Prepared, prepare
-from easytransfer_mtl.pretraining.progress import PretrainingProgress
 from easytransfer_mtl.pretraining.step_log import HeldOutLog, PretrainingLog, open_metrics
 from easytransfer_mtl.pretraining.text_vectors import text_vectors
 from easytransfer_mtl.training.callbacks import SaveCheckpoints, StopOnSignal
@@ -32,7 +31,7 @@ from easytransfer_mtl.training.schedule import WarmupDecay
 class PretrainedRun:
     """A finished run: the model, its data, its measurements, and the folder that training starts from."""
 
-    model: PretrainingModel
+    model: MaskedLanguageModel
     prepared: Prepared
     progress: PretrainingProgress
     final: Path
@@ -52,7 +51,7 @@ def run_pretraining(settings: PretrainSettings) -> PretrainedRun:
     """
     prepared = prepare(settings)
     model = _make_model(settings, prepared)
-    progress = PretrainingProgress(model.measured)
+    progress = PretrainingProgress()
     checkpoints = RunCheckpoints(model, progress, Path(settings.model_dir), settings.keep_checkpoint_max)
     step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
     if step:
@@ -86,11 +85,11 @@ def _check_same_texts(folder: RunFolder, prepared: Prepared) -> None:
     )
 
 
-def _make_model(settings: PretrainSettings, prepared: Prepared) -> PretrainingModel:
+def _make_model(settings: PretrainSettings, prepared: Prepared) -> MaskedLanguageModel:
     """Builds the model and its optimizer with their first weights."""
     clock = DropoutClock(settings.seed)
     encoder = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler).encoder
-    model = MODELS[settings.objective](encoder, settings)
+    model = MaskedLanguageModel(encoder, settings)
     if not settings.random_init:
         model.take(read_weights(prepared.files.location))
     plan = prepared.plan
@@ -100,7 +99,7 @@ def _make_model(settings: PretrainSettings, prepared: Prepared) -> PretrainingMo
     return model
 
 
-def _start_embeddings(model: PretrainingModel, settings: PretrainSettings, prepared: Prepared) -> None:
+def _start_embeddings(model: MaskedLanguageModel, settings: PretrainSettings, prepared: Prepared) -> None:
     """Puts the word vectors into the embeddings of their tokens."""
     table = model.encoder.word_embeddings
     values = table.numpy()
@@ -112,7 +111,7 @@ def _start_embeddings(model: PretrainingModel, settings: PretrainSettings, prepa
     logging.info("%d of %d embeddings start from vectors of %s", len(vectors.ids), len(values), vectors.source)
 
 
-def _describe(settings: PretrainSettings, prepared: Prepared, model: PretrainingModel) -> None:
+def _describe(settings: PretrainSettings, prepared: Prepared, model: MaskedLanguageModel) -> None:
     """Writes what the run's folder says about the run, and logs it."""
     folder = RunFolder(Path(settings.model_dir))
     folder.write_encoder(model.encoder.config, prepared.files.vocabulary_file)
@@ -132,7 +131,7 @@ def _describe(settings: PretrainSettings, prepared: Prepared, model: Pretraining
 def _fit(
     settings: PretrainSettings,
     prepared: Prepared,
-    model: PretrainingModel,
+    model: MaskedLanguageModel,
     checkpoints: RunCheckpoints,
     progress: PretrainingProgress,
     step: int,
@@ -141,7 +140,7 @@ def _fit(
     plan = prepared.plan
     dataset = prepared.batches.dataset(step, plan.train_steps)
     with (
-        closing(open_metrics(checkpoints.folder, step, model.measured)) as metrics,
+        closing(open_metrics(checkpoints.folder, step)) as metrics,
         StopOnSignal(checkpoints, metrics) as stop,
     ):
         callbacks = [

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from benchmarks.settings import BenchmarkSettings
 from easytransfer_mtl.config import settings as declared
 from easytransfer_mtl.config.easytransfer_keys import NO_EFFECT
 from easytransfer_mtl.config.ensemble_settings import SplitSettings
@@ -16,7 +17,7 @@ from easytransfer_mtl.config.settings import (
     SubmitSettings,
     TrainSettings,
 )
-from easytransfer_mtl.config.study_settings import BenchmarkSettings, CompareSettings, PlotSettings
+from easytransfer_mtl.config.study_settings import CompareSettings, PlotSettings
 from easytransfer_mtl.data.contest_files import NAMES
 from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
 from easytransfer_mtl.errors import UserError

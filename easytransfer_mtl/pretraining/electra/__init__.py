@@ -1,1 +1,0 @@
-"""The parts of replaced-token detection (Clark et al. 2020, ELECTRA)."""

@@ -1,0 +1,81 @@
+"""BERT's masked language model (Devlin et al. 2019): encoder, head that fills in masked tokens, train step."""
+
+import tensorflow as tf
+import tf_keras
+
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
+from easytransfer_mtl.encoders.interface import Encoder
+from easytransfer_mtl.encoders.weight_files import WeightFile
+from easytransfer_mtl.models import gradients as grads
+from easytransfer_mtl.pretraining.head import FILE_PREFIX, MaskedWordHead
+
+Batch = dict[str, tf.Tensor]
+
+
+class MaskedLanguageModel(tf_keras.Model):
+    """Predicts the masked tokens of a batch; the encoder's pooler takes no part and stays as it is.
+
+    Attributes:
+        encoder: what is trained.
+        head: trained with it; starts at random.
+        clip_norm: global norm to clip gradients to.
+        precision: number format of training's matrix products.
+    """
+
+    def __init__(self, encoder: Encoder, settings: PretrainSettings) -> None:
+        """Takes the encoder and the run's settings."""
+        super().__init__(name="masked_language_model")
+        self.encoder = encoder
+        self.head = MaskedWordHead(encoder.config, encoder.word_embeddings.shape[1], settings.seed)
+        self.clip_norm = settings.clip_norm_value
+        self.precision = settings.precision
+
+    def take(self, weight_file: WeightFile) -> None:
+        """Takes over the masked-word head that a checkpoint holds, see ``MaskedWordHead.take``."""
+        self.head.take(weight_file)
+
+    @property
+    def stored_parts(self) -> dict[str, tf.Variable]:
+        """What a file holds beside the encoder: the head's variables, under the names of TFBertForMaskedLM."""
+        return {f"{FILE_PREFIX}{name}:0": variable for name, variable in self.head.by_name.items()}
+
+    @property
+    def trained_variables(self) -> list[tf.Variable]:
+        """The encoder's without its pooler, and the head's."""
+        named = self.encoder.canonical_variables
+        encoder = [variable for name, variable in named.items() if not name.startswith("pooler/")]
+        return encoder + list(self.stored_parts.values())
+
+    def token_losses(self, batch: Batch, training: bool, precision: str) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns each place's cross entropy and whether its token is predicted right (1 or 0), float32 [P].
+
+        Args:
+            batch: see ``Masking.signature``.
+            training: whether dropout is on.
+            precision: number format of the head's matrix products.
+        """
+        states, _ = self.encoder.encode(batch["input_ids"], batch["input_mask"], batch["segment_ids"], training=training)
+        states = tf.gather(tf.reshape(states, [-1, states.shape[-1]]), batch["positions"])
+        table = tf.convert_to_tensor(self.encoder.word_embeddings)
+        return self.head.token_losses(tf.cast(states, precision), table, batch["labels"])
+
+    @tf.autograph.experimental.do_not_convert
+    def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Does one optimizer step on the mean cross entropy of the batch's masked tokens.
+
+        Returns:
+            loss, accuracy (the share of masked tokens that is predicted right), grad_norm (before clipping) and
+            learning_rate, float32 [] each.
+        """
+        self.encoder.clock.time.assign(self.optimizer.iterations)
+        variables, weights = self.trained_variables, batch["weights"]
+        with tf.GradientTape() as tape:
+            count = tf.maximum(tf.reduce_sum(weights), 1.0)
+            losses, right = self.token_losses(batch, True, self.precision)
+            loss = tf.reduce_sum(losses * weights) / count
+            accuracy = tf.reduce_sum(right * weights) / count
+        gradients = grads.dense(grads.zeros_for_none(tape.gradient(loss, variables), variables))
+        norm = tf.linalg.global_norm(gradients)
+        grads.apply_scaled(self.optimizer, gradients, variables, grads.clip_factor(norm, self.clip_norm))
+        rate = tf.convert_to_tensor(self.optimizer.learning_rate)
+        return {"loss": loss, "accuracy": accuracy, "grad_norm": norm, "learning_rate": rate}
