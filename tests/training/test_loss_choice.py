@@ -60,7 +60,7 @@ def test_dtps_own_focal_factor_and_another_exclude_each_other() -> None:
 def test_attacks() -> None:
     assert choose_adversary(settings()) is None
     assert choose_adversary(settings(adversarial="fgm", adversarial_epsilon=0.5)) == Adversary(1, 0.5, 0.5)
-    assert choose_adversary(settings(adversarial="pgd", adversarial_steps=2)) == Adversary(2, 0.3, 1.0)
+    assert choose_adversary(settings(adversarial="pgd", adversarial_steps=2)) == Adversary(2, 0.03, 0.1)
 
 
 @pytest.mark.parametrize(
