@@ -9,7 +9,7 @@ def run(settings: PretrainSettings) -> int:
     done = run_pretraining(settings)
     texts = done.prepared.num_texts
     print(f"texts: {texts['train']} trained on, {texts['held_out']} held out")
-    print(f"held out, before: {done.progress.before.text()}")
-    print(f"held out, after {int(done.model.optimizer.iterations)} steps: {done.progress.after.text()}")
+    print(f"held out, before: {done.progress.before}")
+    print(f"held out, after {int(done.model.optimizer.iterations)} steps: {done.progress.after}")
     print(f"encoder: {done.final}  (train with --pretrain_model_name_or_path {done.final})")
     return 0

@@ -25,6 +25,9 @@ class Measurement:
         """e^loss, or a very large number."""
         return math.exp(min(self.loss, LARGEST_EXPONENT))
 
+    def __str__(self) -> str:
+        return f"perplexity {self.perplexity:.4g}, masked accuracy {self.accuracy:.4f}"
+
     def row(self) -> dict[str, float]:
         """Returns values by their column in metrics.csv."""
         return {"loss": self.loss, "perplexity": self.perplexity, "accuracy": self.accuracy}

@@ -95,6 +95,4 @@ class HeldOutLog(tf_keras.callbacks.Callback):
         values = measured.row()
         self.metrics.add_row({"step": step, "part": "held_out", **values})
         self.metrics.add_scalars(step, {f"{name}/held_out": value for name, value in values.items()})
-        logging.info(
-            "step %d, held out: perplexity %.4g, masked accuracy %.4f", step, measured.perplexity, measured.accuracy
-        )
+        logging.info("step %d, held out: %s", step, measured)
