@@ -8,6 +8,8 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "easytransfer_mtl/__init__.py").read_text(encoding="utf-8")).group(1)
 
+TEST = ["jieba>=0.42.1,<0.43", "matplotlib>=3.10,<4", "pytest>=8", "pytest-xdist>=3.6"]
+
 setup(
     name="easytransfer_mtl",
     version=VERSION,
@@ -32,7 +34,8 @@ setup(
         "transformers>=4.57,<5",
     ],
     extras_require={
-        "test": ["jieba>=0.42.1,<0.43", "matplotlib>=3.10,<4", "pytest>=8", "pytest-xdist>=3.6"],
+        "test": TEST,
+        "dev": [*TEST, "ruff>=0.17,<0.18"],
         "benchmark": ["torch>=2.13,<3"],
         "plot": ["matplotlib>=3.10,<4"],
         "pretrain": ["jieba>=0.42.1,<0.43"],
