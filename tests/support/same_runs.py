@@ -26,7 +26,10 @@ RUNS: dict[str, list[str]] = {
     "joint": ["--step_mode=joint", "--loss_weighting=uncertainty", "--layer_lr_decay=0.9"],
     "pcgrad_all": ["--step_mode=joint", "--loss_weighting=pcgrad", "--gram_variables=all"],
     "pcgrad_last_layer": ["--step_mode=joint", "--loss_weighting=pcgrad", "--gram_variables=last_layer"],
-    "famo_attacked": ["--step_mode=joint", "--loss_weighting=famo", "--adversarial=pgd", "--adversarial_epsilon=0.1"],
+    "famo_attacked": [
+        "--step_mode=joint", "--loss_weighting=famo", "--adversarial=pgd", "--adversarial_epsilon=0.1",
+        "--adversarial_alpha=0.03",
+    ],
     "shared_private": [
         "--sharing=shared_private", "--adversarial_weight=0.05", "--rdrop_alpha=1", "--adversarial=fgm",
         "--adversarial_epsilon=0.1",
@@ -98,14 +101,14 @@ def main(what: str, where: str) -> int:
         print(f"recorded {sum(map(len, found.values()))} digests of {len(found)} runs in {file}")
         return 0
     recorded = json.loads(file.read_text(encoding="utf-8"))
-    differing = [
-        f"{name}: {part}"
-        for name in sorted({*recorded, *found})
-        for part in sorted({*recorded.get(name, {}), *found.get(name, {})})
-        if recorded.get(name, {}).get(part) != found.get(name, {}).get(part)
-    ]
-    print("\n".join(differing) or f"all {sum(map(len, found.values()))} digests of {len(found)} runs are the recorded ones")
-    return 1 if differing else 0
+    lines = []
+    for name in sorted({*recorded, *found}):
+        before, now = recorded.get(name, {}), found.get(name, {})
+        differing = sorted(part for part in {*before, *now} if before.get(part) != now.get(part))
+        if differing:
+            lines.append(f"{name}: {len(differing)} of {len(before)} differ, for instance {', '.join(differing[:3])}")
+    print("\n".join(lines) or f"all {sum(map(len, found.values()))} digests of {len(found)} runs are the recorded ones")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":
