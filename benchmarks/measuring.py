@@ -11,7 +11,7 @@ from benchmarks.machine import machine_facts, peak_memory_gb
 from benchmarks.parts import PARTS, Setup
 from benchmarks.settings import BenchmarkSettings
 from easytransfer_mtl.data.features import FeatureBuilder
-from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
+from easytransfer_mtl.data.tokenization import Tokenizer
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import write_json
@@ -51,7 +51,7 @@ def _setup(settings: BenchmarkSettings) -> Setup:
             raise UserError("benchmarks with --data_dir needs --tokenizer_name_or_path to count tokens.")
         files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, needs_weights=False)
         encoder = files.vocabulary_file.parent
-        builder = FeatureBuilder(Tokenizer(load_vocabulary(files.vocabulary_file), "nfkc"), 512)
+        builder = FeatureBuilder(Tokenizer(files.vocabulary, "nfkc"), 512)
         histograms = measured_histograms(settings.data_dir, CONTEST_TASKS, builder)
     return Setup(
         histograms=histograms,

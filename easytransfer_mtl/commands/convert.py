@@ -8,7 +8,7 @@ from easytransfer_mtl.data.contest_files import find_files, require_files
 from easytransfer_mtl.data.conversion import Conversion, convert_file
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.splitting import split_tail
-from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary, warn_of_words
+from easytransfer_mtl.data.tokenization import Tokenizer, warn_of_rules, warn_of_words
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import write_text
@@ -26,8 +26,9 @@ def run(settings: ConvertSettings) -> int:
         raise UserError(f"output_schema {settings.output_schema!r} is not supported; use {FEATURES} (or bert_finetune).")
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     conversions = _folder(settings, tasks) if settings.data_dir else [_single(settings, tasks)]
-    files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, needs_weights=False)
-    vocabulary = load_vocabulary(files.vocabulary_file)
+    files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, False, settings.vocabulary_rule)
+    vocabulary = files.vocabulary
+    warn_of_rules(vocabulary, files.vocabulary_file)
     warn_of_words(vocabulary, files.vocabulary_file)
     tokenizer = Tokenizer(vocabulary, settings.text_normalization)
     builder = FeatureBuilder(tokenizer, settings.sequence_length)

@@ -5,7 +5,6 @@ import logging
 from pathlib import Path
 
 from easytransfer_mtl.config.settings import EvaluateSettings
-from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.candidates import Candidate
@@ -79,7 +78,7 @@ def _model_and_data(
     """Returns a run's model and the rows to score it on: the dev files', or else those of the fold that it left out."""
     tasks, inputs = folder.read_tasks()
     files = folder.encoder_files
-    vocabulary, positions = load_vocabulary(files.vocabulary_file), load_config(files).max_position_embeddings
+    vocabulary, positions = files.vocabulary, load_config(files).max_position_embeddings
 
     def read(path: str) -> list[TaskData]:
         return read_task_data(path, tasks, vocabulary, files.vocabulary_file, positions)

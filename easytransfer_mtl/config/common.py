@@ -9,6 +9,11 @@ OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distrib
 WEIGHTING, PREDICT, EVALUATE = "train_config.loss_weighting", "predict_config", "evaluate_config"
 PRETRAIN = "pretrain_config"
 NORMALIZATIONS = ("none", "nfkc")
+VOCABULARY_RULES = ("auto", "lines", "easytransfer")
+VOCABULARY_RULE = (
+    "how ids follow from vocab.txt: lines, the line number, as transformers; easytransfer, repeated lines not counted; "
+    "auto: as the encoder was trained"
+)
 PRECISIONS = ("float32", "bfloat16")
 
 

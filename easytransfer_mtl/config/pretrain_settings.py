@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from easytransfer_mtl.config.common import NORMALIZATIONS, PRECISIONS, PREPROCESS, PRETRAIN, CommonSettings
+from easytransfer_mtl.config.common import (
+    NORMALIZATIONS,
+    PRECISIONS,
+    PREPROCESS,
+    PRETRAIN,
+    VOCABULARY_RULE,
+    VOCABULARY_RULES,
+    CommonSettings,
+)
 from easytransfer_mtl.config.options import option
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
@@ -26,6 +34,7 @@ class PretrainSettings(CommonSettings):
     pretrain_model_name_or_path: str | None = option(
         PRETRAIN, "encoder to go on from: as train's, also the final/ folder of another pre-training", required=True
     )
+    vocabulary_rule: str = option(PRETRAIN, VOCABULARY_RULE, "auto", choices=VOCABULARY_RULES)
     random_init: bool = option(PRETRAIN, "start from random weights; reads config.json and vocab.txt only", False)
     random_pooler: bool = option(PRETRAIN, "draw a random pooler if the checkpoint has none", False)
     word_vectors: str | None = option(

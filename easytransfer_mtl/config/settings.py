@@ -12,6 +12,8 @@ from easytransfer_mtl.config.common import (
     PREDICT,
     PREPROCESS,
     TRAIN,
+    VOCABULARY_RULE,
+    VOCABULARY_RULES,
     CommonSettings,
 )
 from easytransfer_mtl.config.ensemble_settings import (
@@ -72,6 +74,7 @@ class ConvertSettings(EasyTransferSettings):
     tokenizer_name_or_path: str | None = option(
         PREPROCESS, "encoder (name, folder or checkpoint prefix) whose vocab.txt is used", required=True
     )
+    vocabulary_rule: str = option(PREPROCESS, VOCABULARY_RULE, "auto", choices=VOCABULARY_RULES)
     sequence_length: int = option(PREPROCESS, "padded length in tokens", 128, minimum=5)
     text_normalization: str = option(
         PREPROCESS,
@@ -92,6 +95,7 @@ class TrainSettings(FoldSettings, HeadSettings, SharingSettings, LossSettings, W
     pretrain_model_name_or_path: str | None = option(
         MODEL, "encoder: Hugging Face name or folder, EasyTransfer name, or TF1 checkpoint prefix", required=True
     )
+    vocabulary_rule: str = option(MODEL, VOCABULARY_RULE, "auto", choices=VOCABULARY_RULES)
     random_init: bool = option(MODEL, "start from random weights; reads config.json and vocab.txt only", False)
     random_pooler: bool = option(MODEL, "draw a random pooler if the checkpoint has none", False)
     gelu: str = option(

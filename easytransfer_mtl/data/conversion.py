@@ -116,6 +116,7 @@ def _manifest(conversion: Conversion, builder: FeatureBuilder, rows: int) -> Man
         vocabulary_size=len(tokenizer.vocabulary),
         source=conversion.source.name,
         source_sha256=sha256_of(conversion.source),
+        vocabulary_rule=tokenizer.vocabulary.rule,
     )
 
 

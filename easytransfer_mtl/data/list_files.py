@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from easytransfer_mtl.data.manifest import Manifest, read_manifest
-from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.data.tokenization import RULE_NAMES, Vocabulary
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import Task, task_named
 
@@ -124,8 +124,11 @@ def check_vocabulary(file: TaskFile, vocabulary: Vocabulary, where: str) -> None
     """Raises UserError if the file was made with another vocabulary than the model's (``where`` says whose that is)."""
     manifest = file.manifest
     if manifest and manifest.vocabulary_sha256 != vocabulary.sha256:
+        made, wanted = RULE_NAMES[manifest.vocabulary_rule], RULE_NAMES[vocabulary.rule]
+        rules = f"; ids were by {made}, the model's are by {wanted}" if made != wanted else ""
+        again = f" and --vocabulary_rule={vocabulary.rule}" if rules else ""
         raise UserError(
             f"{file.path} was made with another vocabulary ({manifest.vocabulary_size} tokens, sha256 "
             f"{manifest.vocabulary_sha256[:12]}) than the model's ({len(vocabulary)} tokens, {vocabulary.sha256[:12]}, "
-            f"{where}). Convert the data with --tokenizer_name_or_path set to the encoder you train."
+            f"{where}){rules}. Convert the data with --tokenizer_name_or_path set to the encoder you train{again}."
         )

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
+from easytransfer_mtl.data.tokenization import EASYTRANSFER, LINES, TEXT_NORMALIZATIONS, VOCABULARY_RULES
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.tasks import Task, task_from_json
@@ -27,6 +27,7 @@ class Manifest:
         vocabulary_size: number of tokens.
         source: name of the CSV file.
         source_sha256: hash of its bytes.
+        vocabulary_rule: see ``Vocabulary.rule``.
     """
 
     task: Task
@@ -38,6 +39,7 @@ class Manifest:
     vocabulary_size: int
     source: str
     source_sha256: str
+    vocabulary_rule: str = LINES
 
 
 def manifest_path(tfrecord: str | os.PathLike[str]) -> Path:
@@ -62,6 +64,9 @@ def read_manifest(tfrecord: str | os.PathLike[str]) -> Manifest | None:
         return None
     value = read_json(path, "manifest")
     names = [field.name for field in fields(Manifest)]
+    if isinstance(value, dict):
+        # Manifests without it are of a time when there was this one alone.
+        value.setdefault("vocabulary_rule", EASYTRANSFER)
     if not isinstance(value, dict) or set(value) != {"format_version", *names}:
         raise UserError(f"manifest {path}: expected the keys format_version, {', '.join(names)}; convert the data again.")
     if value.pop("format_version") != FORMAT_VERSION:
@@ -78,3 +83,5 @@ def _check_types(value: dict[str, Any], path: Path) -> None:
             raise UserError(f"manifest {path}: {key} is {content!r}; convert the data again.")
     if value["text_normalization"] not in TEXT_NORMALIZATIONS:
         raise UserError(f"manifest {path}: text_normalization {value['text_normalization']!r} is not known.")
+    if value["vocabulary_rule"] not in VOCABULARY_RULES:
+        raise UserError(f"manifest {path}: vocabulary_rule {value['vocabulary_rule']!r} is not known.")

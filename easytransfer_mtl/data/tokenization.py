@@ -6,10 +6,12 @@ remembered, which makes the exact rules as fast as a table look-up.
 """
 
 import hashlib
+import io
 import logging
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
 from easytransfer_mtl.errors import UserError
@@ -26,6 +28,8 @@ CHUNK = re.compile(f"[{CJK}]|[^{CJK}{SPACE}]+")
 MAX_WORD_CHARACTERS = 200
 MAX_REMEMBERED_CHUNKS = 500_000
 TEXT_NORMALIZATIONS = ("none", "nfkc")
+VOCABULARY_RULES = LINES, EASYTRANSFER = "lines", "easytransfer"
+RULE_NAMES = {LINES: "line numbers", EASYTRANSFER: "EasyTransfer's rule"}
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 MASK_TOKEN = "[MASK]"
 """What takes a token's place in pre-training and token dropout; a vocabulary may be without it."""
@@ -35,51 +39,105 @@ class Vocabulary:
     """The tokens of a vocab.txt and their ids.
 
     Attributes:
+        tokens: what stands for each id, by id. A token that stands twice has the last one's id, as in transformers.
         ids: token -> id.
-        sha256: hash over the tokens in id order; equal for LF and CRLF copies of one file.
+        rule: of ``VOCABULARY_RULES``, how the ids follow from the file that the tokens were first read from.
+        sha256: hash over which id each token of a text gets; equal for files, and rules, that give the same.
     """
 
-    def __init__(self, tokens: list[str], source: str = "vocabulary") -> None:
+    def __init__(self, tokens: Sequence[str], source: str = "vocabulary", rule: str = LINES) -> None:
         """Takes the tokens in id order.
 
         Raises:
             UserError: one of [PAD], [UNK], [CLS], [SEP] is missing.
         """
+        self.tokens, self.rule = tuple(tokens), rule
         self.ids = {token: index for index, token in enumerate(tokens)}
         missing = [token for token in SPECIAL_TOKENS if token not in self.ids]
         if missing:
-            raise UserError(f"{source}: the tokens {missing} are missing; it is not a BERT vocab.txt.")
-        self.sha256 = hashlib.sha256("\n".join(tokens).encode("utf-8")).hexdigest()
+            spaced = next((token for token in tokens if token.split()[:1] and token.split()[0] in missing), None)
+            hint = f" A line is {spaced!r}; it must be the token and nothing else." if spaced else ""
+            raise UserError(f"{source}: the tokens {missing} are missing; it is not a BERT vocab.txt.{hint}")
+        self._found = found_ids(tokens)
+        self.sha256 = hashlib.sha256("\n".join(self._identity()).encode("utf-8")).hexdigest()
 
     def __len__(self) -> int:
-        return len(self.ids)
+        """Returns how many ids there are, up to the last that a token of a text has."""
+        return max(self._found.values()) + 1
+
+    def _identity(self) -> list[str]:
+        """Returns what the hash is over: where the rules agree what it always was, EasyTransfer's tokens."""
+        closed_up = easytransfer_tokens(self.tokens)
+        if found_ids(closed_up) == self._found:
+            return closed_up
+        return [token if self._found.get(token) == index else "" for index, token in enumerate(self.tokens[: len(self)])]
 
 
-def read_vocabulary_tokens(path: str | os.PathLike[str]) -> list[str]:
-    """Reads a vocab.txt by EasyTransfer's rules.
+def found_ids(tokens: Sequence[str]) -> dict[str, int]:
+    """Returns the ids of the tokens that a text can have: those without white space, which separates a text's words."""
+    return {token: index for index, token in enumerate(tokens) if token.split() == [token]}
+
+
+def easytransfer_tokens(lines: Sequence[str]) -> list[str]:
+    """Returns a vocabulary's tokens by EasyTransfer's rule.
 
     A token is the first piece of a line between white space, a blank line is the token ``" "``, a token seen before is
     passed over and ids stay without gaps.
+    """
+    return list(dict.fromkeys((line.split() or [" "])[0] for line in lines))
+
+
+def read_vocabulary_tokens(path: str | os.PathLike[str], rule: str = LINES) -> list[str]:
+    """Reads the tokens of a vocab.txt, in id order; a byte order mark at its start is none's.
+
+    Args:
+        path: the file.
+        rule: ``lines``, transformers' (``load_vocab`` of its BertTokenizer): every line is a token, white space and all;
+            or ``easytransfer``, see ``easytransfer_tokens``.
 
     Raises:
         UserError: the file is missing or not UTF-8.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8")
+        text = Path(path).read_bytes().decode("utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"vocabulary {path} does not exist; it is the vocab.txt that belongs to the encoder.") from None
+    except OSError as error:
+        raise UserError(f"vocabulary {path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:
         raise UserError(f"vocabulary {path} is not UTF-8 (byte {error.start}).") from None
-    lines = text.split("\n")
-    if lines[-1] == "":
-        lines.pop()
-    tokens = ((line.split() or [" "])[0] for line in lines)
-    return list(dict.fromkeys(tokens))
+    if rule == EASYTRANSFER:
+        return easytransfer_tokens(text.removesuffix("\n").split("\n") if text else [])
+    return [line.removesuffix("\n") for line in io.StringIO(text, newline=None)]
 
 
-def load_vocabulary(path: str | os.PathLike[str]) -> Vocabulary:
-    """Reads a vocab.txt into a ``Vocabulary``; errors as ``read_vocabulary_tokens`` and ``Vocabulary``."""
-    return Vocabulary(read_vocabulary_tokens(path), f"vocabulary {path}")
+def load_vocabulary(path: str | os.PathLike[str], rule: str = LINES) -> Vocabulary:
+    """Reads a vocab.txt into a ``Vocabulary``; arguments and errors as ``read_vocabulary_tokens`` and ``Vocabulary``."""
+    return Vocabulary(read_vocabulary_tokens(path, rule), f"vocabulary {path}", rule)
+
+
+def differing_tokens(path: str | os.PathLike[str]) -> list[str]:
+    """Returns the tokens of a vocab.txt whose ids the two rules do not agree on; errors as ``read_vocabulary_tokens``."""
+    by_line, closed_up = (found_ids(read_vocabulary_tokens(path, rule)) for rule in VOCABULARY_RULES)
+    return [token for token in by_line | closed_up if by_line.get(token) != closed_up.get(token)]
+
+
+def warn_of_rules(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
+    """Warns if it matters by which rule a vocabulary was read; says which was taken."""
+    differing = differing_tokens(path)
+    if differing:
+        ids = [found_ids(read_vocabulary_tokens(path, rule)).get(differing[0]) for rule in VOCABULARY_RULES]
+        logging.warning(
+            "vocabulary %s: %d of its %d tokens have other ids by line number, as in transformers, than by EasyTransfer's "
+            "rule, which passes over repeated tokens and closes gaps (%r: %s and %s). Taken: %s. It must be what the "
+            "encoder was trained with; --vocabulary_rule sets it.",
+            path,
+            len(differing),
+            len(vocabulary.tokens),
+            differing[0],
+            *("no id" if index is None else index for index in ids),
+            RULE_NAMES[vocabulary.rule],
+        )
 
 
 def warn_of_words(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
@@ -110,7 +168,6 @@ class Tokenizer:
         self.vocabulary = vocabulary
         self.text_normalization = text_normalization
         self._unknown = vocabulary.ids["[UNK]"]
-        self._tokens = list(vocabulary.ids)
         self._remembered: dict[str, tuple[int, ...]] = {}
 
     def ids(self, text: str) -> list[int]:
@@ -136,7 +193,7 @@ class Tokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """Returns the tokens of ``text``, without special tokens."""
-        return [self._tokens[index] for index in self.ids(text)]
+        return [self.vocabulary.tokens[index] for index in self.ids(text)]
 
     def _remember(self, chunk: str) -> tuple[int, ...]:
         if len(self._remembered) >= MAX_REMEMBERED_CHUNKS:

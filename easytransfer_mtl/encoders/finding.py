@@ -1,12 +1,19 @@
 """A name, a folder or a checkpoint prefix to the files of an encoder."""
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
+from easytransfer_mtl.data.tokenization import Vocabulary
 from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS, ENGLISH_ALBERTS, encoder_table
+from easytransfer_mtl.encoders.vocabularies import AUTO, VOCABULARY_FILE, read_vocabulary
+from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights, tf1_prefix
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import read_json
 
+LARGEST_CONFIG = 1 << 20
+NAMES_SHOWN = 20
 CONFIG_NAMES = ("config.json", "bert_config.json", "albert_config.json")
 DOWNLOADED = ("config.json", "vocab.txt", "*.safetensors", "*.safetensors.index.json")
 DOWNLOADED_INSTEAD = (
@@ -22,34 +29,87 @@ class EncoderFiles:
     Attributes:
         location: folder, TF1 checkpoint prefix or weights file.
         folder: the folder that holds config and vocabulary.
-        tanh_gelu: whether the original computes this encoder with the tanh GELU whatever its config says.
+        tanh_gelu: whether the original computes this encoder with the tanh GELU where its config says GELU.
+        vocabulary_rule: how its vocab.txt is read, see ``read_vocabulary``.
     """
 
     location: Path
     folder: Path
     tanh_gelu: bool
+    vocabulary_rule: str = AUTO
 
     @property
     def config_file(self) -> Path:
-        """config.json, or Google's bert_config.json or albert_config.json.
+        """config.json, or Google's bert_config.json or albert_config.json, or else the only encoder's config there is.
 
         Raises:
-            UserError: there is none of them.
+            UserError: there is none of them, or there are several of other names.
         """
         for name in CONFIG_NAMES:
             if (self.folder / name).is_file():
                 return self.folder / name
+        others = [path for path in sorted(self.folder.glob("*.json")) if _is_encoder_config(path)]
+        if len(others) == 1:
+            return others[0]
+        _refuse_several(self.folder, others, "config.json")
         raise UserError(
-            f"{self.folder} has no config.json (nor {' or '.join(CONFIG_NAMES[1:])}); it belongs beside the weights."
+            f"{self.folder} has no config.json (nor {' or '.join(CONFIG_NAMES[1:])}, nor another .json file that has "
+            f"hidden_size and num_hidden_layers); it belongs beside the weights. Found: {_names_in(self.folder)}."
         )
 
     @property
     def vocabulary_file(self) -> Path:
-        """vocab.txt in the same folder; reading it says so if it is missing."""
-        return self.folder / "vocab.txt"
+        """vocab.txt in the same folder, or else the only text file with vocab in its name.
+
+        Raises:
+            UserError: there are several of other names. That there is none is said when it is read.
+        """
+        usual = self.folder / VOCABULARY_FILE
+        if usual.is_file():
+            return usual
+        others = [path for path in sorted(self.folder.glob("*.txt")) if "vocab" in path.name.lower()]
+        _refuse_several(self.folder, others, VOCABULARY_FILE)
+        return others[0] if others else usual
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary; errors as ``read_vocabulary``."""
+        path = self.vocabulary_file
+        if not path.is_file():
+            raise UserError(
+                f"vocabulary {path} does not exist; it is the vocab.txt that belongs to the encoder. Found: "
+                f"{_names_in(self.folder)}."
+            )
+        return read_vocabulary(path, self.location, self.vocabulary_rule)
 
 
-def find_encoder(name: str, model_zoo: str | None = None, needs_weights: bool = True) -> EncoderFiles:
+def _is_encoder_config(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size > LARGEST_CONFIG:
+        return False
+    try:
+        value = read_json(path)
+    except UserError:
+        return False
+    return isinstance(value, dict) and {"hidden_size", "num_hidden_layers"} <= value.keys()
+
+
+def _refuse_several(folder: Path, candidates: list[Path], usual: str) -> None:
+    if len(candidates) > 1:
+        raise UserError(
+            f"{folder} has no {usual}, but {', '.join(path.name for path in candidates)}; rename the one that belongs to "
+            f"the weights to {usual}."
+        )
+
+
+def _names_in(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"{', '.join(names[:NAMES_SHOWN])}{more}" or "nothing"
+
+
+def find_encoder(
+    name: str, model_zoo: str | None = None, needs_weights: bool = True, vocabulary_rule: str = AUTO
+) -> EncoderFiles:
     """Finds the files of an encoder, downloading them if it is the name of one on the Hugging Face hub.
 
     Looked for in this order: a name of EasyTransfer's (its folder in the model zoo, then its Hugging Face counterpart),
@@ -59,10 +119,15 @@ def find_encoder(name: str, model_zoo: str | None = None, needs_weights: bool = 
         name: what the user gave as ``pretrain_model_name_or_path`` or ``tokenizer_name_or_path``.
         model_zoo: EasyTransfer's ``modelZooBasePath``; ``~/.eztransfer_modelzoo`` if None.
         needs_weights: False to look for config and vocabulary only.
+        vocabulary_rule: how its vocab.txt is to be read, see ``read_vocabulary``.
 
     Raises:
         UserError: nothing fits.
     """
+    return replace(_find(name, model_zoo, needs_weights), vocabulary_rule=vocabulary_rule)
+
+
+def _find(name: str, model_zoo: str | None, needs_weights: bool) -> EncoderFiles:
     if name in EASYTRANSFER_ENCODERS:
         return _find_in_zoo(name, Path(model_zoo or "~/.eztransfer_modelzoo").expanduser(), needs_weights)
     if name in ENGLISH_ALBERTS:
@@ -73,8 +138,9 @@ def find_encoder(name: str, model_zoo: str | None = None, needs_weights: bool = 
     path = Path(name).expanduser()
     if name and path.is_dir():
         return EncoderFiles(path, path, _has_tf1_checkpoint(path))
-    if name and path.with_name(path.name + ".index").is_file():
-        return EncoderFiles(path, path.parent, True)
+    prefix = tf1_prefix(path) if name else None
+    if prefix is not None:
+        return EncoderFiles(prefix, prefix.parent, True)
     if path.is_file():
         return EncoderFiles(path, path.parent, False)
     if name.count("/") > 1 or name.startswith((".", "/", "~")) or not name:
@@ -87,8 +153,10 @@ def find_encoder(name: str, model_zoo: str | None = None, needs_weights: bool = 
 
 def _has_tf1_checkpoint(folder: Path) -> bool:
     """Whether a folder's weights are a TF1 checkpoint, which EasyTransfer and Google computed with the tanh GELU."""
-    others = ("*.safetensors", "tf_model*.h5", "pytorch_model*.bin")
-    return any(folder.glob("*.index")) and not any(any(folder.glob(pattern)) for pattern in others)
+    try:
+        return find_weights(folder)[1] == TF1_FORMAT
+    except UserError:
+        return any(folder.glob("*.index"))
 
 
 def _find_in_zoo(name: str, zoo: Path, needs_weights: bool) -> EncoderFiles:

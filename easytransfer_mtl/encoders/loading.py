@@ -8,7 +8,7 @@ import numpy as np
 from transformers import PretrainedConfig
 from transformers.activations_tf import ACT2FN
 
-from easytransfer_mtl.data.tokenization import Vocabulary, load_vocabulary, warn_of_words
+from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_words
 from easytransfer_mtl.encoders.assigning import assign_weights, random_weights
 from easytransfer_mtl.encoders.config_checks import check_config
 from easytransfer_mtl.encoders.dropout import DropoutClock
@@ -86,6 +86,27 @@ def _activation(configured: str, gelu: str, tanh_gelu: bool, model_type: str) ->
     return "gelu_new" if gelu == "tanh" else "gelu"
 
 
+def _checked_vocabulary(files: EncoderFiles, config: PretrainedConfig) -> Vocabulary:
+    """Reads the vocabulary; raises UserError if it has more tokens than the encoder has embeddings."""
+    vocabulary, path = files.vocabulary, files.vocabulary_file
+    if len(vocabulary) > config.vocab_size:
+        raise UserError(
+            f"{path} has {len(vocabulary)} tokens, more than vocab_size {config.vocab_size} of {files.config_file}; they do "
+            "not belong together."
+        )
+    if len(vocabulary) < config.vocab_size:
+        unused = config.vocab_size - len(vocabulary)
+        logging.info(
+            "%s has %d tokens, the encoder %d embeddings: %d are no token's",
+            path,
+            len(vocabulary),
+            config.vocab_size,
+            unused,
+        )
+    warn_of_words(vocabulary, path)
+    return vocabulary
+
+
 def load_encoder(
     files: EncoderFiles, clock: DropoutClock, random_init: bool = False, random_pooler: bool = False, gelu: str = "auto"
 ) -> LoadedEncoder:
@@ -104,13 +125,7 @@ def load_encoder(
     """
     value = _read_config(files)
     config, kind = _config_of(value, files, gelu), KINDS[value["model_type"]]
-    vocabulary = load_vocabulary(files.vocabulary_file)
-    if len(vocabulary) > config.vocab_size:
-        raise UserError(
-            f"{files.vocabulary_file} has {len(vocabulary)} tokens, more than vocab_size {config.vocab_size} of "
-            f"{files.config_file}; they do not belong together."
-        )
-    warn_of_words(vocabulary, files.vocabulary_file)
+    vocabulary = _checked_vocabulary(files, config)
     weights = None if random_init else canonical_weights(read_weights(files.location))
     encoder = kind.build(config, clock)
     if weights is None:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import mean_probabilities, one_at_a_time
@@ -29,7 +28,7 @@ def read_dev_data(path: str, members: list[Member]) -> list[TaskData]:
     """
     tasks, inputs = check_alike(members), members[0].folder.read_tasks()[1]
     files = [member.folder.encoder_files for member in members]
-    vocabularies = [load_vocabulary(item.vocabulary_file) for item in files]
+    vocabularies = [item.vocabulary for item in files]
     for member, vocabulary in zip(members, vocabularies):
         if vocabulary.sha256 != vocabularies[0].sha256:
             raise UserError(

@@ -39,7 +39,7 @@ def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskIn
         save_encoder(model.encoder, fresh)
         RunFolder(fresh).write_model(
             model.encoder.config,
-            run.encoder_files.vocabulary_file,
+            run.encoder_files.vocabulary,
             model.tasks,
             inputs,
             type(model).__name__,

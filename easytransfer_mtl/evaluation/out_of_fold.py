@@ -4,7 +4,6 @@ import logging
 
 import numpy as np
 
-from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import one_at_a_time
@@ -78,4 +77,4 @@ def _check_folds(members: list[Member]) -> None:
 def _read(path: str, member: Member) -> list[TaskData]:
     files, (tasks, _) = member.folder.encoder_files, member.folder.read_tasks()
     positions = load_config(files).max_position_embeddings
-    return read_task_data(path, tasks, load_vocabulary(files.vocabulary_file), files.vocabulary_file, positions)
+    return read_task_data(path, tasks, files.vocabulary, files.vocabulary_file, positions)

@@ -8,7 +8,7 @@ import numpy as np
 from easytransfer_mtl.data.csv_reader import check_rows, read_csv
 from easytransfer_mtl.data.encoded_rows import from_features
 from easytransfer_mtl.data.features import FeatureBuilder
-from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
+from easytransfer_mtl.data.tokenization import Tokenizer
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.members import Member, member_at
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -46,7 +46,7 @@ class Predictor:
         member = member_at(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self.model = member.load(model_class)
         self._inputs = member.folder.read_tasks()[1]
-        self._vocabulary = load_vocabulary(member.folder.encoder_files.vocabulary_file)
+        self._vocabulary = member.folder.encoder_files.vocabulary
         self._inference = Inference(self.model, batch_size, precision)
 
     @property

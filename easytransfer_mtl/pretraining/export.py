@@ -30,10 +30,10 @@ def export_final(
 ) -> Path:
     """Writes ``final/`` of the run, replacing an older one only when the new one is complete.
 
-    It holds config.json, vocab.txt, model.safetensors and pretraining.json. The weights are in Hugging Face's layout with
-    the names of its TensorFlow model, the pooler as it was at the start and the masked-word head with them, so that
-    transformers' class of the encoder, ``--pretrain_model_name_or_path`` of train and of another pretrain load it, and
-    TFBertForMaskedLM a BERT.
+    It holds config.json, vocab.txt, vocabulary.json, model.safetensors and pretraining.json. The weights are in Hugging
+    Face's layout with the names of its TensorFlow model, the pooler as it was at the start and the masked-word head with
+    them, so that transformers' class of the encoder, ``--pretrain_model_name_or_path`` of train and of another pretrain
+    load it, and TFBertForMaskedLM a BERT.
 
     Returns:
         The folder.
@@ -41,7 +41,7 @@ def export_final(
     target = Path(settings.model_dir) / FINAL
     with replacing_folder(target) as folder:
         save_encoder(model.encoder, folder)
-        RunFolder(folder).write_encoder(model.encoder.config, prepared.files.vocabulary_file)
+        RunFolder(folder).write_encoder(model.encoder.config, prepared.files.vocabulary)
         parts = {name: np.ascontiguousarray(variable.numpy()) for name, variable in model.stored_parts.items()}
         weights = load_file(folder / WEIGHTS_FILE) | parts
         save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "tf"})

@@ -146,7 +146,7 @@ def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str) -
     """
     if MASK_TOKEN not in vocabulary.ids:
         raise UserError(f"{source} has no token {MASK_TOKEN}, which pre-training needs.")
-    others = [index for token, index in vocabulary.ids.items() if not NOT_TEXT.fullmatch(token)]
+    others = [index for token, index in vocabulary.ids.items() if token.strip() and not NOT_TEXT.fullmatch(token)]
     if not others:
         raise UserError(f"{source} holds special tokens only.")
     return Masking(kind, share, vocabulary.ids[MASK_TOKEN], np.array(others, np.int32))

@@ -11,8 +11,8 @@ from easytransfer_mtl.config.pretrain_settings import TEXTS, PretrainSettings
 from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder
-from easytransfer_mtl.data.tokenization import Tokenizer, Vocabulary, load_vocabulary
-from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
+from easytransfer_mtl.data.tokenization import Tokenizer, Vocabulary
+from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
@@ -25,7 +25,7 @@ from easytransfer_mtl.pretraining.word_vectors import WordVectors, read_word_vec
 from easytransfer_mtl.pretraining.words import WordTokenizer, chinese_segmenter
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 from easytransfer_mtl.training.batches import STEPS_PER_BUCKET
-from easytransfer_mtl.training.preparation import make_deterministic
+from easytransfer_mtl.training.preparation import find_encoder_files, make_deterministic
 from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
 
 
@@ -62,8 +62,8 @@ def prepare(settings: PretrainSettings) -> Prepared:
     """
     make_deterministic()
     _check_numbers(settings)
-    files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
-    vocabulary = load_vocabulary(files.vocabulary_file)
+    files = find_encoder_files(settings)
+    vocabulary = files.vocabulary
     source = f"vocabulary {files.vocabulary_file}"
     masking = make_masking(settings.masking, settings.mask_share, vocabulary, source)
     config = _checked_config(settings, files)

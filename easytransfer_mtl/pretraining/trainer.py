@@ -56,7 +56,7 @@ def run_pretraining(settings: PretrainSettings) -> PretrainedRun:
     step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
     if step:
         folder = RunFolder(checkpoints.folder)
-        folder.check_same_vocabulary(prepared.files.vocabulary_file)
+        folder.check_same_vocabulary(prepared.files)
         _check_same_texts(folder, prepared)
         warn_of_changes(settings)
         logging.info("Going on from step %d of %d.", step, prepared.plan.train_steps)
@@ -114,7 +114,7 @@ def _start_embeddings(model: MaskedLanguageModel, settings: PretrainSettings, pr
 def _describe(settings: PretrainSettings, prepared: Prepared, model: MaskedLanguageModel) -> None:
     """Writes what the run's folder says about the run, and logs it."""
     folder = RunFolder(Path(settings.model_dir))
-    folder.write_encoder(model.encoder.config, prepared.files.vocabulary_file)
+    folder.write_encoder(model.encoder.config, prepared.files.vocabulary)
     texts = texts_by_file(prepared)
     folder.write_train_config(asdict(settings), {"texts": texts}, asdict(prepared.plan))
     for item in texts["files"]:

@@ -40,7 +40,7 @@ class WordTokenizer:
         """Takes the tokenizer and a segmenter or None."""
         self.tokenizer = tokenizer
         self._segment = segment
-        self._continues = [token.startswith("##") and len(token) > 2 for token in tokenizer.vocabulary.ids]
+        self._continues = [token.startswith("##") and len(token) > 2 for token in tokenizer.vocabulary.tokens]
 
     def encode(self, text: str) -> EncodedText:
         """Returns the same ids as ``Tokenizer.ids``, and their parts."""

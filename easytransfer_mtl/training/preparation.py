@@ -10,7 +10,7 @@ import tensorflow as tf
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.pipeline import TrainingBatches
-from easytransfer_mtl.data.tokenization import Vocabulary, load_vocabulary
+from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_rules
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
@@ -78,11 +78,11 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
                 "several GPUs or workers."
             )
     make_deterministic()
-    files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, not settings.random_init)
+    files = find_encoder_files(settings)
     config = load_config(files, settings.gelu)
     check_encoder(settings, config)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
-    vocabulary = load_vocabulary(files.vocabulary_file)
+    vocabulary = files.vocabulary
     train, dev = _read_data(settings, fold, tasks, (vocabulary, files.vocabulary_file, config.max_position_embeddings))
     tasks_read, num_rows = [item.task for item in train], [len(item.rows) for item in train]
     choices = choose(settings, tasks_read, num_rows, num_replicas)
@@ -93,6 +93,20 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     loss = replace(choices.loss, class_weights=label_weights(settings, rows))
     weighting, adversary = choices.weighting, choices.adversary
     return Prepared(files, train, dev, choices.plan, weighting, loss, adversary, token_dropout, model, batches, fold)
+
+
+def find_encoder_files(settings: TrainSettings | PretrainSettings) -> EncoderFiles:
+    """Finds the encoder's files, its vocabulary read as by the run that goes on, if one does; warns if that matters.
+
+    Raises:
+        UserError: they are not found, or the vocabulary is none.
+    """
+    name, zoo = settings.pretrain_model_name_or_path, settings.modelZooBasePath
+    files = find_encoder(name, zoo, not settings.random_init, settings.vocabulary_rule)
+    if has_checkpoints(Path(settings.model_dir)):
+        files = RunFolder(Path(settings.model_dir)).with_its_rule(files)
+    warn_of_rules(files.vocabulary, files.vocabulary_file)
+    return files
 
 
 def _check_unchanged(settings: TrainSettings, fold: FoldChoice | None) -> None:
@@ -144,10 +158,8 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
     """Writes what the run's folder says about the run, and logs it as EasyTransfer did."""
     folder = RunFolder(Path(settings.model_dir))
     inputs = {item.task.name: item.task_input for item in prepared.train}
-    vocabulary_file = prepared.files.vocabulary_file
-    folder.write_model(
-        model.encoder.config, vocabulary_file, prepared.tasks, inputs, type(model).__name__, model.architecture
-    )
+    vocabulary = prepared.files.vocabulary
+    folder.write_model(model.encoder.config, vocabulary, prepared.tasks, inputs, type(model).__name__, model.architecture)
     data: dict[str, Any] = {"train": [item.summary() for item in prepared.train]}
     if prepared.fold:
         data["fold"] = prepared.fold.identity

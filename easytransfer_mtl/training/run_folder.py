@@ -2,18 +2,18 @@
 
 import json
 import platform
-import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from transformers import PretrainedConfig
 
-from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
+from easytransfer_mtl.data.tokenization import RULE_NAMES, TEXT_NORMALIZATIONS, Vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles
+from easytransfer_mtl.encoders.vocabularies import AUTO, write_vocabulary
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import read_json, sha256_of, write_json, write_text
+from easytransfer_mtl.files import read_json, write_json, write_text
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.architecture_checks import architecture_from_json
 from easytransfer_mtl.tasks import Task, check_tasks, task_from_json
@@ -48,24 +48,29 @@ class RunFolder:
         """The folder's config and vocabulary, for building the encoder."""
         return EncoderFiles(self.path, self.path, tanh_gelu=False)
 
-    def write_encoder(self, config: PretrainedConfig, vocabulary_file: Path) -> None:
-        """Writes config.json and vocab.txt."""
+    def with_its_rule(self, files: EncoderFiles) -> EncoderFiles:
+        """Returns an encoder's files with its vocabulary read as this folder's run read it, unless a rule is asked for."""
+        if files.vocabulary_rule != AUTO:
+            return files
+        return replace(files, vocabulary_rule=self.encoder_files.vocabulary.rule)
+
+    def write_encoder(self, config: PretrainedConfig, vocabulary: Vocabulary) -> None:
+        """Writes config.json, vocab.txt and how its ids came about."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
-        if vocabulary_file.resolve() != (self.path / "vocab.txt").resolve():
-            shutil.copyfile(vocabulary_file, self.path / "vocab.txt")
+        write_vocabulary(self.path, vocabulary)
 
     def write_model(
         self,
         config: PretrainedConfig,
-        vocabulary_file: Path,
+        vocabulary: Vocabulary,
         tasks: tuple[Task, ...],
         inputs: dict[str, TaskInput],
         model_class: str = "MultiTaskModel",
         architecture: Architecture = BASELINE,
     ) -> None:
         """Writes config.json, vocab.txt and tasks.json."""
-        self.write_encoder(config, vocabulary_file)
+        self.write_encoder(config, vocabulary)
         value = {
             "model_class": model_class,
             "architecture": architecture.to_json(),
@@ -112,7 +117,7 @@ class RunFolder:
                 "(in Python: the model_class argument of train, evaluate, predict and submit)."
             )
 
-    def check_same_model(self, vocabulary_file: Path, tasks: tuple[Task, ...], model_class: type) -> None:
+    def check_same_model(self, files: EncoderFiles, tasks: tuple[Task, ...], model_class: type) -> None:
         """Checks that what is to go on is the run in this folder.
 
         Raises:
@@ -123,13 +128,17 @@ class RunFolder:
         old, new = ([(task.name, task.label_enumerate_values) for task in group] for group in (before, tasks))
         if old != new:
             raise UserError(f"{self.path} holds a run of the tasks {old}, not {new}. Use another --model_dir.")
-        self.check_same_vocabulary(vocabulary_file)
+        self.check_same_vocabulary(files)
 
-    def check_same_vocabulary(self, vocabulary_file: Path) -> None:
-        """Raises UserError if the run was made with another vocabulary."""
-        if sha256_of(self.path / "vocab.txt") != sha256_of(vocabulary_file):
+    def check_same_vocabulary(self, files: EncoderFiles) -> None:
+        """Raises UserError if the run was made with another vocabulary, or with other ids of the same."""
+        before, now = self.encoder_files.vocabulary, files.vocabulary
+        if before.sha256 != now.sha256:
+            rules = (RULE_NAMES[before.rule], RULE_NAMES[now.rule])
+            how = f" (ids by {rules[0]}, not by {rules[1]})" if rules[0] != rules[1] else ""
             raise UserError(
-                f"{self.path} holds a run with another vocabulary than {vocabulary_file}. Use another --model_dir."
+                f"{self.path} holds a run with another vocabulary than {files.vocabulary_file}{how}. Use another "
+                "--model_dir."
             )
 
     def write_train_config(self, settings: dict[str, Any], data: dict[str, Any], plan: dict[str, Any]) -> None:

@@ -88,7 +88,7 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
         step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
         distribution.check_same_step(step)
         if step:
-            folder.check_same_model(prepared.files.vocabulary_file, prepared.tasks, model_class)
+            folder.check_same_model(prepared.files, prepared.tasks, model_class)
         stopping = _stopping(settings, prepared, step)
         finished = step >= prepared.plan.train_steps or (stopping is not None and stopping.ending() is not None)
         if distribution.is_chief:

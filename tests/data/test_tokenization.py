@@ -171,7 +171,7 @@ def test_the_reference_itself_meets_the_golden_cases() -> None:
 
 
 def test_an_odd_vocabulary_has_easytransfers_ids() -> None:
-    tokens = read_vocabulary_tokens(GOLDEN / "tokenizer" / "vocab_awkward.txt")
+    tokens = read_vocabulary_tokens(GOLDEN / "tokenizer" / "vocab_awkward.txt", "easytransfer")
     assert [[token, index] for index, token in enumerate(tokens)] == golden("vocab_awkward.json")
 
 

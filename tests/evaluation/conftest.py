@@ -32,7 +32,7 @@ def make_run(tiny_encoder: Path, tiny_data: Path) -> Callable[..., Path]:
         for variable in model.trainable_variables:
             variable.assign(random.normal(size=variable.shape, scale=0.5).astype(np.float32))
         run = RunFolder(folder)
-        run.write_model(encoder.config, tiny_encoder / "vocab.txt", CONTEST_TASKS, INPUTS)
+        run.write_model(encoder.config, find_encoder(str(tiny_encoder)).vocabulary, CONTEST_TASKS, INPUTS)
         tf.train.Checkpoint(model=model).write(str(folder / "model.ckpt-3"))
         export_model(model, run, INPUTS, {})
         if folds_file:

@@ -47,7 +47,7 @@ def golden_run(
     """The original's run as one of ours: its weights at steps 0 and 37 in our checkpoints."""
     folder = RunFolder(tmp_path_factory.mktemp("evaluation") / "run")
     model = golden_model(f"train/{RUN}/initial_heads.npz")
-    folder.write_model(model.encoder.config, golden_files.vocabulary_file, CONTEST_TASKS, INPUTS)
+    folder.write_model(model.encoder.config, golden_files.vocabulary, CONTEST_TASKS, INPUTS)
     model.compile(optimizer=make_optimizer("adam", 1e-3, 0.0))
     model.optimizer.build(model.trainable_variables)
     checkpoints = RunCheckpoints(model, Progress(), folder.path, keep=10)

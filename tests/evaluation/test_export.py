@@ -63,7 +63,7 @@ def run(tiny_encoder: Path, tmp_path: Path) -> RunFolder:
     """A run's folder without checkpoints."""
     config = load_encoder(find_encoder(str(tiny_encoder)), DropoutClock(0), random_init=True).encoder.config
     folder = RunFolder(tmp_path / "run")
-    folder.write_model(config, tiny_encoder / "vocab.txt", CONTEST_TASKS, INPUTS)
+    folder.write_model(config, find_encoder(str(tiny_encoder)).vocabulary, CONTEST_TASKS, INPUTS)
     return folder
 
 

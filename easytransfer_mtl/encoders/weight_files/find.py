@@ -13,10 +13,10 @@ _PREFERRED = tuple(
     f"{name}{suffix}" for name in ("model.safetensors", "tf_model.h5", "pytorch_model.bin") for suffix in ("", INDEX_SUFFIX)
 )
 _TF1_INDEX = re.compile(r"((?:(?:bert_)?model|electra\w*)\.ckpt.*)\.index")
+_TF1_ANY_INDEX = re.compile(r"(.+)\.index")
 _TF1_FILE_END = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
-_TF1_LOOKED_FOR = (
-    "model.ckpt*.index, bert_model.ckpt*.index, electra*.ckpt*.index or a checkpoint file naming another prefix"
-)
+_NO_WEIGHTS = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state|heads)\b.*|.*-\d{5}-of-\d{5}\.\w+")
+"""Files beside weights that end as they do: what else a training saves, and shards without their index."""
 
 
 def find_weights(location: str | os.PathLike[str]) -> tuple[Path, str]:
@@ -25,7 +25,7 @@ def find_weights(location: str | os.PathLike[str]) -> tuple[Path, str]:
     Args:
         location: a folder, a weight file, an index of shards, or a TensorFlow 1 checkpoint prefix (or one of its files).
             In a folder safetensors goes before HDF5, HDF5 before PyTorch, PyTorch before TensorFlow 1, and a single file
-            before shards.
+            before shards; without a file of a usual name, the only one of another name is taken.
 
     Returns:
         The file (for TensorFlow 1 the prefix) and its format: "safetensors", "h5", "torch" or "tf1".
@@ -39,8 +39,8 @@ def find_weights(location: str | os.PathLike[str]) -> tuple[Path, str]:
     suffix = Path(path.name.removesuffix(INDEX_SUFFIX)).suffix
     if path.is_file() and suffix in FORMATS_BY_SUFFIX:
         return path, FORMATS_BY_SUFFIX[suffix]
-    prefix = path.with_name(_TF1_FILE_END.sub("", path.name)) if path.name else path
-    if _is_tf1_prefix(prefix):
+    prefix = tf1_prefix(path)
+    if prefix is not None:
         return prefix, TF1_FORMAT
     if path.is_file():
         raise UserError(
@@ -48,6 +48,12 @@ def find_weights(location: str | os.PathLike[str]) -> tuple[Path, str]:
             f"each also with {INDEX_SUFFIX}, and TensorFlow 1 checkpoints (a prefix with {path.name}.index beside it)."
         )
     raise UserError(f"Weights {path} do not exist: there is no such folder or file, and no {path}.index of a checkpoint.")
+
+
+def tf1_prefix(path: Path) -> Path | None:
+    """Returns the prefix of the TensorFlow 1 checkpoint that a path means, itself or one of its files, if it is there."""
+    prefix = path.with_name(_TF1_FILE_END.sub("", path.name)) if path.name else path
+    return prefix if _is_tf1_prefix(prefix) else None
 
 
 def _find_in_folder(folder: Path) -> tuple[Path, str]:
@@ -58,17 +64,29 @@ def _find_in_folder(folder: Path) -> tuple[Path, str]:
     if latest is not None:
         return latest, TF1_FORMAT
     names = sorted(path.name for path in folder.iterdir())
-    prefixes = [match[1] for name in names if (match := _TF1_INDEX.fullmatch(name))]
-    if len(prefixes) > 1:
-        raise UserError(f"Folder {folder} has several checkpoints; give one of {[str(folder / name) for name in prefixes]}.")
-    if prefixes:
-        return folder / prefixes[0], TF1_FORMAT
-    looked_for = f"{', '.join(_PREFERRED)}, {_TF1_LOOKED_FOR}"
+    candidates = _prefixes(names, _TF1_INDEX) or _prefixes(names, _TF1_ANY_INDEX) + _files_of_other_names(folder, names)
+    if len(candidates) > 1:
+        raise UserError(
+            f"Folder {folder} has several checkpoints; give one of {[str(folder / name) for name in candidates]}."
+        )
+    if candidates:
+        return find_weights(folder / candidates[0])
+    looked_for = f"{', '.join(_PREFERRED)}, or else one file that ends so, or one TensorFlow 1 checkpoint (*.index)"
     found = f"{names[:20]}{f' and {len(names) - 20} more' if len(names) > 20 else ''}" if names else "nothing"
     raise UserError(
         f"Folder {folder} has no weights. Looked for: {looked_for}. Found: {found}. To start from random "
         "weights on purpose, pass --random_init."
     )
+
+
+def _prefixes(names: list[str], pattern: re.Pattern[str]) -> list[str]:
+    return [match[1] for name in names if (match := pattern.fullmatch(name))]
+
+
+def _files_of_other_names(folder: Path, names: list[str]) -> list[str]:
+    """Returns the weight files, and indexes of shards, whatever they are called."""
+    weights = [name for name in names if Path(name.removesuffix(INDEX_SUFFIX)).suffix in FORMATS_BY_SUFFIX]
+    return [name for name in weights if not _NO_WEIGHTS.fullmatch(name) and (folder / name).is_file()]
 
 
 def _latest_checkpoint(folder: Path) -> Path | None:

@@ -57,6 +57,21 @@ def read_tf1_checkpoint(prefix: str | os.PathLike[str]) -> dict[str, np.ndarray]
     return {name: _half_to_float32(array) for name, array in arrays.items()}
 
 
+def variable_names(prefix: str | os.PathLike[str]) -> list[str]:
+    """Returns the names of a checkpoint's variables, optimizer state and all.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    # Slow to import, and no other format needs it.
+    import tensorflow as tf
+
+    try:
+        return list(tf.train.load_checkpoint(str(prefix)).get_variable_to_dtype_map())
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        raise damaged(prefix, _KIND, error) from None
+
+
 def _check_files(prefix: Path) -> None:
     index = prefix.with_name(f"{prefix.name}.index")
     data = sorted(prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*"))

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from transformers import AlbertConfig, BertConfig, DebertaV2Config, ElectraConfig, PretrainedConfig, RoFormerConfig
 
+from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.evaluation.export import export_model, load_exported
 from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -70,7 +71,7 @@ def test_copies_start_as_the_encoder_tasks_move_their_own_and_exports_stand_alon
     assert_tasks_move_their_own(model, batch_of)
     if (kind, case) in EXPORTED:
         run, inputs = RunFolder(tmp_path / "run"), {task.name: TaskInput(16, "none") for task in CONTEST_TASKS}
-        vocabulary = tiny_encoder / "vocab.txt"
+        vocabulary = find_encoder(str(tiny_encoder)).vocabulary
         run.write_model(model.encoder.config, vocabulary, model.tasks, inputs, "MultiTaskModel", model.architecture)
         loaded, _ = load_exported(str(export_model(model, run, inputs, {})))
         for name, logits in model.build_logits(batch_of(0)).items():

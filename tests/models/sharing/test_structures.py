@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.export import export_model, load_exported
 from easytransfer_mtl.models.alternating_step import gradients_of
@@ -147,9 +148,8 @@ def test_an_exported_model_predicts_bit_for_bit(
 ) -> None:
     model = scattered(case)
     run, inputs = RunFolder(tmp_path / "run"), {task.name: TaskInput(16, "none") for task in CONTEST_TASKS}
-    run.write_model(
-        model.encoder.config, tiny_encoder / "vocab.txt", model.tasks, inputs, "MultiTaskModel", model.architecture
-    )
+    vocabulary = find_encoder(str(tiny_encoder)).vocabulary
+    run.write_model(model.encoder.config, vocabulary, model.tasks, inputs, "MultiTaskModel", model.architecture)
     loaded, _ = load_exported(str(export_model(model, run, inputs, {})))
     assert loaded.architecture == model.architecture
     for name, logits in model.build_logits(batch_of(0)).items():

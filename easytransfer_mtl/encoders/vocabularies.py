@@ -1,0 +1,103 @@
+"""The vocabulary in an encoder's folder: by which rule its vocab.txt is read, and how a run's folder keeps it.
+
+A vocab.txt that a run writes has a line for every id, whatever the rule was: transformers and this program read the same ids
+from it. The rule lies beside it, in ``vocabulary.json``.
+"""
+
+from pathlib import Path
+
+from easytransfer_mtl.data.tokenization import (
+    EASYTRANSFER,
+    LINES,
+    RULE_NAMES,
+    VOCABULARY_RULES,
+    Vocabulary,
+    differing_tokens,
+    load_vocabulary,
+    read_vocabulary_tokens,
+)
+from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS
+from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights
+from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import variable_names
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import read_json, write_json, write_text
+
+AUTO = "auto"
+VOCABULARY_FILE, RULE_FILE = "vocab.txt", "vocabulary.json"
+WRITTEN_BY_RUNS = ("export.json", "pretraining.json", "train_config.json")
+EASYTRANSFER_SCOPE = "pre_trained_model"
+"""Part of the outermost scope of the variables in EasyTransfer's training checkpoints."""
+
+
+def read_vocabulary(file: Path, location: Path, requested: str = AUTO) -> Vocabulary:
+    """Reads the vocabulary of an encoder.
+
+    Args:
+        file: its vocab.txt.
+        location: its folder, weights file or TF1 checkpoint prefix.
+        requested: one of ``VOCABULARY_RULES``, or ``auto``: EasyTransfer's for what it trained (a folder with a name of its
+            model zoo, a TF1 checkpoint of its training) and for what this program wrote when it knew no other; line numbers
+            for everything else.
+
+    Raises:
+        UserError: the file is missing or no vocabulary, or a run's folder is to be read by another rule than its own.
+    """
+    stored = _stored_rule(file.parent)
+    if stored is None:
+        rule = _trained_with(file, location) if requested == AUTO else requested
+        return load_vocabulary(file, rule)
+    vocabulary = Vocabulary(read_vocabulary_tokens(file), f"vocabulary {file}", stored)
+    if requested != AUTO and load_vocabulary(file, requested).sha256 != vocabulary.sha256:
+        raise UserError(
+            f"{file.parent} was trained with ids by {RULE_NAMES[stored]}, and {RULE_NAMES[requested]} gives others; leave "
+            "--vocabulary_rule out."
+        )
+    return vocabulary
+
+
+def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
+    """Writes vocab.txt, a line for every id, and the rule beside it."""
+    write_text(folder / VOCABULARY_FILE, "".join(f"{token}\n" for token in vocabulary.tokens))
+    write_json(
+        folder / RULE_FILE,
+        {"vocabulary_rule": vocabulary.rule, "tokens": len(vocabulary), "sha256": vocabulary.sha256},
+    )
+
+
+def is_runs_folder(folder: Path) -> bool:
+    """Tells whether this program wrote a folder: a run's, its ``best/`` or ``final/``."""
+    for name in WRITTEN_BY_RUNS:
+        if (folder / name).is_file():
+            value = read_json(folder / name, name)
+            if isinstance(value, dict) and {"easytransfer_mtl", "versions"} & value.keys():
+                return True
+    return False
+
+
+def _stored_rule(folder: Path) -> str | None:
+    path = folder / RULE_FILE
+    if not path.is_file():
+        return None
+    value = read_json(path, RULE_FILE)
+    rule = value.get("vocabulary_rule") if isinstance(value, dict) else None
+    if rule not in VOCABULARY_RULES:
+        raise UserError(f"{path}: vocabulary_rule is {rule!r}; it must be {' or '.join(VOCABULARY_RULES)}.")
+    return rule
+
+
+def _trained_with(file: Path, location: Path) -> str:
+    """Returns the rule that an encoder was trained with, as far as its files tell; where both give the same, ``lines``."""
+    if not differing_tokens(file):
+        return LINES
+    folder = file.parent
+    is_from_the_zoo = bool({folder.name, folder.resolve().name} & EASYTRANSFER_ENCODERS.keys())
+    return EASYTRANSFER if is_from_the_zoo or is_runs_folder(folder) or _is_trained_checkpoint(location) else LINES
+
+
+def _is_trained_checkpoint(location: Path) -> bool:
+    """Tells whether weights are a TF1 checkpoint of EasyTransfer's training; what cannot be read is not."""
+    try:
+        path, file_format = find_weights(location)
+        return file_format == TF1_FORMAT and any(EASYTRANSFER_SCOPE in name for name in variable_names(path))
+    except UserError:
+        return False
