@@ -19,13 +19,15 @@ class WeightMismatch:
     missing: tuple[str, ...]
     left_over: tuple[str, ...]
     shapes: tuple[str, ...]
+    beside: tuple[str, ...]
 
     def __bool__(self) -> bool:
         return bool(self.missing or self.left_over or self.shapes)
 
     def text(self) -> str:
         """Returns the differences, one kind a line."""
-        kinds = {"missing": self.missing, "left over": self.left_over, "of another shape": self.shapes}
+        left_over = tuple(sorted(self.left_over + self.beside))
+        kinds = {"missing": self.missing, "left over": left_over, "of another shape": self.shapes}
         lines = []
         for kind, names in kinds.items():
             if names:
@@ -33,12 +35,23 @@ class WeightMismatch:
                 lines.append(f"  {kind} ({len(names)}): {', '.join(names[:NAMES_SHOWN])}{more}")
         return "\n".join(lines)
 
+    def advice(self) -> str:
+        """Returns what to do about it."""
+        if self.missing and set(self.missing) <= set(POOLER) and not self.left_over and not self.shapes:
+            return "Checkpoints for masked words, tokens or questions have no pooler; --random_pooler draws one."
+        pooler = " --random_pooler draws the pooler." if set(POOLER) & set(self.missing) else ""
+        return (
+            "The checkpoint is incomplete or of another encoder than its config.json: bring the two files of one encoder "
+            f"together.{pooler} --random_init reads no weights at all."
+        )
+
 
 def assign_weights(
     encoder: Encoder,
     arrays: dict[str, np.ndarray],
     left_over: tuple[str, ...],
     source: str,
+    beside: tuple[str, ...] = (),
 ) -> None:
     """Gives the encoder its weights, all or none.
 
@@ -47,6 +60,7 @@ def assign_weights(
         arrays: float32 arrays by canonical name.
         left_over: stored names that fit nothing; an error too.
         source: where the weights are from, for the error.
+        beside: stored names of what is no part of the encoder; no error, but named in one.
 
     Raises:
         UserError: names are missing, left over or of another shape.
@@ -59,21 +73,14 @@ def assign_weights(
         for name, variable in variables.items()
         if name in arrays and tuple(arrays[name].shape) != tuple(variable.shape)
     )
-    mismatch = WeightMismatch(missing, left_over + extra, shapes)
+    mismatch = WeightMismatch(missing, left_over + extra, shapes, beside)
     if mismatch:
         raise UserError(
-            f"The weights in {source} do not fit the encoder of its config.json:\n{mismatch.text()}\n" + _advice(missing)
+            f"The weights in {source} do not fit the encoder of its config.json:\n{mismatch.text()}\n{mismatch.advice()}"
         )
     for name, variable in variables.items():
         if name in arrays:
             variable.assign(arrays[name])
-
-
-def _advice(missing: tuple[str, ...]) -> str:
-    pooler = "--random_pooler to draw the pooler, " if set(POOLER) & set(missing) else ""
-    return (
-        f"Use the checkpoint that belongs to the config, or {pooler}--random_init to start from random weights on purpose."
-    )
 
 
 def random_weights(encoder: Encoder, seed: int, names: Collection[str] | None = None) -> dict[str, np.ndarray]:

@@ -5,6 +5,7 @@ of shared layers is a layer, and DeBERTa's parts have the names that transformer
 """
 
 import re
+from collections.abc import Collection
 
 _DENSE = r"(kernel|bias)"
 _NORM = r"LayerNorm/(gamma|beta)"
@@ -21,6 +22,9 @@ _MODEL_SCOPE = re.compile(
     r"((tf_)?(bert|roberta|albert|electra|ernie|ro_?former|deberta(_v2)?)(_model|_for_\w+)?(_\d+)?"
     r"|\w*pre_trained_model\w*|model|module)"
 )
+_WRAPPERS = ("model", "module")
+"""Scopes that hold heads beside the encoder."""
+_SECTIONS = (["embeddings"], ["encoder"], ["pooler"], ["embeddings_project"])
 _PROJECTIONS = r"^(encoder/embedding_hidden_mapping_in|embeddings_project|embeddings/embed_proj)/"
 _ALBERT_LAYER = re.compile(
     r"encoder/(?:albert_layer_groups[/_.]+(\d+)/albert_layers[/_.]+0|transformer/group_(\d+)/inner_group_0)/(.+)"
@@ -69,6 +73,26 @@ def canonical_name(stored: str) -> str | None:
     return name if _CANONICAL.fullmatch(name) else None
 
 
+def scope_of(stored: str) -> tuple[str, ...]:
+    """Returns the scopes of the model around what a stored name is the name of, outermost first."""
+    parts = _parts(stored)
+    return tuple(parts[: len(parts) - len(below_model(stored))])
+
+
+def is_in_encoder(stored: str, scopes: Collection[tuple[str, ...]]) -> bool:
+    """Tells whether a stored name is that of a part of the encoder, known or not, and no head beside it.
+
+    Args:
+        stored: the name.
+        scopes: those in which the encoder's weights are stored.
+    """
+    scope = scope_of(stored)
+    if scope not in scopes:
+        return False
+    is_encoders_own = bool(scope) and scope[-1] not in _WRAPPERS
+    return is_encoders_own or below_model(stored)[:1] in _SECTIONS
+
+
 def is_torch_name(stored: str) -> bool:
     """Tells whether a stored name is PyTorch's."""
     return "/" not in stored
@@ -76,11 +100,15 @@ def is_torch_name(stored: str) -> bool:
 
 def below_model(stored: str) -> list[str]:
     """Returns the parts of a stored name without the scopes of the model around the encoder."""
-    name = stored.removesuffix(":0")
-    parts = name.split(".") if is_torch_name(name) else name.split("/")
+    parts = _parts(stored)
     while parts and _MODEL_SCOPE.fullmatch(parts[0]):
         parts = parts[1:]
     return parts
+
+
+def _parts(stored: str) -> list[str]:
+    name = stored.removesuffix(":0")
+    return name.split(".") if is_torch_name(name) else name.split("/")
 
 
 def _as_bert(name: str) -> str:

@@ -10,17 +10,19 @@ from transformers.activations_tf import ACT2FN
 
 from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_words
 from easytransfer_mtl.encoders.assigning import assign_weights, random_weights
+from easytransfer_mtl.encoders.canonical_names import below_model
 from easytransfer_mtl.encoders.config_checks import check_config
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.interface import POOLER, Encoder
-from easytransfer_mtl.encoders.kinds import KINDS, transformers_class
-from easytransfer_mtl.encoders.name_map import canonical_weights
+from easytransfer_mtl.encoders.kinds import KINDS, Kind, transformers_class
+from easytransfer_mtl.encoders.name_map import CanonicalWeights, canonical_weights, is_known_irrelevant
 from easytransfer_mtl.encoders.weight_files import read_weights
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json
 
 ACTIVATIONS = tuple(sorted(ACT2FN))
+CLASSIFIER = "classifier"
 NOT_OF_THE_MODEL = ("model_type", "architectures", "use_task_id", "task_type_vocab_size")
 """Keys of config.json that a built encoder's config does not have: ERNIE's task types are folded into its token types."""
 
@@ -96,15 +98,17 @@ def _checked_vocabulary(files: EncoderFiles, config: PretrainedConfig) -> Vocabu
         )
     if len(vocabulary) < config.vocab_size:
         unused = config.vocab_size - len(vocabulary)
-        logging.info(
-            "%s has %d tokens, the encoder %d embeddings: %d are no token's",
-            path,
-            len(vocabulary),
-            config.vocab_size,
-            unused,
-        )
+        sizes = f"{len(vocabulary)} tokens, the encoder {config.vocab_size} embeddings"
+        logging.info("%s has %s: %d are no token's", path, sizes, unused)
     warn_of_words(vocabulary, path)
     return vocabulary
+
+
+def _without_its_heads_pooler(weights: CanonicalWeights, kind: Kind) -> dict[str, np.ndarray]:
+    """Returns the encoder's weights without a pooler that is a classifier's: DeBERTa's is not BERT's."""
+    if kind.has_pooler or not any(CLASSIFIER in below_model(name) for name in weights.beside):
+        return weights.encoder
+    return {name: array for name, array in weights.encoder.items() if name not in POOLER}
 
 
 def load_encoder(
@@ -132,10 +136,13 @@ def load_encoder(
         assign_weights(encoder, random_weights(encoder, clock.seed), (), "a random start")
         logging.info("Encoder: random start of %s", files.config_file)
         return LoadedEncoder(encoder, vocabulary, {})
-    arrays = kind.adapt(weights.encoder, value, str(files.location))
+    arrays = kind.adapt(_without_its_heads_pooler(weights, kind), value, str(files.location))
     if (random_pooler or not kind.has_pooler) and not arrays.keys() >= set(POOLER):
         arrays = {**random_weights(encoder, clock.seed, POOLER), **arrays}
         logging.info("The checkpoint has no pooler: a random one is drawn")
-    assign_weights(encoder, arrays, weights.left_over, str(files.location))
+    unknown = tuple(name for name in weights.beside if not is_known_irrelevant(name))
+    assign_weights(encoder, arrays, weights.left_over, str(files.location), unknown)
     logging.info("Load weights from %s", files.location)
+    if weights.beside:
+        logging.info("No part of the encoder, and left aside with it: %s", weights.beside_text())
     return LoadedEncoder(encoder, vocabulary, dict(weights.heads))

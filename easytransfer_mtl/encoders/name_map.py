@@ -1,11 +1,12 @@
 """Weights of any layout under canonical names, in canonical shapes."""
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
-from easytransfer_mtl.encoders.canonical_names import below_model, canonical_name
+from easytransfer_mtl.encoders.canonical_names import below_model, canonical_name, is_in_encoder, scope_of
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import is_optimizer_state
 from easytransfer_mtl.errors import UserError
@@ -15,6 +16,7 @@ _PRETRAINING_HEADS = ("cls", "mlm___cls", "nsp___cls", "predictions", "seq_relat
     "sop_classifier", "discriminator_predictions", "generator_predictions", "generator_lm_head", "generator",
     "temperature", "lm_predictions", "mask_predictions",
 )  # fmt: skip
+_PRETRAINING_PARTS = tuple([name] for name in _PRETRAINING_HEADS)
 _BUFFERS = ("embeddings/position_ids", "embeddings/token_type_ids")
 _TASK_HEAD = re.compile(r"\w+_dense/(kernel|bias)")
 _MATRICES = ("/kernel", "_embeddings", "/embed_positions")
@@ -27,12 +29,19 @@ class CanonicalWeights:
     Attributes:
         encoder: float32 arrays by canonical name; kernels are [in, out], embeddings [rows, hidden].
         heads: arrays of task heads by their own names, for instance ``tnews_dense/kernel`` [hidden, labels].
-        left_over: stored names that are neither these nor known to be irrelevant, sorted.
+        left_over: stored names of what is in the encoder's scope and neither its own nor known to be irrelevant, sorted.
+        beside: stored names of what is no part of the encoder: other heads, for pretraining too; sorted.
     """
 
     encoder: dict[str, np.ndarray]
     heads: dict[str, np.ndarray]
     left_over: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+
+    def beside_text(self) -> str:
+        """Returns the parts beside the encoder, each with the number of its weights."""
+        counts = Counter(below_model(name)[0] for name in self.beside if below_model(name))
+        return ", ".join(f"{part} ({count} weight{'s' if count > 1 else ''})" for part, count in counts.items())
 
 
 def is_known_irrelevant(name: str) -> bool:
@@ -41,9 +50,15 @@ def is_known_irrelevant(name: str) -> bool:
     These are what only pretraining needs (heads for masked words or next sentences, ELECTRA's generator), buffers of
     position and type ids, and optimizer state.
     """
-    parts = below_model(name)
-    is_pretraining_head = bool(parts) and parts[0] in _PRETRAINING_HEADS
-    return is_pretraining_head or "/".join(parts) in _BUFFERS or is_optimizer_state(name)
+    return _is_pretraining_head(name) or _is_no_weight(name)
+
+
+def _is_pretraining_head(name: str) -> bool:
+    return below_model(name)[:1] in _PRETRAINING_PARTS
+
+
+def _is_no_weight(name: str) -> bool:
+    return "/".join(below_model(name)) in _BUFFERS or is_optimizer_state(name)
 
 
 def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
@@ -53,14 +68,14 @@ def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
         UserError: two stored weights have the same canonical name, or a weight is not a matrix or vector of floats.
     """
     stored_names: dict[str, str] = {}
-    encoder, heads, left_over = {}, {}, []
+    encoder, heads, others = {}, {}, []
     for stored, array in weight_file.arrays.items():
         name = canonical_name(stored)
         if name is None:
             if _TASK_HEAD.fullmatch(stored):
                 heads[stored] = array
-            elif not is_known_irrelevant(stored):
-                left_over.append(stored)
+            elif not _is_no_weight(stored):
+                others.append(stored)
             continue
         if name in stored_names:
             raise UserError(
@@ -69,7 +84,9 @@ def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
             )
         stored_names[name] = stored
         encoder[name] = _canonical_array(name, stored, array, weight_file)
-    return CanonicalWeights(encoder, heads, tuple(sorted(left_over)))
+    scopes = {scope_of(stored) for stored in stored_names.values()}
+    inside = {name for name in others if not _is_pretraining_head(name) and (not scopes or is_in_encoder(name, scopes))}
+    return CanonicalWeights(encoder, heads, tuple(sorted(inside)), tuple(sorted(set(others) - inside)))
 
 
 def _canonical_array(name: str, stored: str, array: np.ndarray, weight_file: WeightFile) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Tiny random encoders of every type, as transformers' TensorFlow classes make and save them."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,6 +89,26 @@ def config_named(name: str) -> Any:
 
     family, changes = TYPES[name]
     return getattr(transformers, f"{family}Config")(**{**SIZES, **changes})
+
+
+@pytest.fixture(scope="session")
+def save_finetuned(tiny_encoder: Path) -> Callable[..., Any]:
+    """Returns a function that saves a random model of a type with a head of transformers, and returns the model."""
+
+    def save(name: str, head: str, folder: Path, **layout: Any) -> Any:
+        import transformers
+
+        model = getattr(transformers, f"TF{TYPES[name][0]}{head}")(config_named(name))
+        model.build_in_name_scope()
+        random = np.random.default_rng(3)
+        for variable in model.weights:
+            if "embed_positions" not in variable.name:
+                variable.assign(random.normal(0, 0.4, variable.shape))
+        model.save_pretrained(folder, **layout)
+        shutil.copyfile(tiny_encoder / "vocab.txt", folder / "vocab.txt")
+        return model
+
+    return save
 
 
 def saved(name: str, tiny_encoder: Path, folder: Path) -> Saved:
