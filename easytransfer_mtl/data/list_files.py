@@ -123,6 +123,12 @@ def _named_tasks(path: Path, tasks: tuple[Task, ...]) -> list[Task]:
 def check_vocabulary(file: TaskFile, vocabulary: Vocabulary, where: str) -> None:
     """Raises UserError if the file was made with another vocabulary than the model's (``where`` says whose that is)."""
     manifest = file.manifest
+    if manifest is None and not vocabulary.is_read_alike:
+        logging.warning(
+            "%s has no manifest: if EasyTransfer wrote it, its ids are not the model's, which are line numbers (%s)",
+            file.path,
+            where,
+        )
     if manifest and manifest.vocabulary_sha256 != vocabulary.sha256:
         made, wanted = RULE_NAMES[manifest.vocabulary_rule], RULE_NAMES[vocabulary.rule]
         rules = f"; ids were by {made}, the model's are by {wanted}" if made != wanted else ""

@@ -65,11 +65,15 @@ class Vocabulary:
         """Returns how many ids there are, up to the last that a token of a text has."""
         return max(self._found.values()) + 1
 
+    @property
+    def is_read_alike(self) -> bool:
+        """Whether a file of these lines gives the same ids by every rule."""
+        return found_ids(easytransfer_tokens(self.tokens)) == self._found
+
     def _identity(self) -> list[str]:
         """Returns what the hash is over: where the rules agree what it always was, EasyTransfer's tokens."""
-        closed_up = easytransfer_tokens(self.tokens)
-        if found_ids(closed_up) == self._found:
-            return closed_up
+        if self.is_read_alike:
+            return easytransfer_tokens(self.tokens)
         return [token if self._found.get(token) == index else "" for index, token in enumerate(self.tokens[: len(self)])]
 
 

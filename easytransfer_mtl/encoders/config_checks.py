@@ -1,6 +1,6 @@
 """What an encoder's config.json must hold before anything is built from it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from easytransfer_mtl.errors import UserError
 
@@ -27,17 +27,43 @@ RANGES = {
     "initializer_range": (0, 10),
     "layer_norm_eps": (0, 1),
 }
+BOOLEANS = ("rotary_value", "use_task_id", "relative_attention", "position_biased_input", "share_att_key")
+WORDS = {"pos_att_type": ("c2p", "p2c"), "norm_rel_ebd": ("none", "layer_norm")}
+"""DeBERTa's words joined by ``|``; ``pos_att_type`` may be a list of them."""
+ABSOLUTE = ("bert", "ernie", "albert", "electra")
+"""Types whose positions are embeddings; the others do not read what ``position_embedding_type`` says."""
+
+
+class Only(NamedTuple):
+    """The one value of a setting that is supported, why, and the types that read it; none: all."""
+
+    value: Any
+    reason: str
+    types: tuple[str, ...] = ()
+
+
 FIXED = {
-    "num_hidden_groups": (1, "the layers of every published ALBERT are one group"),
-    "inner_group_num": (1, "the layers of every published ALBERT are single"),
-    "talking_head": (False, "transformers' TensorFlow DeBERTa cannot build it"),
-    "conv_groups": (1, "transformers' TensorFlow DeBERTa knows no others"),
+    "is_decoder": Only(False, "tokens of an encoder see those behind them too"),
+    "is_encoder_decoder": Only(False, "the model must be an encoder alone"),
+    "add_cross_attention": Only(False, "there are no other states to attend to"),
+    "pruned_heads": Only({}, "all heads are computed"),
+    "position_embedding_type": Only("absolute", "relative positions are not computed for this type", ABSOLUTE),
+    "num_hidden_groups": Only(1, "the layers of every published ALBERT are one group"),
+    "inner_group_num": Only(1, "the layers of every published ALBERT are single"),
+    "talking_head": Only(False, "transformers' TensorFlow DeBERTa cannot build it"),
+    "conv_groups": Only(1, "transformers' TensorFlow DeBERTa knows no others"),
+    # Not transformers' own settings, but of encoders that are published as one of these types:
+    "directionality": Only("bidi", "tokens see those behind them too"),
+    "use_relative_position": Only(False, "NEZHA's positions are not computed"),
+    "ln_type": Only("postln", "LayerNorm stands behind attention and dense layers"),
+    "norm_type": Only("layer_norm", "RoFormer v2 is another network"),
+    "use_bias": Only(True, "RoFormer v2 is another network"),
 }
-"""Settings of which one value is supported, and why."""
+"""Settings of which one value is supported."""
 
 
 def check_config(value: dict[str, Any], model_type: str, where: str) -> None:
-    """Checks sizes, probabilities and settings.
+    """Checks that sizes, probabilities and other settings are what they can be.
 
     Args:
         value: the parsed config.json.
@@ -45,7 +71,7 @@ def check_config(value: dict[str, Any], model_type: str, where: str) -> None:
         where: the file, for errors.
 
     Raises:
-        UserError: something is missing, absurd or not supported.
+        UserError: something is missing or absurd.
     """
     for key, limit in LIMITS.items():
         low = 0 if key == "type_vocab_size" and model_type.startswith("deberta") else 1
@@ -53,11 +79,55 @@ def check_config(value: dict[str, Any], model_type: str, where: str) -> None:
     for key, (low, limit) in OPTIONAL.items():
         if value.get(key) is not None:
             _check_whole(value[key], key, low, limit, where)
-    for key, (only, reason) in FIXED.items():
-        if value.get(key, only) != only:
-            raise UserError(f"{where}: {key} is {value[key]!r}; only {only} is supported: {reason}.")
     check_heads(value["hidden_size"], value["num_attention_heads"], model_type, where)
     _check_numbers(value, where)
+    _check_kinds(value, model_type, where)
+
+
+def check_supported(value: dict[str, Any], model_type: str, where: str) -> None:
+    """Checks that an encoder is computed as its config says; arguments as ``check_config``, which comes first.
+
+    Raises:
+        UserError: a setting has a value that is not supported.
+    """
+    _check_widths(value, model_type, where)
+    for key, only in FIXED.items():
+        found = value.get(key)
+        if key == "pruned_heads" and isinstance(found, dict):
+            found = {layer: heads for layer, heads in found.items() if heads != []}
+        if found is not None and found != only.value and model_type in (only.types or (model_type,)):
+            raise UserError(f"{where}: {key} is {value[key]!r}; only {only.value} is supported: {only.reason}.")
+
+
+def _check_widths(value: dict[str, Any], model_type: str, where: str) -> None:
+    width = value["hidden_size"]
+    narrow, head = value.get("embedding_size"), value.get("attention_head_size")
+    if model_type in ("bert", "ernie") and narrow not in (None, width):
+        raise UserError(
+            f"{where}: embedding_size is {narrow} and hidden_size {width}, but the embeddings of a {model_type} are "
+            "as wide as its layers. Write the model_type, if it is albert or electra; of albert_zh's files take those of "
+            "Google's form (names with _google or _g)."
+        )
+    if model_type != "deberta-v2" and head not in (None, width // value["num_attention_heads"]):
+        raise UserError(
+            f"{where}: attention_head_size is {head}; heads of model_type {model_type} have a width of hidden_size / "
+            f"num_attention_heads, {width // value['num_attention_heads']}."
+        )
+    if value.get("type_vocab_size") == 1:
+        raise UserError(f"{where}: type_vocab_size is 1; the two texts of a pair have the types 0 and 1.")
+
+
+def _check_kinds(value: dict[str, Any], model_type: str, where: str) -> None:
+    """Checks settings that are not numbers."""
+    for key in BOOLEANS:
+        if not isinstance(value.get(key, False), (bool, type(None))):
+            raise UserError(f"{where}: {key} is {value[key]!r}; expected true or false.")
+    for key, known in WORDS.items() if model_type.startswith("deberta") else ():
+        found = value.get(key)
+        words = [word.strip().lower() for word in found.split("|")] if isinstance(found, str) else found
+        is_list = isinstance(words, list) and (key == "pos_att_type" or isinstance(found, str))
+        if words is not None and not (is_list and all(word in known and words.count(word) == 1 for word in words)):
+            raise UserError(f"{where}: {key} is {found!r}; expected one of {', '.join(known)}, or several joined by |.")
 
 
 def _check_whole(size: Any, key: str, low: int, limit: int, where: str) -> None:

@@ -1,5 +1,6 @@
 """Encoder files to a ready encoder: config checked, weights matched name by name, or random on purpose."""
 
+import inspect
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -11,20 +12,25 @@ from transformers.activations_tf import ACT2FN
 from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_words
 from easytransfer_mtl.encoders.assigning import assign_weights, random_weights
 from easytransfer_mtl.encoders.canonical_names import below_model
-from easytransfer_mtl.encoders.config_checks import check_config
+from easytransfer_mtl.encoders.config_checks import check_config, check_supported
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.interface import POOLER, Encoder
 from easytransfer_mtl.encoders.kinds import KINDS, Kind, transformers_class
 from easytransfer_mtl.encoders.name_map import CanonicalWeights, canonical_weights, is_known_irrelevant
+from easytransfer_mtl.encoders.vocabularies import is_runs_folder
 from easytransfer_mtl.encoders.weight_files import read_weights
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json
 
-ACTIVATIONS = tuple(sorted(ACT2FN))
+ACTIVATIONS = tuple(sorted(ACT2FN.keys() - {"glu"}))
+"""Those that keep the width."""
 CLASSIFIER = "classifier"
-NOT_OF_THE_MODEL = ("model_type", "architectures", "use_task_id", "task_type_vocab_size")
-"""Keys of config.json that a built encoder's config does not have: ERNIE's task types are folded into its token types."""
+BEYOND_SIGNATURE = frozenset(
+    ("embedding_size", "attention_head_size", "position_buckets", "share_att_key", "norm_rel_ebd", "conv_kernel_size")
+    + ("conv_act", "conv_groups", "tokenizer_class")
+)
+"""Settings that transformers' DeBERTa reads though its config does not declare them, and what AutoTokenizer needs."""
 
 
 @dataclass(frozen=True)
@@ -67,24 +73,32 @@ def _read_config(files: EncoderFiles) -> dict[str, Any]:
             f"BERT form), EasyTransfer's roberta, which is in BERT form too, and {', '.join(list(KINDS)[1:])}."
         )
     check_config(value, model_type, str(path))
+    try:
+        check_supported(value, model_type, str(path))
+    except UserError:
+        # What a run wrote was trained as it is computed, whatever its config says.
+        if not is_runs_folder(files.folder):
+            raise
     return {**value, "model_type": model_type}
 
 
 def _config_of(value: dict[str, Any], files: EncoderFiles, gelu: str) -> PretrainedConfig:
     model_type = value["model_type"]
     config_class = transformers_class(KINDS[model_type].config_class)
-    config = config_class(**{key: content for key, content in value.items() if key not in NOT_OF_THE_MODEL})
-    config.hidden_act = _activation(config.hidden_act, gelu, files.tanh_gelu, model_type)
-    if config.hidden_act not in ACTIVATIONS:
-        raise UserError(f"{files.config_file}: hidden_act is {config.hidden_act!r}; known are {', '.join(ACTIVATIONS)}.")
+    # Nothing else of config.json, such as the labels of what a model was fine-tuned for, is the encoder's.
+    known = BEYOND_SIGNATURE.union(inspect.signature(config_class.__init__).parameters) - {"self", "kwargs"}
+    config = config_class(**{key: content for key, content in value.items() if key in known and content is not None})
+    config.hidden_act = _activation(config.hidden_act, gelu, files.tanh_gelu)
+    for key in ("hidden_act", "conv_act"):
+        if getattr(config, key, ACTIVATIONS[0]) not in ACTIVATIONS:
+            raise UserError(f"{files.config_file}: {key} is {getattr(config, key)!r}; known are {', '.join(ACTIVATIONS)}.")
     return config
 
 
-def _activation(configured: str, gelu: str, tanh_gelu: bool, model_type: str) -> str:
+def _activation(configured: str, gelu: str, tanh_gelu: bool) -> str:
     if gelu == "auto":
-        # Google trained some of its Chinese ALBERTs with another activation, and their configs say so.
-        is_replaced = tanh_gelu and (model_type != "albert" or configured == "gelu")
-        return "gelu_new" if is_replaced else configured
+        # Some, such as Google's large Chinese ALBERTs, were trained with another activation, and their configs say so.
+        return "gelu_new" if tanh_gelu and configured == "gelu" else configured
     return "gelu_new" if gelu == "tanh" else "gelu"
 
 

@@ -159,6 +159,16 @@ def test_another_vocabulary_is_refused() -> None:
         check_vocabulary(file, Vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b"]), "here")
 
 
+def test_easytransfers_files_are_warned_of_where_its_ids_are_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = TaskFile(TNEWS, tmp_path / "tnews.tfrecord", None)
+    check_vocabulary(file, VOCABULARY, "here")
+    assert not caplog.records
+    check_vocabulary(file, Vocabulary(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "a", "b"]), "here")
+    assert "if EasyTransfer wrote it, its ids are not the model" in caplog.text
+
+
 def test_a_file_made_from_other_text_columns_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "OCNLI.tfrecord"
     path.write_bytes(b"")

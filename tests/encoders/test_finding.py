@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
+from easytransfer_mtl.encoders.weight_files import find_weights
 from easytransfer_mtl.errors import UserError
 
 Hub = Callable[[tuple[str, ...]], list[tuple[str, list[str]]]]
@@ -175,3 +176,68 @@ def test_english_alberts_of_easytransfers_are_refused_without_asking_the_hub(nam
 def test_easytransfers_alberts_are_in_their_folder_of_the_zoo(tmp_path: Path) -> None:
     folder = touched(tmp_path / "albert" / "pai-albert-large-zh")
     assert find_encoder("pai-albert-large-zh", str(tmp_path)) == EncoderFiles(folder, folder, tanh_gelu=True)
+
+
+CONFIG = '{"hidden_size": 8, "num_hidden_layers": 2}'
+
+
+def holding(folder: Path, **contents: str) -> Path:
+    """Makes a folder of files with contents; in their names __ stands for a dot."""
+    touched(folder)
+    for name, content in contents.items():
+        (folder / name.replace("__", ".")).write_text(content, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "prefix, config, vocabulary",
+    [
+        ("albert_model.ckpt", "albert_config_tiny_g.json", "vocab.txt"),
+        ("albert_model.ckpt", "albert_config_small_google.json", "vocab_chinese.txt"),
+        ("model.ckpt-1375000", "bert_config_large.json", "vocab.txt"),
+        ("roberta_zh_large_model.ckpt", "bert_config_large.json", "vocab.txt"),
+        ("bert_model.ckpt", "bert_config.json", "bert-vocab.txt"),
+        ("electra_180g_base.ckpt", "discriminator.json", "vocab.txt"),
+        ("my-weights", "config_of_mine.json", "vocabulary.txt"),
+    ],
+)
+def test_other_names_are_found_where_there_is_one_of_each(prefix: str, config: str, vocabulary: str, tmp_path: Path) -> None:
+    folder = touched(tmp_path / "encoder", f"{prefix}.index", f"{prefix}.data-00000-of-00001", f"{prefix}.meta", vocabulary)
+    (folder / config).write_text(CONFIG, encoding="utf-8")
+    for other in ("tokenizer_config.json", "generation_config.json", "special_tokens_map.json"):
+        (folder / other).write_text('{"do_lower_case": true}', encoding="utf-8")
+    found = find_encoder(str(folder))
+    assert find_weights(found.location) == (folder / prefix, "tf1") and found.tanh_gelu
+    assert (found.config_file, found.vocabulary_file) == (folder / config, folder / vocabulary)
+    for name in (prefix, f"{prefix}.index", f"{prefix}.data-00000-of-00001"):
+        assert find_encoder(str(folder / name)) == EncoderFiles(folder / prefix, folder, tanh_gelu=True)
+
+
+@pytest.mark.parametrize("name", ["chinese_bert.safetensors", "weights.h5", "bert_wwm.bin", "encoder.pt"])
+def test_a_single_weights_file_of_another_name(name: str, tmp_path: Path) -> None:
+    folder = touched(tmp_path / "encoder", name, "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+    assert find_weights(folder)[0] == folder / name
+
+
+def test_several_of_other_names_are_listed(tmp_path: Path) -> None:
+    several = {"bert_config_a__json": CONFIG, "bert_config_b__json": CONFIG, "vocab_a__txt": "", "vocab_b__txt": ""}
+    folder = holding(tmp_path / "encoder", **several)
+    files = find_encoder(str(folder))
+    with pytest.raises(UserError, match="no config.json, but bert_config_a.json, bert_config_b.json; rename the one"):
+        _ = files.config_file
+    with pytest.raises(UserError, match="no vocab.txt, but vocab_a.txt, vocab_b.txt; rename the one.*to vocab.txt"):
+        _ = files.vocabulary_file
+    touched(folder, "one.ckpt.index", "two.ckpt.index", "three.bin")
+    with pytest.raises(UserError, match="several checkpoints; give one of .*one.ckpt.*two.ckpt.*three.bin"):
+        find_weights(folder)
+    touched(folder, "config.json", "vocab.txt")
+    assert (files.config_file, files.vocabulary_file) == (folder / "config.json", folder / "vocab.txt")
+
+
+def test_what_is_there_is_listed_where_nothing_fits(tmp_path: Path) -> None:
+    folder = holding(tmp_path / "encoder", spiece__model="", tokenizer_config__json="{}", readme__txt="")
+    files = find_encoder(str(folder))
+    with pytest.raises(UserError, match="no config.json.*Found: readme.txt, spiece.model, tokenizer_config.json"):
+        _ = files.config_file
+    with pytest.raises(UserError, match="vocab.txt does not exist.*Found: readme.txt, spiece.model"):
+        _ = files.vocabulary

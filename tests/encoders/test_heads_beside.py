@@ -29,9 +29,9 @@ HEADS = {
 CASES = [(name, head) for name, heads in HEADS.items() for head in heads]
 LAYOUTS = {
     "h5": {"safe_serialization": False},
-    "safetensors": {},
+    "safetensors": {"safe_serialization": True},
     "sharded h5": {"safe_serialization": False, "max_shard_size": "3KB"},
-    "sharded safetensors": {"max_shard_size": "3KB"},
+    "sharded safetensors": {"safe_serialization": True, "max_shard_size": "3KB"},
 }
 
 
