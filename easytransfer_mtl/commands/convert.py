@@ -8,7 +8,8 @@ from easytransfer_mtl.data.contest_files import find_files, require_files
 from easytransfer_mtl.data.conversion import Conversion, convert_file
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.splitting import split_tail
-from easytransfer_mtl.data.tokenization import Tokenizer, warn_of_rules, warn_of_words
+from easytransfer_mtl.data.tokenization import Tokenizer, warn_of_words
+from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import write_text

@@ -78,8 +78,12 @@ class Vocabulary:
 
 
 def found_ids(tokens: Sequence[str]) -> dict[str, int]:
-    """Returns the ids of the tokens that a text can have: those without white space, which separates a text's words."""
-    return {token: index for index, token in enumerate(tokens) if token.split() == [token]}
+    """Returns the ids of the tokens that a text can have.
+
+    They are without white space, which separates a text's words, and more than the mark of a word's later pieces, which is
+    what EasyTransfer made of bert-base-chinese's ``##\\u2028``.
+    """
+    return {token: index for index, token in enumerate(tokens) if token.split() == [token] and token != "##"}
 
 
 def easytransfer_tokens(lines: Sequence[str]) -> list[str]:
@@ -118,34 +122,6 @@ def read_vocabulary_tokens(path: str | os.PathLike[str], rule: str = LINES) -> l
 def load_vocabulary(path: str | os.PathLike[str], rule: str = LINES) -> Vocabulary:
     """Reads a vocab.txt into a ``Vocabulary``; arguments and errors as ``read_vocabulary_tokens`` and ``Vocabulary``."""
     return Vocabulary(read_vocabulary_tokens(path, rule), f"vocabulary {path}", rule)
-
-
-def differing_tokens(path: str | os.PathLike[str]) -> dict[str, list[int | None]]:
-    """Returns the tokens of a vocab.txt whose ids the rules do not agree on, with their ids in the order of the rules.
-
-    None stands for a token that a rule does not give; errors as ``read_vocabulary_tokens``.
-    """
-    tables = [found_ids(read_vocabulary_tokens(path, rule)) for rule in VOCABULARY_RULES]
-    ids = {token: [table.get(token) for table in tables] for table in tables for token in table}
-    return {token: pair for token, pair in ids.items() if pair[0] != pair[1]}
-
-
-def warn_of_rules(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
-    """Warns if it matters by which rule a vocabulary was read; says which was taken."""
-    differing = differing_tokens(path)
-    if differing:
-        token, ids = next(iter(differing.items()))
-        logging.warning(
-            "vocabulary %s: %d of its %d tokens have other ids by line number, as in transformers, than by EasyTransfer's "
-            "rule, which passes over repeated tokens and closes gaps (%r: %s and %s). Taken: %s. It must be what the "
-            "encoder was trained with; --vocabulary_rule sets it.",
-            path,
-            len(differing),
-            len(read_vocabulary_tokens(path)),
-            token,
-            *("none" if index is None else index for index in ids),
-            RULE_NAMES[vocabulary.rule],
-        )
 
 
 def warn_of_words(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:

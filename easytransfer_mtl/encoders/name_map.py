@@ -84,7 +84,8 @@ def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
             )
         stored_names[name] = stored
         encoder[name] = _canonical_array(name, stored, array, weight_file)
-    scopes = {scope_of(stored) for stored in stored_names.values()}
+    # A pooler may be a head's.
+    scopes = {scope_of(stored) for name, stored in stored_names.items() if not name.startswith("pooler/")}
     inside = {name for name in others if not _is_pretraining_head(name) and (not scopes or is_in_encoder(name, scopes))}
     return CanonicalWeights(encoder, heads, tuple(sorted(inside)), tuple(sorted(set(others) - inside)))
 

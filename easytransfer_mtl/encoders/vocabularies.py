@@ -12,10 +12,10 @@ from easytransfer_mtl.data.tokenization import (
     RULE_NAMES,
     VOCABULARY_RULES,
     Vocabulary,
-    differing_tokens,
     load_vocabulary,
     read_vocabulary_tokens,
 )
+from easytransfer_mtl.data.vocabulary_rules import differing_tokens
 from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS
 from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights
 from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import variable_names

@@ -10,7 +10,8 @@ import tensorflow as tf
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.pipeline import TrainingBatches
-from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_rules
+from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
