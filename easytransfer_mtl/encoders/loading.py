@@ -102,14 +102,20 @@ def _activation(configured: str, gelu: str, tanh_gelu: bool) -> str:
     return "gelu_new" if gelu == "tanh" else "gelu"
 
 
-def _checked_vocabulary(files: EncoderFiles, config: PretrainedConfig) -> Vocabulary:
-    """Reads the vocabulary; raises UserError if it has more tokens than the encoder has embeddings."""
+def check_embeddings(files: EncoderFiles, config: PretrainedConfig) -> None:
+    """Raises UserError if an encoder's vocabulary has more tokens than its config has embeddings."""
     vocabulary, path = files.vocabulary, files.vocabulary_file
     if len(vocabulary) > config.vocab_size:
         raise UserError(
             f"{path} has {len(vocabulary)} tokens, more than vocab_size {config.vocab_size} of {files.config_file}; they do "
             "not belong together."
         )
+
+
+def _checked_vocabulary(files: EncoderFiles, config: PretrainedConfig) -> Vocabulary:
+    """Returns the vocabulary; errors as ``check_embeddings``."""
+    check_embeddings(files, config)
+    vocabulary, path = files.vocabulary, files.vocabulary_file
     if len(vocabulary) < config.vocab_size:
         unused = config.vocab_size - len(vocabulary)
         sizes = f"{len(vocabulary)} tokens, the encoder {config.vocab_size} embeddings"

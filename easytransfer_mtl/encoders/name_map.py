@@ -67,27 +67,40 @@ def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
     Raises:
         UserError: two stored weights have the same canonical name, or a weight is not a matrix or vector of floats.
     """
-    stored_names: dict[str, str] = {}
-    encoder, heads, others = {}, {}, []
-    for stored, array in weight_file.arrays.items():
+    arrays = weight_file.arrays
+    stored_names: dict[str, list[str]] = {}
+    heads, unknown = {}, set()
+    for stored, array in arrays.items():
         name = canonical_name(stored)
-        if name is None:
-            if _TASK_HEAD.fullmatch(stored):
-                heads[stored] = array
-            elif not _is_no_weight(stored):
-                others.append(stored)
-            continue
-        if name in stored_names:
-            raise UserError(
-                f"Weight file {weight_file.path}: {stored_names[name]!r} and {stored!r} are both the encoder's {name}. "
-                "The file must hold one encoder; remove the other one's weights."
-            )
-        stored_names[name] = stored
-        encoder[name] = _canonical_array(name, stored, array, weight_file)
+        if name is not None:
+            stored_names.setdefault(name, []).append(stored)
+        elif _TASK_HEAD.fullmatch(stored):
+            heads[stored] = array
+        elif not _is_no_weight(stored):
+            unknown.add(stored)
+    chosen = {name: _only_one(name, group, stored_names, weight_file) for name, group in stored_names.items()}
+    encoder = {name: _canonical_array(name, stored, arrays[stored], weight_file) for name, stored in chosen.items()}
     # A pooler may be a head's.
-    scopes = {scope_of(stored) for name, stored in stored_names.items() if not name.startswith("pooler/")}
-    inside = {name for name in others if not _is_pretraining_head(name) and (not scopes or is_in_encoder(name, scopes))}
-    return CanonicalWeights(encoder, heads, tuple(sorted(inside)), tuple(sorted(set(others) - inside)))
+    scopes = {scope_of(stored) for name, stored in chosen.items() if not name.startswith("pooler/")}
+    inside = {name for name in unknown if not _is_pretraining_head(name) and (not scopes or is_in_encoder(name, scopes))}
+    passed_over = {stored for group in stored_names.values() for stored in group}.difference(chosen.values())
+    return CanonicalWeights(encoder, heads, tuple(sorted(inside)), tuple(sorted(unknown - inside | passed_over)))
+
+
+def _only_one(name: str, group: list[str], stored_names: dict[str, list[str]], weight_file: WeightFile) -> str:
+    """Returns the stored name that is the encoder's: of several, such as a head's pooler, that beside the embeddings.
+
+    Raises:
+        UserError: the file holds several encoders.
+    """
+    scopes = {scope_of(stored) for stored in stored_names.get("embeddings/word_embeddings", [])}
+    own = [stored for stored in group if scope_of(stored) in scopes] if len(group) > 1 else group
+    if len(own) != 1:
+        raise UserError(
+            f"Weight file {weight_file.path}: {group[0]!r} and {group[1]!r} are both the encoder's {name}. "
+            "The file must hold one encoder; remove the other one's weights."
+        )
+    return own[0]
 
 
 def _canonical_array(name: str, stored: str, array: np.ndarray, weight_file: WeightFile) -> np.ndarray:

@@ -14,7 +14,7 @@ from easytransfer_mtl.data.pipeline import RowOrder
 from easytransfer_mtl.data.tokenization import Tokenizer, Vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.kinds import check_precision
-from easytransfer_mtl.encoders.loading import load_config
+from easytransfer_mtl.encoders.loading import check_embeddings, load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.batches import MaskedBatches, held_out_batches
 from easytransfer_mtl.pretraining.masking import Masking, make_masking
@@ -97,6 +97,7 @@ def _check_numbers(settings: PretrainSettings) -> None:
 
 def _checked_config(settings: PretrainSettings, files: EncoderFiles) -> PretrainedConfig:
     config = load_config(files)
+    check_embeddings(files, config)
     check_precision(config, settings.precision)
     most = config.max_position_embeddings
     if settings.sequence_length > most:

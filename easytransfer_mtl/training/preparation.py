@@ -13,7 +13,7 @@ from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.data.tokenization import Vocabulary
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
-from easytransfer_mtl.encoders.loading import load_config
+from easytransfer_mtl.encoders.loading import check_embeddings, load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -81,6 +81,7 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     make_deterministic()
     files = find_encoder_files(settings)
     config = load_config(files, settings.gelu)
+    check_embeddings(files, config)
     check_encoder(settings, config)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     vocabulary = files.vocabulary

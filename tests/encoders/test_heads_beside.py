@@ -92,6 +92,7 @@ def torch_names(model: Any) -> dict[str, np.ndarray]:
         ("module.", {"module.classifier.weight": (3, 8), "module.crf.transitions": (3, 3)}),
         ("model.", {"model.fc.weight": (3, 8), "loss.weight": (3,), "log_vars": (3,)}),
         ("", {"lstm.weight_ih_l0": (8, 8), "qa_outputs.weight": (2, 8), "lm_head.decoder.weight": (25, 8)}),
+        ("", {"pooler.dense.weight": (8, 8), "pooler.dense.bias": (8,), "dense.weight": (3, 8)}),
         ("", {"cls.predictions.bias": (25,), "cls.seq_relationship.weight": (2, 8), "score.weight": (1, 8)}),
     ],
 )
