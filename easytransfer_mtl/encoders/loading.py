@@ -164,5 +164,5 @@ def load_encoder(
     assign_weights(encoder, arrays, weights.left_over, str(files.location), unknown)
     logging.info("Load weights from %s", files.location)
     if weights.beside:
-        logging.info("No part of the encoder, and left aside with it: %s", weights.beside_text())
+        logging.info("No part of the encoder, which leaves it aside: %s", weights.beside_text())
     return LoadedEncoder(encoder, vocabulary, dict(weights.heads))
