@@ -32,12 +32,14 @@ def run(settings: ConvertSettings) -> int:
     warn_of_words(vocabulary, files.vocabulary_file)
     tokenizer = Tokenizer(vocabulary, settings.text_normalization)
     builder = FeatureBuilder(tokenizer, settings.sequence_length)
+    max_bad_share = settings.max_bad_share
     if settings.data_dir:
-        check_sources(conversions, settings.on_bad_row, settings.header, settings.max_bad_share)
+        check_sources(conversions, settings.on_bad_row, settings.header, max_bad_share)
         conversions = _with_dev(settings, conversions)
+        max_bad_share = 1.0  # of a part of a file that was found good enough as a whole
     reports = []
     for conversion in conversions:
-        report = convert_file(conversion, builder, settings.on_bad_row, settings.header, settings.max_bad_share)
+        report = convert_file(conversion, builder, settings.on_bad_row, settings.header, max_bad_share)
         print("\n".join(report.lines()), flush=True)
         reports.append(report)
     _print_shared(reports)

@@ -256,6 +256,15 @@ def test_skipping_most_of_a_file_is_refused_before_anything_is_written(tmp_path:
     assert (tmp_path / "out/OCEMOTION_train.tfrecord.rejects.tsv").read_bytes().count(b"\n") == len(lines) - 13
 
 
+def test_bad_rows_at_the_end_of_a_file_are_few_if_they_are_few_of_the_file(tmp_path: Path) -> None:
+    folder = contest_folder(tmp_path / "in", "{task}_{kind}.csv", ("train",))
+    lines = (folder / "OCEMOTION_train.csv").read_bytes().split(b"\n")[:-1]
+    (folder / "OCEMOTION_train.csv").write_bytes(b"".join(line + b"\n" for line in lines[:-3]) + b"x\nx\nx\n")
+    convert(data_dir=folder, output_dir=tmp_path / "out", on_bad_row="skip")
+    assert (tmp_path / "out/OCEMOTION_dev.tfrecord.rejects.tsv").read_bytes().count(b"\n") == 3
+    assert len(labels(tmp_path / "out", "OCEMOTION", "dev")) == len(lines) // 10 - 3
+
+
 def test_texts_of_dev_rows_that_stand_in_the_train_file_are_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
