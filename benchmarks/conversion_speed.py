@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from benchmarks.comparison import Comparison
-from easytransfer_mtl.data.contest_files import find_files, require_files
+from easytransfer_mtl.data.contest_files import find_labelled
 from easytransfer_mtl.seeding import DEFAULT_SEED, generator
 from easytransfer_mtl.tasks import Task
 
@@ -26,7 +26,7 @@ def conversion_speed(data_dir: Path, vocabulary: Path, tasks: tuple[Task, ...], 
         tasks: the tasks.
         rounds: how often.
     """
-    files = [*require_files(data_dir, "train", tasks).values(), *find_files(data_dir, "dev", tasks).values()]
+    files = [path for found in find_labelled(data_dir, tasks) for path in found.values()]
     rows = sum(path.read_bytes().count(b"\n") for path in files)
     original = rows / (rows / ORIGINAL_ROWS_PER_S + ORIGINAL_START_UP * len(files))
     rates = [rows / _seconds(data_dir, vocabulary) for _ in range(rounds)]

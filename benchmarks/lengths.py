@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.data.contest_files import require_files
-from easytransfer_mtl.data.csv_reader import read_csv
+from easytransfer_mtl.data.csv_reader import check_rows, read_csv
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.files import read_json
@@ -28,16 +28,13 @@ def stored_histograms() -> dict[str, dict[int, int]]:
 def measured_histograms(folder: str, tasks: tuple[Task, ...], builder: FeatureBuilder) -> dict[str, dict[int, int]]:
     """Counts the lengths of a folder's train files."""
     files = require_files(folder, "train", tasks)
-    return {
-        task.name: dict(
-            sorted(
-                Counter(
-                    len(builder.encode(row.texts).input_ids) for row in read_csv(files[task.name], task, True).rows
-                ).items()
-            )
-        )
-        for task in tasks
-    }
+    histograms = {}
+    for task in tasks:
+        content = read_csv(files[task.name], task, True)
+        check_rows(content)
+        lengths = Counter(len(builder.encode(row.texts).input_ids) for row in content.rows)
+        histograms[task.name] = dict(sorted(lengths.items()))
+    return histograms
 
 
 def rows_of_lengths(

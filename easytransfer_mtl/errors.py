@@ -1,5 +1,12 @@
 """Ends of a command that are no bugs: a mistake that the user can mend, and a stop that the user asked for."""
 
+import reprlib
+from collections.abc import Sequence
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+MOST_LISTED = 20
+
 
 class UserError(Exception):
     """Something the user can mend: bad input, a bad flag, a file that does not fit.
@@ -19,3 +26,14 @@ class Stopped(Exception):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def shown(value: object) -> str:
+    """Returns a value for a message: quoted, printable, and short however large the value is."""
+    return _SHORT.repr(value)
+
+
+def listed(names: Sequence[str], separator: str = ", ") -> str:
+    """Returns names for a message, the first ``MOST_LISTED`` of them in full and the rest as a number."""
+    text = separator.join(names[:MOST_LISTED])
+    return text if len(names) <= MOST_LISTED else f"{text} and {len(names) - MOST_LISTED:,} more"

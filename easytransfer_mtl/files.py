@@ -5,11 +5,15 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, listed, shown
+
+LARGEST_JSON = 1 << 28
+"""Bytes of the largest JSON file that is read."""
 
 
 @contextlib.contextmanager
@@ -62,9 +66,12 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file") -> Any:
         what: what the file is to the user, named in the error.
 
     Raises:
-        UserError: the file cannot be read, is not UTF-8, is not JSON (names line and column), or has a key twice.
+        UserError: the file cannot be read, is too large, is not UTF-8, is not JSON (names line and column), or has a key
+            twice or a number that is too long.
     """
     try:
+        if Path(path).stat().st_size > LARGEST_JSON:
+            raise UserError(f"{what} {path} has {Path(path).stat().st_size:,} bytes; at most {LARGEST_JSON:,} are read.")
         return json.loads(
             Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=lambda pairs: _object(pairs, what, path)
         )
@@ -81,14 +88,16 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file") -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise UserError(f"{what} {path} is not valid JSON: {place}: {error.msg}.") from None
+    except ValueError as error:
+        raise UserError(f"{what} {path} cannot be read: {error}.") from None
 
 
 def _object(pairs: list[tuple[str, Any]], what: str, path: str | os.PathLike[str]) -> dict[str, Any]:
     """Refuses a key that stands twice in one object, of which JSON readers silently keep the last."""
     value = dict(pairs)
     if len(value) < len(pairs):
-        twice = sorted({key for key, _ in pairs if [name for name, _ in pairs].count(key) > 1})
-        raise UserError(f"{what} {path}: {', '.join(twice)} stands twice in one object; keep one.")
+        twice = sorted(shown(key)[1:-1] for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise UserError(f"{what} {path}: {listed(twice)} stands twice in one object; keep one.")
     return value
 
 

@@ -2,13 +2,16 @@
 
 import os
 import re
+import unicodedata
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, listed, shown
 from easytransfer_mtl.files import read_json
 
 METRICS = ("macro_f1", "accuracy")
+LONGEST_NAME, LONGEST_WORD = 64, 256
+"""Characters: names of files are made of a task's name."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +40,24 @@ class Task:
     metric: str = "macro_f1"
 
     def __post_init__(self) -> None:
-        where = f"task {self.name!r}"
+        where = f"task {shown(self.name)}"
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
             raise UserError(f"{where}: the name must be letters, digits and _, and start with a letter.")
-        if len(set(self.columns)) != len(self.columns):
-            raise UserError(f"{where}: the columns {list(self.columns)} have a name twice.")
+        if len(self.name) > LONGEST_NAME:
+            raise UserError(f"{where}: the name has {len(self.name):,} characters; at most {LONGEST_NAME} are allowed.")
+        _check_words("columns", self.columns, where)
+        _check_words("label_enumerate_values", self.label_enumerate_values, where)
         for role in ("first_sequence", "second_sequence", "label_name", "id_column"):
             column = getattr(self, role)
             if column not in self.columns and (column is not None or role != "second_sequence"):
-                raise UserError(f"{where}: {role} {column!r} is not one of its columns {list(self.columns)}.")
-        labels = self.label_enumerate_values
-        if len(labels) < 2 or len(set(labels)) != len(labels):
-            raise UserError(f"{where}: label_enumerate_values needs at least two different labels, found {list(labels)}.")
+                raise UserError(f"{where}: {role} {shown(column)} is not one of its columns {listed(self.columns)}.")
+        if self.label_name in (self.first_sequence, self.second_sequence):
+            raise UserError(f"{where}: {shown(self.label_name)} is both the label and a text; they are different columns.")
+        if len(self.label_enumerate_values) < 2:
+            found = list(self.label_enumerate_values)
+            raise UserError(f"{where}: label_enumerate_values needs at least two different labels, found {found}.")
         if self.metric not in METRICS:
-            raise UserError(f"{where}: metric {self.metric!r} is not one of {list(METRICS)}.")
+            raise UserError(f"{where}: metric {shown(self.metric)} is not one of {list(METRICS)}.")
 
     @property
     def num_labels(self) -> int:
@@ -80,6 +87,21 @@ class Task:
     def to_json(self) -> dict[str, Any]:
         """Returns the task as a JSON object that ``task_from_json`` reads back."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def _check_words(key: str, words: tuple[str, ...], where: str) -> None:
+    """Checks names of columns or labels: different ones, which can stand in a line of a tab separated UTF-8 file."""
+    seen: set[str] = set()
+    for word in words:
+        if word in seen:
+            what = "labels must be different labels" if key == "label_enumerate_values" else "the columns must differ"
+            raise UserError(f"{where}: {key} has {shown(word)} twice; {what}.")
+        seen.add(word)
+        if not word or len(word) > LONGEST_WORD or any(unicodedata.category(char) in ("Cc", "Cs") for char in word):
+            raise UserError(
+                f"{where}: {key} has {shown(word)}; each must be text of 1 to {LONGEST_WORD} characters without control "
+                "characters such as tabs or line ends."
+            )
 
 
 TNEWS = Task(
@@ -118,16 +140,16 @@ def task_from_json(value: Any, where: str = "task") -> Task:
     """
     known = [field.name for field in fields(Task)]
     if not isinstance(value, dict):
-        raise UserError(f"{where}: expected an object with the keys {known}, found {value!r}.")
+        raise UserError(f"{where}: expected an object with the keys {known}, found {shown(value)}.")
     unknown = sorted(set(value) - set(known))
     missing = [key for key in known[:4] if key not in value]
     if unknown or missing:
-        raise UserError(f"{where}: unknown keys {unknown}, missing keys {missing}; the keys are {known}.")
+        raise UserError(f"{where}: unknown keys {shown(unknown)}, missing keys {missing}; the keys are {known}.")
     value = dict(value)
     for key in ("columns", "label_enumerate_values"):
         parts = value[key].split(",") if isinstance(value[key], str) else value[key]
         if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-            raise UserError(f"{where}: {key} must be a list of strings or a comma string, found {value[key]!r}.")
+            raise UserError(f"{where}: {key} must be a list of strings or a comma string, found {shown(value[key])}.")
         value[key] = tuple(parts)
     return Task(**value)
 
@@ -136,7 +158,7 @@ def check_tasks(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
     """Returns ``tasks``, or raises UserError if there is none or two share a name (upper and lower case are the same)."""
     names = [task.name.lower() for task in tasks]
     if not names or len(set(names)) != len(names):
-        raise UserError(f"Tasks need different names (upper and lower case are the same), found {names}.")
+        raise UserError(f"Tasks need different names (upper and lower case are the same), found {listed(names) or 'none'}.")
     return tasks
 
 
@@ -149,7 +171,11 @@ def load_tasks(path: str | os.PathLike[str]) -> tuple[Task, ...]:
     value = read_json(path, "tasks file")
     if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
         raise UserError(f'tasks file {path}: expected {{"tasks": [...]}}.')
-    return check_tasks(tuple(task_from_json(item, f"{path}: task {i}") for i, item in enumerate(value["tasks"])))
+    tasks = check_tasks(tuple(task_from_json(item, f"{path}: task {i}") for i, item in enumerate(value["tasks"])))
+    for task in tasks:
+        if task.id_column == task.label_name:
+            raise UserError(f"{path}: task {task.name}: {shown(task.id_column)} is both the id and the label column.")
+    return tasks
 
 
 def task_named(name: str, tasks: tuple[Task, ...]) -> Task:
@@ -159,6 +185,6 @@ def task_named(name: str, tasks: tuple[Task, ...]) -> Task:
         UserError: there is none.
     """
     for task in tasks:
-        if task.name.lower() == name.lower():
+        if isinstance(name, str) and task.name.lower() == name.lower():
             return task
-    raise UserError(f"No task is called {name!r}; the tasks are {', '.join(task.name for task in tasks)}.")
+    raise UserError(f"No task is called {shown(name)}; the tasks are {listed([task.name for task in tasks])}.")

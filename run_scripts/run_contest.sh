@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The contest's files through convert, train, evaluate and submit.
 # usage: bash run_scripts/run_contest.sh DATA_DIR (--vocab VOCAB_TXT | --encoder NAME_OR_FOLDER) [--output DIR] [train flags]
-#   DATA_DIR   <TASK>_train.csv (or <TASK>_train1128.csv), <TASK>_dev.csv if there is one, test files of a board
+#   DATA_DIR   <TASK>_train.csv (or <TASK>_train1128.csv), <TASK>_dev.csv if there is one, test files of a board (of
+#              several, the first of test, b, a is taken)
 #   --vocab    train a 4-layer, 256-wide BERT from random weights over this vocab.txt (nothing else is needed)
 #   --encoder  fine-tune a pre-trained encoder instead: Hugging Face name or folder, EasyTransfer name, TF1 prefix
 #   --output   default: runs/contest

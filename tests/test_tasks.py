@@ -57,6 +57,25 @@ def test_a_task_goes_to_json_and_back(task: Task) -> None:
         ({"name": "a-b"}, "letters, digits and _"),
         ({"name": "1a"}, "start with a letter"),
         ({"name": ""}, "letters"),
+        ({"name": "../x"}, "letters, digits and _"),
+        ({"name": "a/b"}, "letters, digits and _"),
+        ({"name": "a\\b"}, "letters, digits and _"),
+        ({"name": "a\n"}, "letters, digits and _"),
+        ({"name": "a\0"}, "letters, digits and _"),
+        ({"name": "任务"}, "letters, digits and _"),
+        ({"name": "a" * 5000}, "the name has 5,000 characters; at most 64"),
+        ({"name": float("nan")}, "task nan: the name must be letters"),
+        ({"name": {"a": 1}}, "the name must be letters"),
+        ({"columns": ["id", "text", "label", ""]}, "columns has ''; each must be text"),
+        ({"columns": ["id", "text", "label", "a\tb"]}, r"columns has 'a\\tb'"),
+        ({"label_enumerate_values": ["no", "yes", ""]}, "label_enumerate_values has ''"),
+        ({"label_enumerate_values": ["no", "y\nes"]}, r"label_enumerate_values has 'y\\nes'"),
+        ({"label_enumerate_values": ["no", "\ud800"]}, r"label_enumerate_values has '\\ud800'"),
+        ({"label_enumerate_values": ["no", "x" * 5000]}, "each must be text of 1 to 256 characters"),
+        ({"label_enumerate_values": [f"{row % 9000}" for row in range(9001)]}, "has '0' twice; labels must be different"),
+        ({"label_name": "text"}, "'text' is both the label and a text"),
+        ({"second_sequence": "label"}, "'label' is both the label and a text"),
+        ({"second_sequence": ["text"]}, r"second_sequence \['text'\] is not one"),
         ({"first_sequence": "txt"}, "first_sequence 'txt' is not one of its columns"),
         ({"second_sequence": "txt"}, "second_sequence 'txt'"),
         ({"label_name": "y"}, "label_name 'y'"),
@@ -68,8 +87,9 @@ def test_a_task_goes_to_json_and_back(task: Task) -> None:
     ],
 )
 def test_refused_values(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         task_from_json({**GOOD, **change})
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize("key", ["name", "first_sequence", "label_name", "id_column", "metric"])
@@ -117,13 +137,23 @@ def test_tasks_file(tmp_path: Path) -> None:
         ('{"tasks": []}', "Tasks need different names"),
         ('{"tasks": [{}]}', "tasks.json: task 0: .*missing keys"),
         ('{"tasks": [', "tasks.json is not valid JSON: line 1"),
+        ("5", "expected"),
+        ("null", "expected"),
+        ('{"tasks": NaN}', "expected"),
+        ('{"tasks": [NaN]}', "task 0: expected an object .* found nan"),
+        ('{"tasks": [[[]]]}', "task 0: expected an object"),
+        ('{"tasks": [1' + "0" * 5000 + "]}", "tasks.json cannot be read: Exceeds the limit"),
+        ("[" * 100_000, "nested too deeply"),
+        (json.dumps({"tasks": [{**GOOD, "id_column": "label"}]}), "'label' is both the id and the label column"),
+        (json.dumps({"tasks": [{f"key{row}": 0 for row in range(9000)}]}), "unknown keys"),
     ],
 )
 def test_refused_tasks_files(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "tasks.json"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         load_tasks(path)
+    assert len(str(caught.value)) < 500 + len(str(path))
 
 
 def test_two_tasks_may_not_differ_in_case_only() -> None:

@@ -1,11 +1,12 @@
 """CSV to TFRecord: one file (EasyTransfer's preprocess mode), or all contest files of a folder."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 from easytransfer_mtl.config.settings import ConvertSettings
-from easytransfer_mtl.data.contest_files import find_files, require_files
-from easytransfer_mtl.data.conversion import Conversion, convert_file
+from easytransfer_mtl.data.contest_files import find_labelled, report_boards
+from easytransfer_mtl.data.conversion import Conversion, ConversionReport, check_sources, convert_file, shared_texts
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.splitting import split_tail
 from easytransfer_mtl.data.tokenization import Tokenizer, warn_of_words
@@ -33,30 +34,59 @@ def run(settings: ConvertSettings) -> int:
     warn_of_words(vocabulary, files.vocabulary_file)
     tokenizer = Tokenizer(vocabulary, settings.text_normalization)
     builder = FeatureBuilder(tokenizer, settings.sequence_length)
+    max_bad_share = settings.max_bad_share
+    if settings.data_dir:
+        check_sources(conversions, settings.on_bad_row, settings.header, max_bad_share)
+        conversions = _with_dev(settings, conversions)
+        max_bad_share = 1.0  # of a part of a file that was found good enough as a whole
+    reports = []
     for conversion in conversions:
-        for line in convert_file(conversion, builder, settings.on_bad_row, settings.header).lines():
-            print(line, flush=True)
+        report = convert_file(conversion, builder, settings.on_bad_row, settings.header, max_bad_share)
+        print("\n".join(report.lines()), flush=True)
+        reports.append(report)
+    _print_shared(reports)
     if settings.data_dir:
         _write_lists(Path(settings.output_dir), conversions)
     return 0
 
 
+def _print_shared(reports: list[ConversionReport]) -> None:
+    """Prints for each task how many dev rows have a text of the train file."""
+    for train, dev in itertools.pairwise(reports):
+        if train.conversion.task == dev.conversion.task:
+            line = shared_texts(train, dev)
+            if line:
+                print(line, flush=True)
+
+
 def _folder(settings: ConvertSettings, tasks: tuple[Task, ...]) -> list[Conversion]:
-    """Plans train and dev of every task; without a dev file the end of the train file is dev, unless dev_share is 0."""
+    """Plans the train file and, where there is one, the dev file of every task, one after the other."""
     if not settings.output_dir:
         raise UserError("convert with --data_dir needs --output_dir.")
-    train, dev = require_files(settings.data_dir, "train", tasks), find_files(settings.data_dir, "dev", tasks)
-    output = Path(settings.output_dir)
-    conversions = []
-    for task in tasks:
-        parts = (train[task.name], dev.get(task.name))
-        if parts[1] is None and settings.dev_share:
-            parts = split_tail(train[task.name], settings.dev_share, output / "split" / task.name, settings.header)
-            share = f"the last {settings.dev_share:.0%} of {train[task.name].name}"
-            print(f"{task.name}: no dev file; {share} is dev ({parts[1]})")
-        outputs = [output / f"{task.name}_{kind}.tfrecord" for kind in ("train", "dev")]
-        conversions += [Conversion(source, target, task) for source, target in zip(parts, outputs) if source]
-    return conversions
+    found = dict(zip(("train", "dev"), find_labelled(settings.data_dir, tasks)))
+    report_boards(settings.data_dir, tasks)
+    return [
+        Conversion(found[kind][task.name], Path(settings.output_dir) / f"{task.name}_{kind}.tfrecord", task)
+        for task in tasks
+        for kind in found
+        if task.name in found[kind]
+    ]
+
+
+def _with_dev(settings: ConvertSettings, conversions: list[Conversion]) -> list[Conversion]:
+    """Makes the end of the train file the dev file of a task that has none, unless dev_share is 0."""
+    tasks = [item.task for item in conversions]
+    result = []
+    for item in conversions:
+        if tasks.count(item.task) == 2 or not settings.dev_share:
+            result.append(item)
+            continue
+        folder = item.output.parent
+        parts = split_tail(item.source, settings.dev_share, folder / "split" / item.task.name, settings.header)
+        print(f"{item.task.name}: no dev file; the last {settings.dev_share:.0%} of {item.source.name} is dev ({parts[1]})")
+        outputs = (item.output, folder / f"{item.task.name}_dev.tfrecord")
+        result += [Conversion(source, output, item.task) for source, output in zip(parts, outputs)]
+    return result
 
 
 def _write_lists(output: Path, conversions: list[Conversion]) -> None:
@@ -105,8 +135,13 @@ def _task(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Task:
         first_sequence=settings.first_sequence or task.first_sequence,
         second_sequence=settings.second_sequence if settings.second_sequence in columns else None,
         label_name=label,
-        id_column=columns[0] if task.id_column not in columns else task.id_column,
+        id_column=task.id_column if task.id_column in columns else _first_but(label, columns),
     )
+
+
+def _first_but(label: str, columns: tuple[str, ...]) -> str:
+    """Returns the first column that is not the label, or the label if there is no other."""
+    return next((column for column in columns if column != label), label)
 
 
 def _columns(schema: str) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.config.ensemble_settings import SplitSettings
-from easytransfer_mtl.data.contest_files import find_files, require_files
-from easytransfer_mtl.data.csv_reader import Row, check_rows, read_csv
+from easytransfer_mtl.data.contest_files import find_labelled, require_files
+from easytransfer_mtl.data.csv_reader import Row, check_rows, read_csv, require_rows
 from easytransfer_mtl.data.fold_assignment import assign_folds, group_numbers
 from easytransfer_mtl.data.folds import Folds, FoldSource, TaskFolds, write_folds
 from easytransfer_mtl.errors import UserError
@@ -19,8 +19,10 @@ from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 def run(settings: SplitSettings) -> int:
     """Splits every task's rows, writes the folds and prints a table a task; returns the exit status."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
-    train = require_files(settings.data_dir, "train", tasks)
-    dev = find_files(settings.data_dir, "dev", tasks) if settings.include_dev else {}
+    if settings.include_dev:
+        train, dev = find_labelled(settings.data_dir, tasks)
+    else:
+        train, dev = require_files(settings.data_dir, "train", tasks), {}
     split, reports = {}, []
     for task in tasks:
         paths = [found[task.name] for found in (train, dev) if task.name in found]
@@ -38,9 +40,9 @@ def _split_task(task: Task, paths: list[Path], settings: SplitSettings) -> tuple
     sources = []
     for path in paths:
         content = read_csv(path, task, labelled=True, header=settings.header)
-        # Bad rows are left out here and set aside by convert, which has a file for them.
-        if settings.on_bad_row == "error":
-            check_rows(content, "error")
+        # Skipped rows are left out here and set aside by convert, which has a file for them.
+        check_rows(content, settings.on_bad_row, max_bad_share=settings.max_bad_share)
+        require_rows(content)
         rows += content.rows
         sources.append(FoldSource(path.name, sha256_of(path), len(content.rows)))
     if len({source.sha256 for source in sources}) < len(sources):

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from easytransfer_mtl.config.common import EVALUATE, PREDICT, PREPROCESS, TRAIN, CommonSettings
+from easytransfer_mtl.config.common import EVALUATE, PREDICT, PREPROCESS, TRAIN, BadRowSettings, CommonSettings
 from easytransfer_mtl.config.options import option
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitSettings(CommonSettings):
+class SplitSettings(BadRowSettings):
     """Labelled files to folds."""
 
     tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
@@ -18,9 +18,6 @@ class SplitSettings(CommonSettings):
     folds: int = option(PREPROCESS, "number of folds", 5, json_key="num_folds", minimum=2)
     seed: int = option(PREPROCESS, "seed of the order in which rows are dealt", DEFAULT_SEED)
     include_dev: bool = option(PREPROCESS, "split the dev files' rows too, together with the train files'", False)
-    on_bad_row: str = option(
-        PREPROCESS, "as convert's: error, or skip, which leaves bad rows out", "error", choices=("error", "skip")
-    )
     header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
 
 

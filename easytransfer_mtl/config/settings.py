@@ -14,6 +14,7 @@ from easytransfer_mtl.config.common import (
     TRAIN,
     VOCABULARY_RULE,
     VOCABULARY_RULES,
+    BadRowSettings,
     CommonSettings,
 )
 from easytransfer_mtl.config.ensemble_settings import (
@@ -52,7 +53,7 @@ class EasyTransferSettings(CommonSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertSettings(EasyTransferSettings):
+class ConvertSettings(BadRowSettings, EasyTransferSettings):
     """CSV to TFRecord: one file, or all contest files of a folder."""
 
     data_dir: str | None = option(PREPROCESS, "folder of contest files; converts train and dev of every task")
@@ -81,9 +82,6 @@ class ConvertSettings(EasyTransferSettings):
         "nfkc folds full-width punctuation and letters to half-width (differs from the original)",
         "none",
         choices=NORMALIZATIONS,
-    )
-    on_bad_row: str = option(
-        PREPROCESS, "error stops and lists all bad rows; skip sets them aside", "error", choices=("error", "skip")
     )
     header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
 
@@ -204,7 +202,7 @@ class PredictSettings(CheckpointsSettings):
     predict_input_fp: str | None = option(PREDICT, "TASK=FILE.csv,... of files without labels")
     data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
     board: str = option(
-        PREDICT, "with data_dir: which test files; auto takes the first kind that is there", "auto", choices=BOARDS
+        PREDICT, "with data_dir: which test files; auto takes the first of test, b, a that is there", "auto", choices=BOARDS
     )
     predict_output_fp: str | None = option(
         PREDICT, "output folder: one CSV a task with ids, labels, probabilities", required=True
@@ -232,7 +230,7 @@ class CheckSubmissionSettings(CommonSettings):
     predict_input_fp: str | None = option(PREDICT, "TASK=FILE.csv,... of the test files, to compare ids with")
     data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
     board: str = option(
-        PREDICT, "with data_dir: which test files; auto takes the first kind that is there", "auto", choices=BOARDS
+        PREDICT, "with data_dir: which test files; auto takes the first of test, b, a that is there", "auto", choices=BOARDS
     )
     header: bool = option(PREPROCESS, "whether the first line of every test file is a header", False)
 

@@ -1,40 +1,132 @@
 """The contest's files in a folder, under the names that they go by."""
 
+import logging
 import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, listed, shown
+from easytransfer_mtl.files import sha256_of
 from easytransfer_mtl.tasks import Task, task_named
 
 NAMES: dict[str, tuple[str, ...]] = {
     "train": ("{task}_train.csv", "{task}_train1128.csv", "{task}/train.csv", "{task}/total.csv"),
     "dev": ("{task}_dev.csv", "{task}/dev.csv"),
     "test": ("{task}_test.csv", "{task}/test.csv"),
-    "b": ("{task}_test_b.csv", "{task}_b.csv"),
+    "b": ("{task}_test_b.csv", "{task}_b.csv", "b/{task}_test_b.csv"),
     "a": ("{task}_a.csv", "{task}_test_a.csv"),
 }
-"""Kind of file to its possible names below the folder; upper and lower case are the same."""
+"""Kind of file to names of it, for messages; see ``find_files`` for all that is known."""
 
 AUTO_BOARDS = ("test", "b", "a")
+TOTAL = "total"
+"""A train file that holds the dev rows too, by its name."""
+
+_WORDS = (("train", r"train\d*"), (TOTAL, "total"), ("dev", "dev"), ("test", "test"), ("a", "(test_)?a"), ("b", "(test_)?b"))
+_FOLDERS = {"tianchi_datasets": None, "tcdata": None, "nlp_round1_data": "a", "nlp_round2_data": "b", "a": "a", "b": "b"}
+"""Folders that the contest's files were published in, and the board of the unlabelled files in them."""
+_ENDINGS = (".csv", ".tsv")
+_DEEPEST = 4
+
+
+@dataclass
+class _Listing:
+    """The contest's files of a folder: (kind, task name) -> paths, the shortest first; and the other files' names."""
+
+    folder: Path
+    found: dict[tuple[str, str], list[Path]] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+
+    def one(self, kind: str, task: Task) -> Path | None:
+        """Returns the file of a kind.
+
+        Raises:
+            UserError: there are several that differ.
+        """
+        paths = self.found.get((kind, task.name), [])
+        if len(paths) > 1 and len({sha256_of(path) for path in paths}) > 1:
+            each = listed([f"{path.relative_to(self.folder)} ({path.stat().st_size:,} bytes)" for path in paths], " and ")
+            what = f"{self.folder} has several {kind} files of {task.name} that differ"
+            raise UserError(f"{what}: {each}. Leave only one there.")
+        return paths[0] if paths else None
+
+    def all_of(self, kind: str, tasks: Sequence[Task]) -> dict[str, Path]:
+        paths = {task.name: self.one(kind, task) for task in tasks}
+        return {name: path for name, path in paths.items() if path is not None}
+
+    def names(self, kind: str, tasks: Sequence[Task]) -> list[str]:
+        """Returns the names of all files of a kind."""
+        paths = (path for task in tasks for path in self.found.get((kind, task.name), []))
+        return [str(path.relative_to(self.folder)) for path in paths]
+
+
+def _listing(folder: str | os.PathLike[str], tasks: Sequence[Task]) -> _Listing:
+    listing = _Listing(Path(folder))
+    if not listing.folder.is_dir():
+        raise UserError(f"data_dir {folder} is not a folder.")
+    names = {task.name.lower(): task.name for task in tasks}
+    for path in sorted(_files(listing.folder, set(names)), key=lambda path: (len(path.parts), len(path.name), path)):
+        *folders, name = (part.lower() for part in path.relative_to(listing.folder).parts)
+        meaning = _meaning(folders, name, names)
+        if meaning:
+            listing.found.setdefault(meaning, []).append(path)
+        elif any(task in name for task in names):
+            listing.others.append(str(path.relative_to(listing.folder)))
+    return listing
+
+
+def _files(folder: Path, task_names: set[str], depth: int = 1) -> Iterator[Path]:
+    """Yields the files in a folder and in those below it that have a name of the contest."""
+    for path in folder.iterdir():
+        if path.is_file():
+            yield path
+        elif depth < _DEEPEST and path.is_dir() and path.name.lower() in {*_FOLDERS, *task_names}:
+            yield from _files(path, task_names, depth + 1)
+
+
+def _meaning(folders: list[str], name: str, names: dict[str, str]) -> tuple[str, str] | None:
+    """Returns kind and task name of a file, or None if its name says neither; all names are in lower case."""
+    stem, ending = os.path.splitext(name)
+    named = [task for task in names if stem.startswith(f"{task}_")]
+    if named:
+        task = max(named, key=len)
+        stem = stem[len(task) + 1 :]
+    elif folders and folders[-1] in names:
+        task = folders[-1]
+    else:
+        return None
+    boards = [_FOLDERS[part] for part in folders if _FOLDERS.get(part)]
+    for kind, pattern in _WORDS:
+        if ending in _ENDINGS and re.fullmatch(pattern, stem):
+            return (boards[-1] if kind == "test" and boards else kind), names[task]
+    return None
 
 
 def find_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
     """Returns task name -> file of one kind of ``NAMES``, for the tasks that have one.
 
+    A file is ``<TASK>_<word>`` or lies in a folder ``<TASK>``, ends with .csv or .tsv, and lies in ``folder`` or in
+    ``tianchi_datasets``, ``tcdata``, ``nlp_round1_data`` or ``a``, ``nlp_round2_data`` or ``b`` below it. The words are
+    train (with a number behind it or not), total, dev, test, a or test_a, b or test_b; a test file in a board's folder is
+    that board's. Upper and lower case are the same. ``total`` is the train file where there is no other.
+
     Raises:
-        UserError: the folder does not exist.
+        UserError: the folder does not exist, or a task has several files of the kind that differ.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"data_dir {folder} is not a folder.")
-    paths = sorted(path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_file())
-    there = {path.relative_to(folder).as_posix().lower(): path for path in paths}
-    found = {}
-    for task in tasks:
-        names = [name.format(task=task.name).lower() for name in NAMES[kind]]
-        named = [there[name] for name in names if name in there]
-        if named:
-            found[task.name] = named[0]
+    return _find(_listing(folder, tasks), kind, tasks)
+
+
+def _find(listing: _Listing, kind: str, tasks: Sequence[Task]) -> dict[str, Path]:
+    found = listing.all_of(kind, tasks)
+    if kind == "train":
+        for task in tasks:
+            total = listing.one(TOTAL, task)
+            if total and task.name in found:
+                logging.info("%s is not read: %s is there", total, found[task.name])
+            elif total:
+                found[task.name] = total
     return found
 
 
@@ -42,12 +134,19 @@ def require_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, 
     """The same as ``find_files``, but every task must have one.
 
     Raises:
-        UserError: a task has none; lists the names looked for.
+        UserError: a task has none; lists names that are looked for and files of other names.
     """
-    found = find_files(folder, kind, tasks)
+    return _require(_listing(folder, tasks), kind, tasks)
+
+
+def _require(listing: _Listing, kind: str, tasks: Sequence[Task]) -> dict[str, Path]:
+    found = _find(listing, kind, tasks)
     missing = [task.name for task in tasks if task.name not in found]
     if missing:
-        raise UserError(f"{folder} has no {kind} file of {', '.join(missing)}; looked for {_names(kind, missing[0])}.")
+        others = [name for name in listing.others if any(task.lower() in name.lower() for task in missing)]
+        there = f" There is {listed(others)}." if others else ""
+        looked_for = _names(kind, missing[0])
+        raise UserError(f"{listing.folder} has no {kind} file of {', '.join(missing)}; looked for {looked_for}.{there}")
     return found
 
 
@@ -55,20 +154,68 @@ def _names(kind: str, task_name: str) -> str:
     return " or ".join(name.format(task=task_name) for name in NAMES[kind])
 
 
-def find_test_files(folder: str | os.PathLike[str], board: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
-    """Returns the unlabelled files of a board, ``auto`` being the first of test, b, a that every task has.
+def find_labelled(folder: str | os.PathLike[str], tasks: tuple[Task, ...]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Returns task name -> train file of every task, and task name -> dev file of those that have one.
 
     Raises:
-        UserError: there are none.
+        UserError: a task has no train file, or several files of a kind that differ, or its train and dev file are not of one
+            split: rows that are scored would be trained on.
     """
+    listing = _listing(folder, tasks)
+    train, dev = _require(listing, "train", tasks), _find(listing, "dev", tasks)
+    for name, path in dev.items():
+        mate = train[name]
+        if mate in listing.found.get((TOTAL, name), []):
+            raise UserError(
+                f"{name}: {mate} has all rows by its name, those of {path} too, so that training would see the rows that "
+                "are scored. Take one of them away, or add train.csv, which then is the train file."
+            )
+        if mate.parent != path.parent:
+            raise UserError(
+                f"{name}: {mate} and {path} lie in different folders, so they may not be of one split. Leave the train and "
+                "dev file of one split, in one folder."
+            )
+    return train, dev
+
+
+def find_test_files(folder: str | os.PathLike[str], board: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
+    """Returns the unlabelled files of a board, ``auto`` being the first of test, b, a; the log says which and why.
+
+    Raises:
+        UserError: there are none, or ``auto`` would pass over a board of which some tasks' files are there.
+    """
+    listing = _listing(folder, tasks)
     if board != "auto":
-        return require_files(folder, board, tasks)
-    for kind in AUTO_BOARDS:
-        found = find_files(folder, kind, tasks)
-        if len(found) == len(tasks):
-            return found
-    looked_for = "; or ".join(_names(kind, tasks[0].name) for kind in AUTO_BOARDS)
-    raise UserError(f"{folder} has no kind of test file for every task; looked for {looked_for}, and alike for the others.")
+        return _require(listing, board, tasks)
+    there = [kind for kind in AUTO_BOARDS if listing.names(kind, tasks)]
+    if not there:
+        looked_for = "; or ".join(_names(kind, tasks[0].name) for kind in AUTO_BOARDS)
+        also = f" There is {listed(listing.others)}." if listing.others else ""
+        raise UserError(f"{folder} has no test file; looked for {looked_for}, and alike for the other tasks.{also}")
+    each = {kind: listed(listing.names(kind, tasks)) for kind in there}
+    chosen, *others = there
+    missing = [task.name for task in tasks if (chosen, task.name) not in listing.found]
+    if missing:
+        also = "".join(f" Board {kind} is there too ({each[kind]}): --board={kind} takes it." for kind in others)
+        raise UserError(
+            f"{folder} has no file of {', '.join(missing)} of board {chosen} ({each[chosen]}); looked for "
+            f"{_names(chosen, missing[0])}. Add it.{also}"
+        )
+    for kind in others:
+        why = f"the first of {', '.join(AUTO_BOARDS)} that is there"
+        also = f"board {kind} is there too ({each[kind]}): --board={kind} takes it"
+        logging.info("board %s is taken (%s), %s; %s", chosen, each[chosen], why, also)
+    return _find(listing, chosen, tasks)
+
+
+def report_boards(folder: str | os.PathLike[str], tasks: tuple[Task, ...]) -> None:
+    """Says in the log which board's files ``find_test_files`` will take, if there is a choice, or why it will take none."""
+    listing = _listing(folder, tasks)
+    if any(listing.names(kind, tasks) for kind in AUTO_BOARDS):
+        try:
+            find_test_files(folder, "auto", tasks)
+        except UserError as error:
+            logging.warning("A submission will not be possible yet: %s", error)
 
 
 def parse_task_paths(text: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
@@ -81,7 +228,7 @@ def parse_task_paths(text: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
     for item in text.split(","):
         name, _, path = item.partition("=")
         if not path.strip():
-            raise UserError(f"predict_input_fp: {item!r} is not TASK=FILE.")
+            raise UserError(f"predict_input_fp: {shown(item)} is not TASK=FILE.")
         task = task_named(name.strip(), tasks)
         if task.name in found:
             raise UserError(f"predict_input_fp: {task.name} is given twice.")

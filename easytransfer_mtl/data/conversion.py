@@ -1,13 +1,17 @@
 """CSV to TFRecord: one file, with its manifest and a report."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import unicodedata
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from easytransfer_mtl.data.csv_reader import CsvTally, Row, check_rows, stream_rows
+from easytransfer_mtl.config.common import MAX_BAD_SHARE
+from easytransfer_mtl.data.csv_reader import CsvTally, Row, check_rows, require_rows, stream_rows
 from easytransfer_mtl.data.features import FeatureBuilder, Features
 from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
@@ -28,7 +32,11 @@ class Conversion:
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """What became of a file: counts of rows and tokens, and the seconds it took."""
+    """What became of a file: counts of rows and tokens, and the seconds it took.
+
+    ``text_hashes``, int64 [rows], are equal where texts are equal but for width, case and the width of white space; they
+    hold within one process.
+    """
 
     conversion: Conversion
     rows: int
@@ -38,6 +46,7 @@ class ConversionReport:
     tokens: int
     unknown_tokens: int
     seconds: float
+    text_hashes: np.ndarray
 
     def lines(self) -> list[str]:
         """Returns the report as lines for a terminal; warnings start with ``warning:``."""
@@ -59,12 +68,50 @@ class ConversionReport:
         return result
 
 
+@dataclass
+class _Counts:
+    """What is counted while rows are written; see ``ConversionReport``."""
+
+    full_length: int = 0
+    tokens: int = 0
+    unknown: int = 0
+    text_hashes: "array[int]" = field(default_factory=lambda: array("q"))
+
+
 def rejects_path(output: Path) -> Path:
     """Returns where the bad rows of an output's source go."""
     return Path(f"{output}.rejects.tsv")
 
 
-def convert_file(conversion: Conversion, builder: FeatureBuilder, on_bad_row: str, header: bool = False) -> ConversionReport:
+def check_sources(
+    conversions: Sequence[Conversion], on_bad_row: str, header: bool = False, max_bad_share: float = MAX_BAD_SHARE
+) -> None:
+    """Reads every source once, so that what is wrong with any of them is told before something is written.
+
+    Raises:
+        UserError: sources are missing, empty, or have rows that ``convert_file`` would refuse; tells all of it.
+    """
+    wrong = []
+    for conversion in conversions:
+        tally = CsvTally(conversion.source, conversion.task, conversion.labelled, header)
+        try:
+            for _ in stream_rows(tally):
+                pass
+            check_rows(tally, on_bad_row, max_bad_share=max_bad_share)
+            require_rows(tally)
+        except UserError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise UserError("\n".join(wrong))
+
+
+def convert_file(
+    conversion: Conversion,
+    builder: FeatureBuilder,
+    on_bad_row: str,
+    header: bool = False,
+    max_bad_share: float = MAX_BAD_SHARE,
+) -> ConversionReport:
     """Converts one CSV file; the output and its manifest appear only when complete.
 
     Args:
@@ -72,21 +119,21 @@ def convert_file(conversion: Conversion, builder: FeatureBuilder, on_bad_row: st
         builder: tokenizer and length.
         on_bad_row: ``error`` (all bad rows in one error) or ``skip`` (set aside and counted).
         header: whether the first line is a header.
+        max_bad_share: with ``skip``, the largest share of the rows that may be bad.
 
     Raises:
-        UserError: the source is missing, is the output too, or has bad rows.
+        UserError: the source is missing, is the output too, or has bad rows that are not to be skipped or are too many;
+            everything is left as it was then.
     """
     started = time.perf_counter()
-    task = conversion.task
     if conversion.source.resolve() == conversion.output.resolve():
         raise UserError(f"{conversion.source} is both source and output; give the output another name.")
-    tally = CsvTally(conversion.source)
-    source = stream_rows(tally, task, conversion.labelled, header)
-    counts = {"full": 0, "tokens": 0, "unknown": 0}
+    tally = CsvTally(conversion.source, conversion.task, conversion.labelled, header)
+    source, counts = stream_rows(tally), _Counts()
     rejects = rejects_path(conversion.output)
     with replacing(conversion.output) as complete:
-        rows = write_tfrecords(complete, _examples(_while_good(source, tally, on_bad_row), tally, task, builder, counts))
-        check_rows(tally, on_bad_row, rejects)
+        rows = write_tfrecords(complete, _examples(_while_good(source, tally, on_bad_row), tally, builder, counts))
+        check_rows(tally, on_bad_row, rejects, max_bad_share)
         if not tally.bad_rows:
             rejects.unlink(missing_ok=True)
         # An old manifest must never stand beside new records, not even if the process ends between the two.
@@ -97,10 +144,24 @@ def convert_file(conversion: Conversion, builder: FeatureBuilder, on_bad_row: st
         rows,
         len(tally.bad_rows),
         tally.empty_texts,
-        counts["full"],
-        counts["tokens"],
-        counts["unknown"],
+        counts.full_length,
+        counts.tokens,
+        counts.unknown,
         time.perf_counter() - started,
+        np.array(counts.text_hashes, np.int64),
+    )
+
+
+def shared_texts(train: ConversionReport, dev: ConversionReport) -> str | None:
+    """Returns a line on the dev rows whose texts stand in the train file too, or None if there are none."""
+    shared = int(np.isin(dev.text_hashes, train.text_hashes).sum())
+    if not shared:
+        return None
+    task = dev.conversion.task
+    texts = "pair of texts" if task.second_sequence else "text"
+    return (
+        f"warning: {task.name}: the {texts} of {shared:,} of the {dev.rows:,} dev rows ({shared / dev.rows:.1%}) stands in "
+        "the train file too (width and case aside): the dev score is better than that of new texts"
     )
 
 
@@ -127,17 +188,21 @@ def _while_good(source: Iterator[Row], tally: CsvTally, on_bad_row: str) -> Iter
             yield row
 
 
-def _examples(
-    source: Iterator[Row], tally: CsvTally, task: Task, builder: FeatureBuilder, counts: dict[str, int]
-) -> Iterator[bytes]:
+def _comparable(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).lower().split())
+
+
+def _examples(source: Iterator[Row], tally: CsvTally, builder: FeatureBuilder, counts: _Counts) -> Iterator[bytes]:
+    task = tally.task
     label_ids = {label: index for index, label in enumerate(task.label_enumerate_values)}
     unknown = builder.tokenizer.vocabulary.ids["[UNK]"]
     size = tally.path.stat().st_size
     with tqdm(total=size, desc=f"convert {tally.path.name}", unit="B", unit_scale=True, disable=None, leave=False) as bar:
         for row in source:
             features: Features = builder.encode(row.texts)
-            counts["full"] += len(features.input_ids) == builder.sequence_length
-            counts["tokens"] += len(features.input_ids)
-            counts["unknown"] += features.input_ids.count(unknown)
+            counts.text_hashes.append(hash(tuple(map(_comparable, row.texts))))
+            counts.full_length += len(features.input_ids) == builder.sequence_length
+            counts.tokens += len(features.input_ids)
+            counts.unknown += features.input_ids.count(unknown)
             yield serialize(features, label_ids[row.label] if row.label is not None else 0, builder.sequence_length)
             bar.update(tally.bytes_read - bar.n)

@@ -1,16 +1,23 @@
 """Reads the contest's tab separated files line by line, as EasyTransfer did, and tells what is wrong with them."""
 
+import functools
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from easytransfer_mtl.config.common import MAX_BAD_SHARE
+from easytransfer_mtl.data.bad_rows import BadRows, Problem
+from easytransfer_mtl.data.row_problems import column_problem, encoding_problem, header_problem, label_problem
+from easytransfer_mtl.data.wrong_files import check_is_text
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import replacing
 from easytransfer_mtl.tasks import Task
 
 BOM = b"\xef\xbb\xbf"
-ROWS_SHOWN = 20
+LONGEST_LINE = 1 << 20
+"""Bytes; the contest's longest row has about 900."""
 
 
 @dataclass(frozen=True)
@@ -22,24 +29,34 @@ class Row:
     label: str | None
 
 
-@dataclass(frozen=True)
-class BadRow:
-    """A row that cannot be used: line number from 1, the reason, and the line's bytes as they are in the file."""
-
-    line: int
-    reason: str
-    raw: bytes
-
-
 @dataclass
 class CsvTally:
-    """What was found in a file so far: the number of good rows, the bad ones, and how many rows have an empty text."""
+    """A tab separated file, how its rows look, and what was found in it so far.
+
+    Attributes:
+        path: the file (UTF-8 with or without a byte order mark, LF or CRLF).
+        task: gives columns and labels.
+        labelled: whether the rows have the label column.
+        header: whether the first line is a header, to be passed over.
+        bytes_read: of the file.
+        good_rows: their number.
+        bad_rows: the bad ones, told by cause.
+        empty_texts: how many good rows have an empty text.
+    """
 
     path: Path
+    task: Task
+    labelled: bool
+    header: bool = False
     bytes_read: int = 0
     good_rows: int = 0
-    bad_rows: list[BadRow] = field(default_factory=list)
+    bad_rows: BadRows = field(default_factory=BadRows)
     empty_texts: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a row."""
+        return self.task.columns if self.labelled else self.task.unlabelled_columns
 
 
 @dataclass
@@ -56,119 +73,130 @@ def split_lines(content: bytes) -> list[bytes]:
 
 
 def read_csv(path: str | os.PathLike[str], task: Task, labelled: bool, header: bool = False) -> CsvContent:
-    """Reads every row of a file into memory; arguments and errors as ``stream_rows``.
+    """Reads every row of a file into memory; arguments as of ``CsvTally``, errors as ``stream_rows``.
 
     Returns:
-        Good and bad rows; see ``check_rows`` for what to do with the bad ones.
+        The good rows, and what is wrong with the bad ones; see ``check_rows`` for what to do with those.
     """
-    content = CsvContent(Path(path))
-    content.rows.extend(stream_rows(content, task, labelled, header))
+    content = CsvContent(Path(path), task, labelled, header)
+    content.rows.extend(stream_rows(content))
     return content
 
 
-def stream_rows(tally: CsvTally, task: Task, labelled: bool, header: bool = False) -> Iterator[Row]:
-    """Yields the good rows of the tab separated file ``tally.path``, one in memory at a time; quotes are ordinary.
-
-    Args:
-        tally: names the file (UTF-8 with or without a byte order mark, LF or CRLF), and counts what is found.
-        task: gives columns and labels.
-        labelled: whether the rows have the label column.
-        header: whether the first line is a header, to be passed over.
+def stream_rows(tally: CsvTally) -> Iterator[Row]:
+    """Yields the good rows of a file, one in memory at a time, and counts what is found; quotes are ordinary.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is wrong as a whole: of another format or encoding, or without line ends.
     """
     if not tally.path.is_file():
-        raise UserError(f"{task.name}: {tally.path} is not a file.")
-    return _rows(tally, task, task.columns if labelled else task.unlabelled_columns, labelled, header)
+        raise UserError(f"{tally.task.name}: {tally.path} is not a file.")
+    check_is_text(tally.path, len(tally.columns))
+    return _counted(tally)
 
 
-def _rows(tally: CsvTally, task: Task, columns: tuple[str, ...], labelled: bool, header: bool) -> Iterator[Row]:
-    with open(tally.path, "rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            tally.bytes_read += len(line)
-            if number == 1:
-                line = line.removeprefix(BOM)
-            if not line.endswith(b"\n") and not line.strip(b"\r"):
-                return  # nothing but CRs after the last LF
-            if header and number == 1:
-                continue
-            # EasyTransfer's line reader dropped every CR, also inside a line.
-            parsed = _parse(line.removesuffix(b"\n").replace(b"\r", b""), columns, task, labelled)
-            if isinstance(parsed, str):
-                tally.bad_rows.append(BadRow(number, parsed, line.removesuffix(b"\n")))
-                continue
+def _counted(tally: CsvTally) -> Iterator[Row]:
+    for number, line, parsed in _parsed_lines(tally):
+        tally.bytes_read += len(line)
+        if isinstance(parsed, Problem):
+            tally.bad_rows.add(tally.path, number, len(line), parsed)
+        elif parsed is not None:
             tally.good_rows += 1
             tally.empty_texts += "" in parsed.texts
             yield parsed
 
 
-def _parse(line: bytes, columns: tuple[str, ...], task: Task, labelled: bool) -> Row | str:
-    """Returns the row, or the reason why there is none."""
+def _parsed_lines(tally: CsvTally) -> Iterator[tuple[int, bytes, Row | Problem | None]]:
+    """Yields number from 1, bytes, and row or problem of every line; None for the header."""
+    with open(tally.path, "rb") as stream:
+        for number, line in enumerate(iter(functools.partial(stream.readline, LONGEST_LINE + 1), b""), start=1):
+            if len(line) > LONGEST_LINE:
+                raise UserError(
+                    f"{tally.path}: line {number} has more than {LONGEST_LINE:,} bytes. Are its line ends lost, or is it "
+                    "not text? Get the file again."
+                )
+            content = line.removeprefix(BOM) if number == 1 else line
+            if not content.endswith(b"\n") and not content.strip(b"\r"):
+                return  # nothing but CRs after the last LF
+            # EasyTransfer's line reader dropped every CR, also inside a line.
+            parsed = _parse(content.removesuffix(b"\n").replace(b"\r", b""), tally, number)
+            if tally.header and number == 1:
+                if isinstance(parsed, Row) and parsed.row_id.isdigit():
+                    logging.warning("%s: the first line is passed over as a header, but it looks like a row", tally.path)
+                parsed = None
+            yield number, line, parsed
+
+
+def _parse(line: bytes, tally: CsvTally, number: int) -> Row | Problem:
+    task, columns, labelled = tally.task, tally.columns, tally.labelled
     try:
         fields = line.decode("utf-8").split("\t")
     except UnicodeDecodeError as error:
-        return f"byte {error.start + 1} of the line is not UTF-8 (found {line[error.start : error.start + 4]!r})"
+        return encoding_problem(line, error.start)
+    if number == 1 and not tally.header:
+        problem = header_problem(fields, columns, task, labelled)
+        if problem:
+            return problem
     if len(fields) != len(columns) or line == b"":
-        return _column_reason(fields if line else [], columns, task, labelled)
+        return column_problem(fields if line else [], columns, task, labelled)
     values = dict(zip(columns, fields))
     label = values[task.label_name] if labelled else None
-    if labelled and label not in task.label_enumerate_values:
-        return _label_reason(fields, columns, str(label), task)
+    if label is not None and label not in task.label_enumerate_values:
+        return label_problem(label, values, task)
     texts = [values[task.first_sequence]]
     if task.second_sequence:
         texts.append(values[task.second_sequence])
     return Row(values[task.id_column], tuple(texts), label)
 
 
-def _column_reason(fields: list[str], columns: tuple[str, ...], task: Task, labelled: bool) -> str:
-    if not fields:
-        return f"the line is empty; expected {len(columns)} columns"
-    reason = f"found {len(fields)} columns, expected {len(columns)} ({', '.join(columns)}) separated by tabs"
-    if labelled and len(fields) == len(task.unlabelled_columns):
-        return reason + "; is it a file without labels?"
-    if not labelled and len(fields) == len(task.columns):
-        return reason + "; is it a file with labels?"
-    return reason
-
-
-def _label_reason(fields: list[str], columns: tuple[str, ...], label: str, task: Task) -> str:
-    allowed = ",".join(task.label_enumerate_values)
-    if label == task.label_name or [value.lower() for value in fields] == [column.lower() for column in columns]:
-        return f"label {label!r} looks like a header's: pass --header if the first line is one (labels: {allowed})"
-    if label == "":
-        return f"the label is missing; allowed: {allowed}"
-    near = [known for known in task.label_enumerate_values if known.lower() == label.strip().lower()]
-    hint = f"; did you mean {near[0]!r} (labels are compared exactly)?" if near else ""
-    return f"unknown label {label!r}; allowed: {allowed}{hint}"
-
-
-def check_rows(tally: CsvTally, on_bad_row: str, rejects_path: str | os.PathLike[str] | None = None) -> None:
-    """Deals with bad rows: all of them in one error, or written to a file and passed over.
+def check_rows(
+    tally: CsvTally,
+    on_bad_row: str | None = None,
+    rejects_path: str | os.PathLike[str] | None = None,
+    max_bad_share: float = MAX_BAD_SHARE,
+) -> None:
+    """Deals with the bad rows of a file that was read to its end: one error that tells all, or passed over.
 
     Args:
-        tally: a file that was read to its end.
-        on_bad_row: ``error`` or ``skip``.
-        rejects_path: with ``skip``, where the bad lines go: line number, reason and the line, tab separated. None where
-            rows cannot be skipped.
+        tally: the file.
+        on_bad_row: ``error`` or ``skip``; None is error where rows cannot be skipped.
+        rejects_path: with ``skip``, where the bad lines go: line number, reason and the line as it is, tab separated. None
+            leaves them out.
+        max_bad_share: with ``skip``, the largest share of the rows that may be bad; one bad row always may, if not all are.
 
     Raises:
-        UserError: there are bad rows and ``on_bad_row`` is ``error``.
+        UserError: there are bad rows, and they are not to be skipped or are too many. Nothing was written then.
     """
-    if not tally.bad_rows:
+    bad, good = len(tally.bad_rows), tally.good_rows
+    if not bad:
         return
-    if on_bad_row == "skip" and rejects_path is not None:
-        with replacing(rejects_path) as temporary, open(temporary, "wb") as stream:
-            for row in tally.bad_rows:
-                stream.write(f"{row.line}\t{row.reason}\t".encode() + row.raw + b"\n")
+    few = good > 0 and bad <= max(1, max_bad_share * (bad + good))
+    if on_bad_row == "skip" and few:
+        if rejects_path is not None:
+            _write_rejects(tally, rejects_path)
         return
-    shown = [f"  line {row.line}: {row.reason}" for row in tally.bad_rows[:ROWS_SHOWN]]
-    more = [str(row.line) for row in tally.bad_rows[ROWS_SHOWN:]]
-    if more:
-        shown.append(f"  and {len(more)} more, in the lines {', '.join(more)}")
-    advice = "" if rejects_path is None else ", or pass --on_bad_row=skip to set them aside in a rejects file"
-    raise UserError(
-        f"{tally.path}: {len(tally.bad_rows)} bad rows, {tally.good_rows} good ones:\n"
-        + "\n".join(shown)
-        + f"\nCorrect the file{advice}."
-    )
+    advice = "Correct the file."
+    if on_bad_row == "error" and few:
+        advice = "Correct the file, or pass --on_bad_row=skip to leave these rows out."
+    elif on_bad_row == "skip":
+        share = f"--max_bad_share={max_bad_share:g}"
+        advice = f"These are more than {share} lets skip, so nothing was written. Correct the file, or give a larger share."
+    sentences = "\n".join(f"  {sentence}" for sentence in tally.bad_rows.sentences())
+    raise UserError(f"{tally.path}: {bad:,} bad rows, {good:,} good ones:\n{sentences}\n{advice}")
+
+
+def require_rows(tally: CsvTally) -> None:
+    """Raises UserError if a file that was read to its end has no good row where some are needed."""
+    if not tally.good_rows:
+        size = tally.path.stat().st_size
+        what = "is empty" if not tally.bytes_read else "has no row"
+        raise UserError(f"{tally.task.name}: {tally.path} {what} ({size:,} bytes); get the file again.")
+
+
+def _write_rejects(tally: CsvTally, path: str | os.PathLike[str]) -> None:
+    """Reads the file once more, since its bad lines were not kept, and copies them."""
+    with replacing(path) as temporary, open(temporary, "wb") as stream:
+        for number, line, parsed in _parsed_lines(tally):
+            if isinstance(parsed, Problem):
+                content = line.removeprefix(BOM) if number == 1 else line
+                stream.write(f"{number}\t{parsed.sentence}\t".encode() + content.removesuffix(b"\n") + b"\n")

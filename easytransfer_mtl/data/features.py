@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from easytransfer_mtl.data.tokenization import Tokenizer
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,13 @@ class FeatureBuilder:
         self._sep = tokenizer.vocabulary.ids["[SEP]"]
 
     def encode(self, texts: tuple[str, ...]) -> Features:
-        """Encodes one text or a pair of texts."""
+        """Encodes one text or a pair of texts.
+
+        Raises:
+            UserError: ``texts`` is a string, of which the first two characters would be taken for a pair.
+        """
+        if isinstance(texts, str):
+            raise UserError(f"{shown(texts)} is a string where a tuple of one or two texts is wanted; write (text,).")
         first = self.tokenizer.ids(texts[0])
         if len(texts) == 1:
             ids = [self._cls, *first[: self.sequence_length - 2], self._sep]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import read_json, write_json, write_text
 
 NAME, FORMAT_VERSION = "folds.json", 1
@@ -106,14 +106,16 @@ def read_folds(path: str | os.PathLike[str]) -> Folds:
             raise UserError(f"folds file {path}: unknown format_version; this program writes {FORMAT_VERSION}.")
         num_folds = value["num_folds"]
         if type(num_folds) is not int or not 2 <= num_folds <= MOST_FOLDS:
-            raise ValueError(f"num_folds {num_folds!r} is no whole number from 2 to {MOST_FOLDS}")
+            raise ValueError(f"num_folds {shown(num_folds)} is no whole number from 2 to {MOST_FOLDS}")
         tasks = {
             name: _read_task(path.with_name(_csv_name(name)), item["sources"], num_folds)
             for name, item in value["tasks"].items()
         }
+        if type(value["seed"]) is not int:
+            raise ValueError(f"seed {shown(value['seed'])} is no whole number")
         return Folds(num_folds, value["seed"], tasks)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"folds file {path} is damaged ({error}); make it anew with the split command.") from None
+        raise UserError(f"folds file {path} is damaged ({str(error)[:300]}); make it anew with the split command.") from None
 
 
 def _csv_name(task_name: str) -> str:
@@ -140,13 +142,15 @@ def _read_task(path: Path, sources: list[dict[str, Any]], num_folds: int) -> Tas
         with open(path, encoding="utf-8", newline="") as stream:
             header, *rows = csv.reader(stream)
         ids, folds = [row[0] for row in rows], np.array([int(row[1]) for row in rows], np.int64)
-    except (OSError, ValueError, IndexError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read ({error}); make the folds anew with the split command.") from None
+    except (OSError, ValueError, IndexError, OverflowError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read ({str(error)[:300]}); make the folds anew with the split command.") from None
     files = tuple(FoldSource(**source) for source in sources)
+    if any(not isinstance(file.name, str) or type(file.rows) is not int or file.rows < 0 for file in files):
+        raise ValueError(f"the sources of {path.name} are {shown(sources)}")
     wanted = sum(source.rows for source in files)
     if header != COLUMNS or len(ids) != wanted or (folds < 0).any() or (folds >= num_folds).any():
         raise UserError(
             f"{path} should have the columns {','.join(COLUMNS)} and {wanted} rows with folds of 0 to {num_folds - 1}; it "
-            f"has {','.join(header)} and {len(ids)} rows. Make the folds anew with the split command."
+            f"has {shown(','.join(header))} and {len(ids)} rows. Make the folds anew with the split command."
         )
     return TaskFolds(files, ids, folds)

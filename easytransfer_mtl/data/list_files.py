@@ -1,5 +1,6 @@
 """EasyTransfer's ``*.list_tfrecord`` files, and which task each TFRecord file belongs to."""
 
+import contextlib
 import logging
 import os
 from dataclasses import dataclass
@@ -7,10 +8,12 @@ from pathlib import Path
 
 from easytransfer_mtl.data.manifest import Manifest, read_manifest
 from easytransfer_mtl.data.tokenization import RULE_NAMES, Vocabulary
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, listed, shown
 from easytransfer_mtl.tasks import Task, task_named
 
 LIST_MARK = ".list_tfrecord"
+LARGEST_LIST, LONGEST_PATH = 1 << 20, 4096
+"""Bytes of a list file, and characters of a line of it."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,17 @@ def read_list(path: str | os.PathLike[str]) -> list[Path]:
     list file's.
 
     Raises:
-        UserError: the list or a file in it does not exist, or the list is empty or not UTF-8.
+        UserError: the list or a file in it does not exist, or the list is empty, too large or not UTF-8, or a line of it
+            can be no path.
     """
     path = Path(path)
     if LIST_MARK not in path.name:
         return [_existing(path, Path(), "TFRecord file")]
     if not path.is_file():
         raise UserError(f"list file {path} does not exist.")
+    size = path.stat().st_size
+    if size > LARGEST_LIST:
+        raise UserError(f"list file {path} has {size:,} bytes, at most {LARGEST_LIST:,} are read; is it a TFRecord file?")
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
@@ -45,13 +52,17 @@ def read_list(path: str | os.PathLike[str]) -> list[Path]:
         logging.warning("%s: %d blank or count lines passed over", path, len(lines) - len(entries))
     if not entries:
         raise UserError(f"list file {path} is empty; it needs one TFRecord path per line.")
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LONGEST_PATH or not line.isprintable():
+            raise UserError(f"list file {path}: line {number} can be no path ({shown(line)}); is it a TFRecord file?")
     return [_existing(Path(entry), path.parent, f"list file {path}: TFRecord file") for entry in entries]
 
 
 def _existing(path: Path, base: Path, what: str) -> Path:
-    for candidate in (path, base / path):
-        if candidate.is_file():
-            return candidate
+    with contextlib.suppress(OSError):  # such as a name too long for the file system
+        for candidate in (path, base / path):
+            if candidate.is_file():
+                return candidate
     raise UserError(f"{what} {path} does not exist. Run convert first, or correct the path.")
 
 
@@ -72,7 +83,7 @@ def task_files(path: str | os.PathLike[str], tasks: tuple[Task, ...]) -> list[Ta
     result = [_task_file(file, index, tasks) for index, file in enumerate(files)]
     names = [item.task.name for item in result]
     if len(set(names)) != len(names):
-        found = ", ".join(f"{item.path} is {item.task.name}" for item in result)
+        found = listed([f"{item.path} is {item.task.name}" for item in result])
         raise UserError(f"{path}: two files have the same task: {found}.")
     return result
 
@@ -90,11 +101,11 @@ def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
     task = task_named(manifest.task.name, tasks)
     if manifest.task.label_enumerate_values != task.label_enumerate_values:
         raise UserError(
-            f"{path} was made with the labels {','.join(manifest.task.label_enumerate_values)} of {task.name}, "
-            f"the model has {','.join(task.label_enumerate_values)}. Convert the data with the model's label order."
+            f"{path} was made with the labels {listed(manifest.task.label_enumerate_values, ',')} of {task.name}, "
+            f"the model has {listed(task.label_enumerate_values, ',')}. Convert the data with the model's label order."
         )
     if _text_places(manifest.task) != _text_places(task):
-        made, wanted = (f"{_texts(item)} of {','.join(item.columns)}" for item in (manifest.task, task))
+        made, wanted = (f"{_texts(item)} of {listed(item.columns, ',')}" for item in (manifest.task, task))
         raise UserError(
             f"{path} was made from the texts {made}, the task {task.name} has {wanted}: prediction would read other texts "
             "than training. Convert with the task's columns, or describe the task in a --tasks_file."

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from easytransfer_mtl.data.tokenization import EASYTRANSFER, LINES, TEXT_NORMALIZATIONS, VOCABULARY_RULES
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.tasks import Task, task_from_json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION, LARGEST_NUMBER, LONGEST_TEXT = 1, 1 << 40, 1024
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,12 @@ def _check_types(value: dict[str, Any], path: Path) -> None:
     wanted = {"rows": int, "sequence_length": int, "vocabulary_size": int, "labelled": bool}
     for key, content in value.items():
         kind = wanted.get(key, str)
-        if key != "task" and (type(content) is not kind or (kind is int and content < 0)):
-            raise UserError(f"manifest {path}: {key} is {content!r}; convert the data again.")
+        wrong = type(content) is not kind or (kind is int and not 0 <= content <= LARGEST_NUMBER)
+        if kind is str and not wrong:
+            wrong = len(content) > LONGEST_TEXT or not content.isprintable()
+        if key != "task" and wrong:
+            raise UserError(f"manifest {path}: {key} is {shown(content)}; convert the data again.")
     if value["text_normalization"] not in TEXT_NORMALIZATIONS:
-        raise UserError(f"manifest {path}: text_normalization {value['text_normalization']!r} is not known.")
+        raise UserError(f"manifest {path}: text_normalization {shown(value['text_normalization'])} is not known.")
     if value["vocabulary_rule"] not in VOCABULARY_RULES:
-        raise UserError(f"manifest {path}: vocabulary_rule {value['vocabulary_rule']!r} is not known.")
+        raise UserError(f"manifest {path}: vocabulary_rule {shown(value['vocabulary_rule'])} is not known.")

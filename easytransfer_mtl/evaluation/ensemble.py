@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.config.settings import PredictSettings
-from easytransfer_mtl.data.csv_reader import check_rows, read_csv
 from easytransfer_mtl.evaluation.members import Member, check_alike, find_members, member_at
-from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
+from easytransfer_mtl.evaluation.prediction import Prediction, Predictor, read_unlabelled
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import task_named
 
@@ -78,11 +77,9 @@ class Ensemble:
             header: whether the files' first line is a header.
 
         Raises:
-            UserError: a file is missing or has bad rows, found before a model is loaded; or a model is damaged.
+            UserError: a file is not as ``read_unlabelled`` wants it, found before a model is loaded; or a model is damaged.
         """
-        contents = {name: read_csv(path, task_named(name, self.tasks), False, header) for name, path in files.items()}
-        for content in contents.values():
-            check_rows(content, "error")
+        contents = {name: read_unlabelled(path, task_named(name, self.tasks), header) for name, path in files.items()}
         predictions: dict[str, list[Prediction]] = {name: [] for name in files}
         for member in one_at_a_time(self._members):
             predictor = Predictor(member, *self._options)

@@ -1,14 +1,16 @@
 """Unlabelled contest files through a trained model."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from easytransfer_mtl.data.csv_reader import check_rows, read_csv
+from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv, require_rows
 from easytransfer_mtl.data.encoded_rows import from_features
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer
+from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.members import Member, member_at
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -23,6 +25,19 @@ class Prediction:
     ids: list[str]
     labels: list[str]
     probabilities: np.ndarray
+
+
+def read_unlabelled(path: Path, task: Task, header: bool = False) -> CsvContent:
+    """Reads an unlabelled file whose every row is to be predicted.
+
+    Raises:
+        UserError: the file is missing, has no row, has bad rows (all of them are told), or has an id twice.
+    """
+    content = read_csv(path, task, labelled=False, header=header)
+    check_rows(content)
+    require_rows(content)
+    checked_ids([row.row_id for row in content.rows], str(path))
+    return content
 
 
 class Predictor:
@@ -58,16 +73,26 @@ class Predictor:
         """Predicts every row of an unlabelled file, in its order.
 
         Raises:
-            UserError: the file is missing or has bad rows (all of them are named), or the task is unknown.
+            UserError: the task is unknown; else as ``read_unlabelled``.
         """
         task = task_named(task_name, self.tasks)
-        content = read_csv(path, task, labelled=False, header=header)
-        check_rows(content, "error")
+        content = read_unlabelled(path, task, header)
         return self.predict(task.name, [row.row_id for row in content.rows], [row.texts for row in content.rows])
 
-    def predict(self, task_name: str, ids: list[str], texts: list[tuple[str, ...]]) -> Prediction:
-        """Predicts texts: each one or a pair, as the task wants."""
+    def predict(self, task_name: str, ids: Iterable[str], texts: Iterable[str | Sequence[str]]) -> Prediction:
+        """Predicts texts.
+
+        Args:
+            task_name: one of the model's tasks.
+            ids: one a row, all different.
+            texts: one a row: a string for a task with one text, a tuple or list of two strings for a task with pairs.
+
+        Raises:
+            UserError: something does not fit the task; names the row, what was found and what is allowed.
+        """
         task = task_named(task_name, self.tasks)
+        ids, texts = checked_ids(ids, task.name), checked_texts(texts, task)
+        check_lengths(ids, texts, task)
         how = self._inputs[task.name]
         builder = FeatureBuilder(Tokenizer(self._vocabulary, how.text_normalization), how.sequence_length)
         rows = from_features(builder.encode(item) for item in texts)

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from easytransfer_mtl.data.csv_reader import split_lines
+from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, split_lines, stream_rows
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.submission.contents import read_contents
 from easytransfer_mtl.submission.findings import CheckReport, Findings, report_text
 from easytransfer_mtl.submission.writer import RESULT_NAME
 from easytransfer_mtl.tasks import Task, task_named
 
-__all__ = ["CONTEST_ROWS", "CheckReport", "check_submission", "ids_of_test_file", "report_text"]
+__all__ = ["CONTEST_ROWS", "CheckReport", "check_submission", "report_text"]
 
 CONTEST_ROWS = 1500
 """Rows of every test file of the contest, on both boards."""
@@ -55,40 +55,15 @@ def check_submission(
     return findings.report(str(source))
 
 
-def ids_of_test_file(data: bytes, where: str, column: int = 0) -> list[str]:
-    """Returns the ids of a test file as they stand, never renumbered.
-
-    Lines end at LF only (a CR before it and a leading byte order mark are dropped), columns at tabs; quotes are ordinary
-    characters.
-
-    Args:
-        data: the file's bytes.
-        where: the file's name for errors.
-        column: position of the id among the columns.
-
-    Raises:
-        UserError: the file has no row, or a line lacks the column or has an id that is not UTF-8; names the line.
-    """
-    ids = []
-    for number, line in enumerate(split_lines(data.removeprefix(_BOM)), 1):
-        cells = line.removesuffix(b"\r").split(b"\t")
-        try:
-            ids.append(cells[column].decode("utf-8"))
-        except (IndexError, UnicodeDecodeError):
-            raise UserError(
-                f"{where}: line {number} has no UTF-8 id in column {column + 1}: {line[:_SHOWN]!r}. Give the contest's test "
-                "file, whose columns are separated by tabs."
-            ) from None
-    if not ids:
-        raise UserError(f"{where}: the test file is empty. Give the contest's test file.")
-    return ids
-
-
 def _read_test_ids(task: Task, path: Path, header: bool) -> list[str]:
+    """Returns the ids of a test file as they stand, never renumbered."""
     if not path.is_file():
         raise UserError(f"{task.name}: the test file {path} does not exist. Give the file that was predicted.")
-    ids = ids_of_test_file(path.read_bytes(), str(path), task.unlabelled_columns.index(task.id_column))
-    return ids[1:] if header else ids
+    tally = CsvTally(path, task, labelled=False, header=header)
+    ids = [row.row_id for row in stream_rows(tally)]
+    check_rows(tally)
+    require_rows(tally)
+    return ids
 
 
 def _check_file(task: Task, data: bytes, expected: list[str] | None, findings: Findings) -> None:

@@ -12,7 +12,7 @@ from transformers import PretrainedConfig
 from easytransfer_mtl.data.tokenization import RULE_NAMES, TEXT_NORMALIZATIONS, Vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.vocabularies import AUTO, write_vocabulary
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import read_json, write_json, write_text
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.architecture_checks import architecture_from_json
@@ -20,6 +20,7 @@ from easytransfer_mtl.tasks import Task, check_tasks, task_from_json
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn", "absl-py")
 TRAIN_CONFIG = "train_config.json"
+LONGEST_SEQUENCE = 1 << 20
 FOLD = {"fold": int, "num_folds": int, "folds_sha256": str}
 """What train_config.json says of a fold, and the types of it."""
 
@@ -88,16 +89,25 @@ class RunFolder:
         path = self.path / "tasks.json"
         if not path.exists():
             raise UserError(f"{self.path} holds no tasks.json: it is not the folder of a run, nor its best/ folder.")
-        value = read_json(path, "tasks.json")
+        value = self._read_tasks_file()
         try:
             tasks = check_tasks(tuple(task_from_json(item, str(path)) for item in value["tasks"]))
             inputs = {task.name: TaskInput(**value["inputs"][task.name]) for task in tasks}
         except (KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged ({error}).") from None
+            raise UserError(f"{path} is damaged ({shown(error)}).") from None
         for name, item in inputs.items():
-            if item.text_normalization not in TEXT_NORMALIZATIONS or type(item.sequence_length) is not int:
-                raise UserError(f"{path} is damaged (inputs of {name}: {item}).")
+            length, normalization = item.sequence_length, item.text_normalization
+            known = isinstance(normalization, str) and normalization in TEXT_NORMALIZATIONS
+            if not known or type(length) is not int or not 0 < length <= LONGEST_SEQUENCE:
+                raise UserError(f"{path} is damaged (inputs of {name}: {shown(vars(item))}).")
         return tasks, inputs
+
+    def _read_tasks_file(self) -> dict[str, Any]:
+        path = self.path / "tasks.json"
+        value = read_json(path, "tasks.json")
+        if not isinstance(value, dict):
+            raise UserError(f"{path} is damaged (expected an object, found {shown(value)}).")
+        return value
 
     def read_architecture(self) -> Architecture:
         """Reads what the model is made of; a folder that does not tell holds a baseline.
@@ -105,12 +115,13 @@ class RunFolder:
         Raises:
             UserError: tasks.json is damaged.
         """
-        path = self.path / "tasks.json"
-        return architecture_from_json(read_json(path, "tasks.json").get("architecture", {}), str(path))
+        return architecture_from_json(self._read_tasks_file().get("architecture", {}), str(self.path / "tasks.json"))
 
     def check_class(self, model_class: type) -> None:
         """Raises UserError if the folder's model is of another class: its weights would mean something else."""
-        written = read_json(self.path / "tasks.json", "tasks.json").get("model_class", model_class.__name__)
+        written = self._read_tasks_file().get("model_class", model_class.__name__)
+        if not isinstance(written, str) or not written.isidentifier():
+            raise UserError(f"{self.path / 'tasks.json'} is damaged (model_class is {shown(written)}).")
         if written != model_class.__name__:
             raise UserError(
                 f"{self.path} does not fit {model_class.__name__}: it was trained with the class {written}. Use that one "

@@ -1,6 +1,7 @@
 """The convert command: EasyTransfer's preprocess files, folders of contest files, and what it refuses."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from easytransfer_mtl.tasks import CONTEST_TASKS
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
+REAL = Path(os.environ.get("TIANCHI_DATA", "tianchi_datasets_not_here"))
 PREPROCESS = GOLDEN / "preprocess"
 ENCODER = GOLDEN / "checkpoint" / "pai-bert-tiny-zh"
 
@@ -229,11 +231,92 @@ def test_a_folder_without_a_train_file_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bad_row_in_a_folder_stops_before_the_lists_are_written(tmp_path: Path) -> None:
+def test_bad_rows_in_a_folder_are_all_told_before_anything_is_written(tmp_path: Path) -> None:
     folder = contest_folder(tmp_path / "in", "{task}_{kind}.csv")
     with open(folder / "OCEMOTION_dev.csv", "ab") as stream:
         stream.write(b"x\n")
-    with pytest.raises(UserError, match=r"OCEMOTION_dev.csv: 1 bad rows, 24 good ones:\n  line 25: found 1 columns"):
+    (folder / "TNEWS_train.csv").write_bytes(b"")
+    (folder / "OCNLI_train.csv").write_bytes("0\t今天\t明天\t2\n".encode("gb18030"))
+    with pytest.raises(UserError) as caught:
         convert(data_dir=folder, output_dir=tmp_path / "out")
-    names = [path.name for path in (tmp_path / "out").iterdir()]
-    assert not [name for name in names if "list_tfrecord" in name or name.startswith((".", "OCEMOTION_dev"))]
+    assert "OCEMOTION_dev.csv: 1 bad rows, 24 good ones:\n  line 25: found 1 columns" in str(caught.value)
+    assert "TNEWS_train.csv is empty" in str(caught.value) and "OCNLI_train.csv is in GBK" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_skipping_most_of_a_file_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    folder = contest_folder(tmp_path / "in", "{task}_{kind}.csv", ("train",))
+    lines = (folder / "OCEMOTION_train.csv").read_bytes().split(b"\n")[:-1]
+    (folder / "OCEMOTION_train.csv").write_bytes(b"".join(line + b"x\n" for line in lines[:-13]) + b"\n".join(lines[-13:]))
+    with pytest.raises(UserError, match=f"{len(lines) - 13} bad rows, 13 good ones"):
+        convert(data_dir=folder, output_dir=tmp_path / "out", on_bad_row="skip")
+    assert not (tmp_path / "out").exists()
+    convert(data_dir=folder, output_dir=tmp_path / "out", on_bad_row="skip", max_bad_share=0.9, dev_share=0)
+    assert len(labels(tmp_path / "out", "OCEMOTION", "train")) == 13
+    assert (tmp_path / "out/OCEMOTION_train.tfrecord.rejects.tsv").read_bytes().count(b"\n") == len(lines) - 13
+
+
+def test_bad_rows_at_the_end_of_a_file_are_few_if_they_are_few_of_the_file(tmp_path: Path) -> None:
+    folder = contest_folder(tmp_path / "in", "{task}_{kind}.csv", ("train",))
+    lines = (folder / "OCEMOTION_train.csv").read_bytes().split(b"\n")[:-1]
+    (folder / "OCEMOTION_train.csv").write_bytes(b"".join(line + b"\n" for line in lines[:-3]) + b"x\nx\nx\n")
+    convert(data_dir=folder, output_dir=tmp_path / "out", on_bad_row="skip")
+    assert (tmp_path / "out/OCEMOTION_dev.tfrecord.rejects.tsv").read_bytes().count(b"\n") == 3
+    assert len(labels(tmp_path / "out", "OCEMOTION", "dev")) == len(lines) // 10 - 3
+
+
+def test_texts_of_dev_rows_that_stand_in_the_train_file_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {
+        "TNEWS_train.csv": ["0\tＡ今  天\t115", "1\t明\t114", "2\t人\t114"],
+        "TNEWS_dev.csv": ["0\ta今 天 \t108", "1\t明\t114", "2\t明\t109", "3\t新\t109"],
+        "OCEMOTION_train.csv": ["0\t今\tlike"],
+        "OCEMOTION_dev.csv": ["0\t明\tlike"],
+        "OCNLI_train.csv": ["0\t今\t明\t0", "1\t天\t明\t1"],
+        "OCNLI_dev.csv": ["0\t今\t天\t0", "1\t天\t今\t0", "2\t天\t明\t1"],
+    }
+    for name, lines in files.items():
+        (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    convert(data_dir=tmp_path, output_dir=tmp_path / "out")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "train file too" in line]
+    assert [line.partition(" stands")[0] for line in lines] == [
+        "warning: TNEWS: the text of 3 of the 4 dev rows (75.0%)",
+        "warning: OCNLI: the pair of texts of 1 of the 3 dev rows (33.3%)",
+    ]
+
+
+def test_the_end_of_a_train_file_is_compared_with_its_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for task in CONTEST_TASKS:
+        texts = "今\t明" if task.second_sequence else "今"
+        label = task.label_enumerate_values[0]
+        content = "".join(f"{row}\t{texts}\t{label}\n" for row in range(20))
+        (tmp_path / f"{task.name}_train.csv").write_text(content, encoding="utf-8")
+    convert(data_dir=tmp_path, output_dir=tmp_path / "out")
+    assert capsys.readouterr().out.count("of 2 of the 2 dev rows (100.0%) stands in the train file too") == 3
+
+
+def test_the_log_says_which_board_will_be_submitted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = contest_folder(tmp_path / "in", "{task}_{kind}.csv")
+    (folder / "b").mkdir()
+    names = [*(f"{task.name}_a.csv" for task in CONTEST_TASKS), "b/tnews_test_B.csv", "b/ocnli_test_B.csv"]
+    for name in names:
+        (folder / name).write_text("0\t今\n", encoding="utf-8")
+    with caplog.at_level("INFO"):
+        convert(data_dir=folder, output_dir=tmp_path / "out")
+        assert "A submission will not be possible yet" in caplog.text and "no file of OCEMOTION of board b" in caplog.text
+        (folder / "b/ocemotion_test_B.csv").touch()
+        caplog.clear()
+        convert(data_dir=folder, output_dir=tmp_path / "out")
+    assert "board b is taken" in caplog.text and "not be possible" not in caplog.text
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the contest's files are not here")
+def test_the_contests_own_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    convert(data_dir=REAL, output_dir=tmp_path)
+    assert "TNEWS: the text of 571 of the 5,000 dev rows (11.4%)" in capsys.readouterr().out
+
+
+def test_unlabelled_rows_whose_label_column_comes_first(tmp_path: Path) -> None:
+    schema = {"input_schema": "label:str:1,sentence1:str:1", "label_name": "label", "labelled": "false"}
+    assert len(single(tmp_path, "今天\n", task="TNEWS", **schema)) == 1

@@ -82,7 +82,7 @@ def test_a_label_that_a_fold_lacks_is_a_warning(tmp_path: Path, capsys: pytest.C
     ("content", "message"),
     [
         ("0\ta\t115\n1\tA \t115\n2\tb\t114\n", "3 rows with 2 different first texts do not fill 3 folds"),
-        ("", "0 rows with 0 different first texts"),
+        ("", "TNEWS_train.csv is empty"),
         ("0\ta\t115\nx\n", "line 2: found 1 columns"),
         ("0\ta\t7\n", "unknown label '7'"),
     ],
@@ -97,6 +97,17 @@ def test_bad_rows_are_left_out_where_they_may_be_skipped(tmp_path: Path) -> None
     content = "0\ta\t115\nx\n5\tb\t114\n9\tc\t115\n"
     folds = split(tmp_path / "out", folds=2, on_bad_row="skip", **one_task(tmp_path, content))
     assert folds.tasks["TNEWS"].ids == ["0", "5", "9"] and folds.tasks["TNEWS"].sources[0].rows == 3
+
+
+def test_too_many_bad_rows_are_not_left_out(tmp_path: Path) -> None:
+    settings = one_task(tmp_path, "0\ta\t115\n5\tb\t114\n" + "x\n" * 8)
+    with pytest.raises(UserError, match="8 bad rows, 2 good ones(?s:.*)--max_bad_share=0.05"):
+        split(tmp_path / "out", folds=2, on_bad_row="skip", **settings)
+    assert not (tmp_path / "out").exists()
+    assert split(tmp_path / "out", folds=2, on_bad_row="skip", max_bad_share=0.8, **settings).tasks["TNEWS"].ids == [
+        "0",
+        "5",
+    ]
 
 
 def test_a_dev_file_that_is_the_train_file(tmp_path: Path) -> None:

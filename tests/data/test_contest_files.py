@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from easytransfer_mtl.data.contest_files import find_files, find_test_files, parse_task_paths, require_files
+from easytransfer_mtl.data.contest_files import (
+    find_files,
+    find_labelled,
+    find_test_files,
+    parse_task_paths,
+    require_files,
+)
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.tasks import CONTEST_TASKS, TNEWS
 
 
 def make(folder: Path, *names: str) -> None:
@@ -25,6 +31,24 @@ def found(folder: Path, kind: str) -> dict[str, str]:
     [
         ("train", "{}_train.csv"),
         ("train", "{}_train1128.csv"),
+        ("train", "{}_train1120.csv"),
+        ("train", "{}_train1128.tsv"),
+        ("train", "tianchi_datasets/{}/total.csv"),
+        ("train", "tianchi_datasets/{}/train.csv"),
+        ("train", "tcdata/nlp_round1_data/{}_train.csv"),
+        ("train", "nlp_round1_data/{}_train1128.csv"),
+        ("train", "{}/{}_train1128.csv"),
+        ("dev", "tianchi_datasets/{}/dev.csv"),
+        ("test", "tianchi_datasets/{}/test.csv"),
+        ("b", "b/{}_test_B.csv"),
+        ("b", "b/{}_test.csv"),
+        ("b", "b/{}/test.csv"),
+        ("b", "tcdata/nlp_round2_data/{}_test.csv"),
+        ("b", "nlp_round2_data/{}_test_B.csv"),
+        ("a", "a/{}_a.csv"),
+        ("a", "nlp_round1_data/{}_a.csv"),
+        ("a", "tcdata/nlp_round1_data/{}_test.csv"),
+        ("a", "nlp_round2_data/{}_a.tsv"),
         ("train", "{}/train.csv"),
         ("train", "{}/total.csv"),
         ("dev", "{}_dev.csv"),
@@ -39,7 +63,7 @@ def found(folder: Path, kind: str) -> dict[str, str]:
 )
 @pytest.mark.parametrize("case", [str.upper, str.lower, str], ids=["upper", "lower", "mixed"])
 def test_every_name_in_any_case(tmp_path: Path, kind: str, name: str, case: type[str]) -> None:
-    names = {task.name: case(name.format(task.name)) for task in CONTEST_TASKS}
+    names = {task.name: case(name.replace("{}", task.name)) for task in CONTEST_TASKS}
     make(tmp_path, *names.values())
     assert found(tmp_path, kind) == names
     others = {"train", "dev", "test", "a", "b"} - {kind}
@@ -53,7 +77,8 @@ def test_the_first_name_of_the_table_wins(tmp_path: Path) -> None:
 
 def test_folders_deeper_names_and_other_endings_are_not_files(tmp_path: Path) -> None:
     (tmp_path / "TNEWS_train.csv").mkdir()
-    make(tmp_path, "deep/er/OCNLI_train.csv", "OCEMOTION_train.csv.gz", "OCEMOTION_train.txt")
+    make(tmp_path, "deep/er/OCNLI_train.csv", "OCEMOTION_train.csv.gz", "OCEMOTION_train.txt", "backup/TNEWS_train.csv")
+    make(tmp_path, "b/old/TNEWS_train.csv", "TNEWS_train_clean.csv", "TNEWS_predictions.csv", "my_TNEWS_train.csv")
     assert found(tmp_path, "train") == {}
 
 
@@ -65,6 +90,64 @@ def test_missing_tasks_are_named_with_the_names_looked_for(tmp_path: Path) -> No
     assert "OCEMOTION_train.csv or OCEMOTION_train1128.csv" in str(caught.value)
 
 
+def test_a_file_that_must_be_unpacked_or_renamed_is_named(tmp_path: Path) -> None:
+    make(tmp_path, "TNEWS_train.csv", "OCNLI_train.csv", "OCEMOTION_train1128.csv.gz")
+    with pytest.raises(UserError, match="There is OCEMOTION_train1128.csv.gz"):
+        require_files(tmp_path, "train", CONTEST_TASKS)
+
+
+def make_different(folder: Path, *names: str) -> None:
+    make(folder, *names)
+    for number, name in enumerate(names):
+        (folder / name).write_text(f"{number}\tdifferent\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("train", ("OCNLI_train.csv", "OCNLI_train1128.csv")),
+        ("train", ("OCNLI_train1120.csv", "OCNLI_train1128.csv")),
+        ("train", ("OCNLI_train.csv", "OCNLI/train.csv")),
+        ("train", ("OCNLI_train.csv", "ocnli_TRAIN.csv")),
+        ("train", ("OCNLI_train.csv", "OCNLI_train.tsv")),
+        ("dev", ("OCNLI_dev.csv", "tianchi_datasets/OCNLI/dev.csv")),
+        ("b", ("OCNLI_b.csv", "b/ocnli_test_B.csv")),
+        ("b", ("ocnli_test_B.csv", "b/ocnli_test_B.csv")),
+        ("a", ("OCNLI_a.csv", "OCNLI_test_a.csv")),
+    ],
+)
+def test_two_files_of_a_kind_that_differ_are_both_named(tmp_path: Path, kind: str, names: tuple[str, str]) -> None:
+    make_different(tmp_path, *names)
+    with pytest.raises(UserError, match=f"several {kind} files of OCNLI that differ") as caught:
+        find_files(tmp_path, kind, CONTEST_TASKS)
+    assert all(f"{name} (12 bytes)" in str(caught.value) for name in names)
+    (tmp_path / names[1]).write_bytes((tmp_path / names[0]).read_bytes())
+    assert len(found(tmp_path, kind)) == 1
+
+
+def test_the_train_part_is_taken_where_all_rows_are_there_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make_different(tmp_path, "TNEWS/total.csv", "TNEWS/train.csv", "TNEWS/dev.csv")
+    with caplog.at_level("INFO"):
+        train, dev = find_labelled(tmp_path, (TNEWS,))
+    assert (train, dev) == ({"TNEWS": tmp_path / "TNEWS/train.csv"}, {"TNEWS": tmp_path / "TNEWS/dev.csv"})
+    assert f"{tmp_path / 'TNEWS/total.csv'} is not read: {tmp_path / 'TNEWS/train.csv'} is there" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("TNEWS/total.csv", "TNEWS/dev.csv"), "has all rows by its name"),
+        (("TNEWS_train1128.csv", "TNEWS/dev.csv"), "lie in different folders"),
+        (("tianchi_datasets/TNEWS/train.csv", "TNEWS_dev.csv"), "lie in different folders"),
+    ],
+)
+def test_train_and_dev_of_different_splits_are_not_mixed(tmp_path: Path, names: tuple[str, str], message: str) -> None:
+    make_different(tmp_path, *names)
+    with pytest.raises(UserError, match=message) as caught:
+        find_labelled(tmp_path, (TNEWS,))
+    assert all(str(tmp_path / name) in str(caught.value) for name in names)
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="data_dir .*none is not a folder"):
         find_files(tmp_path / "none", "train", CONTEST_TASKS)
@@ -72,24 +155,47 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("names", "kind"),
-    [(("{}_test.csv", "{}_test_b.csv", "{}_a.csv"), "test"), (("{}_test_B.csv", "{}_a.csv"), "b"), (("{}_a.csv",), "a")],
+    [
+        (("{}_test.csv", "{}_test_b.csv", "{}_a.csv"), "test"),
+        (("{}_test_B.csv", "{}_a.csv"), "b"),
+        (("b/{}_test_B.csv", "{}_a.csv"), "b"),
+        (("nlp_round1_data/{}_a.csv", "nlp_round2_data/{}_test_B.csv"), "b"),
+        (("{}_a.csv",), "a"),
+    ],
 )
-def test_auto_takes_test_then_b_then_a(tmp_path: Path, names: tuple[str, ...], kind: str) -> None:
+def test_auto_takes_test_then_b_then_a_and_says_so(
+    tmp_path: Path, names: tuple[str, ...], kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
     make(tmp_path, *(name.format(task.name) for name in names for task in CONTEST_TASKS))
-    assert find_test_files(tmp_path, "auto", CONTEST_TASKS) == find_files(tmp_path, kind, CONTEST_TASKS)
+    with caplog.at_level("INFO"):
+        assert find_test_files(tmp_path, "auto", CONTEST_TASKS) == find_files(tmp_path, kind, CONTEST_TASKS)
+    assert len(caplog.messages) == len(names) - 1
+    for message in caplog.messages:
+        assert f"board {kind} is taken" in message and "the first of test, b, a" in message and "--board=" in message
     assert find_test_files(tmp_path, kind, CONTEST_TASKS) == find_files(tmp_path, kind, CONTEST_TASKS)
 
 
-def test_auto_passes_over_a_kind_that_a_task_lacks(tmp_path: Path) -> None:
-    make(tmp_path, "TNEWS_test.csv", *(f"{task.name}_a.csv" for task in CONTEST_TASKS))
-    assert find_test_files(tmp_path, "auto", CONTEST_TASKS) == find_files(tmp_path, "a", CONTEST_TASKS)
+@pytest.mark.parametrize(("first", "second"), [("{}_test.csv", "{}_a.csv"), ("b/{}_test_B.csv", "{}_a.csv")])
+def test_a_board_that_a_task_lacks_is_not_silently_replaced_by_another(tmp_path: Path, first: str, second: str) -> None:
+    make(tmp_path, first.format("TNEWS"), first.format("OCEMOTION"), *(second.format(task.name) for task in CONTEST_TASKS))
+    with pytest.raises(UserError, match="has no file of OCNLI of board ") as caught:
+        find_test_files(tmp_path, "auto", CONTEST_TASKS)
+    assert first.format("TNEWS") in str(caught.value) and "--board=a takes it" in str(caught.value)
+    assert find_test_files(tmp_path, "a", CONTEST_TASKS) == find_files(tmp_path, "a", CONTEST_TASKS)
+
+
+def test_a_later_board_that_a_task_lacks_does_not_matter(tmp_path: Path) -> None:
+    make(tmp_path, "TNEWS_a.csv", *(f"b/{task.name}_test_B.csv" for task in CONTEST_TASKS))
+    assert find_test_files(tmp_path, "auto", CONTEST_TASKS) == find_files(tmp_path, "b", CONTEST_TASKS)
+    with pytest.raises(UserError, match="no a file of OCEMOTION, OCNLI"):
+        find_test_files(tmp_path, "a", CONTEST_TASKS)
 
 
 def test_auto_that_finds_nothing_names_every_kind(tmp_path: Path) -> None:
-    make(tmp_path, "TNEWS_test.csv")
+    make(tmp_path, "TNEWS_train.csv", "TNEWS_a.csv.gz")
     with pytest.raises(UserError) as caught:
         find_test_files(tmp_path, "auto", CONTEST_TASKS)
-    for name in ("TNEWS_test.csv", "TNEWS_test_b.csv", "TNEWS_a.csv"):
+    for name in ("TNEWS_test.csv", "TNEWS_test_b.csv", "TNEWS_a.csv", "There is TNEWS_a.csv.gz"):
         assert name in str(caught.value)
 
 

@@ -23,6 +23,7 @@ EDGE = GOLDEN / "edge_inputs"
 OUTCOMES: dict[str, dict[str, Any]] = json.loads((EDGE / "outcomes.json").read_text(encoding="utf-8"))
 WELL = sorted(name for name, outcome in OUTCOMES.items() if outcome["rc"] == 0)
 CRASHED = sorted(set(OUTCOMES) - set(WELL))
+WITH_A_GOOD_ROW = sorted(name for name in CRASHED if (EDGE / f"{name}.csv").read_bytes().count(b"\n") > 1)
 BAD_LINE = {"oce_unknown_label": 2, "oce_blank_line_middle": 2, "oce_blank_line_end": 2}  # line 1 in all others
 VOCABULARY = load_vocabulary(GOLDEN / "checkpoint" / "pai-bert-tiny-zh" / "vocab.txt")
 
@@ -83,7 +84,7 @@ def test_an_error_with_file_and_line_where_the_original_crashed(tmp_path: Path, 
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", CRASHED)
+@pytest.mark.parametrize("name", WITH_A_GOOD_ROW)
 def test_skip_keeps_the_good_rows_and_sets_the_bad_one_aside(tmp_path: Path, name: str) -> None:
     conversion = edge_conversion(name, tmp_path)
     report = convert_file(conversion, builder(), "skip")
@@ -95,6 +96,25 @@ def test_skip_keeps_the_good_rows_and_sets_the_bad_one_aside(tmp_path: Path, nam
     assert rejected.startswith(f"{number}\t".encode()) and rejected.endswith(b"\t" + lines[number - 1] + b"\n")
     assert rejects_path(conversion.output).name == "out.tfrecord.rejects.tsv"
     assert f"warning: {name}.csv: 1 bad rows set aside in {rejects_path(conversion.output)}" in report.lines()
+
+
+@pytest.mark.parametrize("name", sorted(set(CRASHED) - set(WITH_A_GOOD_ROW)))
+def test_skip_refuses_a_file_of_bad_rows_alone(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"{name}.csv: 1 bad rows, 0 good ones"):
+        convert_file(edge_conversion(name, tmp_path), builder(), "skip", max_bad_share=1.0)
+    assert names(tmp_path) == []
+
+
+def test_skip_that_is_refused_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    convert(tmp_path, b"0\ta\tlike\n")
+    (tmp_path / "out.tfrecord.rejects.tsv").write_bytes(b"old")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    source = tmp_path / "wrong.csv"
+    source.write_bytes(b"0\ta\tlike\n" * 13 + b"0,a,like\n" * 500)
+    with pytest.raises(UserError, match="500 bad rows, 13 good ones"):
+        convert_file(Conversion(source, tmp_path / "out.tfrecord", OCEMOTION), builder(), "skip")
+    source.unlink()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_an_error_leaves_an_old_output_and_its_manifest_as_they_were(tmp_path: Path) -> None:

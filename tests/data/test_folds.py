@@ -63,6 +63,19 @@ def rewritten(path: Path, **changes: object) -> None:
         (lambda path: rewritten(path, tasks={"A": {}}), "damaged .*sources"),
         (lambda path: rewritten(path, num_folds=1), "num_folds 1 is no whole number from 2"),
         (lambda path: rewritten(path, num_folds=10**12), "num_folds 1000000000000 is no whole number"),
+        (lambda path: rewritten(path, num_folds=None), "num_folds None is no whole number"),
+        (lambda path: rewritten(path, seed="1"), "seed '1' is no whole number"),
+        (lambda path: rewritten(path, seed=float("nan")), "seed nan is no whole number"),
+        (lambda path: rewritten(path, tasks=5), "damaged"),
+        (lambda path: rewritten(path, tasks={"../A": {"sources": []}}), "damaged .*Invalid name"),
+        (
+            lambda path: rewritten(path, tasks={"A": {"sources": [{"name": 1, "sha256": "", "rows": 2}]}}),
+            "damaged .*sources",
+        ),
+        (lambda path: rewritten(path, tasks={"A": {"sources": [{"name": "", "sha256": "", "rows": 2.0}]}}), "damaged"),
+        (lambda path: rewritten(path, tasks={"A": {"sources": [{"name": "", "rows": 2}]}}), "damaged"),
+        (lambda path: path.with_name("A_folds.csv").write_text(f"id,fold\n0,{10**30}\n1,1\n", "utf-8"), "cannot be read"),
+        (lambda path: path.with_name("A_folds.csv").write_text("x" * 9000 + "\n", "utf-8"), "should have the columns"),
         (lambda path: path.with_name("A_folds.csv").unlink(), "A_folds.csv cannot be read"),
         (lambda path: path.with_name("A_folds.csv").write_text("", encoding="utf-8"), "A_folds.csv cannot be read"),
         (lambda path: path.with_name("A_folds.csv").write_text("id,fold\n0,1\n", encoding="utf-8"), "and 1 rows"),
@@ -74,8 +87,9 @@ def rewritten(path: Path, **changes: object) -> None:
 def test_damage_is_named(damage: Callable[[Path], None], message: str, folds: Folds, tmp_path: Path) -> None:
     path = write_folds(tmp_path, folds)
     damage(path)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         read_folds(path)
+    assert len(str(caught.value)) < 600 + len(str(path))
 
 
 def test_folds_written_by_hand_are_read(folds: Folds, tmp_path: Path) -> None:

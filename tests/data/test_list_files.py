@@ -103,6 +103,29 @@ def test_a_list_that_is_not_text_is_refused(tmp_path: Path) -> None:
         read_list(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a.tfrecord\n\x01\x02.tfrecord\n", r"line 2 can be no path \('\\x01\\x02.tfrecord'\)"),
+        (b"a\0b.tfrecord\n", r"line 1 can be no path \('a\\x00b"),
+        (b"\x1b[31m.tfrecord\n", "line 1 can be no path"),
+        (b"a" * 5000, "line 1 can be no path"),
+        (b"a" * 300 + b".tfrecord", "does not exist"),
+        (b"folder\n", "TFRecord file folder does not exist"),
+        (b"a.tfrecord\n" * 200_000, "has 2,200,000 bytes, at most 1,048,576 are read"),
+        ("a.tfrecord\n".encode("utf-16"), "is not UTF-8"),
+        (b'{"files": ["a.tfrecord"]}', "does not exist"),
+    ],
+)
+def test_a_list_of_something_else_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    make(tmp_path / "a.tfrecord")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "train.list_tfrecord").write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_list(tmp_path / "train.list_tfrecord")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 800
+
+
 def test_the_manifest_says_the_task_whatever_name_and_place_say(tmp_path: Path) -> None:
     files = [make(tmp_path / name, task) for name, task in (("tnews", OCNLI), ("x", OCEMOTION), ("ocnli", TNEWS))]
     assert names(make_list(tmp_path, *files)) == ["OCNLI", "OCEMOTION", "TNEWS"]

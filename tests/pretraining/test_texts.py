@@ -46,11 +46,17 @@ def test_rows_without_text_are_passed_over_and_a_header_too(tmp_path: Path) -> N
     assert found(tmp_path, header=True) == [("TNEWS", "train", 2, [("天",)]), ("OCNLI", "a", 2, [("地", "")])]
 
 
-@pytest.mark.parametrize("content", [None, "", "0\t \t115\n"], ids=["no file", "no row", "no text"])
+@pytest.mark.parametrize("content", [None, "0\t \t115\n"], ids=["no file", "no text"])
 def test_nothing_to_train_on_is_an_error(content: str | None, tmp_path: Path) -> None:
     if content is not None:
         write(tmp_path, TNEWS_train=content)
     with pytest.raises(UserError, match="no text to train on.*TNEWS_train.csv"):
+        read_texts(tmp_path, CONTEST_TASKS)
+
+
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    write(tmp_path, TNEWS_train="0\t天\t115\n", OCEMOTION_train="")
+    with pytest.raises(UserError, match="OCEMOTION_train.csv is empty"):
         read_texts(tmp_path, CONTEST_TASKS)
 
 

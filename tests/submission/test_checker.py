@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.submission.checker import CheckReport, check_submission, ids_of_test_file, report_text
+from easytransfer_mtl.submission.checker import CheckReport, check_submission, report_text
 from easytransfer_mtl.submission.writer import package
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION, OCNLI, TNEWS, Task
 
@@ -173,16 +173,29 @@ def test_report_text(good: Path, tests: dict[str, Path]) -> None:
     assert report_text(report) == text
 
 
-def test_ids_are_taken_as_they_stand() -> None:
-    data = b'\xef\xbb\xbf007\t"one\r\n1500\ttwo"\x0b\x0c\r three\xe2\x80\xa8\n a \tx\n"3"\tlast'
-    assert ids_of_test_file(data, "f") == ["007", "1500", " a ", '"3"']
-    assert ids_of_test_file(b"text\t9\r\n", "f", column=1) == ["9"]
+def test_ids_are_taken_as_they_stand(good: Path, tests: dict[str, Path]) -> None:
+    ids = ["007", "1500", " a ", '"3"']
+    rows = '\ufeff007\t"one\r\n1500\ttwo"\x0b\x0c\r three\u2028\n a \tx\n"3"\tlast'
+    tests["TNEWS"].write_bytes(rows.encode("utf-8"))
+    change(good, TNEWS, lambda lines: [json.dumps({"id": id_, "label": "115"}) for id_ in ids])
+    assert checked(good, tests).ok
+    tests["TNEWS"].write_bytes("".join(f"x{line}\n" for line in rows.split("\n")).encode("utf-8"))
+    assert "line 1: id '007', but the test file has 'x" in the_error(checked(good, tests))
 
 
 @pytest.mark.parametrize(
-    ("data", "column", "message"),
-    [(b"", 0, "f: the test file is empty"), (b"0\tx\n\xff\tx\n", 0, "line 2 has no UTF-8 id"), (b"0\n", 1, "in column 2")],
+    ("data", "message"),
+    [
+        (b"", "TNEWS_a.csv is empty"),
+        (b"0\tx\n\xff\tx\n", "line 2: byte 1 of the line is not UTF-8"),
+        (b"0\n", "line 1: found 1 columns, expected 2"),
+        (b"0\tx\t115\n", "is it a file with labels"),
+        (b"id\ttext\n0\tx\n", "line 1: id 'id' looks like a header's"),
+        ("0\t今天\n".encode("gb18030") * 9, "in GBK or GB18030"),
+        ("0\t今天\n".encode("utf-16"), "UTF-16 text"),
+    ],
 )
-def test_test_files_that_cannot_be_read(data: bytes, column: int, message: str) -> None:
+def test_test_files_that_cannot_be_read(good: Path, tests: dict[str, Path], data: bytes, message: str) -> None:
+    tests["TNEWS"].write_bytes(data)
     with pytest.raises(UserError, match=message):
-        ids_of_test_file(data, "f", column)
+        checked(good, tests)

@@ -14,6 +14,7 @@ from easytransfer_mtl.encoders.dropout import SeededDropout
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
+from easytransfer_mtl.tasks import TNEWS
 from easytransfer_mtl.training.checkpoints import checkpoint_steps
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.trainer import run_training
@@ -154,3 +155,35 @@ def test_a_damaged_tasks_file_is_named(tiny_settings: Settings, tmp_path: Path) 
     (folder.path / "tasks.json").write_text(json.dumps(value), encoding="utf-8")
     with pytest.raises(UserError, match="tasks.json is damaged .*NFKC"):
         folder.read_tasks()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]", "5", "null", '"x"', "{}", '{"tasks": 5}', '{"tasks": []}', '{"tasks": [5]}', '{"tasks": {"a": 1}}',
+        '{"model_class": 5}', '{"model_class": "../x"}', "[" * 100_000, '{"tasks": NaN}',
+        *(
+            json.dumps({"tasks": [TNEWS.to_json()], "inputs": inputs})
+            for inputs in (
+                None, [], {}, {"TNEWS": None}, {"TNEWS": {"sequence_length": 8}},
+                {"TNEWS": {"sequence_length": 8, "text_normalization": ["none"]}},
+                {"TNEWS": {"sequence_length": 8.0, "text_normalization": "none"}},
+                {"TNEWS": {"sequence_length": True, "text_normalization": "none"}},
+                {"TNEWS": {"sequence_length": -8, "text_normalization": "none"}},
+                {"TNEWS": {"sequence_length": 10**18, "text_normalization": "none"}},
+                {"TNEWS": {"sequence_length": float("nan"), "text_normalization": "none"}},
+            )
+        ),
+        json.dumps({"tasks": [{**TNEWS.to_json(), "name": "../x"}], "inputs": {}}),
+        json.dumps({"tasks": [TNEWS.to_json(), TNEWS.to_json()], "inputs": {}}),
+    ],
+)  # fmt: skip
+def test_a_tasks_file_of_wrong_types_is_a_named_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "tasks.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError):
+        RunFolder(tmp_path).check_class(MultiTaskModel)
+        RunFolder(tmp_path).read_tasks()
+    if not content.startswith("{"):
+        for read in (RunFolder(tmp_path).read_architecture, RunFolder(tmp_path).read_tasks):
+            with pytest.raises(UserError, match="tasks.json"):
+                read()

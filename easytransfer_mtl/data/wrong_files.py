@@ -1,0 +1,113 @@
+"""Files that are no tab separated UTF-8 text at all, known by their first bytes."""
+
+import re
+from pathlib import Path
+
+from easytransfer_mtl.errors import UserError
+
+HEAD_BYTES = 1 << 16
+_BINARY: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x1f\x8b", "gzip-compressed", "unpack it first"),
+    (b"BZh", "bzip2-compressed", "unpack it first"),
+    (b"\xfd7zXZ\x00", "xz-compressed", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed", "unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it first"),
+    (b"Rar!", "a RAR archive", "unpack it first"),
+    (b"PK\x03\x04", "a zip archive", "unpack it first"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook (.xls)", "save it as tab separated UTF-8 text without a header"),
+    (b"PAR1", "a Parquet file", "write its rows as tab separated UTF-8 text without a header"),
+    (b"ARROW1", "an Arrow file", "write its rows as tab separated UTF-8 text without a header"),
+    (b"\x93NUMPY", "a NumPy file", "write its rows as tab separated UTF-8 text without a header"),
+    (b"\x89HDF", "an HDF5 file", "write its rows as tab separated UTF-8 text without a header"),
+    (b"SQLite format 3", "an SQLite database", "write its rows as tab separated UTF-8 text without a header"),
+    (b"%PDF", "a PDF file", "get the data file itself"),
+    (b"version https://git-lfs.github.com/spec/", "a git-lfs pointer", "run git lfs pull, or download the file itself"),
+)
+_UNICODE = (
+    ("utf-32-le", b"\xff\xfe\0\0"),
+    ("utf-32-be", b"\0\0\xfe\xff"),
+    ("utf-16-le", b"\xff\xfe"),
+    ("utf-16-be", b"\xfe\xff"),
+)
+_PAGE = re.compile(rb"\s*<(!doctype|!--|html|head|body|\?xml|error)", re.IGNORECASE)
+_OBJECT = re.compile(rb"\s*[{\[]")
+
+
+def check_is_text(path: Path, num_columns: int) -> None:
+    """Checks the start of a file for what makes every row of it wrong for one cause.
+
+    Args:
+        path: an existing file.
+        num_columns: of a row.
+
+    Raises:
+        UserError: the file is an archive, a table of another program, a web page, JSON, a git-lfs pointer, in another
+            encoding, or has other line ends; says which, and what to do.
+    """
+    with open(path, "rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    found = _binary(head) or _unicode(head) or _other_text(head) or _chinese(head) or _old_line_ends(head, num_columns)
+    if found:
+        raise UserError(f"{path} is {found[0]}, not tab separated UTF-8 text; {found[1]}.")
+
+
+def _binary(head: bytes) -> tuple[str, str] | None:
+    if head.startswith(b"PK\x03\x04") and (b"[Content_Types].xml" in head or b"xl/" in head):
+        return "an Excel workbook (.xlsx)", "save it as tab separated UTF-8 text without a header"
+    for start, what, advice in _BINARY:
+        if head.startswith(start):
+            return what, advice
+    if b"\0" in head and b"input_ids" in head:
+        return "a TFRecord file", "give the CSV file that it was made from"
+    return None
+
+
+def _unicode(head: bytes) -> tuple[str, str] | None:
+    """Finds UTF-16 and UTF-32, by their mark or else by where the zero bytes are, and other bytes that are no text."""
+    zeros = head.count(b"\0")
+    for encoding, mark in _UNICODE:
+        decoded = head[: len(head) // 4 * 4 or None].decode(encoding, errors="replace")
+        marked = head.startswith(mark)
+        plain = zeros and "\0" not in decoded and ("\t" in decoded or "\n" in decoded)
+        if marked or (plain and decoded.count("\ufffd") * 100 <= len(decoded)):
+            name = encoding[:6].upper()
+            return f"{name} text", f"convert it: iconv -f {name}{encoding[7:].upper()} -t UTF-8 IN > OUT"
+    if zeros * 10 >= len(head) > 0:
+        return "binary (at least a tenth of its first bytes is NUL)", "download it again, or name the right file"
+    return None
+
+
+def _other_text(head: bytes) -> tuple[str, str] | None:
+    if _PAGE.match(head.removeprefix(b"\xef\xbb\xbf")):
+        return "a web page or XML (an error page?)", "download the data file itself"
+    first = head.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
+    if _OBJECT.match(first) and b"\t" not in first:
+        return "JSON", "write its rows as tab separated UTF-8 text without a header"
+    return None
+
+
+def _chinese(head: bytes) -> tuple[str, str] | None:
+    """Finds GBK, GB2312 and GB18030: most lines with Chinese are not UTF-8, and all of those can be read as GB18030."""
+    lines = head.split(b"\n")
+    lines = lines[:-1] if len(head) == HEAD_BYTES else lines  # the last one may be cut within a character
+    foreign = [line for line in lines if not line.isascii()]
+    wrong = [line for line in foreign if not decodes(line, "utf-8")]
+    if not wrong or 2 * len(wrong) <= len(foreign) or not all(decodes(line, "gb18030") for line in wrong):
+        return None
+    return "in GBK or GB18030, as it seems", "convert it: iconv -f GB18030 -t UTF-8 IN > OUT"
+
+
+def decodes(line: bytes, encoding: str) -> bool:
+    """Returns whether the bytes are text of an encoding."""
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _old_line_ends(head: bytes, num_columns: int) -> tuple[str, str] | None:
+    lines = head.rstrip(b"\r").split(b"\r")
+    if b"\n" in head or len(lines) < 2 or any(line.count(b"\t") != num_columns - 1 for line in lines[:2]):
+        return None
+    return "text whose lines end with CR alone (old Mac)", "convert it: tr '\\r' '\\n' < IN > OUT"

@@ -1,0 +1,82 @@
+"""Checks ids and texts that a caller hands over in Python, before a model sees them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from easytransfer_mtl.errors import UserError, shown
+from easytransfer_mtl.tasks import Task
+
+_NO_LISTS = (str, bytes, bytearray, Mapping, set, frozenset)
+
+
+def checked_ids(ids: Any, where: str) -> list[str]:
+    """Returns ids as a list of strings.
+
+    Args:
+        ids: a list, array, series or generator of strings.
+        where: what is predicted, for errors.
+
+    Raises:
+        UserError: it is something else, or an id is no string or is there twice.
+    """
+    result: list[str] = []
+    first: dict[str, int] = {}
+    for row, value in enumerate(_listed(ids, f"{where}: ids", "strings")):
+        if not isinstance(value, str):
+            found = f"{where}: id {_found(value)} of row {row} (from 0)"
+            raise UserError(f"{found} is no string; give ids as they stand in the file.")
+        if first.setdefault(value, row) != row:
+            rows = f"rows {first[value]} and {row} (from 0)"
+            raise UserError(f"{where}: id {shown(value)} is that of {rows}; every row needs an id of its own.")
+        result.append(str(value))
+    return result
+
+
+def checked_texts(texts: Any, task: Task) -> list[tuple[str, ...]]:
+    """Returns each row's texts as the task wants them.
+
+    Args:
+        texts: a list, array, series or generator. A row of a task with one text is a string, or a tuple, list or array of
+            one; a row of a task with pairs is a tuple, list or array of two.
+        task: the task.
+
+    Raises:
+        UserError: it is something else; names the row, what was found and what is allowed.
+    """
+    count = 2 if task.second_sequence else 1
+    wanted = "a pair of texts, such as ('...', '...')" if count == 2 else "one text, a string"
+    result: list[tuple[str, ...]] = []
+    for row, value in enumerate(_listed(texts, f"{task.name}: texts", "rows")):
+        parts = [value] if isinstance(value, str) else value
+        if isinstance(parts, np.ndarray) and parts.ndim == 1:
+            parts = parts.tolist()
+        where = f"{task.name}: row {row} of the texts (from 0)"
+        if not isinstance(parts, (list, tuple)):
+            raise UserError(f"{where} is {_found(value)}; the task wants {wanted}.")
+        for part in parts:
+            if not isinstance(part, str):
+                raise UserError(f"{where} has {_found(part)} for a text; the task wants {wanted}.")
+        if len(parts) != count:
+            found = f"the one text {shown(value)}" if isinstance(value, str) else f"{len(parts)} texts: {shown(parts)}"
+            raise UserError(f"{where} is {found}; the task wants {wanted}.")
+        result.append(tuple(map(str, parts)))
+    return result
+
+
+def check_lengths(ids: list[str], texts: list[tuple[str, ...]], task: Task) -> None:
+    """Raises UserError if there is not one id a row."""
+    if len(ids) != len(texts):
+        raise UserError(f"{task.name}: there are {len(ids):,} ids and {len(texts):,} texts; give one id for each.")
+
+
+def _listed(values: Any, where: str, what: str) -> Iterable[Any]:
+    is_table = hasattr(values, "columns") or (isinstance(values, np.ndarray) and values.ndim == 0)
+    if is_table or isinstance(values, _NO_LISTS) or not isinstance(values, Iterable):
+        raise UserError(f"{where} is {_found(values)}; give a list of {what}.")
+    return values
+
+
+def _found(value: Any) -> str:
+    return f"{shown(value)} (of type {type(value).__name__})"
