@@ -20,17 +20,31 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises:
         UserError: there can be no file at ``path``, known before the block is entered.
+        OSError: the file cannot be written to its end; names ``path``.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     _check_writable(path, temporary)
     try:
-        yield temporary
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        with naming(path, temporary):
+            yield temporary
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what ended the block is what matters
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str], temporary: str | os.PathLike[str] | None = None) -> Iterator[None]:
+    """Gives the name of ``path`` to an error of writing that names no file, or the ``temporary`` one in its place."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def _check_writable(path: Path, temporary: Path) -> None:
@@ -44,9 +58,9 @@ def _check_writable(path: Path, temporary: Path) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes ``text`` as UTF-8 with LF line ends, whole or not at all."""
+    """Writes ``text`` as UTF-8 with LF line ends, whole or not at all; what UTF-8 lacks is written as its code."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -90,6 +104,16 @@ def _object(pairs: list[tuple[str, Any]], what: str, path: str | os.PathLike[str
         twice = sorted({key for key, _ in pairs if [name for name, _ in pairs].count(key) > 1})
         raise UserError(f"{what} {path}: {', '.join(twice)} stands twice in one object; keep one.")
     return value
+
+
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """Returns a path without links and ``..``, whether there is such a file or not; a link to itself stays as it is."""
+    return Path(os.path.realpath(path))
+
+
+def home_expanded(path: str | os.PathLike[str]) -> Path:
+    """Returns a path with ``~`` replaced by the user's folder, where the user has one."""
+    return Path(os.path.expanduser(path))
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

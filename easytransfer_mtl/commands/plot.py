@@ -4,13 +4,13 @@ from pathlib import Path
 
 from easytransfer_mtl.config.study_settings import PlotSettings
 from easytransfer_mtl.evaluation.run_plot import plot_run
-from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.tasks import read_model_tasks
 
 
 def run(settings: PlotSettings) -> int:
     """Writes the pictures and prints their paths; returns the exit status."""
     folder = Path(settings.model_dir)
-    tasks, _ = RunFolder(folder).read_tasks()
+    tasks, _ = read_model_tasks(folder)
     for path in plot_run(folder, tasks, Path(settings.output) if settings.output else folder / "plots", settings.smoothing):
         print(path)
     return 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS, ENGLISH_ALBERTS, encoder_table
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import home_expanded
 
 CONFIG_NAMES = ("config.json", "bert_config.json", "albert_config.json")
 DOWNLOADED = ("config.json", "vocab.txt", "*.safetensors", "*.safetensors.index.json")
@@ -64,13 +65,13 @@ def find_encoder(name: str, model_zoo: str | None = None, needs_weights: bool = 
         UserError: nothing fits.
     """
     if name in EASYTRANSFER_ENCODERS:
-        return _find_in_zoo(name, Path(model_zoo or "~/.eztransfer_modelzoo").expanduser(), needs_weights)
+        return _find_in_zoo(name, home_expanded(model_zoo or "~/.eztransfer_modelzoo"), needs_weights)
     if name in ENGLISH_ALBERTS:
         raise UserError(
             f"{name} is an English ALBERT, whose texts SentencePiece splits; only encoders with a WordPiece vocabulary "
             f"(vocab.txt) are supported. Chinese ones are {name[:-2]}zh and the others of:\n{encoder_table()}"
         )
-    path = Path(name).expanduser()
+    path = home_expanded(name)
     if name and path.is_dir():
         return EncoderFiles(path, path, _has_tf1_checkpoint(path))
     if name and path.with_name(path.name + ".index").is_file():

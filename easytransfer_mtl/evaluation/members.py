@@ -9,6 +9,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.evaluation.export import EXPORT_FILE, load_exported
 from easytransfer_mtl.evaluation.prefixes import Prefix, parse_prefix, split_kind
+from easytransfer_mtl.files import real_path
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.checkpoints import INTERRUPTED, NAME
@@ -32,7 +33,7 @@ class Member:
     @property
     def run(self) -> RunFolder:
         """The run that the model is of; an exported folder that lies elsewhere than in its run is taken for itself."""
-        path = self.folder.path.resolve()
+        path = real_path(self.folder.path)
         return RunFolder(path.parent) if self.prefix is None and path.name == "best" else self.folder
 
     def load(self, model_class: type[MultiTaskModel] = MultiTaskModel) -> MultiTaskModel:
@@ -101,7 +102,7 @@ def find_members(checkpoints: str) -> list[Member]:
 def _place(member: Member) -> tuple[Path, bool]:
     """Returns what tells a model from another: where its weights lie, and which of them are meant."""
     prefix = member.prefix
-    return (prefix.path if prefix else member.folder.path).resolve(), bool(prefix and prefix.is_ema)
+    return real_path(prefix.path if prefix else member.folder.path), bool(prefix and prefix.is_ema)
 
 
 def _matches(entry: str) -> list[str]:

@@ -13,10 +13,10 @@ from transformers import PretrainedConfig
 from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import read_json, sha256_of, write_json, write_text
+from easytransfer_mtl.files import read_json, real_path, sha256_of, write_json, write_text
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.architecture_checks import architecture_from_json
-from easytransfer_mtl.tasks import Task, check_tasks, task_from_json
+from easytransfer_mtl.tasks import Task, read_model_tasks
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn", "absl-py")
 TRAIN_CONFIG = "train_config.json"
@@ -52,7 +52,7 @@ class RunFolder:
         """Writes config.json and vocab.txt."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
-        if vocabulary_file.resolve() != (self.path / "vocab.txt").resolve():
+        if real_path(vocabulary_file) != real_path(self.path / "vocab.txt"):
             shutil.copyfile(vocabulary_file, self.path / "vocab.txt")
 
     def write_model(
@@ -81,11 +81,8 @@ class RunFolder:
             UserError: the folder is not a run's, or tasks.json is damaged.
         """
         path = self.path / "tasks.json"
-        if not path.exists():
-            raise UserError(f"{self.path} holds no tasks.json: it is not the folder of a run, nor its best/ folder.")
-        value = read_json(path, "tasks.json")
+        tasks, value = read_model_tasks(self.path)
         try:
-            tasks = check_tasks(tuple(task_from_json(item, str(path)) for item in value["tasks"]))
             inputs = {task.name: TaskInput(**value["inputs"][task.name]) for task in tasks}
         except (KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged ({error}).") from None
@@ -126,8 +123,14 @@ class RunFolder:
         self.check_same_vocabulary(vocabulary_file)
 
     def check_same_vocabulary(self, vocabulary_file: Path) -> None:
-        """Raises UserError if the run was made with another vocabulary."""
-        if sha256_of(self.path / "vocab.txt") != sha256_of(vocabulary_file):
+        """Raises UserError if the run was made with another vocabulary, or has lost it."""
+        own = self.encoder_files.vocabulary_file
+        if not own.is_file():
+            raise UserError(
+                f"{own} is missing, so the run cannot be checked against {vocabulary_file}. Bring it back (the encoder's "
+                "vocab.txt), or use another --model_dir."
+            )
+        if sha256_of(own) != sha256_of(vocabulary_file):
             raise UserError(
                 f"{self.path} holds a run with another vocabulary than {vocabulary_file}. Use another --model_dir."
             )
