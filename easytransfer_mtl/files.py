@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         OSError: the file cannot be written to its end; names ``path``.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path)
     _check_writable(path, temporary)
     try:
         with naming(path, temporary):
@@ -47,6 +47,10 @@ def naming(path: str | os.PathLike[str], temporary: str | os.PathLike[str] | Non
         raise
 
 
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
 def _check_writable(path: Path, temporary: Path) -> None:
     if path.is_dir():
         raise UserError(f"{path} cannot be written: it is a folder.")
@@ -55,6 +59,72 @@ def _check_writable(path: Path, temporary: Path) -> None:
         temporary.touch()
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror} ({error.filename}).") from None
+
+
+def check_outputs(
+    files: Iterable[str | os.PathLike[str]],
+    inputs: Iterable[str | os.PathLike[str]],
+    folders: Iterable[str | os.PathLike[str]] = (),
+) -> None:
+    """Checks, before the first expensive step, that a command can write what it will, and over nothing that it reads.
+
+    Args:
+        files: what it will write.
+        inputs: files that it reads, whether they are there or not; they are known by what they are, under whatever name.
+        folders: folders that it will replace, with all that is in them.
+
+    Raises:
+        UserError: something cannot be written, or would be written over.
+    """
+    read = [Path(path) for path in inputs]
+    by_identity = {os.path.realpath(path): path for path in read}
+    by_identity |= {_identity(path): path for path in read if path.exists()}
+    for path in map(Path, files):
+        _check_place(path, "file")
+        same = by_identity.get(_identity(path) if path.exists() else os.path.realpath(path))
+        if same is not None:
+            raise UserError(f"{path} would be written over {same}, which is read. Give another place for the output.")
+    for folder in map(Path, folders):
+        _check_place(folder, "folder")
+        inside = [path for path in read if path.exists() and folder.exists() and _is_inside(path, folder)]
+        if inside:
+            raise UserError(
+                f"{folder} would be replaced, and with it {inside[0]}, which is read. Give another place for the output, or "
+                "copy the input first."
+            )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return any(parent.samefile(folder) for parent in real_path(path).parents)
+
+
+def _check_place(path: Path, kind: str) -> None:
+    """Raises UserError if there can be no file, or folder, at a path."""
+    try:
+        os.lstat(_beside(path))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+    is_fit = path.is_file() if kind == "file" else path.is_dir()
+    if path.exists() and not is_fit:
+        raise UserError(f"{path} cannot be written: it is {'a folder' if path.is_dir() else f'no {kind}'}.")
+    above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    if not above.is_dir():
+        raise UserError(f"{path} cannot be written: {above} is no folder.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"{path} cannot be written: {above} is read-only, or you lack the permission.")
+
+
+def files_in(folder: str | os.PathLike[str]) -> list[Path]:
+    """Returns the files of a folder, without those of folders in it; none if there is no such folder."""
+    folder = Path(folder)
+    return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from easytransfer_mtl.config.settings import ConvertSettings
 from easytransfer_mtl.data.contest_files import find_files, require_files
-from easytransfer_mtl.data.conversion import Conversion, convert_file
+from easytransfer_mtl.data.conversion import Conversion, convert_file, rejects_path
 from easytransfer_mtl.data.features import FeatureBuilder
-from easytransfer_mtl.data.splitting import split_tail
+from easytransfer_mtl.data.manifest import manifest_path
+from easytransfer_mtl.data.splitting import split_tail, tail_paths
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary, warn_of_words
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import write_text
+from easytransfer_mtl.files import check_outputs, files_in, write_text
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, task_named
 
 MODES = (None, "preprocess")
@@ -27,6 +28,7 @@ def run(settings: ConvertSettings) -> int:
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     conversions = _folder(settings, tasks) if settings.data_dir else [_single(settings, tasks)]
     files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, needs_weights=False)
+    _check_outputs(settings, conversions, files_in(files.folder))
     vocabulary = load_vocabulary(files.vocabulary_file)
     warn_of_words(vocabulary, files.vocabulary_file)
     tokenizer = Tokenizer(vocabulary, settings.text_normalization)
@@ -49,12 +51,22 @@ def _folder(settings: ConvertSettings, tasks: tuple[Task, ...]) -> list[Conversi
     for task in tasks:
         parts = (train[task.name], dev.get(task.name))
         if parts[1] is None and settings.dev_share:
+            targets = tail_paths(train[task.name], output / "split" / task.name)
+            check_outputs(targets, [*train.values(), *dev.values(), *settings.named_files])
             parts = split_tail(train[task.name], settings.dev_share, output / "split" / task.name, settings.header)
             share = f"the last {settings.dev_share:.0%} of {train[task.name].name}"
             print(f"{task.name}: no dev file; {share} is dev ({parts[1]})")
         outputs = [output / f"{task.name}_{kind}.tfrecord" for kind in ("train", "dev")]
         conversions += [Conversion(source, target, task) for source, target in zip(parts, outputs) if source]
     return conversions
+
+
+def _check_outputs(settings: ConvertSettings, conversions: list[Conversion], encoder: list[Path]) -> None:
+    outputs = [item.output for item in conversions]
+    outputs = [*outputs, *map(manifest_path, outputs), *map(rejects_path, outputs)]
+    if settings.data_dir:
+        outputs += [Path(settings.output_dir) / f"{kind}.list_tfrecord" for kind in ("train", "dev")]
+    check_outputs(outputs, [*(item.source for item in conversions), *encoder, *settings.named_files])
 
 
 def _write_lists(output: Path, conversions: list[Conversion]) -> None:

@@ -1,6 +1,7 @@
 """What all settings share: EasyTransfer's JSON sections, and the configuration file."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from easytransfer_mtl.config.options import check_settings, option
 
@@ -20,3 +21,9 @@ class CommonSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+    @property
+    def named_files(self) -> list[Path]:
+        """The configuration files that are named, which no output may be written over."""
+        values = [getattr(self, name, None) for name in ("config", "tasks_file", "folds_file")]
+        return [Path(value) for value in values if value]

@@ -11,8 +11,7 @@ from easytransfer_mtl.data.csv_reader import CsvTally, Row, check_rows, stream_r
 from easytransfer_mtl.data.features import FeatureBuilder, Features
 from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
-from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import replacing, sha256_of
+from easytransfer_mtl.files import check_outputs, replacing, sha256_of
 from easytransfer_mtl.tasks import Task
 
 
@@ -78,8 +77,7 @@ def convert_file(conversion: Conversion, builder: FeatureBuilder, on_bad_row: st
     """
     started = time.perf_counter()
     task = conversion.task
-    if conversion.source.resolve() == conversion.output.resolve():
-        raise UserError(f"{conversion.source} is both source and output; give the output another name.")
+    check_outputs([conversion.output], [conversion.source])
     tally = CsvTally(conversion.source)
     source = stream_rows(tally, task, conversion.labelled, header)
     counts = {"full": 0, "tokens": 0, "unknown": 0}

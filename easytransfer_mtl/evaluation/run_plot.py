@@ -12,6 +12,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import real_path, replacing
 from easytransfer_mtl.tasks import Task
 
+PAGES = ("run.png", "run.svg")
 POINTS = 60
 STYLES, MOST_LINES = ("-", "--"), 16
 TITLES = {
@@ -68,7 +69,8 @@ def read_metrics(path: Path) -> dict[str, Panel]:
             row = dict(zip(header, values, strict=True))
             if "\ufffd" in row["task"]:
                 raise ValueError
-            _add_row(panels, int(row.pop("step")), row.pop("task"), {name: float(text) for name, text in row.items() if text})
+            step, task = int(row.pop("step")), row.pop("task")
+            _add_row(panels, step, task, {name: float(text) for name, text in row.items() if text})
         except (KeyError, ValueError):
             damaged += 1
     if damaged:
@@ -117,7 +119,7 @@ def plot_run(folder: Path, tasks: tuple[Task, ...], output: Path, window: int) -
         axes.set_title(title)
         axes.set_xlabel("step")
         _draw(axes, name, panels[name], guessing, window)
-    return [_saved(figure, output / f"run.{kind}", kind) for kind in ("png", "svg")]
+    return [_saved(figure, output / name, name.partition(".")[2]) for name in PAGES]
 
 
 def _draw(axes: Any, name: str, panel: Panel, guessing: dict[str, float], window: int) -> None:

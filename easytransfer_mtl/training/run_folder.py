@@ -13,7 +13,7 @@ from transformers import PretrainedConfig
 from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import read_json, real_path, sha256_of, write_json, write_text
+from easytransfer_mtl.files import check_outputs, read_json, real_path, sha256_of, write_json, write_text
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.architecture_checks import architecture_from_json
 from easytransfer_mtl.tasks import Task, read_model_tasks
@@ -35,6 +35,18 @@ class TaskInput:
 def package_versions() -> dict[str, str]:
     """Returns the versions of Python and of what computes."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def check_run_outputs(folder: Path, replaced: str, inputs: list[Path]) -> None:
+    """Raises UserError if a run in a folder would write over what it reads, or cannot write.
+
+    Args:
+        folder: the run's.
+        replaced: the folder in it that is written at the end.
+        inputs: files that the run reads.
+    """
+    files = ("config.json", "vocab.txt", "tasks.json", TRAIN_CONFIG, "metrics.csv", "checkpoint")
+    check_outputs([folder / name for name in files], inputs, [folder / replaced, folder / "interrupted"])
 
 
 @dataclass(frozen=True)
