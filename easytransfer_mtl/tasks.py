@@ -160,7 +160,9 @@ def read_model_tasks(folder: str | os.PathLike[str]) -> tuple[tuple[Task, ...], 
     """
     path = os.path.join(folder, "tasks.json")
     if not os.path.exists(path):
-        raise UserError(f"{folder} holds no tasks.json: it is not the folder of a run, nor its best/ folder.")
+        others = any(name.endswith(".index") for name in os.listdir(folder)) if os.path.isdir(folder) else False
+        hint = " Checkpoints of EasyTransfer's are given one by one, by their prefix." if others else ""
+        raise UserError(f"{folder} holds no tasks.json: it is not the folder of a run, nor its best/ folder.{hint}")
     value = read_json(path, "tasks.json")
     if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
         raise UserError(f"{path} is damaged: it lists no tasks.")

@@ -118,7 +118,7 @@ class RunFolder:
         if written != model_class.__name__:
             raise UserError(
                 f"{self.path} does not fit {model_class.__name__}: it was trained with the class {written}. Use that one "
-                "(in Python: the model_class argument of train, evaluate, predict and submit)."
+                "(from Python: easytransfer_mtl's functions train, evaluate, predict and submit take it as model_class)."
             )
 
     def check_same_model(self, vocabulary_file: Path, tasks: tuple[Task, ...], model_class: type) -> None:
