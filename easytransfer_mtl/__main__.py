@@ -51,7 +51,7 @@ COMMANDS: dict[str, Command] = {
     "plot": Command(
         PlotSettings, "a run's losses, weights and gradients as pictures", False, False, main_setting="model_dir"
     ),
-    "compare": Command(CompareSettings, "train several settings over several seeds, and their table", uses_bert=False),
+    "compare": Command(CompareSettings, "train several settings over several seeds, and their table"),
     "benchmark": Command(BenchmarkSettings, "speed of conversion and training on this machine"),
 }
 """The code of a command is in ``easytransfer_mtl.commands.<command>``."""

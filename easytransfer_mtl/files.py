@@ -181,6 +181,12 @@ def real_path(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(path))
 
 
+def plain_path(path: str | os.PathLike[str]) -> Path:
+    """Returns a path without ``folder/..`` where that names the same file, which it does not behind a linked folder."""
+    plain = Path(os.path.normpath(path))
+    return plain if real_path(plain) == real_path(path) else Path(path)
+
+
 def home_expanded(path: str | os.PathLike[str]) -> Path:
     """Returns a path with ``~`` replaced by the user's folder, where the user has one."""
     return Path(os.path.expanduser(path))

@@ -148,7 +148,7 @@ def _run_all(jobs: list[Job], settings: CompareSettings) -> tuple[dict[str, list
         raise Stopped("stopped; start the same command again to go on.", number)
 
     before = signal.signal(signal.SIGTERM, interrupt)
-    with ThreadPoolExecutor(settings.jobs) as pool, tqdm(total=len(jobs), desc="compare", unit=" runs") as bar:
+    with ThreadPoolExecutor(settings.jobs) as pool, tqdm(total=len(jobs), desc="compare", unit=" runs", disable=None) as bar:
         try:
             futures = [pool.submit(trainings.run, job) for job in jobs]
             with logging_redirect_tqdm():

@@ -8,6 +8,7 @@ from pathlib import Path
 from easytransfer_mtl.data.manifest import Manifest, read_manifest
 from easytransfer_mtl.data.tokenization import Vocabulary
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import plain_path
 from easytransfer_mtl.tasks import Task, task_named
 
 LIST_MARK = ".list_tfrecord"
@@ -51,7 +52,7 @@ def read_list(path: str | os.PathLike[str]) -> list[Path]:
 def _existing(path: Path, base: Path, what: str) -> Path:
     for candidate in (path, base / path):
         if candidate.is_file():
-            return candidate
+            return plain_path(candidate)
     raise UserError(f"{what} {path} does not exist. Run convert first, or correct the path.")
 
 
