@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import replacing
+from easytransfer_mtl.files import naming, replacing
 from easytransfer_mtl.tasks import Task
 
 BOM = b"\xef\xbb\xbf"
@@ -84,7 +84,7 @@ def stream_rows(tally: CsvTally, task: Task, labelled: bool, header: bool = Fals
 
 
 def _rows(tally: CsvTally, task: Task, columns: tuple[str, ...], labelled: bool, header: bool) -> Iterator[Row]:
-    with open(tally.path, "rb") as stream:
+    with naming(tally.path), open(tally.path, "rb") as stream:
         for number, line in enumerate(stream, start=1):
             tally.bytes_read += len(line)
             if number == 1:
