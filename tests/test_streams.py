@@ -1,5 +1,6 @@
 """What surrounds a process, its streams and folders, ends in one sentence at most, and no work is lost over it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,9 @@ ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data/sample"
 FOLDS = ["OCEMOTION_folds.csv", "OCNLI_folds.csv", "TNEWS_folds.csv", "folds.json"]
 LABELS = ("好评", "差评")
-TASKS = '{{"tasks": [{{"name": "T", "columns": "idx,text,label", "first_sequence": "text", "label_enumerate_values": "{},{}"}}]}}'
+TASK = {
+    "name": "T", "columns": "idx,text,label", "first_sequence": "text", "label_enumerate_values": list(LABELS),
+}  # fmt: skip
 
 
 def shell(command: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -75,7 +78,7 @@ def test_chinese_paths_and_labels_on_streams_that_lack_the_characters(tmp_path: 
     data = tmp_path / "数据"
     data.mkdir()
     (data / "T_train.csv").write_text("".join(f"{i}\t文{i}\t{LABELS[i % 2]}\n" for i in range(40)), encoding="utf-8")
-    (tmp_path / "任务.json").write_text(TASKS.format(*LABELS), encoding="utf-8")
+    (tmp_path / "任务.json").write_text(json.dumps({"tasks": [TASK]}), encoding="utf-8")
     command = "et split --data_dir=数据 --output_dir=折 --folds=2 --tasks_file=任务.json"
     done = shell(command, tmp_path, **variables)
     assert done.returncode == 0, done.stderr

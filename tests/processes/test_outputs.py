@@ -14,7 +14,8 @@ Finished = tuple[Path, subprocess.CompletedProcess[str]]
 TRAIN = "train --random_init --train_batch_size=8 --num_epochs=0.01 --train_input_fp=data/train.list_tfrecord"
 PRETRAIN = "pretrain --random_init --train_steps=1 --sequence_length=20 --data_dir=sample"
 PREDICT = "predict --predict_checkpoint_path=run --predict_input_fp"
-SUBMIT = "submit --predict_checkpoint_path=run --predict_input_fp=TNEWS=sample/TNEWS_test.csv,OCNLI=sample/OCNLI_test.csv,OCEMOTION"
+TWO_TASKS = "TNEWS=sample/TNEWS_test.csv,OCNLI=sample/OCNLI_test.csv"
+SUBMIT = f"submit --predict_checkpoint_path=run --predict_input_fp={TWO_TASKS},OCEMOTION"
 EVALUATE = "evaluate --checkpoints=run,run/model.ckpt-20 --predict_input_fp=data/dev.list_tfrecord"
 COMPARE = "compare --pretrain_model_name_or_path=encoder --random_init --train_batch_size=8 --seeds=1 --variants=equal"
 SAME = {
@@ -26,8 +27,8 @@ SAME = {
     "predict, its configuration": f"{PREDICT}=TNEWS=sample/TNEWS_test.csv --predict_output_fp=conf --config="
     "conf/tnews_predictions.csv",
     "submit": f"{SUBMIT}=out/ocemotion_predict.json --predict_output_fp=out",
-    "convert": "convert --task=TNEWS --preprocess_input_fp=sample/TNEWS_dev.csv --preprocess_output_fp=./sample/TNEWS_dev.csv "
-    "--tokenizer_name_or_path=encoder",
+    "convert": "convert --task=TNEWS --preprocess_input_fp=sample/TNEWS_dev.csv --tokenizer_name_or_path=encoder "
+    "--preprocess_output_fp=./sample/TNEWS_dev.csv",
     "convert, the vocabulary": "convert --task=TNEWS --preprocess_input_fp=sample/TNEWS_dev.csv "
     "--preprocess_output_fp=encoder/vocab.txt --tokenizer_name_or_path=encoder",
     "convert, a folder": "convert --data_dir=own --output_dir=own --tokenizer_name_or_path=encoder",

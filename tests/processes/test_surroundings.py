@@ -106,8 +106,8 @@ def test_other_commands_on_a_full_disk_keep_what_was_there(
     assert disturbed(tmp_path, "", [command, *words]).returncode == 0
     before = files(tmp_path / "out")
     message = error_of(disturbed(tmp_path, LIMIT.format(bytes=300), [command, *words]))
-    assert message.startswith(f"error: {command}: out/") and message.endswith(": File too large. No larger file is allowed here "
-                                                                               "(ulimit -f).")  # fmt: skip
+    assert message.startswith(f"error: {command}: out/")
+    assert message.endswith(": File too large. No larger file is allowed here (ulimit -f).")
     after = files(tmp_path / "out")
     assert {name: content for name, content in after.items() if name in before} == {name: before[name] for name in after}
 
