@@ -14,7 +14,7 @@ from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import write_json
+from easytransfer_mtl.files import check_outputs, files_in, write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
 PROFILE_LINES = 12
@@ -28,6 +28,9 @@ def run(settings: BenchmarkSettings) -> int:
     if unknown:
         raise UserError(f"--parts: {', '.join(unknown)} is unknown; allowed: {', '.join(PARTS)}.")
     setup = _setup(settings)
+    if settings.output:
+        read = [path for folder in (setup.data_dir, setup.encoder) if folder for path in files_in(folder)]
+        check_outputs([settings.output], [*read, *settings.named_files])
     result: dict[str, Any] = {"machine": machine_facts(), "settings": {"parts": parts, "rounds": settings.rounds}}
     comparisons: list[Comparison] = []
     for part in parts:

@@ -22,8 +22,8 @@ from easytransfer_mtl.config.settings import (
     TrainSettings,
 )
 from easytransfer_mtl.config.study_settings import CompareSettings, PlotSettings
-from easytransfer_mtl.environment import check_environment, import_tensorflow
-from easytransfer_mtl.errors import Stopped, UserError
+from easytransfer_mtl.environment import check_environment, import_tensorflow, lasting_streams
+from easytransfer_mtl.errors import Stopped, UserError, problem_of
 
 
 class Command(NamedTuple):
@@ -51,20 +51,24 @@ COMMANDS: dict[str, Command] = {
     "plot": Command(
         PlotSettings, "a run's losses, weights and gradients as pictures", False, False, main_setting="model_dir"
     ),
-    "compare": Command(CompareSettings, "train several settings over several seeds, and their table", uses_bert=False),
+    "compare": Command(CompareSettings, "train several settings over several seeds, and their table"),
 }
 """The code of a command is in ``easytransfer_mtl.commands.<command>``."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns its exit status: 0 well, 1 the command's own no, 2 a mistake of the user's."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with lasting_streams() as lost:
+        status = _status(sys.argv[1:] if arguments is None else arguments)
+        problem = lost()
+        if problem is None:
+            return status
+        print(f"error: the standard output: {problem_of(problem)}", file=sys.stderr)
+        return 2
+
+
+def _status(arguments: list[str]) -> int:
     command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
-    if command in ("--help", "-h", "-help", "help"):
-        return _show(_overview())
-    if command == "--version":
-        print(__version__)
-        return 0
     try:
         return _run(command, rest)
     except UserError as error:
@@ -76,9 +80,19 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 128 + signal.SIGINT
+    except Exception as error:
+        problem = problem_of(error)
+        if problem is None:
+            raise
+        print(f"error: {command}: {problem}", file=sys.stderr)
+        return 2
 
 
 def _run(command: str, arguments: list[str]) -> int:
+    if command in ("--help", "-h", "-help", "help"):
+        return _show(_overview())
+    if command == "--version":
+        return _show(__version__)
     if command not in COMMANDS:
         near = difflib.get_close_matches(command.lower(), COMMANDS, n=1)
         hint = f"did you mean {near[0]}? The" if near else "the"
@@ -86,6 +100,7 @@ def _run(command: str, arguments: list[str]) -> int:
     chosen = COMMANDS[command]
     if any(word in ("--help", "-h", "-help", "--helpfull", "--helpshort") for word in arguments):
         return _show(command_help(f"easytransfer_mtl {command}", chosen.purpose, chosen.settings))
+    _check_current_folder()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("absl").setLevel(logging.WARNING)
     if chosen.main_setting and arguments and not arguments[0].startswith("-"):
@@ -97,12 +112,15 @@ def _run(command: str, arguments: list[str]) -> int:
     return importlib.import_module(f"easytransfer_mtl.commands.{command}").run(settings)
 
 
-def _show(text: str) -> int:
-    """Prints a text whose reader may have seen enough before its end (``| head``)."""
+def _check_current_folder() -> None:
     try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at exit
+        os.getcwd()
+    except OSError:
+        raise UserError("The current folder is gone or may not be read; go to another (cd) and start again.") from None
+
+
+def _show(text: str) -> int:
+    print(text)
     return 0
 
 

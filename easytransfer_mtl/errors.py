@@ -1,6 +1,10 @@
-"""Ends of a command that are no bugs: a mistake that the user can mend, and a stop that the user asked for."""
+"""Ends of a command that are no bugs: a mistake that the user can mend, a stop that was asked for, the machine's limits."""
 
+import errno
+import os
+import re
 import reprlib
+import sys
 from collections.abc import Sequence
 
 _SHORT = reprlib.Repr()
@@ -37,3 +41,54 @@ def listed(names: Sequence[str], separator: str = ", ") -> str:
     """Returns names for a message, the first ``MOST_LISTED`` of them in full and the rest as a number."""
     text = separator.join(names[:MOST_LISTED])
     return text if len(names) <= MOST_LISTED else f"{text} and {len(names) - MOST_LISTED:,} more"
+
+
+HINTS = {
+    errno.ENOSPC: "Free some space and start the same command again.",
+    errno.EDQUOT: "Your quota is used up; free some space and start the same command again.",
+    errno.EFBIG: "No larger file is allowed here (ulimit -f).",
+    errno.EROFS: "Give another folder to write to.",
+    errno.EACCES: "You lack the permission.",
+    errno.ENAMETOOLONG: "Give a shorter name.",
+    errno.ELOOP: "The symbolic link leads back to itself.",
+    errno.EMFILE: "Allow more open files (ulimit -n).",
+}
+OUT_OF_MEMORY = "Take fewer rows a batch, shorter rows or a smaller encoder, or free some memory."
+_UNFINISHED = re.compile(r"(?<![^/])\.+(?=[^/]+\.\d+\.tmp$)|(\.\d+\.tmp)+$|_temp/part-.*$")
+"""What the name of a file that is being written has beyond its final one."""
+_REASONS = {os.strerror(code): code for code in errno.errorcode}
+
+
+def problem_of(error: BaseException) -> str | None:
+    """Returns what to tell the user of an error that the machine caused; None for one that is a bug.
+
+    The machine's are errors of files and streams (full disk, no permission, a file that is gone) and a lack of memory,
+    whether Python, TensorFlow or safetensors met them.
+    """
+    if isinstance(error, OSError):
+        files = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+        return _sentence(" -> ".join(files), error.strerror or str(error), error.errno)
+    if isinstance(error, MemoryError):
+        return f"Out of memory{f': {error}' if str(error) else ''}. {OUT_OF_MEMORY}"
+    if type(error).__name__ == "SafetensorError":
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        return _sentence("", os.strerror(int(found[1])), int(found[1])) if found else None
+    tensorflow = sys.modules.get("tensorflow")
+    return _problem_of_tensorflow(error) if tensorflow and isinstance(error, tensorflow.errors.OpError) else None
+
+
+def _problem_of_tensorflow(error: BaseException) -> str | None:
+    lines = str(getattr(error, "message", error)).splitlines()
+    # TensorFlow tells a file's error as "path; reason".
+    for line in lines:
+        path, _, reason = re.sub(r"^\{\{.*?\}\}\s*|\s*\[Op:\w+\].*", "", line).rpartition("; ")
+        if reason in _REASONS:
+            return _sentence(_UNFINISHED.sub("", path), reason, _REASONS[reason])
+    if type(error).__name__ == "ResourceExhaustedError":
+        return f"Out of memory: {lines[0] if lines else 'TensorFlow gives no details'}. {OUT_OF_MEMORY}"
+    return None
+
+
+def _sentence(where: str, reason: str, code: int | None) -> str:
+    hint = HINTS.get(code or 0)
+    return f"{where}{': ' if where else ''}{reason}.{f' {hint}' if hint else ''}"

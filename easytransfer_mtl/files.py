@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,35 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Raises:
         UserError: there can be no file at ``path``, known before the block is entered.
+        OSError: the file cannot be written to its end; names ``path``.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path)
     _check_writable(path, temporary)
     try:
-        yield temporary
-        with open(temporary, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        with naming(path, temporary):
+            yield temporary
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what ended the block is what matters
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str], temporary: str | os.PathLike[str] | None = None) -> Iterator[None]:
+    """Gives the name of ``path`` to an error of writing that names no file, or the ``temporary`` one in its place."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def _check_writable(path: Path, temporary: Path) -> None:
@@ -47,10 +65,76 @@ def _check_writable(path: Path, temporary: Path) -> None:
         raise UserError(f"{path} cannot be written: {error.strerror} ({error.filename}).") from None
 
 
+def check_outputs(
+    files: Iterable[str | os.PathLike[str]],
+    inputs: Iterable[str | os.PathLike[str]],
+    folders: Iterable[str | os.PathLike[str]] = (),
+) -> None:
+    """Checks, before the first expensive step, that a command can write what it will, and over nothing that it reads.
+
+    Args:
+        files: what it will write.
+        inputs: files that it reads, whether they are there or not; they are known by what they are, under whatever name.
+        folders: folders that it will replace, with all that is in them.
+
+    Raises:
+        UserError: something cannot be written, or would be written over.
+    """
+    read = [Path(path) for path in inputs]
+    by_identity = {os.path.realpath(path): path for path in read}
+    by_identity |= {_identity(path): path for path in read if path.exists()}
+    for path in map(Path, files):
+        _check_place(path, "file")
+        same = by_identity.get(_identity(path) if path.exists() else os.path.realpath(path))
+        if same is not None:
+            raise UserError(f"{path} would be written over {same}, which is read. Give another place for the output.")
+    for folder in map(Path, folders):
+        _check_place(folder, "folder")
+        inside = [path for path in read if path.exists() and folder.exists() and _is_inside(path, folder)]
+        if inside:
+            raise UserError(
+                f"{folder} would be replaced, and with it {inside[0]}, which is read. Give another place for the output, or "
+                "copy the input first."
+            )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return any(parent.samefile(folder) for parent in real_path(path).parents)
+
+
+def _check_place(path: Path, kind: str) -> None:
+    """Raises UserError if there can be no file, or folder, at a path."""
+    try:
+        os.lstat(_beside(path))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+    is_fit = path.is_file() if kind == "file" else path.is_dir()
+    if path.exists() and not is_fit:
+        raise UserError(f"{path} cannot be written: it is {'a folder' if path.is_dir() else f'no {kind}'}.")
+    above = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+    if not above.is_dir():
+        raise UserError(f"{path} cannot be written: {above} is no folder.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"{path} cannot be written: {above} is read-only, or you lack the permission.")
+
+
+def files_in(folder: str | os.PathLike[str]) -> list[Path]:
+    """Returns the files of a folder, without those of folders in it; none if there is no such folder."""
+    folder = Path(folder)
+    return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes ``text`` as UTF-8 with LF line ends, whole or not at all."""
+    """Writes ``text`` as UTF-8 with LF line ends, whole or not at all; what UTF-8 lacks is written as its code."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -99,6 +183,22 @@ def _object(pairs: list[tuple[str, Any]], what: str, path: str | os.PathLike[str
         twice = sorted(shown(key)[1:-1] for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         raise UserError(f"{what} {path}: {listed(twice)} stands twice in one object; keep one.")
     return value
+
+
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """Returns a path without links and ``..``, whether there is such a file or not; a link to itself stays as it is."""
+    return Path(os.path.realpath(path))
+
+
+def plain_path(path: str | os.PathLike[str]) -> Path:
+    """Returns a path without ``folder/..`` where that names the same file, which it does not behind a linked folder."""
+    plain = Path(os.path.normpath(path))
+    return plain if real_path(plain) == real_path(path) else Path(path)
+
+
+def home_expanded(path: str | os.PathLike[str]) -> Path:
+    """Returns a path with ``~`` replaced by the user's folder, where the user has one."""
+    return Path(os.path.expanduser(path))
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

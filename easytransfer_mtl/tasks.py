@@ -178,6 +178,23 @@ def load_tasks(path: str | os.PathLike[str]) -> tuple[Task, ...]:
     return tasks
 
 
+def read_model_tasks(folder: str | os.PathLike[str]) -> tuple[tuple[Task, ...], dict[str, Any]]:
+    """Reads the tasks.json of a run or an exported model: its tasks, and all that the file says.
+
+    Raises:
+        UserError: the folder is neither's, or the file is damaged.
+    """
+    path = os.path.join(folder, "tasks.json")
+    if not os.path.exists(path):
+        others = any(name.endswith(".index") for name in os.listdir(folder)) if os.path.isdir(folder) else False
+        hint = " Checkpoints of EasyTransfer's are given one by one, by their prefix." if others else ""
+        raise UserError(f"{folder} holds no tasks.json: it is not the folder of a run, nor its best/ folder.{hint}")
+    value = read_json(path, "tasks.json")
+    if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
+        raise UserError(f"{path} is damaged: it lists no tasks.")
+    return check_tasks(tuple(task_from_json(item, path) for item in value["tasks"])), value
+
+
 def task_named(name: str, tasks: tuple[Task, ...]) -> Task:
     """Returns the task called ``name`` (upper and lower case are the same).
 

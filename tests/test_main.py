@@ -143,9 +143,55 @@ def test_exit_codes(
     assert capsys.readouterr().err == message
 
 
-def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    replace_command(monkeypatch, ZeroDivisionError())
-    with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize("outcome", [ZeroDivisionError(), KeyError("x"), AssertionError(), ValueError("x")])
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, outcome: Exception) -> None:
+    replace_command(monkeypatch, outcome)
+    with pytest.raises(type(outcome)):
+        program.main(["check_submission", "--submission=x.zip"])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        (OSError(28, "No space left on device", "run/metrics.csv"), "run/metrics.csv: No space left on device. Free some"),
+        (PermissionError(13, "Permission denied", b"run"), "run: Permission denied. You lack the permission."),
+        (FileNotFoundError(2, "No such file or directory", "a", None, "b"), "a -> b: No such file or directory."),
+        (OSError("Unable to open file"), "Unable to open file."),
+        (MemoryError("Unable to allocate 9 GiB"), "Out of memory: Unable to allocate 9 GiB. Take fewer rows"),
+        (MemoryError(), "Out of memory. Take fewer rows"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], outcome: Exception, message: str
+) -> None:
+    replace_command(monkeypatch, outcome)
+    assert program.main(["check_submission", "--submission=x.zip"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"error: check_submission: {message}") and printed.count("\n") == 1
+
+
+def test_what_the_machine_refuses_tensorflow_is_one_sentence_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import tensorflow as tf
+
+    oom = "OOM when allocating tensor with shape[9,9]\nmore"
+    full = "{{function_node x}} run/model.ckpt-1_temp/part-00000-of-00001.tempstate1: x; No space left on device [Op:SaveV2]"
+    gone = "run/model.ckpt-1.index; No such file or directory"
+    for outcome, message in (
+        (
+            tf.errors.ResourceExhaustedError(None, None, oom),
+            "Out of memory: OOM when allocating tensor with shape[9,9]. Take",
+        ),
+        (tf.errors.ResourceExhaustedError(None, None, full), "run/model.ckpt-1: No space left on device. Free some space"),
+        (tf.errors.NotFoundError(None, None, gone), "run/model.ckpt-1.index: No such file or directory."),
+    ):
+        replace_command(monkeypatch, outcome)
+        assert program.main(["check_submission", "--submission=x.zip"]) == 2
+        printed = capsys.readouterr().err
+        assert printed.startswith(f"error: check_submission: {message}") and printed.count("\n") == 1
+    replace_command(monkeypatch, tf.errors.InvalidArgumentError(None, None, "Matrix size-incompatible: In[0]: [1,2]"))
+    with pytest.raises(tf.errors.InvalidArgumentError):
         program.main(["check_submission", "--submission=x.zip"])
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import PretrainedConfig
 
-from easytransfer_mtl.comparing.report import write_comparison
+from easytransfer_mtl.comparing.report import TABLES, write_comparison
 from easytransfer_mtl.comparing.runs import Job, RunResult, TrainingProcesses
 from easytransfer_mtl.comparing.variants import Variant, parse_seeds, parse_variants, training_of
 from easytransfer_mtl.config.options import options_of
@@ -24,6 +24,7 @@ from easytransfer_mtl.data.tfrecords import count_records
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import Stopped, UserError
+from easytransfer_mtl.files import check_outputs
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 from easytransfer_mtl.training.architecture_choice import choose_part_dropout
 from easytransfer_mtl.training.choices import Choices, choose
@@ -48,6 +49,8 @@ def run(settings: CompareSettings) -> int:
     seeds, variants, output = parse_seeds(settings.seeds), parse_variants(settings.variants), Path(settings.model_dir or "")
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = (task_files(path, tasks) for path in (settings.train_input_fp, settings.predict_input_fp))
+    read = [file.path for file in (*train, *dev)]
+    check_outputs([output / name for name in TABLES], [*read, *settings.named_files])
     rows = [count_records(file.path) for file in train] if settings.single_task else []
     jobs = []
     for seed in seeds:
@@ -145,7 +148,7 @@ def _run_all(jobs: list[Job], settings: CompareSettings) -> tuple[dict[str, list
         raise Stopped("stopped; start the same command again to go on.", number)
 
     before = signal.signal(signal.SIGTERM, interrupt)
-    with ThreadPoolExecutor(settings.jobs) as pool, tqdm(total=len(jobs), desc="compare", unit=" runs") as bar:
+    with ThreadPoolExecutor(settings.jobs) as pool, tqdm(total=len(jobs), desc="compare", unit=" runs", disable=None) as bar:
         try:
             futures = [pool.submit(trainings.run, job) for job in jobs]
             with logging_redirect_tqdm():

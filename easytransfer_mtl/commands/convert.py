@@ -6,14 +6,22 @@ from pathlib import Path
 
 from easytransfer_mtl.config.settings import ConvertSettings
 from easytransfer_mtl.data.contest_files import find_labelled, report_boards
-from easytransfer_mtl.data.conversion import Conversion, ConversionReport, check_sources, convert_file, shared_texts
+from easytransfer_mtl.data.conversion import (
+    Conversion,
+    ConversionReport,
+    check_sources,
+    convert_file,
+    rejects_path,
+    shared_texts,
+)
 from easytransfer_mtl.data.features import FeatureBuilder
-from easytransfer_mtl.data.splitting import split_tail
+from easytransfer_mtl.data.manifest import manifest_path
+from easytransfer_mtl.data.splitting import split_tail, tail_paths
 from easytransfer_mtl.data.tokenization import Tokenizer, warn_of_words
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import write_text
+from easytransfer_mtl.files import check_outputs, files_in, write_text
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, task_named
 
 MODES = (None, "preprocess")
@@ -29,6 +37,7 @@ def run(settings: ConvertSettings) -> int:
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     conversions = _folder(settings, tasks) if settings.data_dir else [_single(settings, tasks)]
     files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, False, settings.vocabulary_rule)
+    _check_outputs(settings, conversions, files_in(files.folder))
     vocabulary = files.vocabulary
     warn_of_rules(vocabulary, files.vocabulary_file)
     warn_of_words(vocabulary, files.vocabulary_file)
@@ -81,12 +90,32 @@ def _with_dev(settings: ConvertSettings, conversions: list[Conversion]) -> list[
         if tasks.count(item.task) == 2 or not settings.dev_share:
             result.append(item)
             continue
-        folder = item.output.parent
-        parts = split_tail(item.source, settings.dev_share, folder / "split" / item.task.name, settings.header)
+        parts = split_tail(item.source, settings.dev_share, _split_folder(item), settings.header)
         print(f"{item.task.name}: no dev file; the last {settings.dev_share:.0%} of {item.source.name} is dev ({parts[1]})")
-        outputs = (item.output, folder / f"{item.task.name}_dev.tfrecord")
+        outputs = (item.output, _dev_output(item))
         result += [Conversion(source, output, item.task) for source, output in zip(parts, outputs)]
     return result
+
+
+def _split_folder(train: Conversion) -> Path:
+    return train.output.parent / "split" / train.task.name
+
+
+def _dev_output(train: Conversion) -> Path:
+    return train.output.with_name(f"{train.task.name}_dev.tfrecord")
+
+
+def _check_outputs(settings: ConvertSettings, conversions: list[Conversion], encoder: list[Path]) -> None:
+    outputs = [item.output for item in conversions]
+    outputs = [*outputs, *map(manifest_path, outputs), *map(rejects_path, outputs)]
+    if settings.data_dir:
+        tasks = [item.task for item in conversions]
+        for item in conversions:
+            if tasks.count(item.task) == 1 and settings.dev_share:  # the end of the train file will be dev
+                dev = _dev_output(item)
+                outputs += [*tail_paths(item.source, _split_folder(item)), dev, manifest_path(dev), rejects_path(dev)]
+        outputs += [Path(settings.output_dir) / f"{kind}.list_tfrecord" for kind in ("train", "dev")]
+    check_outputs(outputs, [*(item.source for item in conversions), *encoder, *settings.named_files])
 
 
 def _write_lists(output: Path, conversions: list[Conversion]) -> None:

@@ -5,21 +5,25 @@ import logging
 from pathlib import Path
 
 from easytransfer_mtl.config.settings import EvaluateSettings
+from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.candidates import Candidate
+from easytransfer_mtl.evaluation.easytransfer_checkpoint import is_easytransfer_checkpoint
 from easytransfer_mtl.evaluation.ensemble_scores import read_dev_data, score_ensemble
 from easytransfer_mtl.evaluation.evaluator import build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore
-from easytransfer_mtl.evaluation.members import find_members
+from easytransfer_mtl.evaluation.members import Member, check_alike, find_members, member_at
 from easytransfer_mtl.evaluation.metrics import best_of
-from easytransfer_mtl.evaluation.model_scores import models_text, write_model_scores
+from easytransfer_mtl.evaluation.model_scores import MODELS, models_text, write_model_scores
 from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
 from easytransfer_mtl.evaluation.prefixes import parse_prefix
-from easytransfer_mtl.evaluation.reports import class_report_text, final_table, summary_text
+from easytransfer_mtl.evaluation.reports import SUMMARIES, class_report_text, final_table, report_files, summary_text
+from easytransfer_mtl.files import check_outputs, files_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 from easytransfer_mtl.training.fold_data import held_out_rows
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, read_task_data
@@ -36,20 +40,16 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
     )
     if settings.swa_checkpoints and (settings.checkpoints or settings.eval_checkpoint_path):
         logging.warning("swa_checkpoints has no effect: only the checkpoints that are named are scored.")
-    source = settings.predict_input_fp or settings.eval_input_fp
     if settings.checkpoints:
-        return _evaluate_models(settings.checkpoints, source, Path(settings.output_dir or ""), options, model_class)
+        return _evaluate_models(settings, options, model_class)
+    if settings.eval_checkpoint_path:
+        return _evaluate_checkpoint(settings, options, model_class)
     folder = RunFolder(Path(settings.model_dir or ""))
     options = dataclasses.replace(options, swa_checkpoints=_swa_checkpoints(settings, folder))
-    model, data = _model_and_data(folder, source, model_class)
-    if settings.eval_checkpoint_path:
-        parse_prefix(settings.eval_checkpoint_path).restore(model)
-        scores, legacy = score_rows(Inference(model, options.batch_size, options.precision), data, options, "evaluate")
-        print("\n".join(class_report_text(score) for score in scores))
-        print(final_table(scores))
-        _print_legacy({Candidate(0): legacy} if legacy else {})
-        return 0
-    evaluation = evaluate_run(model, folder, data, options)
+    data = _read_data(settings, folder, folder)
+    if options.max_batches is None:  # a part of the rows is scored for the eye only
+        _check_outputs(folder.path, settings, data)
+    evaluation = evaluate_run(build_model(folder, model_class), folder, data, options)
     best = evaluation.scores[evaluation.best]
     print(summary_text(evaluation.scores))
     print("\n".join(class_report_text(score) for score in best))
@@ -63,6 +63,42 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
     return 0
 
 
+def _evaluate_checkpoint(settings: EvaluateSettings, options: EvaluationOptions, model_class: type[MultiTaskModel]) -> int:
+    """Scores one checkpoint and writes nothing; returns the exit status."""
+    member = _checkpoint(settings)
+    data = _read_data(settings, member.folder, member.run)
+    inference = Inference(member.load(model_class), options.batch_size, options.precision)
+    scores, legacy = score_rows(inference, data, options, "evaluate")
+    print("\n".join(class_report_text(score) for score in scores))
+    print(final_table(scores))
+    _print_legacy({Candidate(0): legacy} if legacy else {})
+    return 0
+
+
+def _checkpoint(settings: EvaluateSettings) -> Member:
+    """Returns the one checkpoint; of a run its folder may be elsewhere, which ``model_dir`` tells then."""
+    path = str(settings.eval_checkpoint_path)
+    prefix = parse_prefix(path)
+    if settings.model_dir and not is_easytransfer_checkpoint(prefix.path):
+        return Member(path, RunFolder(Path(settings.model_dir)), prefix)
+    return member_at(path, load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS)
+
+
+def _source(settings: EvaluateSettings) -> str | None:
+    return settings.predict_input_fp or settings.eval_input_fp
+
+
+def _inputs(settings: EvaluateSettings, data: list[TaskData]) -> list[Path]:
+    read = [item.file.path for item in data]
+    source = _source(settings)
+    return [*([Path(source)] if source else []), *read, *map(manifest_path, read), *settings.named_files]
+
+
+def _check_outputs(run: Path, settings: EvaluateSettings, data: list[TaskData]) -> None:
+    tables = [run / "evaluation/best" / name for name in report_files([item.task for item in data])]
+    check_outputs([*(run / "evaluation" / name for name in SUMMARIES), *tables], _inputs(settings, data), [run / "best"])
+
+
 def _swa_checkpoints(settings: EvaluateSettings, folder: RunFolder) -> int:
     """Returns of how many checkpoints to score the mean: what is asked for, else what the run was trained with."""
     if settings.swa_checkpoints is None:
@@ -72,29 +108,30 @@ def _swa_checkpoints(settings: EvaluateSettings, folder: RunFolder) -> int:
     return settings.swa_checkpoints
 
 
-def _model_and_data(
-    folder: RunFolder, source: str | None, model_class: type[MultiTaskModel]
-) -> tuple[MultiTaskModel, list[TaskData]]:
-    """Returns a run's model and the rows to score it on: the dev files', or else those of the fold that it left out."""
+def _read_data(settings: EvaluateSettings, folder: RunFolder, run: RunFolder) -> list[TaskData]:
+    """Returns the rows to score a model on: the dev files', or else those of the fold that its run left out."""
     tasks, inputs = folder.read_tasks()
-    files = folder.encoder_files
+    files, source = folder.encoder_files, _source(settings)
     vocabulary, positions = files.vocabulary, load_config(files).max_position_embeddings
 
     def read(path: str) -> list[TaskData]:
         return read_task_data(path, tasks, vocabulary, files.vocabulary_file, positions)
 
-    data = read(source) if source else held_out_rows(folder, read)
+    data = read(source) if source else held_out_rows(run, read)
     check_dev_data(data, inputs)
-    return build_model(folder, model_class), data
+    return data
 
 
-def _evaluate_models(
-    checkpoints: str, source: str | None, output: Path, options: EvaluationOptions, model_class: type[MultiTaskModel]
-) -> int:
+def _evaluate_models(settings: EvaluateSettings, options: EvaluationOptions, model_class: type[MultiTaskModel]) -> int:
     """Scores models and their average on dev files, or those of folds each on its own rows; returns the exit status."""
-    members = find_members(checkpoints)
+    tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
+    members = find_members(str(settings.checkpoints), tasks)
+    output, source = Path(settings.output_dir or ""), _source(settings)
+    data = read_dev_data(source, members) if source else []
+    read = [*_inputs(settings, data), *(path for member in members for path in files_in(member.folder.path))]
+    check_outputs([output / name for name in (*MODELS, *report_files(check_alike(members)))], read)
     if source:
-        scores = score_ensemble(members, read_dev_data(source, members), options, model_class)
+        scores = score_ensemble(members, data, options, model_class)
     else:
         scores = score_out_of_fold(members, options, model_class)
     write_model_scores(output, scores)

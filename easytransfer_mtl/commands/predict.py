@@ -7,7 +7,7 @@ from easytransfer_mtl.config.settings import PredictSettings
 from easytransfer_mtl.evaluation.ensemble import ensemble_of
 from easytransfer_mtl.evaluation.prediction import Prediction
 from easytransfer_mtl.evaluation.tables import csv_text
-from easytransfer_mtl.files import write_text
+from easytransfer_mtl.files import check_outputs, write_text
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
 
@@ -15,10 +15,11 @@ def run(settings: PredictSettings, model_class: type[MultiTaskModel] = MultiTask
     """Predicts and prints a line a file; returns the exit status."""
     ensemble = ensemble_of(settings, model_class)
     files = test_files(settings, ensemble.tasks)
+    outputs = {name: Path(settings.predict_output_fp) / f"{name.lower()}_predictions.csv" for name in files}
+    check_outputs(outputs.values(), [*files.values(), *ensemble.files, *settings.named_files])
     for name, prediction in ensemble.predict_files(files, settings.header).items():
-        output = Path(settings.predict_output_fp) / f"{name.lower()}_predictions.csv"
-        write_text(output, _table(prediction))
-        print(f"{name}: {files[name]} -> {output}: {len(prediction.ids)} rows")
+        write_text(outputs[name], _table(prediction))
+        print(f"{name}: {files[name]} -> {outputs[name]}: {len(prediction.ids)} rows")
     return 0
 
 

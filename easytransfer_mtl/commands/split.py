@@ -8,10 +8,11 @@ from easytransfer_mtl.config.ensemble_settings import SplitSettings
 from easytransfer_mtl.data.contest_files import find_labelled, require_files
 from easytransfer_mtl.data.csv_reader import Row, check_rows, read_csv, require_rows
 from easytransfer_mtl.data.fold_assignment import assign_folds, group_numbers
-from easytransfer_mtl.data.folds import Folds, FoldSource, TaskFolds, write_folds
+from easytransfer_mtl.data.folds import NAME as FOLDS
+from easytransfer_mtl.data.folds import Folds, FoldSource, TaskFolds, fold_file_name, write_folds
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.tables import aligned
-from easytransfer_mtl.files import sha256_of
+from easytransfer_mtl.files import check_outputs, sha256_of
 from easytransfer_mtl.seeding import generator
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 
@@ -23,6 +24,7 @@ def run(settings: SplitSettings) -> int:
         train, dev = find_labelled(settings.data_dir, tasks)
     else:
         train, dev = require_files(settings.data_dir, "train", tasks), {}
+    _check_outputs(settings, tasks, [*train.values(), *dev.values()])
     split, reports = {}, []
     for task in tasks:
         paths = [found[task.name] for found in (train, dev) if task.name in found]
@@ -32,6 +34,11 @@ def run(settings: SplitSettings) -> int:
     print("\n".join(reports))
     print(f"folds: {path}")
     return 0
+
+
+def _check_outputs(settings: SplitSettings, tasks: tuple[Task, ...], sources: list[Path]) -> None:
+    names = [fold_file_name(task.name) for task in tasks]
+    check_outputs([Path(settings.output_dir) / name for name in (*names, FOLDS)], [*sources, *settings.named_files])
 
 
 def _split_task(task: Task, paths: list[Path], settings: SplitSettings) -> tuple[TaskFolds, str]:

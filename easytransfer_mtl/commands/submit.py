@@ -6,9 +6,10 @@ from easytransfer_mtl.commands.unlabelled import test_files
 from easytransfer_mtl.config.settings import SubmitSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import ensemble_of
+from easytransfer_mtl.files import check_outputs
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.submission.checker import check_submission, report_text
-from easytransfer_mtl.submission.writer import package, write_predictions
+from easytransfer_mtl.submission.writer import RESULT_NAME, package, write_predictions
 
 
 def run(settings: SubmitSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
@@ -19,6 +20,8 @@ def run(settings: SubmitSettings, model_class: type[MultiTaskModel] = MultiTaskM
     if missing:
         raise UserError(f"A submission needs every task; no test file was given for {', '.join(missing)}.")
     folder = Path(settings.predict_output_fp)
+    outputs = [folder / name for name in (*(task.submission_file for task in ensemble.tasks), RESULT_NAME)]
+    check_outputs(outputs, [*files.values(), *ensemble.files, *settings.named_files])
     predictions = ensemble.predict_files(files, settings.header)
     for task in ensemble.tasks:
         prediction = predictions[task.name]

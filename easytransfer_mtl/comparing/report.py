@@ -12,6 +12,7 @@ from easytransfer_mtl.comparing.runs import RunResult
 from easytransfer_mtl.comparing.statistics import delta_m, paired_difference, spread
 from easytransfer_mtl.files import write_json, write_text
 
+TABLES = ("compare.txt", "compare.csv", "compare.json")
 NOTES = """Scores: mean and standard deviation over {seeds}, each run's checkpoint of the best mean on the dev rows (the
 single-task models': of the best score). Differences: by seed, with 95 % confidence (Student's t); where the margin is
 not exceeded these runs do not show that the two differ. Of many variants one in twenty passes by chance.

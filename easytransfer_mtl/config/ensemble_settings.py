@@ -7,6 +7,8 @@ from easytransfer_mtl.config.options import option
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
+TASKS_HELP = "JSON file with the tasks of a TF1 checkpoint of EasyTransfer's (default: TNEWS, OCEMOTION, OCNLI); others tell"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SplitSettings(BadRowSettings):
@@ -43,10 +45,11 @@ class FoldSettings(CommonSettings):
 class CheckpointsSettings(CommonSettings):
     """Which model or models predict."""
 
+    tasks_file: str | None = option("", TASKS_HELP)
     predict_checkpoint_path: str | None = option(
         PREDICT,
         "one model: best/ or the folder of a run, or a checkpoint prefix (model_dir/model.ckpt-1234; with @ema behind it "
-        "its moving averages)",
+        "its moving averages), also a TF1 training checkpoint of EasyTransfer's",
     )
     checkpoints: str | None = option(
         PREDICT, "instead: several, A,B,... or a pattern such as 'runs/fold_*', whose probabilities are averaged"
@@ -63,6 +66,7 @@ class CheckpointsSettings(CommonSettings):
 class EvaluatedSettings(CommonSettings):
     """What evaluate scores: a run, or an average of models."""
 
+    tasks_file: str | None = option("", TASKS_HELP)
     model_dir: str | None = option(TRAIN, "folder of the run; every kept checkpoint is scored")
     checkpoints: str | None = option(
         PREDICT, "instead: score the average of these models and each alone, A,B,... or a pattern such as 'runs/fold_*'"
@@ -71,9 +75,13 @@ class EvaluatedSettings(CommonSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if bool(self.model_dir) == bool(self.checkpoints):
+        one = getattr(self, "eval_checkpoint_path", None)
+        if bool(self.model_dir) == bool(self.checkpoints) and (self.checkpoints or not one):
             what = "not both" if self.checkpoints else "neither was given"
-            raise UserError(f"Give --model_dir (a run) or --checkpoints (an average); {what}.")
+            raise UserError(
+                f"Give --model_dir (a run) or --checkpoints (an average); {what}. --eval_checkpoint_path (one checkpoint) "
+                "needs neither."
+            )
         if bool(self.checkpoints) != bool(self.output_dir):
             raise UserError("--checkpoints and --output_dir belong together: the tables of an average need a folder.")
         of_runs = ("eval_checkpoint_path", "num_eval_steps", "legacy_score")

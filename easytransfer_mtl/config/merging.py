@@ -27,12 +27,17 @@ def load_settings(settings: type[Settings], arguments: list[str], command: str) 
     options = options_of(settings)
     given = parse_flags(options, arguments, command)
     if given.get("config"):
-        given = {**read_settings(options, read_json(given["config"], "config"), given["config"]), **given}
+        given = {**read_config(options, given["config"]), **given}
     values = {name: given.get(name, item.default) for name, item in options.items()}
     try:
         return settings(**values)
     except UserError as error:
         raise UserError(f"{command}: {error} See `{command} --help`.") from None
+
+
+def read_config(options: dict[str, Option], path: str) -> dict[str, Any]:
+    """Takes a command's values out of an EasyTransfer JSON file; errors as ``read_json`` and ``read_settings``."""
+    return read_settings(options, read_json(path, "config"), path)
 
 
 def read_settings(options: dict[str, Option], content: Any, where: str) -> dict[str, Any]:

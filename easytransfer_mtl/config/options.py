@@ -82,6 +82,8 @@ class Option:
             result = _cast(value, self.kind)
         except (TypeError, ValueError):
             raise UserError(f"{where}: {value!r} is not {_KIND_NAMES[self.kind]}.") from None
+        if self.kind is str:
+            _check_text(result, where)
         if self.choices and result not in self.choices:
             raise UserError(f"{where}: {value!r} is not allowed; allowed: {', '.join(self.choices)}.")
         if self.minimum is not None and not result >= self.minimum:
@@ -89,6 +91,16 @@ class Option:
         if self.above is not None and not result > self.above:
             raise UserError(f"{where}: {value!r} is too small; it must be more than {self.above}.")
         return result
+
+
+def _check_text(text: str, where: str) -> None:
+    """Raises UserError for text that cannot be a file's name everywhere: Python would open it, TensorFlow would not."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise UserError(f"{where}: {text!r} has bytes that are not UTF-8. Rename the file or folder.") from None
+    if "\0" in text:
+        raise UserError(f"{where}: {text!r} has a zero byte, which no name may have.")
 
 
 _KIND_NAMES = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}

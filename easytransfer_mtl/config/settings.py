@@ -180,7 +180,9 @@ class EvaluateSettings(EvaluatedSettings):
     eval_input_fp: str | None = option(EVALUATE, "the same as predict_input_fp, which wins")
     eval_batch_size: int | None = option(EVALUATE, "the same as predict_batch_size, wins over it", minimum=1)
     eval_checkpoint_path: str | None = option(
-        EVALUATE, "evaluate this checkpoint prefix only (PREFIX@ema: its averages), export nothing"
+        EVALUATE,
+        "evaluate this checkpoint prefix only (PREFIX@ema: its averages), export nothing; of a run, or a TF1 training "
+        "checkpoint of EasyTransfer's with config.json and vocab.txt beside it",
     )
     swa_checkpoints: int | None = option(
         EVALUATE, "score the mean of the last so many checkpoints too, 0 for none; default: as in training", minimum=0

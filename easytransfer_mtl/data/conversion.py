@@ -16,7 +16,7 @@ from easytransfer_mtl.data.features import FeatureBuilder, Features
 from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import replacing, sha256_of
+from easytransfer_mtl.files import check_outputs, replacing, sha256_of
 from easytransfer_mtl.tasks import Task
 
 
@@ -126,8 +126,7 @@ def convert_file(
             everything is left as it was then.
     """
     started = time.perf_counter()
-    if conversion.source.resolve() == conversion.output.resolve():
-        raise UserError(f"{conversion.source} is both source and output; give the output another name.")
+    check_outputs([conversion.output], [conversion.source])
     tally = CsvTally(conversion.source, conversion.task, conversion.labelled, header)
     source, counts = stream_rows(tally), _Counts()
     rejects = rejects_path(conversion.output)

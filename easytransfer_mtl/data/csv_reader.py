@@ -12,7 +12,7 @@ from easytransfer_mtl.data.bad_rows import BadRows, Problem
 from easytransfer_mtl.data.row_problems import column_problem, encoding_problem, header_problem, label_problem
 from easytransfer_mtl.data.wrong_files import check_is_text
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import replacing
+from easytransfer_mtl.files import naming, replacing
 from easytransfer_mtl.tasks import Task
 
 BOM = b"\xef\xbb\xbf"
@@ -108,7 +108,7 @@ def _counted(tally: CsvTally) -> Iterator[Row]:
 
 def _parsed_lines(tally: CsvTally) -> Iterator[tuple[int, bytes, Row | Problem | None]]:
     """Yields number from 1, bytes, and row or problem of every line; None for the header."""
-    with open(tally.path, "rb") as stream:
+    with naming(tally.path), open(tally.path, "rb") as stream:
         for number, line in enumerate(iter(functools.partial(stream.readline, LONGEST_LINE + 1), b""), start=1):
             if len(line) > LONGEST_LINE:
                 raise UserError(

@@ -88,7 +88,7 @@ def write_folds(folder: str | os.PathLike[str], folds: Folds) -> Path:
             )
         return path
     for name, task in folds.tasks.items():
-        write_text(path.with_name(_csv_name(name)), _table(task))
+        write_text(path.with_name(fold_file_name(name)), _table(task))
     write_json(path, _description(folds))
     return path
 
@@ -108,7 +108,7 @@ def read_folds(path: str | os.PathLike[str]) -> Folds:
         if type(num_folds) is not int or not 2 <= num_folds <= MOST_FOLDS:
             raise ValueError(f"num_folds {shown(num_folds)} is no whole number from 2 to {MOST_FOLDS}")
         tasks = {
-            name: _read_task(path.with_name(_csv_name(name)), item["sources"], num_folds)
+            name: _read_task(path.with_name(fold_file_name(name)), item["sources"], num_folds)
             for name, item in value["tasks"].items()
         }
         if type(value["seed"]) is not int:
@@ -118,7 +118,8 @@ def read_folds(path: str | os.PathLike[str]) -> Folds:
         raise UserError(f"folds file {path} is damaged ({str(error)[:300]}); make it anew with the split command.") from None
 
 
-def _csv_name(task_name: str) -> str:
+def fold_file_name(task_name: str) -> str:
+    """Returns the name of a task's CSV file beside folds.json."""
     return f"{task_name}_folds.csv"
 
 

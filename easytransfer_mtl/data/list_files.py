@@ -9,6 +9,7 @@ from pathlib import Path
 from easytransfer_mtl.data.manifest import Manifest, read_manifest
 from easytransfer_mtl.data.tokenization import RULE_NAMES, Vocabulary
 from easytransfer_mtl.errors import UserError, listed, shown
+from easytransfer_mtl.files import plain_path
 from easytransfer_mtl.tasks import Task, task_named
 
 LIST_MARK = ".list_tfrecord"
@@ -62,7 +63,7 @@ def _existing(path: Path, base: Path, what: str) -> Path:
     with contextlib.suppress(OSError):  # such as a name too long for the file system
         for candidate in (path, base / path):
             if candidate.is_file():
-                return candidate
+                return plain_path(candidate)
     raise UserError(f"{what} {path} does not exist. Run convert first, or correct the path.")
 
 

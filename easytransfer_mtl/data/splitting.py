@@ -28,10 +28,13 @@ def split_tail(source: Path, share: float, folder: Path, header: bool = False) -
     if len(rows) < 2:
         raise UserError(f"{source} has {len(rows)} rows; too few to split into train and dev.")
     dev_rows = min(len(rows) - 1, max(1, round(len(rows) * share)))
-    parts = []
-    for kind, part in (("train", rows[:-dev_rows]), ("dev", rows[-dev_rows:])):
-        path = folder / f"{source.stem}_{kind}_part.csv"
+    paths = tail_paths(source, folder)
+    for path, part in zip(paths, (rows[:-dev_rows], rows[-dev_rows:])):
         with replacing(path) as temporary:
             temporary.write_bytes(b"".join(line + b"\n" for line in head + part))
-        parts.append(path)
-    return parts[0], parts[1]
+    return paths
+
+
+def tail_paths(source: Path, folder: Path) -> tuple[Path, Path]:
+    """Returns where ``split_tail`` writes the train part and the dev part."""
+    return folder / f"{source.stem}_train_part.csv", folder / f"{source.stem}_dev_part.csv"

@@ -10,7 +10,7 @@ from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS, ENGLISH_ALBER
 from easytransfer_mtl.encoders.vocabularies import AUTO, VOCABULARY_FILE, read_vocabulary
 from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights, tf1_prefix
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import read_json
+from easytransfer_mtl.files import home_expanded, read_json
 
 LARGEST_CONFIG = 1 << 20
 NAMES_SHOWN = 20
@@ -129,13 +129,13 @@ def find_encoder(
 
 def _find(name: str, model_zoo: str | None, needs_weights: bool) -> EncoderFiles:
     if name in EASYTRANSFER_ENCODERS:
-        return _find_in_zoo(name, Path(model_zoo or "~/.eztransfer_modelzoo").expanduser(), needs_weights)
+        return _find_in_zoo(name, home_expanded(model_zoo or "~/.eztransfer_modelzoo"), needs_weights)
     if name in ENGLISH_ALBERTS:
         raise UserError(
             f"{name} is an English ALBERT, whose texts SentencePiece splits; only encoders with a WordPiece vocabulary "
             f"(vocab.txt) are supported. Chinese ones are {name[:-2]}zh and the others of:\n{encoder_table()}"
         )
-    path = Path(name).expanduser()
+    path = home_expanded(name)
     if name and path.is_dir():
         return EncoderFiles(path, path, _has_tf1_checkpoint(path))
     prefix = tf1_prefix(path) if name else None

@@ -10,8 +10,9 @@ import numpy as np
 from easytransfer_mtl.config.settings import PredictSettings
 from easytransfer_mtl.evaluation.members import Member, check_alike, find_members, member_at
 from easytransfer_mtl.evaluation.prediction import Prediction, Predictor, read_unlabelled
+from easytransfer_mtl.files import files_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import task_named
+from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks, task_named
 
 
 def mean_probabilities(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -69,6 +70,11 @@ class Ensemble:
         self._members = members
         self._options = (batch_size, model_class, precision)
 
+    @property
+    def files(self) -> list[Path]:
+        """The files of the models."""
+        return [path for member in self._members for path in files_in(member.folder.path)]
+
     def predict_files(self, files: dict[str, Path], header: bool = False) -> dict[str, Prediction]:
         """Predicts every row of unlabelled files, in their order.
 
@@ -92,8 +98,9 @@ class Ensemble:
 
 def ensemble_of(settings: PredictSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> Ensemble:
     """Returns the model or models that ``--predict_checkpoint_path`` or ``--checkpoints`` names; errors as ``Ensemble``."""
+    tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     if settings.checkpoints:
-        members = find_members(settings.checkpoints)
+        members = find_members(settings.checkpoints, tasks)
     else:
-        members = [member_at(str(settings.predict_checkpoint_path))]
+        members = [member_at(str(settings.predict_checkpoint_path), tasks)]
     return Ensemble(members, settings.predict_batch_size, model_class, settings.predict_precision)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.easytransfer_checkpoint import EasyTransferFolder, is_easytransfer_checkpoint
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.evaluation.export import EXPORT_FILE, load_exported
 from easytransfer_mtl.evaluation.prefixes import Prefix, parse_prefix, split_kind
+from easytransfer_mtl.files import real_path
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.checkpoints import INTERRUPTED, NAME
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task
+from easytransfer_mtl.training.checkpoints import INTERRUPTED, NAME, checkpoint_steps
 from easytransfer_mtl.training.run_folder import RunFolder
 
 
@@ -21,8 +23,8 @@ class Member:
 
     Attributes:
         name: its path, as it is shown.
-        folder: an exported folder (``best/``), or a run's.
-        prefix: the run's checkpoint that holds the weights, and which of them; None for an exported folder.
+        folder: an exported folder (``best/``), a run's, or that of a checkpoint of EasyTransfer's.
+        prefix: the checkpoint that holds the weights, and which of them; None for an exported folder.
     """
 
     name: str
@@ -32,7 +34,7 @@ class Member:
     @property
     def run(self) -> RunFolder:
         """The run that the model is of; an exported folder that lies elsewhere than in its run is taken for itself."""
-        path = self.folder.path.resolve()
+        path = real_path(self.folder.path)
         return RunFolder(path.parent) if self.prefix is None and path.name == "best" else self.folder
 
     def load(self, model_class: type[MultiTaskModel] = MultiTaskModel) -> MultiTaskModel:
@@ -41,6 +43,8 @@ class Member:
         Raises:
             UserError: it is damaged, or of another class.
         """
+        if isinstance(self.folder, EasyTransferFolder):
+            return self.folder.load(model_class)
         if self.prefix is None:
             return load_exported(str(self.folder.path), model_class)[0]
         model = build_model(self.folder, model_class)
@@ -48,8 +52,12 @@ class Member:
         return model
 
 
-def member_at(path: str) -> Member:
-    """Finds the model at a path: an exported folder, a run's folder (its ``best/``), or a run's checkpoint prefix.
+def member_at(path: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> Member:
+    """Finds the model at a path: an exported folder, a run's folder (its ``best/``), or a checkpoint prefix.
+
+    Args:
+        path: where it is.
+        tasks: those of a TF1 checkpoint of EasyTransfer's, which does not tell them.
 
     Raises:
         UserError: there is none, or not with such weights.
@@ -69,8 +77,12 @@ def member_at(path: str) -> Member:
         run = place.parent.parent if place.parent.name == INTERRUPTED else place.parent
         prefix = parse_prefix(path)
         prefix.check()
-        return Member(path, RunFolder(run), prefix)
+        is_original = is_easytransfer_checkpoint(prefix.path)
+        return Member(path, EasyTransferFolder(run, prefix.path, tasks) if is_original else RunFolder(run), prefix)
     if place.is_dir():
+        originals = [str(found) for found in sorted(checkpoint_steps(place).values()) if is_easytransfer_checkpoint(found)]
+        if originals:
+            raise UserError(f"{path} holds checkpoints of EasyTransfer's; name one of them: {', '.join(originals)}.")
         raise UserError(
             f"{path} is not an exported model (no {EXPORT_FILE}), nor a run with one in best/. Train with dev files or run "
             "evaluate, which export the best model; or name one of the run's checkpoints, MODEL_DIR/model.ckpt-STEP."
@@ -81,16 +93,17 @@ def member_at(path: str) -> Member:
     )
 
 
-def find_members(checkpoints: str) -> list[Member]:
+def find_members(checkpoints: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> list[Member]:
     """Finds the models of ``--checkpoints``.
 
     Args:
         checkpoints: paths as for ``member_at``, separated by commas; each may be a pattern with ``*``, ``?`` or ``[...]``.
+        tasks: as for ``member_at``.
 
     Raises:
         UserError: a path or a pattern leads to no model, or two lead to the same.
     """
-    members = [member_at(path) for entry in checkpoints.split(",") for path in _matches(entry.strip())]
+    members = [member_at(path, tasks) for entry in checkpoints.split(",") for path in _matches(entry.strip())]
     places = [_place(member) for member in members]
     twice = sorted({member.name for member, place in zip(members, places) if places.count(place) > 1})
     if twice:
@@ -101,7 +114,7 @@ def find_members(checkpoints: str) -> list[Member]:
 def _place(member: Member) -> tuple[Path, bool]:
     """Returns what tells a model from another: where its weights lie, and which of them are meant."""
     prefix = member.prefix
-    return (prefix.path if prefix else member.folder.path).resolve(), bool(prefix and prefix.is_ema)
+    return real_path(prefix.path if prefix else member.folder.path), bool(prefix and prefix.is_ema)
 
 
 def _matches(entry: str) -> list[str]:

@@ -9,6 +9,8 @@ from easytransfer_mtl.evaluation.reports import score_json, write_reports
 from easytransfer_mtl.evaluation.tables import aligned, csv_text, digits
 from easytransfer_mtl.files import write_json, write_text
 
+MODELS = ("models.txt", "models.csv", "models.json")
+
 
 @dataclass(frozen=True)
 class ModelScores:

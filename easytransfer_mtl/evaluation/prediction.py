@@ -14,7 +14,7 @@ from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, 
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.members import Member, member_at
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import Task, task_named
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task, task_named
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,18 @@ class Predictor:
         batch_size: int = 64,
         model_class: type[MultiTaskModel] = MultiTaskModel,
         precision: str = "float32",
+        tasks: tuple[Task, ...] = CONTEST_TASKS,
     ) -> None:
         """Loads a model; errors as ``member_at`` and ``Member.load``.
 
         Args:
-            checkpoint: a run's ``best/``, the run's folder, or a prefix of one of its checkpoints.
+            checkpoint: a run's ``best/``, the run's folder, a prefix of one of its checkpoints, or of one of EasyTransfer's.
             batch_size: rows a batch.
             model_class: what it was trained with.
             precision: ``float32``, or ``bfloat16`` for speed.
+            tasks: as for ``member_at``.
         """
-        member = member_at(checkpoint) if isinstance(checkpoint, str) else checkpoint
+        member = member_at(checkpoint, tasks) if isinstance(checkpoint, str) else checkpoint
         self.model = member.load(model_class)
         self._inputs = member.folder.read_tasks()[1]
         self._vocabulary = member.folder.encoder_files.vocabulary

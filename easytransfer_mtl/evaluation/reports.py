@@ -11,8 +11,10 @@ from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, mean_score
 from easytransfer_mtl.evaluation.tables import aligned, csv_text, digits
 from easytransfer_mtl.files import write_json, write_text
+from easytransfer_mtl.tasks import Task
 
 BOARD_ORDER = ("OCNLI", "OCEMOTION", "TNEWS")
+SUMMARIES = ("summary.txt", "summary.csv", "summary.json")
 METRIC_NAMES = {"macro_f1": "macro-F1", "accuracy": "accuracy"}
 
 
@@ -69,6 +71,12 @@ def confusion_text(score: TaskScore) -> str:
 def confusion_csv(score: TaskScore) -> str:
     """Returns the confusion matrix as CSV: a row for the true label, a column for the predicted one."""
     return csv_text(_confusion(score))
+
+
+def report_files(tasks: Sequence[Task]) -> list[str]:
+    """Returns the names of the files that ``write_reports`` writes."""
+    confusions = [f"confusion_{task.name.lower()}.{kind}" for task in tasks for kind in ("txt", "csv")]
+    return ["classes.txt", "classes.csv", "classes.json", *confusions]
 
 
 def write_reports(folder: str | os.PathLike[str], scores: Sequence[TaskScore]) -> None:

@@ -1,6 +1,6 @@
 """One page that shows a run: losses, weights, shares of the gradient, conflicts between the tasks."""
 
-import csv
+import logging
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import replacing
+from easytransfer_mtl.files import real_path, replacing
 from easytransfer_mtl.tasks import Task
 
+PAGES = ("run.png", "run.svg")
 POINTS = 60
 STYLES, MOST_LINES = ("-", "--"), 16
 TITLES = {
@@ -32,11 +33,10 @@ class Series:
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
 
-    def add(self, step: int, text: str) -> None:
-        """Adds a value as metrics.csv has it; an empty one is none."""
-        if text:
-            self.steps.append(step)
-            self.values.append(float(text))
+    def add(self, step: int, value: float) -> None:
+        """Adds a step's value."""
+        self.steps.append(step)
+        self.values.append(value)
 
     def smoothed(self, window: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns middle steps and means of the windows; a last, shorter one counts too."""
@@ -52,26 +52,43 @@ Panel = dict[str, Series]
 def read_metrics(path: Path) -> dict[str, Panel]:
     """Reads metrics.csv to its four panels: losses, weights, gradient shares, cosines (``A and B``).
 
+    Rows that are damaged are passed over; a warning counts them.
+
     Raises:
         UserError: there is no such file, or nothing in it.
     """
     if not path.exists():
         raise UserError(f"{path} does not exist: the folder is no run's, or the run has not begun.")
     panels: dict[str, Panel] = {"loss": {}, "weight": {}, "grad_share": {}, "cosine": {}}
-    with open(path, encoding="utf-8", newline="") as stream:
+    damaged = 0
+    with open(path, encoding="utf-8", errors="replace", newline="") as stream:
         # A run that is going on, or was killed, leaves a last line without its end.
-        lines = [line for line in stream if line.endswith("\n")]
-        for row in csv.DictReader(lines):
-            step, task = int(row["step"]), row["task"]
-            for name in ("loss", "weight", "grad_share"):
-                panels[name].setdefault(task, Series()).add(step, row.get(name) or "")
-            for column, text in row.items():
-                other = column.removeprefix("cos_")
-                if other != column and other > task:  # each pair once
-                    panels["cosine"].setdefault(f"{task} and {other}", Series()).add(step, text)
+        header, *rows = [line.rstrip("\r\n").split(",") for line in stream if line.endswith("\n")] or [[]]
+    for values in rows:
+        try:
+            row = dict(zip(header, values, strict=True))
+            if "\ufffd" in row["task"]:
+                raise ValueError
+            step, task = int(row.pop("step")), row.pop("task")
+            _add_row(panels, step, task, {name: float(text) for name, text in row.items() if text})
+        except (KeyError, ValueError):
+            damaged += 1
+    if damaged:
+        logging.warning("%s: %d damaged rows are left out", path, damaged)
     if not panels["loss"]:
         raise UserError(f"{path} holds no step yet.")
     return {name: {key: one for key, one in panel.items() if one.values} for name, panel in panels.items()}
+
+
+def _add_row(panels: dict[str, Panel], step: int, task: str, values: dict[str, float]) -> None:
+    for name in ("loss", "weight", "grad_share"):
+        panels[name].setdefault(task, Series())
+        if name in values:
+            panels[name][task].add(step, values[name])
+    for column, value in values.items():
+        other = column.removeprefix("cos_")
+        if other != column and other > task:  # each pair once
+            panels["cosine"].setdefault(f"{task} and {other}", Series()).add(step, value)
 
 
 def plot_run(folder: Path, tasks: tuple[Task, ...], output: Path, window: int) -> list[Path]:
@@ -97,12 +114,12 @@ def plot_run(folder: Path, tasks: tuple[Task, ...], output: Path, window: int) -
     guessing = {task.name: math.log(task.num_labels) for task in tasks}
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     shown = f"every point is the mean of {window} values" if window else f"means of about 1/{POINTS} of the values"
-    figure.suptitle(f"{folder.resolve().name}: {shown}")
+    figure.suptitle(f"{real_path(folder).name}: {shown}")
     for axes, (name, title) in zip(figure.subplots(2, 2).flat, TITLES.items(), strict=True):
         axes.set_title(title)
         axes.set_xlabel("step")
         _draw(axes, name, panels[name], guessing, window)
-    return [_saved(figure, output / f"run.{kind}", kind) for kind in ("png", "svg")]
+    return [_saved(figure, output / name, name.partition(".")[2]) for name in PAGES]
 
 
 def _draw(axes: Any, name: str, panel: Panel, guessing: dict[str, float], window: int) -> None:

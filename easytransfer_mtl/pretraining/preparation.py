@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from transformers import PretrainedConfig
@@ -16,6 +17,7 @@ from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.encoders.loading import check_embeddings, load_config
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import files_in
 from easytransfer_mtl.pretraining.batches import MaskedBatches, held_out_batches
 from easytransfer_mtl.pretraining.masking import Masking, make_masking
 from easytransfer_mtl.pretraining.memory_estimate import check_memory
@@ -26,6 +28,7 @@ from easytransfer_mtl.pretraining.words import WordTokenizer, chinese_segmenter
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 from easytransfer_mtl.training.batches import STEPS_PER_BUCKET
 from easytransfer_mtl.training.preparation import find_encoder_files, make_deterministic
+from easytransfer_mtl.training.run_folder import check_run_outputs
 from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
 
 
@@ -71,6 +74,9 @@ def prepare(settings: PretrainSettings) -> Prepared:
     vectors = _vectors(settings, vocabulary)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     sources = read_texts(settings.data_dir, tasks, settings.header)
+    read = [*files_in(files.folder), *(item.path for item in sources), *settings.named_files]
+    read += [Path(settings.word_vectors)] if settings.word_vectors not in (None, TEXTS) else []
+    check_run_outputs(Path(settings.model_dir), "final", read)
     texts = [text for source in sources for text in source.texts]
     train_texts, held_out_texts = hold_out(texts, settings.held_out, settings.seed)
     tokenizer = WordTokenizer(Tokenizer(vocabulary, settings.text_normalization), segment)

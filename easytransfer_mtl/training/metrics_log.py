@@ -2,12 +2,13 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any, TextIO
 
 import tensorflow as tf
 
-from easytransfer_mtl.files import write_text
+from easytransfer_mtl.files import naming, write_text
 
 COLUMNS = ("step", "task", "loss", "weight", "learning_rate", "grad_norm", "grad_share")
 """After these come cos_TASK, the cosine with each task's gradient, empty as grad_share is where gradients were not measured
@@ -34,7 +35,8 @@ class StepTable:
 
     def add_row(self, row: dict[str, Any]) -> None:
         """Adds a row to metrics.csv; columns that ``row`` does not have stay empty."""
-        self._csv.writerow([_text(row.get(column, "")) for column in self.columns])
+        with naming(self.path):
+            self._csv.writerow([_text(row.get(column, "")) for column in self.columns])
 
     def add_scalars(self, step: int, values: dict[str, float]) -> None:
         """Adds values of a step to TensorBoard."""
@@ -45,12 +47,14 @@ class StepTable:
 
     def flush(self) -> None:
         """Writes what is buffered."""
-        self._stream.flush()
+        with naming(self.path):
+            self._stream.flush()
         self._board.flush()
 
     def close(self) -> None:
         """Writes what is buffered and closes."""
-        self._stream.close()
+        with naming(self.path):
+            self._stream.close()
         self._board.close()
 
 
@@ -89,11 +93,15 @@ def _text(value: Any) -> str:
 
 
 def _keep_until(path: Path, step: int, columns: tuple[str, ...]) -> None:
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    header, *rows = [*csv.reader(lines)] or [columns]
-    whole = [row for row in rows if len(row) == len(header) and row[0].isdigit() and int(row[0]) <= step]
+    """Writes the file anew with the rows up to ``step``; a damaged row is left out, since a log must stop no run."""
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
+    header, *rows = [line.split(",") for line in lines] or [list(columns)]
     kept = io.StringIO()
     writer = csv.DictWriter(kept, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(dict(zip(header, row)) for row in whole)
+    writer.writerows(dict(zip(header, row)) for row in rows if len(row) == len(header) and _is_whole(row, step))
     write_text(path, kept.getvalue())
+
+
+def _is_whole(row: list[str], last_step: int) -> bool:
+    return bool(re.fullmatch("[0-9]{1,18}", row[0])) and int(row[0]) <= last_step and "\ufffd" not in "".join(row)

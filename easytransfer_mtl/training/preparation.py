@@ -9,12 +9,14 @@ import tensorflow as tf
 
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.data.tokenization import Vocabulary
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import check_embeddings, load_config
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import files_in
 from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.task_losses import LossOptions
@@ -28,7 +30,7 @@ from easytransfer_mtl.training.fold_data import FoldChoice, check_same_fold, cho
 from easytransfer_mtl.training.loss_choice import label_weights
 from easytransfer_mtl.training.memory_estimate import tell
 from easytransfer_mtl.training.model_choice import ModelChoice, check_encoder, choose_model
-from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.run_folder import RunFolder, check_run_outputs
 from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.weighting import TaskWeighting
@@ -86,6 +88,7 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     vocabulary = files.vocabulary
     train, dev = _read_data(settings, fold, tasks, (vocabulary, files.vocabulary_file, config.max_position_embeddings))
+    check_run_outputs(Path(settings.model_dir), "best", _inputs(settings, files, [*train, *dev]))
     tasks_read, num_rows = [item.task for item in train], [len(item.rows) for item in train]
     choices = choose(settings, tasks_read, num_rows, num_replicas)
     token_dropout = make_token_dropout(choices.token_dropout, vocabulary, str(files.vocabulary_file))
@@ -109,6 +112,13 @@ def find_encoder_files(settings: TrainSettings | PretrainSettings) -> EncoderFil
         files = RunFolder(Path(settings.model_dir)).with_its_rule(files)
     warn_of_rules(files.vocabulary, files.vocabulary_file)
     return files
+
+
+def _inputs(settings: TrainSettings, files: EncoderFiles, data: list[TaskData]) -> list[Path]:
+    """Returns the files that a run reads."""
+    lists = [Path(text) for text in (settings.train_input_fp, settings.predict_input_fp) if text]
+    read = [item.file.path for item in data]
+    return [*files_in(files.folder), *lists, *read, *map(manifest_path, read), *settings.named_files]
 
 
 def _check_unchanged(settings: TrainSettings, fold: FoldChoice | None) -> None:

@@ -13,10 +13,10 @@ from easytransfer_mtl.data.tokenization import RULE_NAMES, TEXT_NORMALIZATIONS, 
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.vocabularies import AUTO, write_vocabulary
 from easytransfer_mtl.errors import UserError, shown
-from easytransfer_mtl.files import read_json, write_json, write_text
+from easytransfer_mtl.files import check_outputs, read_json, write_json, write_text
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.architecture_checks import architecture_from_json
-from easytransfer_mtl.tasks import Task, check_tasks, task_from_json
+from easytransfer_mtl.tasks import Task, read_model_tasks
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn", "absl-py")
 TRAIN_CONFIG = "train_config.json"
@@ -36,6 +36,18 @@ class TaskInput:
 def package_versions() -> dict[str, str]:
     """Returns the versions of Python and of what computes."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def check_run_outputs(folder: Path, replaced: str, inputs: list[Path]) -> None:
+    """Raises UserError if a run in a folder would write over what it reads, or cannot write.
+
+    Args:
+        folder: the run's.
+        replaced: the folder in it that is written at the end.
+        inputs: files that the run reads.
+    """
+    files = ("config.json", "vocab.txt", "tasks.json", TRAIN_CONFIG, "metrics.csv", "checkpoint")
+    check_outputs([folder / name for name in files], inputs, [folder / replaced, folder / "interrupted"])
 
 
 @dataclass(frozen=True)
@@ -87,11 +99,8 @@ class RunFolder:
             UserError: the folder is not a run's, or tasks.json is damaged.
         """
         path = self.path / "tasks.json"
-        if not path.exists():
-            raise UserError(f"{self.path} holds no tasks.json: it is not the folder of a run, nor its best/ folder.")
-        value = self._read_tasks_file()
+        tasks, value = read_model_tasks(self.path)
         try:
-            tasks = check_tasks(tuple(task_from_json(item, str(path)) for item in value["tasks"]))
             inputs = {task.name: TaskInput(**value["inputs"][task.name]) for task in tasks}
         except (KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged ({shown(error)}).") from None
@@ -125,7 +134,7 @@ class RunFolder:
         if written != model_class.__name__:
             raise UserError(
                 f"{self.path} does not fit {model_class.__name__}: it was trained with the class {written}. Use that one "
-                "(in Python: the model_class argument of train, evaluate, predict and submit)."
+                "(from Python: easytransfer_mtl's functions train, evaluate, predict and submit take it as model_class)."
             )
 
     def check_same_model(self, files: EncoderFiles, tasks: tuple[Task, ...], model_class: type) -> None:
@@ -142,8 +151,14 @@ class RunFolder:
         self.check_same_vocabulary(files)
 
     def check_same_vocabulary(self, files: EncoderFiles) -> None:
-        """Raises UserError if the run was made with another vocabulary, or with other ids of the same."""
-        before, now = self.encoder_files.vocabulary, files.vocabulary
+        """Raises UserError if the run was made with another vocabulary, or with other ids of the same, or has lost it."""
+        own = self.encoder_files
+        if not own.vocabulary_file.is_file():
+            raise UserError(
+                f"{own.vocabulary_file} is missing, so the run cannot be checked against {files.vocabulary_file}. Bring it "
+                "back (the encoder's vocab.txt), or use another --model_dir."
+            )
+        before, now = own.vocabulary, files.vocabulary
         if before.sha256 != now.sha256:
             rules = (RULE_NAMES[before.rule], RULE_NAMES[now.rule])
             how = f" (ids by {rules[0]}, not by {rules[1]})" if rules[0] != rules[1] else ""

@@ -63,7 +63,7 @@ class StepLog(tf_keras.callbacks.Callback):
             {name: f"{value:.3f}" for name, value in self.losses.items()} | {"rows/s": f"{rate:.0f}"}, refresh=False
         )
         self.bar.update()
-        self._print_lines(loss, now)
+        self._print_lines(loss, _tasks_text(trained), now)
         self.local_step += 1
         self.last_time = now
 
@@ -92,13 +92,14 @@ class StepLog(tf_keras.callbacks.Callback):
         before = float(self.progress.avg_loss)
         self.progress.avg_loss.assign(loss if self.step == 1 else AVERAGE_DECAY * before + (1.0 - AVERAGE_DECAY) * loss)
 
-    def _print_lines(self, loss: float, now: float) -> None:
+    def _print_lines(self, loss: float, tasks: str, now: float) -> None:
+        """Prints EasyTransfer's lines, and behind a loss whose it is."""
         if self.local_step == 0:
-            logging.info("loss = %.8g, step = %d", loss, self.step)
+            logging.info("loss = %.8g, step = %d, %s", loss, self.step, tasks)
         elif self.local_step % LOSS_EVERY == 0:
             seconds = now - self.hundred_time
             logging.info("global_step/sec: %.6g", LOSS_EVERY / seconds)
-            logging.info("loss = %.8g, step = %d (%.3f sec)", loss, self.step, seconds)
+            logging.info("loss = %.8g, step = %d (%.3f sec), %s", loss, self.step, seconds, tasks)
             self.hundred_time = now
         if self.local_step % self.every == 0:
             average = float(self.progress.avg_loss)
@@ -111,6 +112,13 @@ class StepLog(tf_keras.callbacks.Callback):
         """Closes the bar."""
         self.bar.close()
         self.bad_steps.report()
+
+
+def _tasks_text(losses: dict[str, float]) -> str:
+    """Returns whose loss a step's is: one task's, or the mean of several, each with its own."""
+    if len(losses) == 1:
+        return f"task = {next(iter(losses))}"
+    return f"tasks = {', '.join(f'{name} {loss:.6g}' for name, loss in losses.items())}"
 
 
 def _clock(seconds: float) -> str:

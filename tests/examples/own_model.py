@@ -1,9 +1,20 @@
 import sys
 
-import tensorflow as tf
-import tf_keras
+from easytransfer_mtl import (
+    EvaluateSettings,
+    MultiTaskModel,
+    PredictSettings,
+    SubmitSettings,
+    TrainSettings,
+    evaluate,
+    predict,
+    submit,
+    train,
+)
 
-from easytransfer_mtl import MultiTaskModel, TrainSettings, train
+# isort: split
+import tensorflow as tf  # after easytransfer_mtl, which silences what TensorFlow prints when it is imported
+import tf_keras
 
 
 class MeanPooled(MultiTaskModel):
@@ -36,4 +47,8 @@ if __name__ == "__main__":
         model_dir=model_dir,
         learning_rate=1e-3,
     )
-    sys.exit(train(settings, model_class=MeanPooled))
+    train(settings, model_class=MeanPooled)
+    evaluate(EvaluateSettings(model_dir=model_dir, predict_input_fp=f"{data}/dev.list_tfrecord"), model_class=MeanPooled)
+    best = {"predict_checkpoint_path": f"{model_dir}/best", "data_dir": "data/sample"}
+    predict(PredictSettings(**best, predict_output_fp=f"{model_dir}/predictions"), model_class=MeanPooled)
+    sys.exit(submit(SubmitSettings(**best, predict_output_fp=f"{model_dir}/submission"), model_class=MeanPooled))

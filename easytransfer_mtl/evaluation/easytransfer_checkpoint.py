@@ -1,0 +1,102 @@
+"""A training checkpoint of EasyTransfer's (TensorFlow 1: encoder and task heads) as a model that scores and predicts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.finding import EncoderFiles
+from easytransfer_mtl.encoders.loading import load_config, load_encoder
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import read_json
+from easytransfer_mtl.models.architecture import BASELINE, Architecture
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.variables import build_variables, own_variables
+from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.training.checkpoints import UNUSABLE
+from easytransfer_mtl.training.run_folder import TRAIN_CONFIG, RunFolder, TaskInput
+
+OBJECT_FORM = ("_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/VARIABLE_VALUE")
+USUAL_LENGTH, SHORTEST = 128, 5
+"""Tokens that EasyTransfer's configuration files have, and the fewest that hold a pair."""
+
+
+def is_easytransfer_checkpoint(prefix: Path) -> bool:
+    """Tells whether a checkpoint names its variables as TensorFlow 1 does; not one that cannot be read."""
+    try:
+        return not any(name.endswith(OBJECT_FORM) for name, _ in tf.train.list_variables(str(prefix)))
+    except UNUSABLE:
+        return False
+
+
+@dataclass(frozen=True)
+class EasyTransferFolder(RunFolder):
+    """The folder of such a checkpoint: config.json and vocab.txt beside it, and its tasks, which it does not tell.
+
+    Attributes:
+        path: the folder.
+        prefix: the checkpoint's.
+        tasks: the tasks whose heads it holds.
+    """
+
+    prefix: Path
+    tasks: tuple[Task, ...]
+
+    @property
+    def encoder_files(self) -> EncoderFiles:
+        """The checkpoint, with the folder's config and vocabulary."""
+        return EncoderFiles(self.prefix, self.path, tanh_gelu=True)
+
+    def read_tasks(self) -> tuple[tuple[Task, ...], dict[str, TaskInput]]:
+        """Returns the tasks, and that texts are read as EasyTransfer reads them: as they are, to the length it was given."""
+        return self.tasks, {task.name: TaskInput(self._sequence_length(), "none") for task in self.tasks}
+
+    def read_architecture(self) -> Architecture:
+        """Returns the baseline's."""
+        return BASELINE
+
+    def check_class(self, model_class: type) -> None:
+        """Accepts any class; ``load`` sees whether the checkpoint has its weights."""
+
+    def load(self, model_class: type[MultiTaskModel] = MultiTaskModel) -> MultiTaskModel:
+        """Builds the model with the checkpoint's weights.
+
+        Raises:
+            UserError: the checkpoint is damaged, lacks a head, or holds another shape.
+        """
+        loaded = load_encoder(self.encoder_files, DropoutClock(0))
+        model = model_class(loaded.encoder, self.tasks, architecture=BASELINE)
+        build_variables(model)
+        variables = own_variables(model)
+        missing = sorted(variables.keys() - loaded.heads.keys())
+        if missing:
+            raise UserError(
+                f"{self.prefix} does not hold {', '.join(missing)} of {model_class.__name__}: its own are "
+                f"{', '.join(sorted(loaded.heads)) or 'those of an encoder alone'}. Name the tasks that it was trained on "
+                "with --tasks_file; an encoder without task heads must be trained first (--pretrain_model_name_or_path)."
+            )
+        for name, variable in variables.items():
+            if loaded.heads[name].shape != tuple(variable.shape):
+                raise UserError(
+                    f"{self.prefix}: {name} has the shape {list(loaded.heads[name].shape)}, the tasks need "
+                    f"{list(variable.shape)}. Give the tasks and labels that it was trained on with --tasks_file."
+                )
+            variable.assign(loaded.heads[name])
+        return model
+
+    def _sequence_length(self) -> int:
+        """Returns the length that the training's configuration beside the checkpoint tells, or the usual one."""
+        longest = load_config(self.encoder_files).max_position_embeddings
+        path = self.path / TRAIN_CONFIG
+        found = _part(read_json(path, TRAIN_CONFIG) if path.exists() else {}, "preprocess_config", "sequence_length")
+        length = found if type(found) is int and found >= SHORTEST else USUAL_LENGTH
+        return min(length, longest)
+
+
+def _part(value: Any, *names: str) -> Any:
+    """Returns a value inside JSON objects; None if it is not there."""
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
