@@ -2,9 +2,11 @@
 
 import dataclasses
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 from easytransfer_mtl.config.settings import EvaluateSettings
+from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.candidates import Candidate
@@ -19,9 +21,11 @@ from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
 from easytransfer_mtl.evaluation.prefixes import parse_prefix
 from easytransfer_mtl.evaluation.reports import class_report_text, final_table, summary_text
+from easytransfer_mtl.files import check_output_folder
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.fold_data import held_out_rows
 from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.run_lock import run_lock
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, read_task_data
 
 
@@ -41,15 +45,11 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
         return _evaluate_models(settings.checkpoints, source, Path(settings.output_dir or ""), options, model_class)
     folder = RunFolder(Path(settings.model_dir or ""))
     options = dataclasses.replace(options, swa_checkpoints=_swa_checkpoints(settings, folder))
-    model, data = _model_and_data(folder, source, model_class)
+    folder.read_tasks()  # a folder that is no run's is left alone
     if settings.eval_checkpoint_path:
-        parse_prefix(settings.eval_checkpoint_path).restore(model)
-        scores, legacy = score_rows(Inference(model, options.batch_size, options.precision), data, options, "evaluate")
-        print("\n".join(class_report_text(score) for score in scores))
-        print(final_table(scores))
-        _print_legacy({Candidate(0): legacy} if legacy else {})
-        return 0
-    evaluation = evaluate_run(model, folder, data, options)
+        return _evaluate_checkpoint(settings.eval_checkpoint_path, folder, source, options, model_class)
+    with run_lock(folder.path) if options.max_batches is None else nullcontext():
+        evaluation = evaluate_run(*_model_folder_data(folder, source, model_class), options)
     best = evaluation.scores[evaluation.best]
     print(summary_text(evaluation.scores))
     print("\n".join(class_report_text(score) for score in best))
@@ -63,6 +63,19 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
     return 0
 
 
+def _evaluate_checkpoint(
+    prefix: str, folder: RunFolder, source: str | None, options: EvaluationOptions, model_class: type[MultiTaskModel]
+) -> int:
+    """Scores one checkpoint and writes nothing, so that the run may go on meanwhile; returns the exit status."""
+    model, _, data = _model_folder_data(folder, source, model_class)
+    parse_prefix(prefix).restore(model)
+    scores, legacy = score_rows(Inference(model, options.batch_size, options.precision), data, options, "evaluate")
+    print("\n".join(class_report_text(score) for score in scores))
+    print(final_table(scores))
+    _print_legacy({Candidate(0): legacy} if legacy else {})
+    return 0
+
+
 def _swa_checkpoints(settings: EvaluateSettings, folder: RunFolder) -> int:
     """Returns of how many checkpoints to score the mean: what is asked for, else what the run was trained with."""
     if settings.swa_checkpoints is None:
@@ -72,20 +85,20 @@ def _swa_checkpoints(settings: EvaluateSettings, folder: RunFolder) -> int:
     return settings.swa_checkpoints
 
 
-def _model_and_data(
+def _model_folder_data(
     folder: RunFolder, source: str | None, model_class: type[MultiTaskModel]
-) -> tuple[MultiTaskModel, list[TaskData]]:
-    """Returns a run's model and the rows to score it on: the dev files', or else those of the fold that it left out."""
+) -> tuple[MultiTaskModel, RunFolder, list[TaskData]]:
+    """Returns a run's model, the run, and the rows to score it on: the dev files', or else those of its own fold."""
     tasks, inputs = folder.read_tasks()
     files = folder.encoder_files
-    vocabulary, positions = files.vocabulary, load_config(files).max_position_embeddings
+    vocabulary, positions = files.vocabulary, most_tokens(load_config(files).to_dict())
 
     def read(path: str) -> list[TaskData]:
         return read_task_data(path, tasks, vocabulary, files.vocabulary_file, positions)
 
     data = read(source) if source else held_out_rows(folder, read)
     check_dev_data(data, inputs)
-    return build_model(folder, model_class), data
+    return build_model(folder, model_class), folder, data
 
 
 def _evaluate_models(
@@ -93,6 +106,7 @@ def _evaluate_models(
 ) -> int:
     """Scores models and their average on dev files, or those of folds each on its own rows; returns the exit status."""
     members = find_members(checkpoints)
+    check_output_folder(output)
     if source:
         scores = score_ensemble(members, read_dev_data(source, members), options, model_class)
     else:

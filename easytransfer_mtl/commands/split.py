@@ -11,7 +11,7 @@ from easytransfer_mtl.data.fold_assignment import assign_folds, group_numbers
 from easytransfer_mtl.data.folds import Folds, FoldSource, TaskFolds, write_folds
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.tables import aligned
-from easytransfer_mtl.files import sha256_of
+from easytransfer_mtl.files import check_output_folder, sha256_of
 from easytransfer_mtl.seeding import generator
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 
@@ -19,6 +19,7 @@ from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 def run(settings: SplitSettings) -> int:
     """Splits every task's rows, writes the folds and prints a table a task; returns the exit status."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
+    check_output_folder(Path(settings.output_dir))
     if settings.include_dev:
         train, dev = find_labelled(settings.data_dir, tasks)
     else:
