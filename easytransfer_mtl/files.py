@@ -138,8 +138,8 @@ def readable_by_tensorflow(path: str | os.PathLike[str]) -> Iterator[str]:
 
 def check_output_folder(folder: Path) -> None:
     """Raises UserError, before work whose results are to go there is done, if no files can be written to a folder."""
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not nearest.is_dir():
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
+    if not os.path.isdir(nearest):
         raise UserError(f"{folder} cannot be a folder: {nearest} is a file. Give another.")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise UserError(f"{folder} cannot be written to: {nearest} does not permit it. Give another, or mend that.")

@@ -46,11 +46,11 @@ def run_lock(folder: Path) -> Iterator[None]:
 
 def _make(folder: Path) -> list[Path]:
     """Makes a folder and returns which folders are new, from the bottom."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    missing = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        file = next((path for path in (folder, *folder.parents) if path.is_file()), folder)
+        file = next((path for path in (folder, *folder.parents) if os.path.isfile(path)), folder)
         raise UserError(f"model_dir {folder} cannot be made: {file} is a file. Give another --model_dir.") from None
     except OSError as error:
         raise UserError(f"model_dir {folder} cannot be made: {error.strerror}. Give another --model_dir.") from None
