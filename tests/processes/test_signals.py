@@ -11,10 +11,18 @@ import pytest
 from warm_processes import WarmProcess
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals and terminals of Linux")
-IGNORING = """import runpy, signal
-signal.signal(signal.SIGHUP, signal.SIG_IGN)
+PROGRAM = """import runpy, signal
+signal.signal(signal.SIGHUP, signal.{handling})
 runpy.run_module("easytransfer_mtl", run_name="__main__")
 """
+"""The program in a terminal (SIG_DFL) or under nohup (SIG_IGN), wherever the tests themselves run."""
+
+
+def program(folder: Path, handling: str) -> Path:
+    """Writes a script that runs the program with a handling of SIGHUP."""
+    path = folder / f"{handling}.py"
+    path.write_text(PROGRAM.format(handling=handling), encoding="utf-8")
+    return path
 
 
 def waiting_for(process: WarmProcess, line: str) -> None:
@@ -39,7 +47,8 @@ def pretrain(encoder: Path, root: Path, tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize("command", ["train", "pretrain"])
 def test_a_hangup_stops_after_a_step_that_is_saved(command: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    process = WarmProcess(request.getfixturevalue(command), tmp_path)
+    words = request.getfixturevalue(command)
+    process = WarmProcess(words, tmp_path, program(tmp_path, "SIG_DFL"))
     try:
         waiting_for(process, "progress = ")
         process.send_signal(signal.SIGHUP)
@@ -52,9 +61,7 @@ def test_a_hangup_stops_after_a_step_that_is_saved(command: str, tmp_path: Path,
 
 
 def test_a_hangup_that_is_ignored_stays_ignored(train: list[str], tmp_path: Path) -> None:
-    script = tmp_path / "ignoring.py"
-    script.write_text(IGNORING, encoding="utf-8")
-    process = WarmProcess(train, tmp_path, script=script)
+    process = WarmProcess(train, tmp_path, program(tmp_path, "SIG_IGN"))
     try:
         waiting_for(process, "progress = ")
         process.send_signal(signal.SIGHUP)
@@ -68,7 +75,7 @@ def test_a_hangup_that_is_ignored_stays_ignored(train: list[str], tmp_path: Path
 
 def test_a_terminal_that_is_closed_does_not_keep_the_step_from_being_saved(train: list[str], tmp_path: Path) -> None:
     master, slave = pty.openpty()
-    process = WarmProcess(train, tmp_path, outputs=[os.ttyname(slave)] * 2)
+    process = WarmProcess(train, tmp_path, program(tmp_path, "SIG_DFL"), [os.ttyname(slave)] * 2)
     try:
         os.close(slave)
         seen = b""
