@@ -17,7 +17,7 @@ _SETTINGS = {
     ),
     "easytransfer_mtl.config.ensemble_settings": ("SplitSettings",),
     "easytransfer_mtl.config.pretrain_settings": ("PretrainSettings",),
-    "easytransfer_mtl.config.study_settings": ("BenchmarkSettings", "CompareSettings", "PlotSettings"),
+    "easytransfer_mtl.config.study_settings": ("CompareSettings", "PlotSettings"),
 }  # fmt: skip
 _LIGHT = {
     "Task": "easytransfer_mtl.tasks",
@@ -29,7 +29,7 @@ _NEED_TENSORFLOW = {
     "MultiTaskModel": "easytransfer_mtl.models.multitask_model",
     "Predictor": "easytransfer_mtl.evaluation.prediction",
 }
-_COMMANDS = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "compare", "benchmark")
+_COMMANDS = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "compare")
 _LIGHT_COMMANDS = ("split", "check_submission", "plot")
 __all__ = sorted([*_LIGHT, *_NEED_TENSORFLOW, *_COMMANDS, *_LIGHT_COMMANDS])
 

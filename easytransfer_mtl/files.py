@@ -4,23 +4,35 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from easytransfer_mtl.errors import UserError, listed, shown
 
 LARGEST_JSON = 1 << 28
 """Bytes of the largest JSON file that is read."""
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
+
+PATTERN_SIGNS = "[\\" if os.sep == "/" else "["
+"""What TensorFlow takes for a pattern in the path of a checkpoint, and then does not find the file of that name."""
+
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a temporary path beside ``path`` to write to; renames it to ``path`` when the block ends well.
 
-    If the block raises, the temporary file is removed and a file already at ``path`` is left as it was.
+    If the block raises, the temporary file is removed and a file already at ``path`` is left as it was. What processes
+    that were killed have left of the same file is removed too. The block must write into the temporary file and put no
+    other in its place: that it is in use is told by a lock on it.
 
     Raises:
         UserError: there can be no file at ``path``, known before the block is entered.
@@ -28,12 +40,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = _beside(path)
-    _check_writable(path, temporary)
+    opened = _opened_for_writing(path, temporary)
     try:
-        with naming(path, temporary):
+        with naming(path, temporary), opened as stream:
+            _remove_left(path, "tmp")
             yield temporary
-            with open(temporary, "rb+") as stream:
-                os.fsync(stream.fileno())
+            os.fsync(stream.fileno())
             os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):  # what ended the block is what matters
@@ -55,14 +67,90 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def _check_writable(path: Path, temporary: Path) -> None:
+def _opened_for_writing(path: Path, temporary: Path) -> BinaryIO:
+    """Opens a temporary file, empty and locked."""
     if path.is_dir():
         raise UserError(f"{path} cannot be written: it is a folder.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
+        stream = open(temporary, "ab")
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror} ({error.filename}).") from None
+    if try_lock(stream.fileno()) is False:
+        stream.close()
+        raise UserError(f"{path} is being written by another process ({temporary}). Wait for its end, or end it.")
+    stream.truncate(0)
+    return stream
+
+
+def try_lock(descriptor: int) -> bool | None:
+    """Locks an open file for this process, until it is closed or the process ends, however it ends.
+
+    Returns:
+        Whether that succeeded; False if another has locked it, None if files cannot be locked here.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _remove_left(path: Path, ending: str) -> None:
+    """Removes the temporary files or folders of ``path`` whose processes have ended."""
+    own = re.compile(rf"{re.escape(f'.{path.name}.')}(\d+)\.{ending}")
+    for other in path.parent.iterdir():
+        match = own.fullmatch(other.name)
+        if match is None or _is_running(int(match[1])):
+            continue
+        if other.is_dir() and not other.is_symlink():
+            shutil.rmtree(other, ignore_errors=True)
+        elif _is_unlocked(other):
+            with contextlib.suppress(OSError):  # another process has just removed it
+                other.unlink()
+
+
+def _is_running(process: int) -> bool:
+    """Tells whether there is a process of this number; where that cannot be asked, there is."""
+    if os.name != "posix":
+        return True  # os.kill would end it
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_unlocked(path: Path) -> bool:
+    """Tells whether nobody writes to a file: a process in another container or on another machine is not seen."""
+    try:
+        with open(path, "r+b") as stream:
+            return try_lock(stream.fileno()) is True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def readable_by_tensorflow(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Gives a path of the same file, or prefix of files, that TensorFlow does not take for a pattern.
+
+    It is ``path`` itself where nothing in it looks like one, else a link in a temporary folder, for as long as the block
+    lasts.
+    """
+    path = Path(path)
+    if not any(sign in str(path) for sign in PATTERN_SIGNS):
+        yield str(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="easytransfer_mtl_") as folder:
+        link = Path(folder) / "folder"
+        link.symlink_to(path.parent.resolve(), target_is_directory=True)
+        yield str(link / path.name)
 
 
 def check_outputs(
@@ -214,10 +302,20 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives the path of a folder to make beside ``path``; it takes the place of ``path`` when the block ends well.
 
-    If the block raises, what it made is removed and a folder already at ``path`` is left as it was.
+    If the block raises, what it made is removed and a folder already at ``path`` is left as it was. What processes that
+    were killed have left of the same folder is removed too.
+
+    Raises:
+        UserError: ``path`` is a file.
     """
     path = Path(path)
-    fresh, old = path.with_name(f".{path.name}.new"), path.with_name(f".{path.name}.old")
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} cannot be written: it is a file, and a folder belongs there. Move it away.")
+    fresh, old = path.with_name(f".{path.name}.{os.getpid()}.new"), path.with_name(f".{path.name}.old")
+    if old.is_dir() and not path.exists():
+        os.replace(old, path)  # of a process that was killed between the two
+    if path.parent.is_dir():
+        _remove_left(path, "new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         yield fresh

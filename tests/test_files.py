@@ -3,12 +3,24 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import read_json, replacing, replacing_folder, sha256_of, write_json, write_text
+from easytransfer_mtl.files import (
+    check_outputs,
+    read_json,
+    readable_by_tensorflow,
+    replacing,
+    replacing_folder,
+    sha256_of,
+    try_lock,
+    write_json,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -142,3 +154,87 @@ def test_a_folder_takes_its_place_only_when_complete(tmp_path: Path) -> None:
         raise RuntimeError
     assert [path.name for path in target.iterdir()] == ["two"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def dead_process() -> int:
+    """Returns the number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.skipif(os.name != "posix", reason="where processes cannot be asked for, nothing is removed")
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    dead, running = dead_process(), os.getppid()
+    kept = [f".file.txt.{running}.tmp", f".other.txt.{dead}.tmp", f".file.txt.{dead}.new"]
+    kept += [f"file.txt.{dead}.tmp", ".file.txt.tmp"]
+    for name in [*kept, f".file.txt.{dead}.tmp"]:
+        (tmp_path / name).touch()
+    write_text(tmp_path / "file.txt", "new")
+    assert names(tmp_path) == sorted([*kept, "file.txt"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="where processes cannot be asked for, nothing is removed")
+def test_what_a_killed_process_left_of_a_folder_is_removed(tmp_path: Path) -> None:
+    left, neighbours = tmp_path / f".folder.{dead_process()}.new", tmp_path / f".folder.{os.getppid()}.new"
+    for folder in (left, neighbours):
+        (folder / "deep").mkdir(parents=True)
+    with replacing_folder(tmp_path / "folder") as fresh:
+        fresh.mkdir()
+    assert names(tmp_path) == [neighbours.name, "folder"]
+
+
+def test_what_another_process_writes_is_not_touched(tmp_path: Path) -> None:
+    """It may be in another container, where its number says nothing."""
+    pytest.importorskip("fcntl")
+    path = tmp_path / f".file.txt.{dead_process()}.tmp"
+    with open(path, "wb") as stream:
+        assert try_lock(stream.fileno())
+        write_text(tmp_path / "file.txt", "new")
+        assert names(tmp_path) == sorted([path.name, "file.txt"])
+    write_text(tmp_path / "file.txt", "newer")
+    assert names(tmp_path) == ["file.txt"]
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    with replacing(tmp_path / "file.txt") as temporary:
+        temporary.write_bytes(b"first")
+        with pytest.raises(UserError, match="is being written by another process"):
+            write_text(tmp_path / "file.txt", "second")
+    assert (tmp_path / "file.txt").read_bytes() == b"first"
+
+
+def test_a_folder_that_was_being_replaced_when_the_process_was_killed_comes_back(tmp_path: Path) -> None:
+    (tmp_path / ".folder.old").mkdir()
+    (tmp_path / ".folder.old" / "file").touch()
+    with pytest.raises(RuntimeError), replacing_folder(tmp_path / "folder"):
+        raise RuntimeError
+    assert names(tmp_path) == ["folder"] and names(tmp_path / "folder") == ["file"]
+
+
+def test_a_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_bytes(b"kept")
+    with pytest.raises(UserError, match="it is a file"), replacing_folder(tmp_path / "folder") as fresh:
+        fresh.mkdir()
+    assert names(tmp_path) == ["folder"] and (tmp_path / "folder").read_bytes() == b"kept"
+
+
+def test_an_output_is_checked_without_making_its_folder(tmp_path: Path) -> None:
+    check_outputs([tmp_path / "a" / "b"], [])
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file is no folder"):
+        check_outputs([tmp_path / "file" / "b"], [])
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["plain", "a[1]", "a\\b", "a*?]b"])
+def test_tensorflow_reads_what_looks_like_a_pattern_and_no_link_stays(name: str, tmp_path: Path) -> None:
+    if os.name != "posix":
+        pytest.skip("such names are possible on POSIX only")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "file[1]").write_bytes(b"content")
+    with readable_by_tensorflow(tmp_path / name / "file[1]") as path:
+        link = Path(path)
+        assert link.read_bytes() == b"content" and not set("[\\") & set(str(link.parent))
+    assert link == tmp_path / name / "file[1]" or not link.parent.exists()

@@ -27,9 +27,11 @@ from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.files import check_outputs
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 from easytransfer_mtl.training.architecture_choice import choose_part_dropout
+from easytransfer_mtl.training.callbacks import stopping_signals
 from easytransfer_mtl.training.choices import Choices, choose
 from easytransfer_mtl.training.learning_rates import choose_rate_shares
 from easytransfer_mtl.training.model_choice import check_encoder, checked_architecture
+from easytransfer_mtl.training.run_lock import run_lock
 from easytransfer_mtl.weighting.task_values import task_part
 
 SINGLE = "single"
@@ -46,6 +48,11 @@ def run(settings: CompareSettings) -> int:
     """Trains what is not trained yet, writes and prints the table; returns the exit status: 1 if a training failed."""
     if not settings.predict_input_fp or settings.tables:
         raise UserError("compare needs --predict_input_fp, the dev files that scores are taken on, and takes no --tables.")
+    with run_lock(Path(settings.model_dir or "")):
+        return _compare(settings)
+
+
+def _compare(settings: CompareSettings) -> int:
     seeds, variants, output = parse_seeds(settings.seeds), parse_variants(settings.variants), Path(settings.model_dir or "")
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = (task_files(path, tasks) for path in (settings.train_input_fp, settings.predict_input_fp))
@@ -147,7 +154,8 @@ def _run_all(jobs: list[Job], settings: CompareSettings) -> tuple[dict[str, list
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise Stopped("stopped; start the same command again to go on.", number)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    caught = [number for number in stopping_signals() if number != signal.SIGINT]
+    before = {number: signal.signal(number, interrupt) for number in caught}
     with ThreadPoolExecutor(settings.jobs) as pool, tqdm(total=len(jobs), desc="compare", unit=" runs", disable=None) as bar:
         try:
             futures = [pool.submit(trainings.run, job) for job in jobs]
@@ -163,5 +171,6 @@ def _run_all(jobs: list[Job], settings: CompareSettings) -> tuple[dict[str, list
             trainings.stop()
             raise
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
     return results, failures

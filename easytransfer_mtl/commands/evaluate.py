@@ -2,10 +2,12 @@
 
 import dataclasses
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 
 from easytransfer_mtl.config.settings import EvaluateSettings
 from easytransfer_mtl.data.manifest import manifest_path
+from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.candidates import Candidate
@@ -26,6 +28,7 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 from easytransfer_mtl.training.fold_data import held_out_rows
 from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.run_lock import run_lock
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, read_task_data
 
 
@@ -46,10 +49,13 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
         return _evaluate_checkpoint(settings, options, model_class)
     folder = RunFolder(Path(settings.model_dir or ""))
     options = dataclasses.replace(options, swa_checkpoints=_swa_checkpoints(settings, folder))
-    data = _read_data(settings, folder, folder)
-    if options.max_batches is None:  # a part of the rows is scored for the eye only
-        _check_outputs(folder.path, settings, data)
-    evaluation = evaluate_run(build_model(folder, model_class), folder, data, options)
+    folder.read_tasks()  # a folder that is no run's is left alone
+    whole = options.max_batches is None  # a part of the rows is scored for the eye only
+    with run_lock(folder.path) if whole else nullcontext():
+        data = _read_data(settings, folder, folder)
+        if whole:
+            _check_outputs(folder.path, settings, data)
+        evaluation = evaluate_run(build_model(folder, model_class), folder, data, options)
     best = evaluation.scores[evaluation.best]
     print(summary_text(evaluation.scores))
     print("\n".join(class_report_text(score) for score in best))
@@ -64,7 +70,7 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
 
 
 def _evaluate_checkpoint(settings: EvaluateSettings, options: EvaluationOptions, model_class: type[MultiTaskModel]) -> int:
-    """Scores one checkpoint and writes nothing; returns the exit status."""
+    """Scores one checkpoint and writes nothing, so that its run may go on meanwhile; returns the exit status."""
     member = _checkpoint(settings)
     data = _read_data(settings, member.folder, member.run)
     inference = Inference(member.load(model_class), options.batch_size, options.precision)
@@ -112,7 +118,7 @@ def _read_data(settings: EvaluateSettings, folder: RunFolder, run: RunFolder) ->
     """Returns the rows to score a model on: the dev files', or else those of the fold that its run left out."""
     tasks, inputs = folder.read_tasks()
     files, source = folder.encoder_files, _source(settings)
-    vocabulary, positions = files.vocabulary, load_config(files).max_position_embeddings
+    vocabulary, positions = files.vocabulary, most_tokens(load_config(files).to_dict())
 
     def read(path: str) -> list[TaskData]:
         return read_task_data(path, tasks, vocabulary, files.vocabulary_file, positions)

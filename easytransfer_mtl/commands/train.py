@@ -7,6 +7,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import evaluate_run
 from easytransfer_mtl.evaluation.reports import final_table, summary_text
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.training.run_lock import run_lock
 from easytransfer_mtl.training.trainer import evaluation_options, run_training
 
 
@@ -31,7 +32,8 @@ def run(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskMo
         print(f"trained: {trained.folder.path} (no predict_input_fp, so nothing was evaluated)")
         return 0
     known = trained.stopping.scores if trained.stopping else {}
-    evaluation = evaluate_run(trained.model, trained.folder, trained.dev, evaluation_options(settings), known)
+    with run_lock(trained.folder.path):
+        evaluation = evaluate_run(trained.model, trained.folder, trained.dev, evaluation_options(settings), known)
     ending = trained.stopping.ending() if trained.stopping else None
     if ending:
         print(f"{ending}\n")

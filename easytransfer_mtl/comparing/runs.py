@@ -9,14 +9,19 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 from easytransfer_mtl.comparing.variants import command_line
 from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.data.list_files import read_list
+from easytransfer_mtl.encoders.finding import find_encoder
+from easytransfer_mtl.encoders.weight_files.find import find_weights
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import read_json, write_json
+from easytransfer_mtl.files import read_json, sha256_of, write_json
 
 LOG, FLAGS, RESULT, SUMMARY = "train.log", "flags.json", "result.json", "model/evaluation/summary.json"
+INPUTS = "inputs.json"
 LAST_LINES = 15
 
 
@@ -33,13 +38,37 @@ class Job:
         """The settings as flags, without the folder, which may be moved."""
         return [flag for flag in command_line(self.settings) if not flag.startswith("--model_dir=")]
 
+    def inputs(self) -> dict[str, str]:
+        """The hashes of what the training reads: its data, the encoder, and the file of indicators."""
+        settings = self.settings
+        files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, needs_weights=False)
+        paths = {"encoder config": files.config_file, "vocabulary": files.vocabulary_file}
+        if not settings.random_init:
+            with contextlib.suppress(UserError):  # that there are none is told by the training
+                weights, _ = find_weights(files.location)
+                # Of TensorFlow 1 the index, which holds check sums of the rest.
+                paths["encoder weights"] = weights if weights.is_file() else weights.with_name(f"{weights.name}.index")
+        for kind, source in (("train", settings.train_input_fp), ("dev", settings.predict_input_fp)):
+            paths |= {f"{kind} file {place}": path for place, path in enumerate(_listed(source or ""), start=1)}
+        if settings.dtp_kpi_file:
+            paths["dtp_kpi_file"] = Path(settings.dtp_kpi_file)
+        return {name: _sha256(path, path.stat().st_mtime_ns) for name, path in paths.items() if path.is_file()}
+
     def check_folder(self) -> None:
-        """Raises UserError if the folder holds a training with other settings, finished or not."""
+        """Raises UserError if the folder holds a training with other settings or on other files, finished or not."""
         path = self.folder / FLAGS
         written = read_json(path, "flags of a run") if path.exists() else self.flags
         if written != self.flags:
             changed = ", ".join(sorted(set(written) ^ set(self.flags)))
             raise UserError(f"{self.folder} holds a run with other settings ({changed}). Use another --model_dir.")
+        inputs, now = self.folder / INPUTS, self.inputs()
+        before = read_json(inputs, "inputs of a run") if inputs.exists() else now
+        others = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+        if others:
+            raise UserError(
+                f"{self.folder} holds a run on files with another content ({', '.join(others)}). Bring the old files back, "
+                "or use another --model_dir."
+            )
 
     def result(self) -> "RunResult | None":
         """Returns the result if the training is done."""
@@ -64,6 +93,16 @@ class RunResult:
     memory_gb: float | None
 
 
+@cache
+def _sha256(path: Path, changed: int) -> str:
+    """Returns a file's hash, worked out once for all trainings as long as its time of change is the same."""
+    del changed
+    return sha256_of(path)
+
+
+_listed = cache(read_list)  # which warns of a list's blank lines
+
+
 class TrainingProcesses:
     """Runs trainings, from several threads if need be."""
 
@@ -86,6 +125,7 @@ class TrainingProcesses:
         model = job.folder / "model"
         fresh = not model.exists()
         write_json(job.folder / FLAGS, job.flags)
+        write_json(job.folder / INPUTS, job.inputs())
         started = time.perf_counter()
         memory_gb = self._train(job.folder, [*job.flags, f"--model_dir={model}"])
         seconds = time.perf_counter() - started

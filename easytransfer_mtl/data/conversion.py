@@ -16,7 +16,7 @@ from easytransfer_mtl.data.features import FeatureBuilder, Features
 from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import check_outputs, replacing, sha256_of
+from easytransfer_mtl.files import check_outputs, sha256_of
 from easytransfer_mtl.tasks import Task
 
 
@@ -129,14 +129,17 @@ def convert_file(
     check_outputs([conversion.output], [conversion.source])
     tally = CsvTally(conversion.source, conversion.task, conversion.labelled, header)
     source, counts = stream_rows(tally), _Counts()
-    rejects = rejects_path(conversion.output)
-    with replacing(conversion.output) as complete:
-        rows = write_tfrecords(complete, _examples(_while_good(source, tally, on_bad_row), tally, builder, counts))
+
+    def before_complete() -> None:
+        rejects = rejects_path(conversion.output)
         check_rows(tally, on_bad_row, rejects, max_bad_share)
         if not tally.bad_rows:
             rejects.unlink(missing_ok=True)
         # An old manifest must never stand beside new records, not even if the process ends between the two.
         manifest_path(conversion.output).unlink(missing_ok=True)
+
+    examples = _examples(_while_good(source, tally, on_bad_row), tally, builder, counts)
+    rows = write_tfrecords(conversion.output, examples, before_complete)
     write_manifest(conversion.output, _manifest(conversion, builder, rows))
     return ConversionReport(
         conversion,

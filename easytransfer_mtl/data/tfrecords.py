@@ -1,7 +1,7 @@
 """TFRecord files with EasyTransfer's features: input_ids, input_mask, segment_ids and label_id, all int64."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +36,26 @@ def serialize(features: Features, label_id: int, sequence_length: int) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def write_tfrecords(path: str | os.PathLike[str], examples: Iterable[bytes]) -> int:
-    """Writes serialized examples to an uncompressed TFRecord file, whole or not at all; returns their number."""
+def write_tfrecords(
+    path: str | os.PathLike[str], examples: Iterable[bytes], before_complete: Callable[[], None] = lambda: None
+) -> int:
+    """Writes an uncompressed TFRecord file, whole or not at all.
+
+    Args:
+        path: the file.
+        examples: serialized.
+        before_complete: called when all are written, before the file takes its place; what it raises prevents that.
+
+    Returns:
+        The number of examples.
+    """
     count = 0
-    with replacing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-        for example in examples:
-            writer.write(example)
-            count += 1
+    with replacing(path) as temporary:
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            for example in examples:
+                writer.write(example)
+                count += 1
+        before_complete()
     return count
 
 

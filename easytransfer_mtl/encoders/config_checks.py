@@ -130,6 +130,21 @@ def _check_kinds(value: dict[str, Any], model_type: str, where: str) -> None:
             raise UserError(f"{where}: {key} is {found!r}; expected one of {', '.join(known)}, or several joined by |.")
 
 
+def most_tokens(value: dict[str, Any]) -> int | None:
+    """Returns the tokens of the longest row that an encoder takes, or None if there is no such limit.
+
+    It is the size of its table of positions: learned, or with RoFormer computed, for as many as the encoder was made for.
+    DeBERTa without ``position_biased_input`` has no table, since it sees distances only, and puts all far ones together.
+
+    Args:
+        value: config.json, or a built config's ``to_dict()``.
+    """
+    if str(value.get("model_type")).startswith("deberta") and not value.get("position_biased_input", True):
+        return None
+    size = value.get("max_position_embeddings")
+    return size if type(size) is int and size > 0 else None
+
+
 def _check_whole(size: Any, key: str, low: int, limit: int, where: str) -> None:
     if not isinstance(size, int) or isinstance(size, bool) or not low <= size <= limit:
         raise UserError(f"{where}: {key} is {size!r}; expected a whole number from {low} to {limit}.")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import mean_probabilities, one_at_a_time
@@ -35,7 +36,8 @@ def read_dev_data(path: str, members: list[Member]) -> list[TaskData]:
                 f"{member.name} has another vocabulary than {members[0].name}; TFRecords hold the token ids of one, so "
                 "these models cannot be scored on the same files. predict and submit can average them: they read texts."
             )
-    positions = min(load_config(item).max_position_embeddings for item in files)
+    limits = [most_tokens(load_config(item).to_dict()) for item in files]
+    positions = min((limit for limit in limits if limit), default=None)
     data = read_task_data(path, tasks, vocabularies[0], files[0].vocabulary_file, positions)
     check_dev_data(data, inputs)
     return data

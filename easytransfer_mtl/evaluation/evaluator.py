@@ -20,7 +20,7 @@ from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.reports import score_json, write_reports, write_summary
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables
-from easytransfer_mtl.training.checkpoints import checkpoint_steps
+from easytransfer_mtl.training.checkpoint_files import checkpoint_steps
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.task_data import TaskData
 

@@ -52,6 +52,18 @@ class KeptScores:
         return means
 
 
+def check_same_dev_rows(folder: Path, data: list[TaskData], precision: str) -> None:
+    """Raises UserError if a run that goes on has been stopped, or not, by scores of other dev rows than these."""
+    path = folder / FILE
+    kept = read_json(path, "scores of a run") if path.exists() else {}
+    if isinstance(kept, dict) and kept.get("scores") and kept.get("rows") != _fingerprint(data, precision):
+        raise UserError(
+            f"{folder} is a run that watches its scores on other dev rows than these (or in another predict_precision), and "
+            "cannot go on with scores of both. Bring the old dev files back, leave early_stopping_patience out, or use "
+            "another --model_dir. (evaluate scores the run on any files.)"
+        )
+
+
 def _fingerprint(data: list[TaskData], precision: str) -> str:
     """Returns what tells other rows, labels, tasks or arithmetic apart."""
     digest = hashlib.sha256(precision.encode())

@@ -13,7 +13,7 @@ from easytransfer_mtl.evaluation.prefixes import Prefix, parse_prefix, split_kin
 from easytransfer_mtl.files import real_path
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
-from easytransfer_mtl.training.checkpoints import INTERRUPTED, NAME, checkpoint_steps
+from easytransfer_mtl.training.checkpoint_files import INTERRUPTED, NAME, checkpoint_steps
 from easytransfer_mtl.training.run_folder import RunFolder
 
 
@@ -122,7 +122,7 @@ def _matches(entry: str) -> list[str]:
     if not entry:
         raise UserError("--checkpoints has an empty entry; give A,B,... without a comma at an end.")
     pattern, kind = split_kind(entry)
-    if Path(pattern).exists() or not glob.has_magic(pattern):
+    if Path(pattern).exists() or Path(f"{pattern}.index").is_file() or not glob.has_magic(pattern):
         return [entry]
     # A pattern of prefixes (model.ckpt-*) fits each one's .index and .data files.
     folders = [path for path in glob.glob(pattern) if Path(path).is_dir()]
@@ -133,7 +133,8 @@ def _matches(entry: str) -> list[str]:
         logging.info("%s is left out of %s: it is a run's start.", path, entry)
     fitting = {*folders, *prefixes} - untrained
     if not fitting:
-        raise UserError(f"--checkpoints: {entry!r} fits no folder and no checkpoint of a training that has begun.")
+        hint = " In a pattern a [ that is meant as it stands is written [[]." if "[" in pattern else ""
+        raise UserError(f"--checkpoints: {entry!r} fits no folder and no checkpoint of a training that has begun.{hint}")
     return sorted(f"{path}{kind}" for path in fitting)
 
 

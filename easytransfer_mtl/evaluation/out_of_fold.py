@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 
+from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import one_at_a_time
@@ -76,5 +77,5 @@ def _check_folds(members: list[Member]) -> None:
 
 def _read(path: str, member: Member) -> list[TaskData]:
     files, (tasks, _) = member.folder.encoder_files, member.folder.read_tasks()
-    positions = load_config(files).max_position_embeddings
+    positions = most_tokens(load_config(files).to_dict())
     return read_task_data(path, tasks, files.vocabulary, files.vocabulary_file, positions)

@@ -10,6 +10,7 @@ from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv, r
 from easytransfer_mtl.data.encoded_rows import from_features
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer
+from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.members import Member, member_at
@@ -64,6 +65,7 @@ class Predictor:
         self.model = member.load(model_class)
         self._inputs = member.folder.read_tasks()[1]
         self._vocabulary = member.folder.encoder_files.vocabulary
+        self._positions = most_tokens(self.model.encoder.config.to_dict())
         self._inference = Inference(self.model, batch_size, precision)
 
     @property
@@ -96,7 +98,9 @@ class Predictor:
         ids, texts = checked_ids(ids, task.name), checked_texts(texts, task)
         check_lengths(ids, texts, task)
         how = self._inputs[task.name]
-        builder = FeatureBuilder(Tokenizer(self._vocabulary, how.text_normalization), how.sequence_length)
+        # A run of an earlier version may say that its rows were longer than its encoder can read.
+        length = min(how.sequence_length, self._positions or how.sequence_length)
+        builder = FeatureBuilder(Tokenizer(self._vocabulary, how.text_normalization), length)
         rows = from_features(builder.encode(item) for item in texts)
         output = self._inference.outputs(rows, [task.name], f"predict {task.name}")[task.name]
         labels = [task.label_enumerate_values[index] for index in output.predictions]

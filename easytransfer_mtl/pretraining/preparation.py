@@ -13,6 +13,7 @@ from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder
 from easytransfer_mtl.data.tokenization import Tokenizer, Vocabulary
+from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.encoders.loading import check_embeddings, load_config
@@ -105,8 +106,8 @@ def _checked_config(settings: PretrainSettings, files: EncoderFiles) -> Pretrain
     config = load_config(files)
     check_embeddings(files, config)
     check_precision(config, settings.precision)
-    most = config.max_position_embeddings
-    if settings.sequence_length > most:
+    most = most_tokens(config.to_dict())
+    if most and settings.sequence_length > most:
         raise UserError(
             f"sequence_length is {settings.sequence_length}; the encoder's config {files.config_file} allows {most} "
             "(max_position_embeddings)."

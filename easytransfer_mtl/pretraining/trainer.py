@@ -10,7 +10,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from easytransfer_mtl.config.pretrain_settings import TEXTS, PretrainSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
-from easytransfer_mtl.encoders.loading import load_encoder
+from easytransfer_mtl.encoders.loading import load_config, load_encoder
 from easytransfer_mtl.encoders.weight_files import read_weights
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.pretraining.export import export_final, exported, texts_by_file
@@ -20,10 +20,13 @@ from easytransfer_mtl.pretraining.preparation import Prepared, prepare
 from easytransfer_mtl.pretraining.step_log import HeldOutLog, PretrainingLog, open_metrics
 from easytransfer_mtl.pretraining.text_vectors import text_vectors
 from easytransfer_mtl.training.callbacks import SaveCheckpoints, StopOnSignal
+from easytransfer_mtl.training.checkpoint_files import has_checkpoints
 from easytransfer_mtl.training.checkpoints import RunCheckpoints
 from easytransfer_mtl.training.optimizers import make_optimizer
 from easytransfer_mtl.training.preparation import warn_of_changes
 from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.run_identity import check_same_encoder
+from easytransfer_mtl.training.run_lock import run_lock
 from easytransfer_mtl.training.schedule import WarmupDecay
 
 
@@ -47,20 +50,28 @@ def run_pretraining(settings: PretrainSettings) -> PretrainedRun:
 
     Raises:
         UserError: something does not fit.
-        Stopped: SIGINT or SIGTERM came; the step was saved.
+        Stopped: SIGINT, SIGTERM or SIGHUP came; the step was saved.
     """
-    prepared = prepare(settings)
+    with run_lock(Path(settings.model_dir)):
+        prepared = prepare(settings)
+        return _run(settings, prepared)
+
+
+def _run(settings: PretrainSettings, prepared: Prepared) -> PretrainedRun:
+    """Builds the model, restores what there is of the run, and trains what is left."""
+    folder = RunFolder(Path(settings.model_dir))
+    if has_checkpoints(folder.path):
+        check_same_encoder(folder, prepared.files, load_config(prepared.files))
+        _check_same_texts(folder, prepared)
     model = _make_model(settings, prepared)
     progress = PretrainingProgress()
-    checkpoints = RunCheckpoints(model, progress, Path(settings.model_dir), settings.keep_checkpoint_max)
-    step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
+    checkpoints = RunCheckpoints(model, progress, folder.path, settings.keep_checkpoint_max)
+    restored = checkpoints.restore_latest()  # before anything is written: the folder may be another model's
+    step = restored or 0
     if step:
-        folder = RunFolder(checkpoints.folder)
-        folder.check_same_vocabulary(prepared.files)
-        _check_same_texts(folder, prepared)
         warn_of_changes(settings)
         logging.info("Going on from step %d of %d.", step, prepared.plan.train_steps)
-    elif settings.word_vectors is not None:
+    elif restored is None and settings.word_vectors is not None:
         _start_embeddings(model, settings, prepared)
     if step < prepared.plan.train_steps:
         _describe(settings, prepared, model)

@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import readable_by_tensorflow
 from easytransfer_mtl.models.averages import WeightAverages
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.checkpoints import UNUSABLE, restore_model
@@ -22,7 +23,8 @@ def averages_part(averages: WeightAverages | None) -> dict[str, tf.train.Checkpo
 def has_averages(prefix: Path) -> bool:
     """Tells whether a checkpoint holds moving averages; not one that cannot be read."""
     try:
-        return any(name.startswith(f"{PART}/") for name, _ in tf.train.list_variables(str(prefix)))
+        with readable_by_tensorflow(prefix) as path:
+            return any(name.startswith(f"{PART}/") for name, _ in tf.train.list_variables(path))
     except UNUSABLE:
         return False
 
@@ -36,7 +38,8 @@ def restore_averages(model: MultiTaskModel, prefix: Path) -> None:
     restore_model(model, prefix)
     averages = tf.train.Checkpoint(**{PART: tf.train.Checkpoint(values=model.trainable_variables)})
     try:
-        averages.read(str(prefix)).expect_partial().assert_existing_objects_matched()
+        with readable_by_tensorflow(prefix) as path:
+            averages.read(path).expect_partial().assert_existing_objects_matched()
     except UNUSABLE as error:
         raise UserError(f"The averages in {prefix} cannot be restored: {str(error).splitlines()[0]}") from None
 

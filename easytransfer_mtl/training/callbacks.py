@@ -10,6 +10,15 @@ from easytransfer_mtl.training.checkpoints import RunCheckpoints
 from easytransfer_mtl.training.metrics_log import MetricsLog
 from easytransfer_mtl.training.step_plan import StepPlan
 
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a run in good order: from the keyboard, from a batch system, from a terminal that was closed."""
+
+
+def stopping_signals() -> tuple[int, ...]:
+    """Returns those that are to be acted on: not SIGHUP where it is ignored, as ``nohup`` has it."""
+    hangup = getattr(signal, "SIGHUP", None)
+    return tuple(number for number in STOPPING if number != hangup or signal.getsignal(number) != signal.SIG_IGN)
+
 
 class SaveCheckpoints(tf_keras.callbacks.Callback):
     """Saves at the start, every ``save_steps`` steps and at the end, as EasyTransfer did."""
@@ -32,7 +41,7 @@ class SaveCheckpoints(tf_keras.callbacks.Callback):
 
 
 class StopOnSignal(tf_keras.callbacks.Callback):
-    """On SIGINT or SIGTERM: lets the step end, saves it apart, and ends training. A second SIGINT ends at once.
+    """On SIGINT, SIGTERM or SIGHUP: lets the step end, saves it apart, and ends training. A second SIGINT ends at once.
 
     A context manager that takes the signals over, before the first step, and gives them back, however training ends.
     """
@@ -57,7 +66,7 @@ class StopOnSignal(tf_keras.callbacks.Callback):
         self.checkpoints.save_interrupted(int(self.model.optimizer.iterations.numpy()))
 
     def __enter__(self) -> "StopOnSignal":
-        self._before = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self._remember) for number in stopping_signals()}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -1,21 +1,25 @@
 """Checkpoints of a run: weights, optimizer, weighting and step in one object, so that going on equals never stopping."""
 
 import logging
-import os
-import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import readable_by_tensorflow
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.training.checkpoint_files import (
+    INTERRUPTED,
+    add_to_state,
+    checkpoint_steps,
+    prefix_of,
+    remove_unfinished,
+    repair_state,
+    to_disk,
+)
 
-NAME = "model.ckpt"
-INTERRUPTED = "interrupted"
-STATE = "checkpoint"
 UNUSABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 """What TensorFlow raises for a checkpoint that is damaged or of another model."""
 
@@ -49,53 +53,70 @@ class RunCheckpoints:
         self.model = model
         self.folder = folder
         self._is_chief = is_chief
-        checkpoint = tf.train.Checkpoint(model=model, progress=progress, **more)
-        _ = checkpoint.save_counter  # made here by all workers, and not by the chief alone when it saves
-        self._checkpoint = checkpoint
+        self._keep = keep
+        self._checkpoint = tf.train.Checkpoint(model=model, progress=progress, **more)
+        _ = self._checkpoint.save_counter  # made here by all workers, and not by the chief alone when it saves
         if is_chief:
-            _repair_state(folder)
-        self._manager = tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=keep, checkpoint_name=NAME)
+            repair_state(folder)
         self._current: int | None = None
 
     def save(self, step: int) -> None:
         """Saves a regular checkpoint of ``step``, unless it is the one that was saved or restored last.
 
         Any other of the same step is one that could not be restored, and is replaced.
+
+        Raises:
+            UserError: it cannot be written.
         """
         if step == self._current:
             return
-        prefix = self._manager.save(checkpoint_number=step)
-        _to_disk(Path(prefix))
+        self._checkpoint.save_counter.assign_add(1)
+        self._write(self.folder, step, self._keep)
         self._made_current(step)
-        logging.info("Saving checkpoints for %d into %s.", step, prefix)
+        logging.info("Saving checkpoints for %d into %s.", step, prefix_of(self.folder, step))
 
     def save_interrupted(self, step: int) -> None:
-        """Saves ``step`` apart, for going on after a stop, unless its regular checkpoint was just saved."""
-        if step == self._current:
-            return
-        folder = self.folder / INTERRUPTED
-        self._checkpoint.save_counter.assign_sub(1)  # the manager adds 1 to it; a stop must leave no trace
-        manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=1, checkpoint_name=NAME)
-        _to_disk(Path(manager.save(checkpoint_number=step)))
+        """Saves ``step`` apart, for going on after a stop, unless its regular checkpoint was just saved.
+
+        The save counter stays as it is, since a stop must leave no trace.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        if step != self._current:
+            self._write(self.folder / INTERRUPTED, step, 1)
+
+    def _write(self, folder: Path, step: int, keep: int) -> None:
+        """Writes a checkpoint and only then takes it into the folder's list, which loses the oldest."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._checkpoint.write(str(prefix_of(folder, step)))
+        except (OSError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"Checkpoint {prefix_of(folder, step)} cannot be written: {reason}") from None
+        to_disk(folder, step)
+        add_to_state(folder, step, keep)
 
     def restore_latest(self) -> int | None:
         """Restores the newest checkpoint that can be read; returns its step, or None if there is none.
 
+        A start alone is none: nothing was trained, and the settings and the encoder may have changed since.
         What a process that was killed while saving left half-written is removed.
 
         Raises:
             UserError: there are checkpoints but none can be read or fits the model.
         """
         if self._is_chief:
-            _remove_unfinished(self.folder)
+            remove_unfinished(self.folder)
         folders = (self.folder, self.folder / INTERRUPTED)
         found = sorted(
             ((step, prefix) for folder in folders for step, prefix in checkpoint_steps(folder).items()), reverse=True
         )
         problems = []
-        for step, prefix in found:
+        for step, prefix in found if any(step for step, _ in found) else ():
             try:
-                self._checkpoint.restore(str(prefix)).assert_consumed()
+                with readable_by_tensorflow(prefix) as path:
+                    self._checkpoint.restore(path).assert_consumed()
                 if prefix.parent == self.folder:
                     self._made_current(step)
                 return step
@@ -117,63 +138,6 @@ class RunCheckpoints:
             shutil.rmtree(self.folder / INTERRUPTED, ignore_errors=True)
 
 
-def checkpoint_steps(folder: Path) -> dict[int, Path]:
-    """Returns step -> prefix of a folder's complete checkpoints, in ascending order.
-
-    They are those that the state file lists, or, if that is lost, all that are there.
-    """
-    state = _read_state(folder)
-    if state is None:
-        paths = [path.name.removesuffix(".index") for path in folder.glob(f"{NAME}-*.index")]
-    else:
-        paths = list(state.all_model_checkpoint_paths)
-    found = {}
-    for path in (folder / Path(path).name for path in paths):
-        match = re.fullmatch(rf"{NAME}-(\d+)", path.name)
-        if match and path.with_name(path.name + ".index").exists():
-            found[int(match.group(1))] = path
-    return dict(sorted(found.items()))
-
-
-def has_checkpoints(folder: Path) -> bool:
-    """Tells whether a folder has a run's checkpoints, regular ones or that of a stop."""
-    return any(checkpoint_steps(path) for path in (folder, folder / INTERRUPTED))
-
-
-def _read_state(folder: Path) -> Any:
-    """Returns TensorFlow's state file of a folder's checkpoints, or None if there is none that can be read."""
-    try:
-        return tf.train.get_checkpoint_state(str(folder))
-    except (tf.errors.OpError, ValueError):
-        return None
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """Removes what TensorFlow writes beside a checkpoint, a folder, and beside the state file before it renames them."""
-    for path in [*folder.glob(f"{NAME}-*_temp"), *folder.glob(f"{STATE}.tmp*")]:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
-
-
-def _repair_state(folder: Path) -> None:
-    """Writes the state file anew from the checkpoints that are there, if a power cut has spoiled it."""
-    if (folder / STATE).exists() and _read_state(folder) is None:
-        paths = [str(path) for path in checkpoint_steps(folder).values()]
-        (folder / STATE).unlink()
-        if paths:
-            logging.warning("%s cannot be read; taking the checkpoints that are there", folder / STATE)
-            times = [Path(f"{path}.index").stat().st_mtime for path in paths]
-            tf.compat.v1.train.update_checkpoint_state(
-                str(folder),
-                paths[-1],
-                paths,
-                all_model_checkpoint_timestamps=times,
-                last_preserved_timestamp=min(times) - 1.0,  # what is not later is kept but no longer listed
-            )
-
-
 def restore_model(model: MultiTaskModel, prefix: Path) -> None:
     """Gives a model the weights of a run's checkpoint, without optimizer and progress.
 
@@ -181,9 +145,10 @@ def restore_model(model: MultiTaskModel, prefix: Path) -> None:
         UserError: the checkpoint is damaged or does not fit.
     """
     try:
-        status = tf.train.Checkpoint(model=model).read(str(prefix))
-        status.expect_partial().assert_existing_objects_matched()
-        stored = [name for name, _ in tf.train.list_variables(str(prefix)) if _is_weight(name)]
+        with readable_by_tensorflow(prefix) as path:
+            status = tf.train.Checkpoint(model=model).read(path)
+            status.expect_partial().assert_existing_objects_matched()
+            stored = [name for name, _ in tf.train.list_variables(path) if _is_weight(name)]
     except UNUSABLE as error:
         raise UserError(f"Checkpoint {prefix} cannot be restored: {str(error).splitlines()[0]}") from None
     if len(stored) > len(model.variables):
@@ -196,13 +161,3 @@ def restore_model(model: MultiTaskModel, prefix: Path) -> None:
 def _is_weight(stored: str) -> bool:
     """Whether a stored name is a weight's that predictions may depend on."""
     return stored.startswith("model/") and not stored.startswith(("model/optimizer/", "model/weighting/"))
-
-
-def _to_disk(prefix: Path) -> None:
-    """Has the operating system write a checkpoint's files, so that a power cut after the save cannot take them."""
-    for path in [*prefix.parent.glob(f"{prefix.name}.*"), prefix.parent / STATE, prefix.parent]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

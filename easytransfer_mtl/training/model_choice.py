@@ -15,7 +15,7 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture, choose_part_dropout
-from easytransfer_mtl.training.checkpoints import has_checkpoints
+from easytransfer_mtl.training.checkpoint_files import has_checkpoints
 from easytransfer_mtl.training.choices import Choices
 from easytransfer_mtl.training.learning_rates import RateShares, choose_rate_shares
 from easytransfer_mtl.training.loss_choice import warn_without_dropout

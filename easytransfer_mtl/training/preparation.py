@@ -13,9 +13,11 @@ from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.data.tokenization import Vocabulary
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
+from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import check_embeddings, load_config
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.kept_scores import check_same_dev_rows
 from easytransfer_mtl.files import files_in
 from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -24,13 +26,14 @@ from easytransfer_mtl.models.token_dropout import TokenDropout, make_token_dropo
 from easytransfer_mtl.models.variables import parameter_counts
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.batches import training_batches
-from easytransfer_mtl.training.checkpoints import has_checkpoints
+from easytransfer_mtl.training.checkpoint_files import has_checkpoints
 from easytransfer_mtl.training.choices import choose
 from easytransfer_mtl.training.fold_data import FoldChoice, check_same_fold, choose_fold, read_fold_data
 from easytransfer_mtl.training.loss_choice import label_weights
 from easytransfer_mtl.training.memory_estimate import tell
 from easytransfer_mtl.training.model_choice import ModelChoice, check_encoder, choose_model
 from easytransfer_mtl.training.run_folder import RunFolder, check_run_outputs
+from easytransfer_mtl.training.run_identity import check_same_data, check_same_encoder, check_same_tasks, data_identity
 from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.weighting import TaskWeighting
@@ -85,9 +88,12 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     config = load_config(files, settings.gelu)
     check_embeddings(files, config)
     check_encoder(settings, config)
+    if has_checkpoints(Path(settings.model_dir)):
+        check_same_encoder(RunFolder(Path(settings.model_dir)), files, config)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
-    vocabulary = files.vocabulary
-    train, dev = _read_data(settings, fold, tasks, (vocabulary, files.vocabulary_file, config.max_position_embeddings))
+    vocabulary, positions = files.vocabulary, most_tokens(config.to_dict())
+    train, dev = _read_data(settings, fold, tasks, (vocabulary, files.vocabulary_file, positions))
+    _check_same_rows(settings, train, dev, positions)
     check_run_outputs(Path(settings.model_dir), "best", _inputs(settings, files, [*train, *dev]))
     tasks_read, num_rows = [item.task for item in train], [len(item.rows) for item in train]
     choices = choose(settings, tasks_read, num_rows, num_replicas)
@@ -136,6 +142,17 @@ def _check_unchanged(settings: TrainSettings, fold: FoldChoice | None) -> None:
             )
 
 
+def _check_same_rows(settings: TrainSettings, train: list[TaskData], dev: list[TaskData], positions: int | None) -> None:
+    """Raises UserError if the folder's run is on other tasks or rows, or stops by its scores on other dev rows."""
+    folder = RunFolder(Path(settings.model_dir))
+    if not has_checkpoints(folder.path):
+        return
+    check_same_tasks(folder, tuple(item.task for item in train))
+    check_same_data(folder, settings, train, positions)
+    if settings.early_stopping_patience:
+        check_same_dev_rows(folder.path, dev, settings.predict_precision)
+
+
 def make_deterministic() -> None:
     """Has TensorFlow repeat bit for bit on a CPU; on a GPU that would cost speed."""
     if not tf.config.list_physical_devices("GPU"):
@@ -143,7 +160,7 @@ def make_deterministic() -> None:
 
 
 def _read_data(
-    settings: TrainSettings, fold: FoldChoice | None, tasks: tuple[Task, ...], checks: tuple[Vocabulary, Path, int]
+    settings: TrainSettings, fold: FoldChoice | None, tasks: tuple[Task, ...], checks: tuple[Vocabulary, Path, int | None]
 ) -> tuple[list[TaskData], list[TaskData]]:
     """Returns the rows to train on and to evaluate on; ``checks`` are ``read_task_data``'s other arguments."""
     if fold:
@@ -172,7 +189,7 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
     inputs = {item.task.name: item.task_input for item in prepared.train}
     vocabulary = prepared.files.vocabulary
     folder.write_model(model.encoder.config, vocabulary, prepared.tasks, inputs, type(model).__name__, model.architecture)
-    data: dict[str, Any] = {"train": [item.summary() for item in prepared.train]}
+    data = data_identity(settings, prepared.train, prepared.dev)
     if prepared.fold:
         data["fold"] = prepared.fold.identity
     folder.write_train_config(asdict(settings), data, asdict(prepared.plan))

@@ -137,19 +137,6 @@ class RunFolder:
                 "(from Python: easytransfer_mtl's functions train, evaluate, predict and submit take it as model_class)."
             )
 
-    def check_same_model(self, files: EncoderFiles, tasks: tuple[Task, ...], model_class: type) -> None:
-        """Checks that what is to go on is the run in this folder.
-
-        Raises:
-            UserError: the run has other tasks, labels or class, or another vocabulary.
-        """
-        self.check_class(model_class)
-        before, _ = self.read_tasks()
-        old, new = ([(task.name, task.label_enumerate_values) for task in group] for group in (before, tasks))
-        if old != new:
-            raise UserError(f"{self.path} holds a run of the tasks {old}, not {new}. Use another --model_dir.")
-        self.check_same_vocabulary(files)
-
     def check_same_vocabulary(self, files: EncoderFiles) -> None:
         """Raises UserError if the run was made with another vocabulary, or with other ids of the same, or has lost it."""
         own = self.encoder_files
@@ -190,6 +177,20 @@ class RunFolder:
         if fold is not None and not (isinstance(fold, dict) and {name: type(fold.get(name)) for name in FOLD} == FOLD):
             raise self.damaged(f"data.fold is {fold!r}")
         return fold
+
+    def written_data(self) -> dict[str, Any]:
+        """Returns what train_config.json says of the data that the run is on; nothing for a new run.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        data = self._written("data")
+        items = [data.get(name, []) for name in ("train", "dev")]
+        if not all(isinstance(part, list) and all(isinstance(item, dict) for item in part) for part in items):
+            raise self.damaged("data.train or data.dev is no list of files")
+        if not isinstance(data.get("files_sha256", {}), dict):
+            raise self.damaged(f"data.files_sha256 is {data['files_sha256']!r}")
+        return data
 
     def written_texts(self) -> dict[str, Any]:
         """Returns what train_config.json says of the texts that a pre-training is on.

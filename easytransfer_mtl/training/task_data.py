@@ -1,5 +1,6 @@
 """The TFRecord files of a run, read and checked against the model."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from easytransfer_mtl.training.run_folder import TaskInput
 
 @dataclass(frozen=True)
 class TaskData:
-    """One task's rows and the file they came from."""
+    """One task's rows, the file they came from, and the tokens that a row may have."""
 
     file: TaskFile
     rows: EncodedRows
@@ -45,7 +46,7 @@ class TaskData:
 
 
 def read_task_data(
-    path: str, tasks: tuple[Task, ...], vocabulary: Vocabulary, vocabulary_source: Path, max_positions: int
+    path: str, tasks: tuple[Task, ...], vocabulary: Vocabulary, vocabulary_source: Path, positions: int | None
 ) -> list[TaskData]:
     """Reads the files of a list, in its order.
 
@@ -54,7 +55,8 @@ def read_task_data(
         tasks: the tasks that may occur.
         vocabulary: the model's.
         vocabulary_source: where that is from, for errors.
-        max_positions: rows must not be longer, in tokens.
+        positions: rows must not be longer, in tokens, see ``most_tokens``; None for no limit. Where they could have been
+            by the length that they were converted for, that length is taken as this.
 
     Raises:
         UserError: a file is missing or damaged, made for another vocabulary or label map, unlabelled, or too long.
@@ -67,12 +69,19 @@ def read_task_data(
     result = []
     for file in files:
         rows = read_tfrecords(file.path, file.task.num_labels, len(vocabulary))
-        if len(rows) and int(rows.lengths.max()) > max_positions:
+        if positions and len(rows) and int(rows.lengths.max()) > positions:
             raise UserError(
-                f"{file.path} has rows of {int(rows.lengths.max())} tokens; the encoder's config allows {max_positions} "
-                "(max_position_embeddings). Convert with a smaller --sequence_length."
+                f"{file.path} has rows of {int(rows.lengths.max())} tokens; the encoder's config allows {positions} "
+                f"(max_position_embeddings). Convert with --sequence_length={positions} or less."
             )
-        result.append(TaskData(file, rows, padded_length_of(file.path)))
+        length = padded_length_of(file.path)
+        if positions and length > positions:
+            logging.warning(
+                "%s was converted for rows of up to %d tokens; the encoder takes %d, and longer texts will be cut there.",
+                file.path, length, positions,
+            )  # fmt: skip
+            length = positions
+        result.append(TaskData(file, rows, length))
     return result
 
 

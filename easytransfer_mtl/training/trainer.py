@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from easytransfer_mtl.models.variables import build_variables
 from easytransfer_mtl.seeding import stream_seed
 from easytransfer_mtl.training.averaged_weights import averages_part
 from easytransfer_mtl.training.callbacks import SaveCheckpoints, StopOnSignal
+from easytransfer_mtl.training.checkpoint_files import has_checkpoints
 from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints
 from easytransfer_mtl.training.distribution import Distribution, make_distribution
 from easytransfer_mtl.training.early_stopping import EarlyStopping
@@ -31,6 +32,7 @@ from easytransfer_mtl.training.model_choice import check_class
 from easytransfer_mtl.training.optimizers import make_optimizer
 from easytransfer_mtl.training.preparation import Prepared, describe, prepare, warn_of_changes
 from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.training.run_lock import run_lock
 from easytransfer_mtl.training.schedule import WarmupDecay
 from easytransfer_mtl.training.step_log import StepLog
 from easytransfer_mtl.training.task_data import TaskData
@@ -68,38 +70,43 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
 
     Raises:
         UserError: something does not fit.
-        Stopped: SIGINT or SIGTERM came; the step was saved.
+        Stopped: SIGINT, SIGTERM or SIGHUP came; the step was saved.
     """
     distribution = make_distribution(settings)  # before TensorFlow computes anything
-    with distribution.watched():
+    alone = run_lock(Path(settings.model_dir)) if distribution.is_chief else nullcontext()
+    with alone, distribution.watched():
         prepared = prepare(settings, distribution.num_replicas)
         check_class(model_class, prepared.model.architecture, prepared.loss)
-        with distribution.scope():
-            model = _make_model(settings, prepared, model_class)
-        progress, folder = Progress(), RunFolder(Path(settings.model_dir))
-        checkpoints = RunCheckpoints(
-            model,
-            progress,
-            folder.path,
-            settings.keep_checkpoint_max,
-            distribution.is_chief,
-            **averages_part(model.averages),
-        )
-        step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
-        distribution.check_same_step(step)
+        folder = RunFolder(Path(settings.model_dir))
+        if has_checkpoints(folder.path):
+            folder.check_class(model_class)
+        return _run(settings, prepared, distribution, model_class)
+
+
+def _run(
+    settings: TrainSettings, prepared: Prepared, distribution: Distribution, model_class: type[MultiTaskModel]
+) -> TrainedRun:
+    """Builds the model, restores what there is of the run, and trains what is left."""
+    with distribution.scope():
+        model = _make_model(settings, prepared, model_class)
+    progress, folder = Progress(), RunFolder(Path(settings.model_dir))
+    averages = averages_part(model.averages)
+    checkpoints = RunCheckpoints(
+        model, progress, folder.path, settings.keep_checkpoint_max, distribution.is_chief, **averages
+    )
+    step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
+    distribution.check_same_step(step)
+    stopping = _stopping(settings, prepared, step)
+    finished = step >= prepared.plan.train_steps or (stopping is not None and stopping.ending() is not None)
+    if distribution.is_chief:
         if step:
-            folder.check_same_model(prepared.files, prepared.tasks, model_class)
-        stopping = _stopping(settings, prepared, step)
-        finished = step >= prepared.plan.train_steps or (stopping is not None and stopping.ending() is not None)
-        if distribution.is_chief:
-            if step:
-                warn_of_changes(settings)
-            if not finished:
-                describe(settings, prepared, model)
-        if finished:
-            logging.info("Training is finished already.")
-        else:
-            _fit(model, settings, prepared, distribution, checkpoints, progress, step, stopping)
+            warn_of_changes(settings)
+        if not finished:
+            describe(settings, prepared, model)
+    if finished:
+        logging.info("Training is finished already.")
+    else:
+        _fit(model, settings, prepared, distribution, checkpoints, progress, step, stopping)
     return TrainedRun(model, folder, prepared.dev, distribution.is_chief, stopping)
 
 

@@ -355,3 +355,11 @@ def test_flipped_bytes_never_raise_anything_else(name: str, tmp_path: Path, hugg
             read_weights(tmp_path / name)
         except UserError as error:
             assert name.removesuffix(".index") in str(error)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="such names are possible on POSIX only")
+@pytest.mark.parametrize("name", ["a[1]", "a\\b", "a?*b"])
+def test_a_tensorflow_1_checkpoint_may_lie_in_a_folder_that_looks_like_a_pattern(name: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(TF1.parent, tmp_path / name)
+    for place in (folder, folder / "model.ckpt"):
+        assert_same(read_weights(place).arrays, read_tf1_checkpoint(TF1))

@@ -10,6 +10,7 @@ import numpy as np
 
 from easytransfer_mtl.encoders.weight_files.damage import damaged
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import readable_by_tensorflow
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -43,15 +44,16 @@ def read_tf1_checkpoint(prefix: str | os.PathLike[str]) -> dict[str, np.ndarray]
     import tensorflow as tf
 
     try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        dtypes = reader.get_variable_to_dtype_map()
-        if any(name.endswith("/.ATTRIBUTES/VARIABLE_VALUE") for name in dtypes):
-            raise UserError(
-                f"{_KIND} {prefix} is in TensorFlow 2's object form, which names variables by Python attributes. "
-                "Load it with the program that wrote it and save it with save_pretrained."
-            )
-        wanted = [name for name, dtype in dtypes.items() if _is_number(dtype) and not is_optimizer_state(name)]
-        arrays = {name: np.asarray(reader.get_tensor(name)) for name in sorted(wanted)}
+        with readable_by_tensorflow(prefix) as path:
+            reader = tf.train.load_checkpoint(path)
+            dtypes = reader.get_variable_to_dtype_map()
+            if any(name.endswith("/.ATTRIBUTES/VARIABLE_VALUE") for name in dtypes):
+                raise UserError(
+                    f"{_KIND} {prefix} is in TensorFlow 2's object form, which names variables by Python attributes. "
+                    "Load it with the program that wrote it and save it with save_pretrained."
+                )
+            wanted = [name for name, dtype in dtypes.items() if _is_number(dtype) and not is_optimizer_state(name)]
+            arrays = {name: np.asarray(reader.get_tensor(name)) for name in sorted(wanted)}
     except (tf.errors.OpError, IndexError, KeyError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         raise damaged(prefix, _KIND, error) from None
     return {name: _half_to_float32(array) for name, array in arrays.items()}

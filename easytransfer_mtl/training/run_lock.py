@@ -1,0 +1,95 @@
+"""One process at a time in a run's folder: two trainings in one would delete and mix up each other's checkpoints."""
+
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import try_lock
+
+LOCK = ".lock"
+PARTS = ("best", "evaluation", "final", "interrupted", "tensorboard")
+"""Folders that a run makes in its own."""
+
+
+@contextlib.contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Makes a run's folder, and keeps other processes that ask the same from it, for as long as the block lasts.
+
+    The lock is the operating system's on a file, so that it ends with its process, however that ends. Where files cannot
+    be locked, which some network file systems are made without, there is none, and the log says so. A folder that was made
+    for it and stayed empty is removed again.
+
+    Args:
+        folder: ``model_dir``.
+
+    Raises:
+        UserError: the folder cannot be made or written to, or another process holds it.
+    """
+    made = _make(folder)
+    try:
+        descriptor = _locked(folder / LOCK)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                (folder / LOCK).unlink()  # while it is locked, so that nobody's but ours is removed
+            os.close(descriptor)
+    finally:
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+def _make(folder: Path) -> list[Path]:
+    """Makes a folder and returns which folders are new, from the bottom."""
+    missing = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        file = next((path for path in (folder, *folder.parents) if os.path.isfile(path)), folder)
+        raise UserError(f"model_dir {folder} cannot be made: {file} is a file. Give another --model_dir.") from None
+    except OSError as error:
+        raise UserError(f"model_dir {folder} cannot be made: {error.strerror}. Give another --model_dir.") from None
+    wrong = [path for path in (folder / name for name in PARTS) if path.exists() and not path.is_dir()]
+    if wrong:
+        raise UserError(f"{wrong[0]} is a file where a run has a folder. Move it away, or give another --model_dir.")
+    return missing
+
+
+def _locked(path: Path) -> int:
+    """Opens and locks a file, and returns what is to be closed."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        except OSError as error:
+            raise UserError(
+                f"model_dir {path.parent} cannot be written to ({path.name}: {error.strerror}). Give another --model_dir, "
+                "or mend its permissions."
+            ) from None
+        locked = try_lock(descriptor)
+        if locked is False:
+            holder = os.read(descriptor, 1000).decode("utf-8", "replace").strip()
+            os.close(descriptor)
+            raise UserError(
+                f"{path.parent} is in use by {holder or 'another process'}: a training, pre-training, comparison or "
+                "evaluation. Wait for its end, or end it, or give another --model_dir. One checkpoint of a training that "
+                "goes on can be scored with evaluate --eval_checkpoint_path."
+            )
+        if locked is None:
+            logging.warning("%s: files cannot be locked here; see to it that no other process uses the folder", path.parent)
+        if locked is None or _is_the_same(descriptor, path):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            return descriptor
+        os.close(descriptor)  # of a process that has just removed it
+
+
+def _is_the_same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
