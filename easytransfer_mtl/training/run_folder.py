@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shutil
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,7 @@ from transformers import PretrainedConfig
 from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import check_outputs, read_json, real_path, sha256_of, write_json, write_text
+from easytransfer_mtl.files import check_outputs, read_json, real_path, replacing, sha256_of, write_json, write_text
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.architecture_checks import architecture_from_json
 from easytransfer_mtl.tasks import Task, read_model_tasks
@@ -65,7 +64,8 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
         if real_path(vocabulary_file) != real_path(self.path / "vocab.txt"):
-            shutil.copyfile(vocabulary_file, self.path / "vocab.txt")
+            with replacing(self.path / "vocab.txt") as temporary:
+                temporary.write_bytes(vocabulary_file.read_bytes())
 
     def write_model(
         self,
