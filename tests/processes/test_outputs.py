@@ -96,14 +96,10 @@ def place(root: Path, encoder: Path, data: Path, finished: Finished, tmp_path_fa
     for path in sample.glob("*_*.csv"):
         for name in ("own", "own_folds"):
             shutil.copyfile(path, folder / name / path.name)
-    for target, source in (
-        ("own/TNEWS_train.tfrecord", "own/TNEWS_train.csv"),
-        ("own_folds/folds.json", "sample/OCNLI_train.csv"),
-    ):
-        (folder / source).rename(folder / target)
-        (folder / source).symlink_to(folder / target)
-    (folder / "own_folds/OCNLI_train.csv").unlink()
-    (folder / "own_folds/OCNLI_train.csv").symlink_to("folds.json")
+    for name in ("own/TNEWS_train.tfrecord", "own_folds/folds.json"):
+        source = folder / name.partition("/")[0] / "TNEWS_train.csv"
+        source.rename(folder / name)
+        source.symlink_to(folder / name)
     for name in FOLDERS:
         (folder / "folders" / name).mkdir(parents=True)
     (folder / "files").mkdir()
