@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
@@ -13,6 +14,7 @@ from easytransfer_mtl.pretraining.trainer import run_pretraining
 from easytransfer_mtl.training.checkpoints import checkpoint_steps
 from easytransfer_mtl.training.run_lock import run_lock
 
+LETTERS = "天地人日月山水火木金土心手口目耳田禾米竹"
 Settings = Callable[..., PretrainSettings]
 
 
@@ -58,17 +60,19 @@ def test_a_run_that_had_only_begun_starts_from_the_vectors_as_they_are_now(setti
     vectors = tmp_path / "vectors.txt"
     options = {"word_vectors": str(vectors), "train_steps": 1}
 
-    def write(value: float) -> None:
-        vectors.write_text("".join(f"{letter} {value} 1 1 1 1 1 1 1\n" for letter in "天地人"), encoding="utf-8")
+    def write(seed: int) -> None:
+        rows = np.random.default_rng(seed).normal(size=(len(LETTERS), 8)).tolist()
+        lines = [f"{letter} {' '.join(map(str, row))}\n" for letter, row in zip(LETTERS, rows)]
+        vectors.write_text("".join(lines), encoding="utf-8")
 
-    write(0.5)
+    write(1)
     run_pretraining(settings(**options))
     begun = tmp_path / "begun"
     begun.mkdir()
     for path in (*(tmp_path / "run").glob("model.ckpt-0.*"), *(tmp_path / "run").glob("*.*t*")):
         if not path.name.startswith("model.ckpt-1"):
             shutil.copyfile(path, begun / path.name)
-    write(-9.0)
+    write(2)
     gone_on = run_pretraining(settings(**options, model_dir=str(begun)))
     fresh = run_pretraining(settings(**options, model_dir=str(tmp_path / "fresh")))
     weights = [(run.final / "model.safetensors").read_bytes() for run in (gone_on, fresh)]
