@@ -9,11 +9,14 @@ from scipy.optimize import nnls
 
 from easytransfer_mtl.weighting.base import Signals, TaskWeighting
 
-RIDGE = 1e-10
-"""Added to the diagonal of a Gram matrix of scale 1, so that equal gradients share their weight; above rounding, no more."""
+ROUNDING = 1e-13
+"""Eigenvalues of cosines below this are rounding of float64 sums."""
 
-SMALLEST = 1e-6
-"""Eigenvalues of cosines below this are rounding."""
+RIDGE = 1e-10
+"""What x'x counts for in least squares over cosines, so that equal gradients share their weight."""
+
+ROUNDS = 3
+"""Solutions of the least squares, each pulled to the one before instead of to 0."""
 
 
 class GramWeighting(TaskWeighting):
@@ -65,38 +68,53 @@ def cosines_of(gram: np.ndarray) -> np.ndarray:
     return gram * inverse[:, None] * inverse
 
 
-def positive_cosines(gram: np.ndarray) -> np.ndarray:
-    """Returns ``cosines_of`` with no eigenvalue below ``SMALLEST``: training's Gram matrices are float32, rounded."""
-    values, vectors = np.linalg.eigh(cosines_of(gram))
-    return (vectors * np.maximum(values, SMALLEST)) @ vectors.T
-
-
-def square_root(gram: np.ndarray) -> np.ndarray:
-    """Returns R [K, K] with R'R = G + ``RIDGE`` I, for G of scale 1."""
-    values, vectors = np.linalg.eigh(gram)
-    return np.sqrt(np.maximum(values, 0.0) + RIDGE)[:, None] * vectors.T
+def square_root(cosines: np.ndarray) -> np.ndarray:
+    """Returns R [K, K] with R'R = C, without what in C is rounding."""
+    values, vectors = np.linalg.eigh(cosines)
+    return np.sqrt(np.where(values > ROUNDING, values, 0.0))[:, None] * vectors.T
 
 
 def least_norm_weights(gram: np.ndarray) -> np.ndarray:
     """Returns the point w of the simplex with the least w'Gw [K].
 
-    min ||R x||^2 + (1 - sum x)^2 over x >= 0 has the solution x = t w: for given w the best t leaves
-    w'Gw / (1 + w'Gw), which grows with w'Gw.
+    In x_i = w_i ||g_i||, so that short gradients count as exactly as long ones: the least x'Cx, C the cosines, over x >= 0
+    with s'x = 1, s_i one over ||g_i|| but for a factor. min ||R x||^2 + (1 - s'x)^2 over x >= 0 has the solution t x: for
+    given x the best t leaves x'Cx / (1 + x'Cx), which grows with x'Cx.
     """
-    size = len(gram)
-    system = np.vstack([square_root(scaled(gram)), np.ones(size)])
-    solution, _ = nnls(system, np.append(np.zeros(size), 1.0))
+    norms = norms_of(gram)
+    if norms.min() <= 0:
+        return (norms <= 0) / np.sum(norms <= 0)
+    shares = norms.min() / norms
+    system = np.vstack([square_root(cosines_of(gram)), shares])
+    solution = _nonnegative(system, np.append(np.zeros(len(gram)), 1.0)) * shares
     return solution / solution.sum()
 
 
-def dual_cone_weights(gram: np.ndarray, task: int) -> np.ndarray:
-    """Returns the v >= e_task with the least v'Gv [K]: the task's gradient projected on {d: d'g_j >= 0 for all j}.
+def dual_cone_weights(gram: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Returns the v >= ``start`` with the least v'Gv [K]: g_start projected on {d: d'g_j >= 0 for all j}.
 
-    Solved for gradients of length 1, v_j ||g_j|| / ||g_task||, so that short ones count as exactly as long ones.
+    Solved for gradients of length 1, so that short ones count as exactly as long ones.
     """
     norms = norms_of(gram)
-    root = square_root(cosines_of(gram))
-    added, _ = nnls(root, -root[:, task])
-    added *= np.divide(norms[task], norms, out=np.zeros_like(norms), where=norms > 0)
-    added[task] += 1.0
-    return added
+    lengths = start * norms
+    root, scale = square_root(cosines_of(gram)), np.abs(lengths).max()
+    if scale <= 0:
+        return start
+    added = scale * _nonnegative(root, -root @ (lengths / scale))
+    return start + np.divide(added, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+def _nonnegative(system: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Returns the x >= 0 with the least ||system x - wanted||, and of many the shortest.
+
+    The proximal point method finds which elements are not 0, the unconstrained least squares of these then their values.
+    """
+    size, pull = system.shape[1], np.sqrt(RIDGE)
+    found, pulled = np.zeros(size), np.vstack([system, pull * np.eye(size)])
+    for _ in range(ROUNDS):
+        found, _ = nnls(pulled, np.append(wanted, pull * found), maxiter=100 * size)
+    support = found > 0
+    exact = np.linalg.lstsq(system[:, support], wanted, rcond=np.sqrt(ROUNDING))[0]
+    if (exact >= 0).all():
+        found[support] = exact
+    return found

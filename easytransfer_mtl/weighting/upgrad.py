@@ -23,4 +23,4 @@ class UPGrad(GramWeighting):
 
     def solve(self, gram: np.ndarray, losses: np.ndarray, step: int) -> np.ndarray:
         """Returns the weights."""
-        return np.sum([dual_cone_weights(gram, task) for task in range(self.num_tasks)], axis=0)
+        return np.sum([dual_cone_weights(gram, start) for start in np.eye(self.num_tasks)], axis=0)
