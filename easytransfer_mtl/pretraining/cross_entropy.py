@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from easytransfer_mtl.encoders.fused.graphs import own_graph
+
 Gradients = tuple[tf.Tensor, ...]
 
 
@@ -28,6 +30,7 @@ def tied_cross_entropy(
     return scored_cross_entropy(states, table, bias, labels)[:2]
 
 
+@own_graph
 def scored_cross_entropy(
     states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

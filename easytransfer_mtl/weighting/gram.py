@@ -3,6 +3,8 @@
 The solvers are NumPy in float64 on K x K numbers: exact to rounding, for any K, in well under a millisecond.
 """
 
+import weakref
+
 import numpy as np
 import tensorflow as tf
 from scipy.optimize import nnls
@@ -31,10 +33,13 @@ class GramWeighting(TaskWeighting):
     def weights(self, signals: Signals) -> tf.Tensor:
         """Returns ``solve``'s weights; NaN where the Gram matrix is not finite."""
 
+        # TensorFlow keeps a function that it calls as long as the process lives, so this one must not keep the weighting.
+        weighting = weakref.proxy(self)
+
         def weights_of(gram: np.ndarray, losses: np.ndarray, step: np.ndarray) -> np.ndarray:
             if not (np.isfinite(gram).all() and np.isfinite(losses).all()):
-                return np.full(self.num_tasks, np.nan, np.float32)
-            return self.solve(gram.astype(np.float64), losses.astype(np.float64), int(step)).astype(np.float32)
+                return np.full(weighting.num_tasks, np.nan, np.float32)
+            return weighting.solve(gram.astype(np.float64), losses.astype(np.float64), int(step)).astype(np.float32)
 
         weights = tf.numpy_function(weights_of, [signals.gram, signals.losses, signals.step], tf.float32)
         return tf.ensure_shape(weights, [self.num_tasks])

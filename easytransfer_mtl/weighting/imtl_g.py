@@ -5,7 +5,7 @@ import numpy as np
 from easytransfer_mtl.weighting.gram import ROUNDING, GramWeighting, cosines_of, norms_of
 
 TELLING = 1e-4
-"""Where unit gradients depend on each other they are equal if the part of (1, ..., 1) that they map to zero is below this."""
+"""Where unit gradients are dependent they are equal if the part of (1, ..., 1) that they map to zero is below this."""
 
 
 class IMTLG(GramWeighting):
