@@ -10,7 +10,7 @@ from easytransfer_mtl.config.weighting_settings import CAGRAD_RESCALINGS
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.weighting.gram import GramWeighting, dual_cone_weights, least_norm_weights, norms_of, scaled
 
-NEARLY_ZERO = 1e-7
+NEARLY_ZERO, STARTS = 1e-7, 40
 
 
 class CAGrad(GramWeighting):
@@ -58,11 +58,13 @@ class CAGrad(GramWeighting):
         """Returns d as weights of the gradients."""
         norms, with_mean = norms_of(gram), gram @ mean
         least = least_norm_weights(gram)
-        shortest, smallest = _length(gram, least), NEARLY_ZERO * norms[norms > 0].min()
-        if shortest <= NEARLY_ZERO * np.linalg.norm(least * norms):
-            safe = dual_cone_weights(gram, mean)
-            if _length(gram, safe - mean) <= radius:
-                return safe
+        shortest, safe = _length(gram, least), None
+        if _is_rounding(shortest, least * norms):
+            safe = dual_cone_weights(gram, mean) - mean
+            far = _length(gram, safe)
+            if far <= radius:
+                return mean + safe
+            shortest, safe = NEARLY_ZERO * norms[norms > 0].min(), safe * radius / far
 
         def best(log_m: float) -> np.ndarray:
             share = math.exp(log_m) / radius
@@ -72,9 +74,20 @@ class CAGrad(GramWeighting):
         def excess(log_m: float) -> float:
             return math.log(max(_length(gram, best(log_m)), sys.float_info.min)) - log_m
 
-        low, high = math.log(max(shortest, smallest)), NEARLY_ZERO
-        found = best(brentq(excess, low, high, xtol=1e-14)) if excess(low) > 0 else best(low)
-        return mean + radius * found / _length(gram, found)
+        starts, high = [math.log(shortest)], NEARLY_ZERO
+        if safe is not None:  # rounding may hide what is above the shortest
+            starts += list(np.linspace(starts[0], high, STARTS)[1:])
+        low = next((start for start in starts if excess(start) > 0), None)
+        found = least if low is None else best(brentq(excess, low, high, xtol=1e-14))
+        length = _length(gram, found)
+        if safe is not None and _is_rounding(length, 10.0 * found * norms):
+            return mean + safe
+        return mean + radius * found / length
+
+
+def _is_rounding(length: float, terms: np.ndarray) -> bool:
+    """Tells whether a sum of gradients, its terms this long, is zero to rounding."""
+    return length <= NEARLY_ZERO * float(np.linalg.norm(terms))
 
 
 def _length(gram: np.ndarray, weights: np.ndarray) -> float:

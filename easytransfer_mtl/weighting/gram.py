@@ -89,10 +89,19 @@ def least_norm_weights(gram: np.ndarray) -> np.ndarray:
     norms = norms_of(gram)
     if norms.min() <= 0:
         return (norms <= 0) / np.sum(norms <= 0)
-    shares = norms.min() / norms
-    system = np.vstack([square_root(cosines_of(gram)), shares])
-    solution = _nonnegative(system, np.append(np.zeros(len(gram)), 1.0)) * shares
-    return solution / solution.sum()
+    root, shares = square_root(cosines_of(gram)), norms.min() / norms
+    solution = None
+    if not root.any(axis=1).all():  # where long gradients cancel, short ones would hide it
+        solution = _least_on_plane(root, np.ones(len(gram)))
+        solution = solution if np.sum((root @ solution) ** 2) <= ROUNDING * np.sum(solution**2) else None
+    if solution is None:
+        solution = _least_on_plane(root, shares)
+    return solution * shares / np.sum(solution * shares)
+
+
+def _least_on_plane(root: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Returns the x >= 0 with the least x'Cx of those with s'x = 1, but for a factor."""
+    return _nonnegative(np.vstack([root, shares]), np.append(np.zeros(len(root)), 1.0))
 
 
 def dual_cone_weights(gram: np.ndarray, start: np.ndarray) -> np.ndarray:
