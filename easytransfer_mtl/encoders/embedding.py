@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.encoders.fused.dropout import dropout
+from easytransfer_mtl.encoders.fused.graphs import own_graph
 from easytransfer_mtl.encoders.fused.layer_norm import dropout_add_norm
 
 
@@ -62,7 +63,7 @@ def embed(layer: tf_keras.layers.Layer, input_ids: tf.Tensor, segment_ids: tf.Te
     return _normalized(tokens, places, gamma, beta, keys, layer.dropout.rate, layer.LayerNorm.epsilon)
 
 
-@tf.function(reduce_retracing=True, autograph=False, experimental_attributes={"_noinline": True})
+@own_graph
 def _normalized(
     tokens: tf.Tensor,
     places: tf.Tensor,

@@ -16,6 +16,7 @@ from easytransfer_mtl.encoders.dropout import SeededDropout
 from easytransfer_mtl.encoders.fused.attention import attention_probabilities
 from easytransfer_mtl.encoders.fused.dense import dense
 from easytransfer_mtl.encoders.fused.gelu import bias_gelu
+from easytransfer_mtl.encoders.fused.graphs import own_graph
 from easytransfer_mtl.encoders.fused.layer_norm import dropout_add_norm
 from easytransfer_mtl.encoders.fused.rotary import position_table, rotate
 
@@ -136,7 +137,7 @@ def _keys_of(dropout: SeededDropout, training: bool) -> tf.Tensor | None:
     return dropout.mask_keys() if training and dropout.rate else None
 
 
-@tf.function(reduce_retracing=True, autograph=False, experimental_attributes={"_noinline": True})
+@own_graph
 def _run(layer: _Layer, states: tf.Tensor, layout: Layout, kind: _Kind) -> tf.Tensor:
     if kind.first_only:
         kept = tf.gather(states, tf.range(layout.rows) * layout.length)

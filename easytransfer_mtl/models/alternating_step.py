@@ -104,6 +104,8 @@ def _part_gradients(model: "MultiTaskModel", batch: "Features") -> Computed:
         return [weighted_gradients(model, tape, *objectives)]
 
     [gradients] = with_attack(model, [weighted_gradients(model, tape, *objectives)], again)
+    if model.options.rdrop_alpha:
+        gradients = [grads.copies_summed(gradient, tf.size(batch["input_ids"])) for gradient in gradients]
     gradients = grads.zeros_for_none(gradients, model.trainable_variables)
     if model.sharing.has_penalty:
         gradients = grads.dense(gradients)

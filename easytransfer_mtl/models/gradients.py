@@ -100,6 +100,33 @@ def scale_shared(
     ]
 
 
+def copies_summed(gradient: Gradient | None, size: tf.Tensor) -> Gradient | None:
+    """Adds up the rows that the two copies of a token have in an embedding gradient of R-Drop's batch, as ``twice`` made it.
+
+    The copies are one token of one row, so that ``unsummed_norm`` is without dropout what it is without R-Drop. Where token
+    dropout shows one of them as another token they stay apart. Every other gradient stays as it is.
+
+    Args:
+        gradient: the table's; rows are tokens of the first copies, then of the second, once for each look-up.
+        size: the batch's tokens before ``twice``, int32 [].
+    """
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+
+    def summed() -> tf.Tensor:
+        pairs = tf.reshape(gradient.values, tf.stack([-1, 2, size, gradient.values.shape[-1]]))
+        ids = tf.reshape(gradient.indices, tf.stack([-1, 2, size]))
+        same = tf.equal(ids[:, 0], ids[:, 1])[..., tf.newaxis]
+        first, second = tf.unstack(pairs, axis=1)
+        kept = tf.stack([first + tf.where(same, second, 0.0), tf.where(same, 0.0, second)], axis=1)
+        return tf.reshape(kept, tf.shape(gradient.values))
+
+    # What a model of one's own looks up may be other than a token each.
+    is_of_copies = tf.equal(tf.size(gradient.indices) % (2 * size), 0)
+    values = tf.cond(is_of_copies, summed, lambda: gradient.values)
+    return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
+
+
 @tf.function(jit_compile=True, autograph=False)
 def weighted_sum(factors: tf.Tensor, parts: list[tf.Tensor]) -> tf.Tensor:
     """Returns the sum of tensors of one shape times factors [N], in one pass over them."""
@@ -107,12 +134,19 @@ def weighted_sum(factors: tf.Tensor, parts: list[tf.Tensor]) -> tf.Tensor:
 
 
 def gram_matrix(gradients: list[list[tf.Tensor]]) -> tf.Tensor:
-    """Returns the inner products of K gradients, each a list of dense tensors, float32 [K, K]."""
-    flat = [[tf.reshape(part, [-1]) for part in gradient] for gradient in gradients]
-    products: dict[tuple[int, int], tf.Tensor] = {}
-    for one in range(len(flat)):
-        for other in range(one + 1):
-            parts = [tf.tensordot(a, b, 1) for a, b in zip(flat[one], flat[other], strict=True)]
-            products[one, other] = products[other, one] = tf.add_n(parts)
-    size = range(len(flat))
-    return tf.stack([tf.stack([products[one, other] for other in size]) for one in size])
+    """Returns the inner products of K gradients, each a list of dense tensors, float64 [K, K].
+
+    Products and sums are float64: where gradients nearly cancel, float32 sums over millions of numbers leave nothing of
+    what they differ by, and squares of small gradients nothing at all.
+    """
+    return tf.add_n([_inner_products(list(parts)) for parts in zip(*gradients, strict=True)])
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _inner_products(parts: list[tf.Tensor]) -> tf.Tensor:
+    """Returns those of K tensors of one shape, float64 [K, K], in one pass over them."""
+    flat = [tf.reshape(tf.cast(part, tf.float64), [-1]) for part in parts]
+    size = len(flat)
+    found = {(one, other): tf.reduce_sum(flat[one] * flat[other]) for one in range(size) for other in range(one + 1)}
+    rows = [[found[max(one, other), min(one, other)] for other in range(size)] for one in range(size)]
+    return tf.stack([tf.stack(row) for row in rows])

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.data.generated import generated_dataset
 from easytransfer_mtl.data.pipeline import RowOrder
 from easytransfer_mtl.pretraining.masking import Masking
 from easytransfer_mtl.pretraining.rows import WordRows
@@ -41,7 +42,7 @@ class MaskedBatches:
             for step in range(start, stop):
                 yield self.batch(step)
 
-        return tf.data.Dataset.from_generator(generate, output_signature=self.masking.signature).prefetch(4)
+        return generated_dataset(generate, self.masking.signature)
 
 
 def held_out_batches(

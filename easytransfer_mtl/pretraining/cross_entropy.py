@@ -8,9 +8,12 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from easytransfer_mtl.encoders.fused.graphs import own_graph
+
 Gradients = tuple[tf.Tensor, ...]
 
 
+@own_graph
 def tied_cross_entropy(
     states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -10,6 +10,7 @@ from transformers import PretrainedConfig
 from transformers.activations_tf import get_tf_activation
 
 from easytransfer_mtl.encoders.fused.gelu import bias_gelu
+from easytransfer_mtl.encoders.fused.graphs import own_graph
 from easytransfer_mtl.encoders.sizes import dense_size
 from easytransfer_mtl.encoders.transformer import GELUS
 from easytransfer_mtl.encoders.weight_files import WeightFile
@@ -104,6 +105,7 @@ class MaskedWordHead(tf_keras.layers.Layer):
         logging.info("Masked-word head: taken from %s", weight_file.path)
 
 
+@own_graph
 def activated(product: tf.Tensor, bias: tf.Tensor, activation: str) -> tf.Tensor:
     """Returns an activation, by its name in a config, of a product of any number format and a bias, in float32."""
     if activation in GELUS:

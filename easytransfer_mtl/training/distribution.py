@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.data.generated import generated_dataset
 from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.errors import UserError
 
@@ -103,7 +104,7 @@ def _dataset(batches: TrainingBatches, start: int, stop: int, shares: range, num
             for share in shares:
                 yield share_of(batch, share, num_shares)
 
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(4)
+    return generated_dataset(generate, signature)
 
 
 def share_of(batch: Batch | dict[str, Batch], share: int, num_shares: int) -> Batch | dict[str, Batch]:

@@ -13,7 +13,7 @@ class Signals(NamedTuple):
         active: bool [K], the tasks that have a batch in this step.
         step: int64 [], steps before this one.
         accuracies: float32 [K], the share of each batch's rows that the model has right, where ``needs_accuracies``.
-        gram: float32 [K, K], inner products of the unweighted losses' gradients, where ``needs_gram``.
+        gram: float64 [K, K], inner products of the unweighted losses' gradients, where ``needs_gram``.
     """
 
     losses: tf.Tensor

@@ -1,13 +1,16 @@
 """CAGrad: near the mean gradient, the direction that is best for the task that gains least."""
 
+import math
+import sys
+
 import numpy as np
 from scipy.optimize import brentq
 
 from easytransfer_mtl.config.weighting_settings import CAGRAD_RESCALINGS
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.weighting.gram import GramWeighting, least_norm_weights, scaled
+from easytransfer_mtl.weighting.gram import GramWeighting, dual_cone_weights, least_norm_weights, norms_of, scaled
 
-NEARLY_ZERO = 1e-7
+NEARLY_ZERO, STARTS = 1e-7, 40
 
 
 class CAGrad(GramWeighting):
@@ -24,7 +27,9 @@ class CAGrad(GramWeighting):
 
     Heads: the paper leaves their gradients as they are, ``--scale_heads=false``; by default they are weighed as the rest.
 
-    Trap: not conflict-free (c < 1 stays near the mean). Where the least g_w is zero, d is g_0.
+    Trap: not conflict-free (c < 1 stays near the mean). Where the gradients can cancel and so the best g_w is zero, the
+    formula has no value; d is then the direction nearest to g_0 along which no loss rises, which has the greatest
+    min_i d'g_i too. Departs from the official code, which adds 1e-8 to ||g_w|| and to ||g_0||^2, in adding nothing.
     """
 
     def __init__(self, num_tasks: int, c: float = 0.4, rescale: str = "none") -> None:
@@ -45,28 +50,44 @@ class CAGrad(GramWeighting):
         """Returns the weights."""
         gram = scaled(gram)
         mean = np.full(self.num_tasks, 1.0 / self.num_tasks)
-        radius = self.c * np.sqrt(max(mean @ gram @ mean, 0.0))
-        found = self._least(gram, mean, radius) if radius > NEARLY_ZERO else None
-        if found is None:
-            return np.ones(self.num_tasks) / self._divisor
-        return self.num_tasks * (mean + radius * found / _length(gram, found)) / self._divisor
+        radius = self.c * _length(gram, mean)
+        weights = self._direction(gram, mean, radius) if radius > NEARLY_ZERO else mean
+        return self.num_tasks * weights / self._divisor
 
-    def _least(self, gram: np.ndarray, mean: np.ndarray, radius: float) -> np.ndarray | None:
-        """Returns the w of least F, or None if its g_w is zero."""
-        with_mean = gram @ mean
+    def _direction(self, gram: np.ndarray, mean: np.ndarray, radius: float) -> np.ndarray:
+        """Returns d as weights of the gradients."""
+        norms, with_mean = norms_of(gram), gram @ mean
+        least = least_norm_weights(gram)
+        shortest, safe = _length(gram, least), None
+        if _is_rounding(shortest, least * norms):
+            safe = dual_cone_weights(gram, mean) - mean
+            far = _length(gram, safe)
+            if far <= radius:
+                return mean + safe
+            shortest, safe = NEARLY_ZERO * norms[norms > 0].min(), safe * radius / far
 
-        def best(m: float) -> np.ndarray:
-            share = m / radius
+        def best(log_m: float) -> np.ndarray:
+            share = math.exp(log_m) / radius
             shifted = gram + share * (with_mean[:, None] + with_mean) + share * share * (mean @ with_mean)
             return least_norm_weights(shifted)
 
-        def excess(m: float) -> float:
-            return _length(gram, best(m)) - m
+        def excess(log_m: float) -> float:
+            return math.log(max(_length(gram, best(log_m)), sys.float_info.min)) - log_m
 
-        shortest = max(NEARLY_ZERO, _length(gram, least_norm_weights(gram)))
-        if excess(shortest) <= 0:
-            return best(shortest) if shortest > NEARLY_ZERO else None
-        return best(brentq(excess, shortest, 1.0 + NEARLY_ZERO, xtol=1e-14))
+        starts, high = [math.log(shortest)], NEARLY_ZERO
+        if safe is not None:  # rounding may hide what is above the shortest
+            starts += list(np.linspace(starts[0], high, STARTS)[1:])
+        low = next((start for start in starts if excess(start) > 0), None)
+        found = least if low is None else best(brentq(excess, low, high, xtol=1e-14))
+        length = _length(gram, found)
+        if safe is not None and _is_rounding(length, 10.0 * found * norms):
+            return mean + safe
+        return mean + radius * found / length
+
+
+def _is_rounding(length: float, terms: np.ndarray) -> bool:
+    """Tells whether a sum of gradients, its terms this long, is zero to rounding."""
+    return length <= NEARLY_ZERO * float(np.linalg.norm(terms))
 
 
 def _length(gram: np.ndarray, weights: np.ndarray) -> float:

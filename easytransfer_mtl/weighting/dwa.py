@@ -17,7 +17,8 @@ class DWA(TaskWeighting):
     Trap: it is mild (the r are near 1, so the weights are) and blind to the losses' scales. Public codes take windows of 25
     steps or ratios from step to step for epochs, or let the weights sum to 1; this one keeps the paper's.
 
-    With one task a step every task has its own count; a task without a batch in an epoch keeps its last mean.
+    With one task a step every task has its own count; a task without a batch in an epoch keeps its last mean. Departs from
+    the paper where a mean is 0, which it leaves undefined: r is 1 then.
     """
 
     def __init__(self, num_tasks: int, steps_per_epoch: int, temperature: float = 2.0) -> None:

@@ -19,9 +19,11 @@ class FAMO(TaskWeighting):
     Options: ``gamma`` (0.001), the pull of xi to 0; ``lower_bounds`` b (0 for each); ``learning_rate`` (0.025) of the Adam
     that moves xi.
 
-    Trap: the second losses must see the same dropout masks, or delta is mostly noise: the train step gives them. A loss at
-    or below its b counts as just above it. Departs from the authors' code in the factor K, and in leaving clipping to the
-    train step (``clip_norm_value``, 1 by default as theirs).
+    L_i - b_i + 1e-8 stands for L_i - b_i everywhere, as in the authors' code.
+
+    Trap: the second losses must see the same dropout masks, or delta is mostly noise: the train step gives them. Departs
+    from the authors' code in the factor K, in counting a loss below its b as one at it, where theirs is no number, and in
+    leaving clipping to the train step (``clip_norm_value``, 1 by default as theirs).
 
     Undefined with one task a step.
     """
@@ -70,4 +72,4 @@ class FAMO(TaskWeighting):
         self.learned.descend(gradient + self.gamma * self.learned.value, signals.active)
 
     def _above(self, losses: tf.Tensor) -> tf.Tensor:
-        return tf.maximum(losses - self._lower_bounds, TINY)
+        return tf.maximum(losses - self._lower_bounds, 0.0) + TINY

@@ -25,7 +25,9 @@ class GradNorm(TaskWeighting):
     Heads: weighed as the rest, as in the paper (algorithm 1).
 
     Trap: the losses in the rates are unweighted, and the gradient reaches w alone; several public codes fail in one of
-    these. Adam can push a w below 0, so w is cut at 0.001 before it is scaled.
+    these. Adam's epsilon of 1e-8 is not scaled with the gradients: w hardly moves where all norms are below that. Departs
+    from the paper in cutting w at 0.001 before it is scaled, since Adam can push it below 0, and in a rate of 0 where all
+    losses are 0.
 
     Undefined with one task a step: all norms must be of the same parameters.
     """
@@ -67,7 +69,7 @@ class GradNorm(TaskWeighting):
 
     def gradient(self, signals: Signals) -> tf.Tensor:
         """Returns the gradient of sum |G_i - target_i| in w, targets held constant, float32 [K]."""
-        norms = tf.sqrt(tf.maximum(tf.linalg.diag_part(signals.gram), 0.0))
+        norms = tf.cast(tf.sqrt(tf.maximum(tf.linalg.diag_part(signals.gram), 0.0)), tf.float32)
         ratios = tf.math.divide_no_nan(signals.losses, self.initial_losses)
         rates = tf.math.divide_no_nan(ratios, tf.reduce_mean(ratios))
         weighted = self.learned.value * norms

@@ -3,17 +3,22 @@
 The solvers are NumPy in float64 on K x K numbers: exact to rounding, for any K, in well under a millisecond.
 """
 
+import weakref
+
 import numpy as np
 import tensorflow as tf
 from scipy.optimize import nnls
 
 from easytransfer_mtl.weighting.base import Signals, TaskWeighting
 
-RIDGE = 1e-10
-"""Added to the diagonal of a Gram matrix of scale 1, so that equal gradients share their weight; above rounding, no more."""
+ROUNDING = 1e-13
+"""Eigenvalues of cosines below this are rounding of float64 sums."""
 
-SMALLEST = 1e-6
-"""Eigenvalues of cosines below this are rounding."""
+RIDGE = 1e-10
+"""What x'x counts for in least squares over cosines, so that equal gradients share their weight."""
+
+ROUNDS = 3
+"""Solutions of the least squares, each pulled to the one before instead of to 0."""
 
 
 class GramWeighting(TaskWeighting):
@@ -28,10 +33,13 @@ class GramWeighting(TaskWeighting):
     def weights(self, signals: Signals) -> tf.Tensor:
         """Returns ``solve``'s weights; NaN where the Gram matrix is not finite."""
 
+        # TensorFlow keeps a function that it calls as long as the process lives, so this one must not keep the weighting.
+        weighting = weakref.proxy(self)
+
         def weights_of(gram: np.ndarray, losses: np.ndarray, step: np.ndarray) -> np.ndarray:
             if not (np.isfinite(gram).all() and np.isfinite(losses).all()):
-                return np.full(self.num_tasks, np.nan, np.float32)
-            return self.solve(gram.astype(np.float64), losses.astype(np.float64), int(step)).astype(np.float32)
+                return np.full(weighting.num_tasks, np.nan, np.float32)
+            return weighting.solve(gram.astype(np.float64), losses.astype(np.float64), int(step)).astype(np.float32)
 
         weights = tf.numpy_function(weights_of, [signals.gram, signals.losses, signals.step], tf.float32)
         return tf.ensure_shape(weights, [self.num_tasks])
@@ -65,38 +73,62 @@ def cosines_of(gram: np.ndarray) -> np.ndarray:
     return gram * inverse[:, None] * inverse
 
 
-def positive_cosines(gram: np.ndarray) -> np.ndarray:
-    """Returns ``cosines_of`` with no eigenvalue below ``SMALLEST``: training's Gram matrices are float32, rounded."""
-    values, vectors = np.linalg.eigh(cosines_of(gram))
-    return (vectors * np.maximum(values, SMALLEST)) @ vectors.T
-
-
-def square_root(gram: np.ndarray) -> np.ndarray:
-    """Returns R [K, K] with R'R = G + ``RIDGE`` I, for G of scale 1."""
-    values, vectors = np.linalg.eigh(gram)
-    return np.sqrt(np.maximum(values, 0.0) + RIDGE)[:, None] * vectors.T
+def square_root(cosines: np.ndarray) -> np.ndarray:
+    """Returns R [K, K] with R'R = C, without what in C is rounding."""
+    values, vectors = np.linalg.eigh(cosines)
+    return np.sqrt(np.where(values > ROUNDING, values, 0.0))[:, None] * vectors.T
 
 
 def least_norm_weights(gram: np.ndarray) -> np.ndarray:
     """Returns the point w of the simplex with the least w'Gw [K].
 
-    min ||R x||^2 + (1 - sum x)^2 over x >= 0 has the solution x = t w: for given w the best t leaves
-    w'Gw / (1 + w'Gw), which grows with w'Gw.
-    """
-    size = len(gram)
-    system = np.vstack([square_root(scaled(gram)), np.ones(size)])
-    solution, _ = nnls(system, np.append(np.zeros(size), 1.0))
-    return solution / solution.sum()
-
-
-def dual_cone_weights(gram: np.ndarray, task: int) -> np.ndarray:
-    """Returns the v >= e_task with the least v'Gv [K]: the task's gradient projected on {d: d'g_j >= 0 for all j}.
-
-    Solved for gradients of length 1, v_j ||g_j|| / ||g_task||, so that short ones count as exactly as long ones.
+    In x_i = w_i ||g_i||, so that short gradients count as exactly as long ones: the least x'Cx, C the cosines, over x >= 0
+    with s'x = 1, s_i one over ||g_i|| but for a factor. min ||R x||^2 + (1 - s'x)^2 over x >= 0 has the solution t x: for
+    given x the best t leaves x'Cx / (1 + x'Cx), which grows with x'Cx.
     """
     norms = norms_of(gram)
-    root = square_root(cosines_of(gram))
-    added, _ = nnls(root, -root[:, task])
-    added *= np.divide(norms[task], norms, out=np.zeros_like(norms), where=norms > 0)
-    added[task] += 1.0
-    return added
+    if norms.min() <= 0:
+        return (norms <= 0) / np.sum(norms <= 0)
+    root, shares = square_root(cosines_of(gram)), norms.min() / norms
+    solution = None
+    if not root.any(axis=1).all():  # where long gradients cancel, short ones would hide it
+        solution = _least_on_plane(root, np.ones(len(gram)))
+        solution = solution if np.sum((root @ solution) ** 2) <= ROUNDING * np.sum(solution**2) else None
+    if solution is None:
+        solution = _least_on_plane(root, shares)
+    return solution * shares / np.sum(solution * shares)
+
+
+def _least_on_plane(root: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Returns the x >= 0 with the least x'Cx of those with s'x = 1, but for a factor."""
+    return _nonnegative(np.vstack([root, shares]), np.append(np.zeros(len(root)), 1.0))
+
+
+def dual_cone_weights(gram: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Returns the v >= ``start`` with the least v'Gv [K]: g_start projected on {d: d'g_j >= 0 for all j}.
+
+    Solved for gradients of length 1, so that short ones count as exactly as long ones.
+    """
+    norms = norms_of(gram)
+    lengths = start * norms
+    root, scale = square_root(cosines_of(gram)), np.abs(lengths).max()
+    if scale <= 0:
+        return start
+    added = scale * _nonnegative(root, -root @ (lengths / scale))
+    return start + np.divide(added, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+def _nonnegative(system: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Returns the x >= 0 with the least ||system x - wanted||, and of many the shortest.
+
+    The proximal point method finds which elements are not 0, the unconstrained least squares of these then their values.
+    """
+    size, pull = system.shape[1], np.sqrt(RIDGE)
+    found, pulled = np.zeros(size), np.vstack([system, pull * np.eye(size)])
+    for _ in range(ROUNDS):
+        found, _ = nnls(pulled, np.append(wanted, pull * found), maxiter=100 * size)
+    support = found > 0
+    exact = np.linalg.lstsq(system[:, support], wanted, rcond=np.sqrt(ROUNDING))[0]
+    if (exact >= 0).all():
+        found[support] = exact
+    return found

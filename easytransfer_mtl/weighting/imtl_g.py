@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from easytransfer_mtl.weighting.gram import SMALLEST, GramWeighting, cosines_of, norms_of
+from easytransfer_mtl.weighting.gram import ROUNDING, GramWeighting, cosines_of, norms_of
+
+TELLING = 1e-4
+"""Where unit gradients are dependent they are equal if the part of (1, ..., 1) that they map to zero is below this."""
 
 
 class IMTLG(GramWeighting):
@@ -13,9 +16,10 @@ class IMTLG(GramWeighting):
 
     Heads: the paper leaves their gradients as they are, ``--scale_heads=false``; by default they are weighed as the rest.
 
-    No options. Trap: where the gradients nearly cancel the weights grow without bound before they are scaled, and turn
-    sign. Departs from the paper in the factor K, and in the pseudo-inverse where it has an inverse. A task whose gradient
-    is zero has weight 1.
+    No options. Trap: where the w as they are nearly sum to zero, they grow without bound when scaled; where their sum is
+    negative they turn sign. Departs from the paper in the factor K, and where the gradients depend on each other, so that
+    its inverse does not exist: the solution is then the one that these gradients' neighbours tend to, and of equal
+    gradients, which have many, the one that shares the weight. A task whose gradient is zero has weight 1.
     """
 
     def __init__(self, num_tasks: int) -> None:
@@ -27,8 +31,18 @@ class IMTLG(GramWeighting):
         if not moving.any():
             return weights
         part = gram[np.ix_(moving, moving)]
-        found = np.linalg.pinv(cosines_of(part), rcond=SMALLEST, hermitian=True).sum(axis=1) / norms_of(part)
+        found = _equal_projections(cosines_of(part)) / norms_of(part)
         total = found.sum()
         if abs(total) > 1e-9 * np.abs(found).sum():
             weights[moving] = moving.sum() * found / total
         return weights
+
+
+def _equal_projections(cosines: np.ndarray) -> np.ndarray:
+    """Returns b with equal elements in C b: C^+ 1, or where unit gradients cancel, b with C b = 0."""
+    values, vectors = np.linalg.eigh(cosines)
+    along, cancels = vectors.sum(axis=0), values <= ROUNDING
+    cancelling = vectors[:, cancels] @ along[cancels]
+    if np.linalg.norm(cancelling) > TELLING:
+        return cancelling
+    return vectors[:, ~cancels] @ (along[~cancels] / values[~cancels])

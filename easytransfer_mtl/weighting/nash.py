@@ -5,9 +5,11 @@ import tensorflow as tf
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.weighting.base import Signals, state_variable
-from easytransfer_mtl.weighting.gram import GramWeighting, norms_of, positive_cosines
+from easytransfer_mtl.weighting.gram import GramWeighting, cosines_of, norms_of
 
-ITERATIONS = 100
+ITERATIONS = 200
+SMALLEST = 1e-12
+"""Eigenvalues of cosines below this count as this: b has no bound where gradients cancel."""
 
 
 class Nash(GramWeighting):
@@ -25,7 +27,7 @@ class Nash(GramWeighting):
     Heads: the paper leaves their gradients as they are, ``--scale_heads=false``; by default they are weighed as the rest.
 
     Trap: the weights are about one over the gradients' norms, so the step no longer shrinks as training converges; where
-    the gradients cancel they grow, here to 1000 times that at most. A task whose gradient is zero has weight 1.
+    the gradients cancel they grow, here to a million times that at most. A task whose gradient is zero has weight 1.
     """
 
     def __init__(self, num_tasks: int, max_norm: float = 1.0, update_every: int = 1) -> None:
@@ -46,8 +48,9 @@ class Nash(GramWeighting):
         weights = self._bargained(signals)
         if not self.max_norm:
             return weights
-        length = tf.sqrt(tf.maximum(tf.tensordot(weights, tf.linalg.matvec(signals.gram, weights), 1), 0.0))
-        return weights * tf.minimum(1.0, tf.math.divide_no_nan(self.max_norm, length))
+        exact, gram = tf.cast(weights, tf.float64), tf.cast(signals.gram, tf.float64)  # where the gradients nearly cancel
+        length = tf.sqrt(tf.maximum(tf.tensordot(exact, tf.linalg.matvec(gram, exact), 1), 0.0))
+        return weights * tf.cast(self.max_norm / tf.maximum(length, self.max_norm), tf.float32)
 
     @tf.autograph.experimental.do_not_convert
     def update(self, signals: Signals, losses_after: tf.Tensor | None = None) -> None:
@@ -68,19 +71,22 @@ class Nash(GramWeighting):
         weights, moving = np.ones(self.num_tasks), norms_of(gram) > 0
         if moving.any():
             part = gram[np.ix_(moving, moving)]
-            weights[moving] = _bargain(positive_cosines(part)) / norms_of(part)
+            weights[moving] = _bargain(cosines_of(part)) / norms_of(part)
         return weights
 
 
 def _bargain(cosines: np.ndarray) -> np.ndarray:
     """Returns b > 0 with C b = 1 / b."""
-    point = np.ones(len(cosines))
+    values, vectors = np.linalg.eigh(cosines)
+    cosines = (vectors * np.maximum(values, SMALLEST)) @ vectors.T
+    point, before = np.ones(len(cosines)), np.inf
     for _ in range(ITERATIONS):
         slope = cosines @ point - 1.0 / point
         step = np.linalg.solve(cosines + np.diag(1.0 / point**2), slope)
         decrement = np.sqrt(max(slope @ step, 0.0))
         # Below a quarter Newton's full step converges quadratically; before, the damped one always stays positive.
-        point = point - (step if decrement < 0.25 else step / (1.0 + decrement))
-        if decrement < 1e-12:
+        fast = decrement < 0.25
+        if fast and decrement >= before:  # no more than rounding is left
             break
+        point, before = point - (step if fast else step / (1.0 + decrement)), decrement
     return point

@@ -15,7 +15,7 @@ class UPGrad(GramWeighting):
     Heads: the paper leaves their gradients as they are, ``--scale_heads=false``; by default they are weighed as the rest.
 
     No options. Trap: none known but the price, K gradients. Departs from TorchJD in the factor K (a sum, where theirs is
-    the mean), and in solving without regularisation.
+    the mean), and in solving without regularisation and without setting short gradients to zero.
     """
 
     def __init__(self, num_tasks: int) -> None:
@@ -23,4 +23,4 @@ class UPGrad(GramWeighting):
 
     def solve(self, gram: np.ndarray, losses: np.ndarray, step: int) -> np.ndarray:
         """Returns the weights."""
-        return np.sum([dual_cone_weights(gram, task) for task in range(self.num_tasks)], axis=0)
+        return np.sum([dual_cone_weights(gram, start) for start in np.eye(self.num_tasks)], axis=0)

@@ -149,9 +149,14 @@ def test_gram_matrix_is_of_the_declared_variables(kind: str, frozen: int, build:
     flat = []
     for batch in batches_of(1).values():
         _, gradients = loss_and_gradients(model, batch)
-        flat.append(np.concatenate([gradients[index].numpy().ravel() for index in places]))
+        flat.append(np.concatenate([gradients[index].numpy().ravel().astype(np.float64) for index in places]))
     result = model.train_step(batches_of(1))
-    np.testing.assert_allclose(result["gram"], np.array(flat) @ np.array(flat).T, rtol=1e-3, atol=1e-7)
+    lengths = np.linalg.norm(flat, axis=1)
+    np.testing.assert_allclose(
+        result["gram"] / np.outer(lengths, lengths),
+        np.array(flat) @ np.array(flat).T / np.outer(lengths, lengths),
+        atol=1e-12,
+    )
 
 
 def test_probe_measures_what_a_gram_step_does_and_changes_nothing(build: Callable[..., MultiTaskModel]) -> None:

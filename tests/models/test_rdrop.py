@@ -94,6 +94,18 @@ def test_without_dropout_both_passes_are_one(build: Build) -> None:
 
 
 @pytest.mark.parametrize("step_mode", ["alternating", "joint"])
+def test_without_dropout_a_step_is_the_step_without_rdrop_its_norm_for_clipping_included(
+    step_mode: str, build: Build
+) -> None:
+    batches = {task.name: batch_of(index, 3 + index) for index, task in enumerate(CONTEST_TASKS)}
+    batch = batches if step_mode == "joint" else batches["TNEWS"]
+    norms = []
+    for alpha in (ALPHA, 0.0):
+        norms.append(float(tf.function(build(alpha, dropout=0.0).train_step)(batch)["grad_norm"]))
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("step_mode", ["alternating", "joint"])
 @pytest.mark.parametrize("model_class", [MultiTaskModel, Own])
 def test_steps_are_a_loop_written_by_hand(
     step_mode: str, model_class: type[MultiTaskModel], build: Build, monkeypatch: pytest.MonkeyPatch

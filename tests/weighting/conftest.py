@@ -21,7 +21,7 @@ def signals_of() -> Callable[..., Signals]:
             tf.ones_like(losses, tf.bool) if active is None else tf.constant(active, tf.bool),
             tf.constant(step, tf.int64),
             tf.zeros_like(losses) if accuracies is None else tf.constant(accuracies, tf.float32),
-            None if gram is None else tf.constant(np.asarray(gram), tf.float32),
+            None if gram is None else tf.constant(np.asarray(gram), tf.float64),
         )
 
     return build

@@ -250,6 +250,18 @@ def test_famo_weights_and_what_moves_them(signals_of: Signal) -> None:
     np.testing.assert_allclose(seen[0], jacobian @ fall, rtol=1e-4)
 
 
+def test_famo_adds_the_papers_constant_to_every_loss_above_its_bound(signals_of: Signal) -> None:
+    weighting, bounds, tiny = FAMO(3, gamma=0.0, lower_bounds=[0.5, 0.0, 0.0]), np.array([0.5, 0, 0]), 1e-8
+    losses, after = np.array([0.5, 3e-9, 1.0]), np.array([0.5, 1e-9, 0.9])
+    parts = 1 / (losses - bounds + tiny)
+    np.testing.assert_allclose(weighting.weights(signals_of(losses)), 3 * parts / parts.sum(), rtol=1e-5)
+    seen = []
+    weighting.learned.descend = lambda gradient, active: seen.append(gradient.numpy())  # type: ignore[method-assign]
+    weighting.update(signals_of(losses), tf.constant(after, tf.float32))
+    delta = np.log(losses - bounds + tiny) - np.log(after - bounds + tiny)
+    np.testing.assert_allclose(seen[0], (delta - delta.mean()) / 3, rtol=1e-4)
+
+
 def test_famo_survives_losses_at_their_bound_and_losses_that_are_no_number(signals_of: Signal) -> None:
     weighting = FAMO(2, lower_bounds=[0.5, 0.0])
     for losses, after in (([0.4, 1.0], [0.3, 0.9]), ([0.5, 1.0], [0.7, float("nan")]), ([1.0, 1.0], [float("inf"), 0.9])):

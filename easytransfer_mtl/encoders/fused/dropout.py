@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from easytransfer_mtl.encoders.fused.graphs import own_graph
 from easytransfer_mtl.encoders.fused.masks import keep_mask
 
 
+@own_graph
 def dropout(inputs: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
     """Returns ``inputs`` with the share ``rate`` of the values zeroed and the others divided by 1 - ``rate``.
 
@@ -18,8 +20,7 @@ def dropout(inputs: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
 
     @tf.custom_gradient
     def dropped(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        # A compiled function cannot take the keys from another branch of a tf.switch_case itself, but from an identity.
-        return _drop(values, keys, rate), lambda upstream: _drop(upstream, tf.identity(keys), rate)
+        return _drop(values, keys, rate), lambda upstream: _drop(upstream, keys, rate)
 
     return dropped(inputs)
 

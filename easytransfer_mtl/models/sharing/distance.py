@@ -4,16 +4,22 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from easytransfer_mtl.encoders.fused.graphs import own_graph
 
-@tf.custom_gradient
-def squared_distance(
-    one: tf.Tensor, other: tf.Tensor
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+
+def squared_distance(one: tf.Tensor | tf.Variable, other: tf.Tensor | tf.Variable) -> tf.Tensor:
     """Returns the sum of the squared differences of two tensors of one shape, float32 [], which moves ``one`` alone.
 
     Its gradient keeps nothing of the tensors' size until the backward pass.
     """
+    return _squared_distance(tf.convert_to_tensor(one), tf.convert_to_tensor(other))
 
+
+@own_graph
+@tf.custom_gradient
+def _squared_distance(
+    one: tf.Tensor, other: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # Zeros for None would be constants, which the graph holds in memory as long as it lives.
         return 2.0 * upstream * (one - other), tf.raw_ops.ZerosLike(x=other)

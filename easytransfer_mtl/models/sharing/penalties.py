@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.fused.graphs import own_graph
 from easytransfer_mtl.models.encoded import POOLED, Encoded, Reads
 from easytransfer_mtl.models.sharing.parts import dense
 
@@ -34,6 +35,7 @@ def overlap(shared: tf.Tensor, private: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.matmul(one, one, transpose_b=True) * tf.matmul(other, other, transpose_b=True)) / rows**2
 
 
+@own_graph
 def reversed_gradient(inputs: tf.Tensor, factor: float) -> tf.Tensor:
     """Returns ``inputs``; its gradient is the upstream one times -``factor`` (Ganin and Lempitsky, ICML 2015)."""
 

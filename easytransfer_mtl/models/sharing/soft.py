@@ -80,5 +80,5 @@ class SoftSharing(Sharing):
         return 2.0 * value - tf.stop_gradient(value)  # half of its gradient is of the other tasks' penalties
 
     def _distance(self, own: list[tf.Variable], theirs: list[tf.Variable]) -> tf.Tensor:
-        squared = tf.add_n([squared_distance(*map(tf.convert_to_tensor, pair)) for pair in zip(own, theirs, strict=True)])
+        squared = tf.add_n([squared_distance(*pair) for pair in zip(own, theirs, strict=True)])
         return squared if self.squared else l2(squared)
