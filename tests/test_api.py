@@ -16,7 +16,7 @@ from easytransfer_mtl.__main__ import COMMANDS
 
 SETTINGS = sorted({command.settings for command in COMMANDS.values()}, key=lambda kind: kind.__name__)
 GIVEN = {
-    "pretrain_config": {"pretrain_model_name_or_path": "encoder"},
+    "pretrain_config": {"pretrain_model_name_or_path": "encoder", "model_dir": "m"},
     "preprocess_config": {"data_dir": "data", "output_dir": "out", "tokenizer_name_or_path": "encoder"},
     "model_config": {"pretrain_model_name_or_path": "encoder"},
     "train_config": {"train_input_fp": "a", "train_batch_size": 3, "model_dir": "m", "num_epochs": 2.5, "seed": 9},
