@@ -56,6 +56,9 @@ HINTS = {
 OUT_OF_MEMORY = "Take fewer rows a batch, shorter rows or a smaller encoder, or free some memory."
 _UNFINISHED = re.compile(r"(?<![^/])\.+(?=[^/]+\.\d+\.tmp$)|(\.\d+\.tmp)+$|_temp/part-.*$")
 """What the name of a file that is being written has beyond its final one."""
+_OF_FILES = ("PermissionDeniedError", "DataLossError", "UnavailableError")
+_ABOUT_FOLDERS = re.compile(r"is (not )?a directory$|^Failed to find any matching files|^Unsuccessful TensorSliceReader")
+"""What TensorFlow says of files in its own words."""
 _REASONS = {os.strerror(code): code for code in errno.errorcode}
 
 
@@ -84,8 +87,11 @@ def _problem_of_tensorflow(error: BaseException) -> str | None:
         path, _, reason = re.sub(r"^\{\{.*?\}\}\s*|\s*\[Op:\w+\].*", "", line).rpartition("; ")
         if reason in _REASONS:
             return _sentence(_UNFINISHED.sub("", path), reason, _REASONS[reason])
+    first = lines[0] if lines else "TensorFlow gives no details"
+    if type(error).__name__ in _OF_FILES or _ABOUT_FOLDERS.search(first):
+        return _sentence("", first.rstrip("."), None)
     if type(error).__name__ == "ResourceExhaustedError":
-        return f"Out of memory: {lines[0] if lines else 'TensorFlow gives no details'}. {OUT_OF_MEMORY}"
+        return f"Out of memory: {first}. {OUT_OF_MEMORY}"
     return None
 
 

@@ -185,14 +185,20 @@ def test_what_the_machine_refuses_tensorflow_is_one_sentence_too(
         ),
         (tf.errors.ResourceExhaustedError(None, None, full), "run/model.ckpt-1: No space left on device. Free some space"),
         (tf.errors.NotFoundError(None, None, gone), "run/model.ckpt-1.index: No such file or directory."),
+        (tf.errors.FailedPreconditionError(None, None, "run is not a directory"), "run is not a directory."),
     ):
         replace_command(monkeypatch, outcome)
         assert program.main(["check_submission", "--submission=x.zip"]) == 2
         printed = capsys.readouterr().err
         assert printed.startswith(f"error: check_submission: {message}") and printed.count("\n") == 1
-    replace_command(monkeypatch, tf.errors.InvalidArgumentError(None, None, "Matrix size-incompatible: In[0]: [1,2]"))
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        program.main(["check_submission", "--submission=x.zip"])
+    for bug in (
+        tf.errors.InvalidArgumentError(None, None, "Matrix size-incompatible: In[0]: [1,2]"),
+        tf.errors.FailedPreconditionError(None, None, "Could not find variable dense/kernel"),
+        tf.errors.NotFoundError(None, None, "Resource localhost/x does not exist"),
+    ):
+        replace_command(monkeypatch, bug)
+        with pytest.raises(type(bug)):
+            program.main(["check_submission", "--submission=x.zip"])
 
 
 def test_settings_are_checked_before_the_environment(

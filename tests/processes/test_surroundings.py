@@ -128,7 +128,7 @@ def test_a_damaged_log_stops_no_restart(tmp_path: Path, run: Run, train_words: l
     steps = [line.split(",")[0] for line in log.read_text(encoding="utf-8").splitlines()]
     assert steps == ["step", "1", "3", "4", "5", *map(str, range(6, 10))]
     pytest.importorskip("matplotlib")
-    log.write_bytes(log.read_bytes().replace(b"OCNLI", b"OC\xffNLI", 1))
+    log.write_bytes(log.read_bytes().replace(b"3,OCNLI", b"3,OC\xffNLI", 1))
     drawn = run("plot", "run", cwd=tmp_path)
     assert drawn.returncode == 0 and "1 damaged rows are left out" in drawn.stderr
 
