@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 
 CJK = (
     "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b820-\U0002ceaf"
@@ -56,7 +56,7 @@ class Vocabulary:
         missing = [token for token in SPECIAL_TOKENS if token not in self.ids]
         if missing:
             spaced = next((token for token in tokens if token.split()[:1] and token.split()[0] in missing), None)
-            hint = f" A line is {spaced!r}; it must be the token and nothing else." if spaced else ""
+            hint = f" A line is {shown(spaced)}; it must be the token and nothing else." if spaced else ""
             raise UserError(f"{source}: the tokens {missing} are missing; it is not a BERT vocab.txt.{hint}")
         self._found = found_ids(tokens)
         self.sha256 = hashlib.sha256("\n".join(self._identity()).encode("utf-8")).hexdigest()

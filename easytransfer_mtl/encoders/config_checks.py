@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 
 LIMITS = {
     "vocab_size": 1_000_000,
@@ -96,7 +96,7 @@ def check_supported(value: dict[str, Any], model_type: str, where: str) -> None:
         if key == "pruned_heads" and isinstance(found, dict):
             found = {layer: heads for layer, heads in found.items() if heads != []}
         if found is not None and found != only.value and model_type in (only.types or (model_type,)):
-            raise UserError(f"{where}: {key} is {value[key]!r}; only {only.value} is supported: {only.reason}.")
+            raise UserError(f"{where}: {key} is {shown(value[key])}; only {only.value} is supported: {only.reason}.")
 
 
 def _check_widths(value: dict[str, Any], model_type: str, where: str) -> None:
@@ -121,13 +121,13 @@ def _check_kinds(value: dict[str, Any], model_type: str, where: str) -> None:
     """Checks settings that are not numbers."""
     for key in BOOLEANS:
         if not isinstance(value.get(key, False), (bool, type(None))):
-            raise UserError(f"{where}: {key} is {value[key]!r}; expected true or false.")
+            raise UserError(f"{where}: {key} is {shown(value[key])}; expected true or false.")
     for key, known in WORDS.items() if model_type.startswith("deberta") else ():
         found = value.get(key)
         words = [word.strip().lower() for word in found.split("|")] if isinstance(found, str) else found
         is_list = isinstance(words, list) and (key == "pos_att_type" or isinstance(found, str))
         if words is not None and not (is_list and all(word in known and words.count(word) == 1 for word in words)):
-            raise UserError(f"{where}: {key} is {found!r}; expected one of {', '.join(known)}, or several joined by |.")
+            raise UserError(f"{where}: {key} is {shown(found)}; expected one of {', '.join(known)}, or several joined by |.")
 
 
 def most_tokens(value: dict[str, Any]) -> int | None:

@@ -9,11 +9,10 @@ from easytransfer_mtl.data.tokenization import Vocabulary
 from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS, ENGLISH_ALBERTS, encoder_table
 from easytransfer_mtl.encoders.vocabularies import AUTO, VOCABULARY_FILE, read_vocabulary
 from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights, tf1_prefix
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, listed
 from easytransfer_mtl.files import home_expanded, read_json
 
 LARGEST_CONFIG = 1 << 20
-NAMES_SHOWN = 20
 CONFIG_NAMES = ("config.json", "bert_config.json", "albert_config.json")
 DOWNLOADED = ("config.json", "vocab.txt", "*.safetensors", "*.safetensors.index.json")
 DOWNLOADED_INSTEAD = (
@@ -96,15 +95,13 @@ def _is_encoder_config(path: Path) -> bool:
 def _refuse_several(folder: Path, candidates: list[Path], usual: str) -> None:
     if len(candidates) > 1:
         raise UserError(
-            f"{folder} has no {usual}, but {', '.join(path.name for path in candidates)}; rename the one that belongs to "
+            f"{folder} has no {usual}, but {listed([path.name for path in candidates])}; rename the one that belongs to "
             f"the weights to {usual}."
         )
 
 
 def _names_in(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f"{', '.join(names[:NAMES_SHOWN])}{more}" or "nothing"
+    return listed(sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []) or "nothing"
 
 
 def find_encoder(

@@ -19,7 +19,7 @@ from easytransfer_mtl.data.vocabulary_rules import differing_tokens
 from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS
 from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights
 from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import variable_names
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import read_json, write_json, write_text
 
 AUTO = "auto"
@@ -81,7 +81,7 @@ def _stored_rule(folder: Path) -> str | None:
     value = read_json(path, RULE_FILE)
     rule = value.get("vocabulary_rule") if isinstance(value, dict) else None
     if rule not in VOCABULARY_RULES:
-        raise UserError(f"{path}: vocabulary_rule is {rule!r}; it must be {' or '.join(VOCABULARY_RULES)}.")
+        raise UserError(f"{path}: vocabulary_rule is {shown(rule)}; it must be {' or '.join(VOCABULARY_RULES)}.")
     return rule
 
 
