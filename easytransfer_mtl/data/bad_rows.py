@@ -80,7 +80,8 @@ class _Cause:
             parts.append(f"{hidden:,} more")
         if self.rows == 1:
             return f"line {parts[0]}"
-        return "lines " + (f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0])
+        lines = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+        return f"lines {lines} ({self.rows:,} rows), such as line {shown[0][0]}"
 
 
 class BadRows:

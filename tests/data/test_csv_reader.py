@@ -171,17 +171,18 @@ def test_rows_of_one_cause_are_one_sentence_with_ranges(tmp_path: Path) -> None:
         lines[number - 1] = "x"
     lines[39] = "40\ta\tjoy"
     assert complaints(read(tmp_path, "\n".join(lines))) == [
-        "lines 3-17, 20, 22, 24, 26 and 10 more: found 1 columns, expected 3 (idx, sentence1, label) separated by tabs",
+        "lines 3-17, 20, 22, 24, 26 and 10 more (29 rows), such as line 3: found 1 columns, expected 3 (idx, sentence1, "
+        "label) separated by tabs",
         "line 40: unknown label 'joy'; allowed: like,happiness,sadness,anger,disgust,fear,surprise",
     ]
 
 
 def test_different_values_of_one_cause_are_listed_and_cut(tmp_path: Path) -> None:
     few = only_reason(read(tmp_path, "0\ta\tjoy\n1\ta\tlike\n2\ta\tgrief\n3\ta\tjoy\n"))
-    assert few.startswith("lines 1 and 3-4: unknown label 'joy'; allowed: ")
+    assert few.startswith("lines 1 and 3-4 (3 rows), such as line 1: unknown label 'joy'; allowed: ")
     assert few.endswith("; also found: 'grief'")
     many = only_reason(read(tmp_path, "".join(f"{row}\ta\tlabel {row}\n" for row in range(900))))
-    assert many.startswith("lines 1-900: unknown label 'label 0'; allowed: ")
+    assert many.startswith("lines 1-900 (900 rows), such as line 1: unknown label 'label 0'; allowed: ")
     assert many.endswith("; also found: 'label 1', 'label 2', 'label 3', 'label 4' and more")
 
 
@@ -234,7 +235,7 @@ def test_a_file_that_is_wrong_as_a_whole_is_one_sentence(tmp_path: Path, name: s
     [
         (
             chinese(60, ","),
-            "lines 1-60: found 1 columns, expected 3 (idx, sentence1, label) separated by tabs; are they sep",
+            "lines 1-60 (60 rows), such as line 1: found 1 columns, expected 3 (idx, sentence1, label) separated",
         ),
         (chinese(60, ","), "separated by commas?"),
         (chinese(60, "\\t"), "separated by backslashes and t?"),
@@ -244,7 +245,7 @@ def test_a_file_that_is_wrong_as_a_whole_is_one_sentence(tmp_path: Path, name: s
         ('0\ta\t"115"\n1\ta\t"104"\n', "labels are compared exactly: upper and lower case, white space and quotes count"),
         ("".join(f"{row}\ta\n" for row in range(60)), "is it a file without labels?"),
         ("0\ta\t115\n" * 60 + "60\ta" + "\0" * 50, "was the file cut off while it was written?"),
-        ("\n" * 60, "lines 1-60: the line is empty"),
+        ("\n" * 60, "lines 1-60 (60 rows), such as line 1: the line is empty"),
     ],
 )
 def test_what_all_bad_rows_suggest_is_said_once(tmp_path: Path, content: str, message: str) -> None:

@@ -181,7 +181,10 @@ def test_an_unknown_task(predictor: Predictor, name: Any) -> None:
         ("0\t天\n1\t地\n0\t人\n", "id '0' is that of rows 0 and 2"),
         ("", "TNEWS.csv is empty"),
         ("id\ttext\n0\t天\n", "line 1: id 'id' looks like a header's"),
-        ("0,天\n" * 900, "lines 1-900: found 1 columns, expected 2 .*; are they separated by commas"),
+        (
+            "0,天\n" * 900,
+            "lines 1-900 .900 rows., such as line 1: found 1 columns, expected 2 .*; are they separated by commas",
+        ),
     ],
 )
 def test_files_that_cannot_be_predicted_are_refused_before_a_model_is_loaded(
