@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import math
 import os
 import shutil
 from collections import Counter
@@ -11,13 +10,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from easytransfer_mtl.config.json_values import DEEPEST_JSON, TOO_LARGE, problem_in
 from easytransfer_mtl.errors import UserError, listed, shown
 
-LARGEST_JSON, DEEPEST_JSON = 16 << 20, 100
-"""Bytes of the largest JSON file that is read, unless told otherwise, and its levels."""
-MOST_BITS = 1000
-"""Of a whole number in a JSON file; it can be made a float then."""
-_TOO_LARGE = "it holds a whole number of more than 300 digits"
+LARGEST_JSON = 16 << 20
+"""Bytes of the largest JSON file that is read, unless told otherwise."""
 
 
 @contextlib.contextmanager
@@ -181,43 +178,10 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file", largest: in
         place = f"line {error.lineno}, column {error.colno}"
         raise UserError(f"{what} {path} is not valid JSON: {place}: {error.msg}.") from None
     except ValueError:  # from Python 3.11 on, of a whole number with more than 4,300 digits
-        raise UserError(f"{what} {path}: {_TOO_LARGE}.") from None
-    if problem := _problem_in(value):
+        raise UserError(f"{what} {path}: {TOO_LARGE}.") from None
+    if problem := problem_in(value):
         raise UserError(f"{what} {path}: {problem}.")
     return value
-
-
-def _problem_in(value: Any) -> str | None:
-    """Returns what is wrong in a value that was parsed, without recursion."""
-    level, depth = [value], 0
-    while level:
-        deeper: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                deeper += item
-                deeper += item.values()
-            elif isinstance(item, list):
-                deeper += item
-            elif isinstance(item, str):
-                if not item.isascii() and not _is_unicode(item):
-                    return f"{shown(item)} holds half of a surrogate pair, which is no character"
-            elif isinstance(item, float):
-                if not math.isfinite(item):
-                    return "it holds NaN or a number that is infinite or too large; numbers must be finite"
-            elif isinstance(item, int) and item.bit_length() > MOST_BITS:
-                return _TOO_LARGE
-        level, depth = deeper, depth + 1
-        if depth > DEEPEST_JSON:
-            return f"it is nested too deeply: at most {DEEPEST_JSON} levels are read"
-    return None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _object(pairs: list[tuple[str, Any]], what: str, path: str | os.PathLike[str]) -> dict[str, Any]:
