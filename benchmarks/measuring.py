@@ -1,6 +1,7 @@
 """Measures conversion, training and prediction on this machine: a table, and JSON."""
 
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,17 @@ from benchmarks.lengths import measured_histograms, stored_histograms
 from benchmarks.machine import machine_facts, peak_memory_gb
 from benchmarks.parts import PARTS, Setup
 from benchmarks.settings import BenchmarkSettings
+from easytransfer_mtl.config.options import to_number
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer
 from easytransfer_mtl.encoders.finding import find_encoder
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import check_outputs, files_in, write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
 PROFILE_LINES = 12
+LARGEST, MOST_TOGETHER = 65_536, 1 << 20
+"""Of layers, widths, rows and lengths that are measured, and of two of them multiplied."""
 
 
 def run(settings: BenchmarkSettings) -> int:
@@ -71,11 +75,16 @@ def _setup(settings: BenchmarkSettings) -> Setup:
 def _pairs(text: str, flag: str) -> list[tuple[int, int]]:
     """Reads ``12x768,4x256``."""
     try:
-        pairs = [tuple(int(number) for number in item.split("x")) for item in text.split(",")]
-    except ValueError:
+        pairs = [tuple(to_number(number, int) for number in item.split("x")) for item in text.split(",")]
+    except (ValueError, OverflowError):
         pairs = [()]
-    if any(len(pair) != 2 or min(pair) < 1 for pair in pairs):
-        raise UserError(f"{flag}: {text!r} is not a comma list of AxB, two whole numbers each, such as 12x768,4x256.")
+    if any(
+        len(pair) != 2 or not 1 <= min(pair) <= max(pair) <= LARGEST or math.prod(pair) > MOST_TOGETHER for pair in pairs
+    ):
+        raise UserError(
+            f"{flag}: {shown(text)} is not a comma list of AxB, such as 12x768,4x256: two whole numbers from 1 to "
+            f"{LARGEST}, whose product is at most {MOST_TOGETHER}."
+        )
     return pairs
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from easytransfer_mtl.config.common import CommonSettings
+from easytransfer_mtl.config.limits import LONGEST_ROW, MOST_ROWS
 from easytransfer_mtl.config.options import option
 
 
@@ -20,8 +21,12 @@ class BenchmarkSettings(CommonSettings):
         "weighting (a joint step of every loss weighting)",
         "conversion,training,shapes,prediction,first_step,start_up",
     )
-    rounds: int = option(None, "rounds; everything is measured once a round, medians are compared", 3, minimum=1)
+    rounds: int = option(
+        None, "rounds; everything is measured once a round, medians are compared", 3, minimum=1, maximum=10_000
+    )
     sizes: str = option(None, "encoders, layers x width; all parts measure the first, shapes all", "12x768,4x256")
     shapes: str = option(None, "batches of the part shapes, rows x tokens", "32x40,16x128")
-    train_batch_size: int = option(None, "rows a batch of our training and prediction", 64, minimum=1)
-    sequence_length: int = option(None, "longest row, and what the original's recipe pads to", 128, minimum=5)
+    train_batch_size: int = option(None, "rows a batch of our training and prediction", 64, minimum=1, maximum=MOST_ROWS)
+    sequence_length: int = option(
+        None, "longest row, and what the original's recipe pads to", 128, minimum=5, maximum=LONGEST_ROW
+    )

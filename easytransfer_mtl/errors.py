@@ -7,9 +7,11 @@ import reprlib
 import sys
 from collections.abc import Sequence
 
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 60
 MOST_LISTED = 20
+LONGEST_SHOWN = 60
+"""Characters of one text from a file that a message quotes."""
+LONGEST_CLIPPED = 120
+MOST_BITS = 512
 
 
 class UserError(Exception):
@@ -33,8 +35,27 @@ class Stopped(Exception):
 
 
 def shown(value: object) -> str:
-    """Returns a value for a message: quoted, printable, and short however large the value is."""
+    """Returns a value for a message: quoted, printable, and short however long, wide or deep the value is."""
     return _SHORT.repr(value)
+
+
+def clipped(text: str, length: int = LONGEST_CLIPPED) -> str:
+    """Returns ``text``, or its first ``length`` characters and an ellipsis."""
+    return text if len(text) <= length else f"{text[:length]}..."
+
+
+class _ShortRepr(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 3, LONGEST_SHOWN, LONGEST_SHOWN
+        self.maxlist = self.maxtuple = self.maxdict = 10
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write more than 4,300 digits.
+        return repr(x) if x.bit_length() < MOST_BITS else f"<whole number of {x.bit_length()} bits>"
+
+
+_SHORT = _ShortRepr()
 
 
 def listed(names: Sequence[str], separator: str = ", ") -> str:

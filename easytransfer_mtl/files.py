@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from easytransfer_mtl.config.json_values import DEEPEST_JSON, TOO_LARGE, problem_in
 from easytransfer_mtl.errors import UserError, listed, shown
 
-LARGEST_JSON = 1 << 28
-"""Bytes of the largest JSON file that is read."""
+LARGEST_JSON = 16 << 20
+"""Bytes of the largest JSON file that is read, unless told otherwise."""
 
 try:
     import fcntl
@@ -230,23 +231,27 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
-def read_json(path: str | os.PathLike[str], what: str = "JSON file") -> Any:
-    """Reads a JSON file.
+def read_json(path: str | os.PathLike[str], what: str = "JSON file", largest: int = LARGEST_JSON) -> Any:
+    """Reads a JSON file, which a stranger may have written.
 
     Args:
         path: the file.
         what: what the file is to the user, named in the error.
+        largest: bytes that it may have; its objects take up to 25 times as many in memory.
+
+    Returns:
+        The value; its numbers are finite and below 10^300, its texts can be written as UTF-8.
 
     Raises:
-        UserError: the file cannot be read, is too large, is not UTF-8, is not JSON (names line and column), or has a key
-            twice or a number that is too long.
+        UserError: the file cannot be read, is too large, is not UTF-8, is not JSON (names line and column), has a key twice,
+            or holds what is said above that it does not.
     """
     try:
-        if Path(path).stat().st_size > LARGEST_JSON:
-            raise UserError(f"{what} {path} has {Path(path).stat().st_size:,} bytes; at most {LARGEST_JSON:,} are read.")
-        return json.loads(
-            Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=lambda pairs: _object(pairs, what, path)
-        )
+        with open(path, "rb") as stream:
+            data = stream.read(largest + 1)
+        if len(data) > largest:
+            raise UserError(f"{what} {path} is too large: at most {largest:,} bytes are read.")
+        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=lambda pairs: _object(pairs, what, path))
     except FileNotFoundError:
         raise UserError(f"{what} {path} does not exist.") from None
     except IsADirectoryError:
@@ -256,12 +261,15 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file") -> Any:
     except UnicodeDecodeError as error:
         raise UserError(f"{what} {path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
     except RecursionError:
-        raise UserError(f"{what} {path} is nested too deeply.") from None
+        raise UserError(f"{what} {path} is nested too deeply: at most {DEEPEST_JSON} levels are read.") from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise UserError(f"{what} {path} is not valid JSON: {place}: {error.msg}.") from None
-    except ValueError as error:
-        raise UserError(f"{what} {path} cannot be read: {error}.") from None
+    except ValueError:  # from Python 3.11 on, of a whole number with more than 4,300 digits
+        raise UserError(f"{what} {path}: {TOO_LARGE}.") from None
+    if problem := problem_in(value):
+        raise UserError(f"{what} {path}: {problem}.")
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]], what: str, path: str | os.PathLike[str]) -> dict[str, Any]:

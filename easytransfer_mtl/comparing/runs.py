@@ -17,7 +17,7 @@ from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.list_files import read_list
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.weight_files.find import find_weights
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, clipped
 from easytransfer_mtl.files import read_json, sha256_of, write_json
 
 LOG, FLAGS, RESULT, SUMMARY = "train.log", "flags.json", "result.json", "model/evaluation/summary.json"
@@ -59,7 +59,8 @@ class Job:
         path = self.folder / FLAGS
         written = read_json(path, "flags of a run") if path.exists() else self.flags
         if written != self.flags:
-            changed = ", ".join(sorted(set(written) ^ set(self.flags)))
+            known = {flag for flag in written if isinstance(flag, str)} if isinstance(written, list) else set()
+            changed = ", ".join(sorted(known ^ set(self.flags)))
             raise UserError(f"{self.folder} holds a run with other settings ({changed}). Use another --model_dir.")
         inputs, now = self.folder / INPUTS, self.inputs()
         before = read_json(inputs, "inputs of a run") if inputs.exists() else now
@@ -73,7 +74,17 @@ class Job:
     def result(self) -> "RunResult | None":
         """Returns the result if the training is done."""
         path = self.folder / RESULT
-        return RunResult(**read_json(path, "result of a run")) if path.exists() else None
+        if not path.exists():
+            return None
+        value = read_json(path, "result of a run")
+        try:
+            result = RunResult(**value)
+            numbers = [*result.scores.values(), result.best_step, result.seconds or 0, result.memory_gb or 0]
+            if not all(type(number) in (int, float) for number in numbers):
+                raise TypeError("a value is no number")
+        except (AttributeError, TypeError) as error:
+            raise UserError(f"{path} is damaged ({clipped(str(error))}); delete it, and the training runs again.") from None
+        return result
 
 
 @dataclass(frozen=True)

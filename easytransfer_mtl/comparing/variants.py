@@ -8,11 +8,12 @@ from typing import Any
 from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.config.study_settings import CompareSettings
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.models.sharing_options import SharingOptions, options_read
 
 FIXED = ("config", "model_dir", "seed", "train_input_fp", "predict_input_fp", "tables", "mode")
 """Settings that a variant cannot have of its own."""
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ def parse_seeds(text: str) -> list[int]:
         UserError: something is no whole number, or twice.
     """
     try:
-        seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        seeds = []
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"seeds {text!r} must be a comma list of different whole numbers.")
+        seeds = [options_of(TrainSettings)["seed"].convert(part.strip(), "seeds") for part in text.split(",")]
+    except UserError as error:
+        raise UserError(f"{error} Give a comma list of different whole numbers.") from None
+    if len(set(seeds)) < len(seeds) or len(seeds) > MOST_SEEDS:
+        raise UserError(f"seeds {shown(text)} must be a comma list of different whole numbers, at most {MOST_SEEDS}.")
     return seeds
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from easytransfer_mtl.config.common import EVALUATE, PREDICT, PREPROCESS, TRAIN, BadRowSettings, CommonSettings
+from easytransfer_mtl.config.limits import LARGEST_SEED, SMALLEST_SEED
 from easytransfer_mtl.config.options import option
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import DEFAULT_SEED
@@ -17,8 +18,10 @@ class SplitSettings(BadRowSettings):
     tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
     data_dir: str | None = option(PREPROCESS, "folder of contest files; every task's train file is split", required=True)
     output_dir: str | None = option(PREPROCESS, "where folds.json and a CSV a task go", required=True)
-    folds: int = option(PREPROCESS, "number of folds", 5, json_key="num_folds", minimum=2)
-    seed: int = option(PREPROCESS, "seed of the order in which rows are dealt", DEFAULT_SEED)
+    folds: int = option(PREPROCESS, "number of folds", 5, json_key="num_folds", minimum=2, maximum=100_000)
+    seed: int = option(
+        PREPROCESS, "seed of the order in which rows are dealt", DEFAULT_SEED, minimum=SMALLEST_SEED, maximum=LARGEST_SEED
+    )
     include_dev: bool = option(PREPROCESS, "split the dev files' rows too, together with the train files'", False)
     header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
 
@@ -28,7 +31,9 @@ class FoldSettings(CommonSettings):
     """The part of training's settings that takes one fold out of the training rows."""
 
     folds_file: str | None = option(TRAIN, "folds.json of the split command; rows of one fold become the dev rows")
-    fold: int | None = option(TRAIN, "with folds_file: the fold to train without and to evaluate on, from 0", minimum=0)
+    fold: int | None = option(
+        TRAIN, "with folds_file: the fold to train without and to evaluate on, from 0", minimum=0, maximum=100_000
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

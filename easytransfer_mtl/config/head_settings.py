@@ -39,4 +39,5 @@ class HeadSettings(CommonSettings):
         "factor of the learning rate from each encoder layer to the one below; the top layer has it once, 1 is the original",
         1.0,
         minimum=0,
+        maximum=10,
     )

@@ -20,6 +20,8 @@ def _flag(item: Option) -> list[str]:
     facts = ["required"] if item.required else [] if item.default is None else [f"default: {item.default}"]
     if item.choices:
         facts.append(f"one of: {', '.join(item.choices)}")
+    if item.range:
+        facts.append(item.range)
     if item.place:
         facts.append(f"JSON: {item.place}")
     text = f"{item.help}. " + "; ".join(facts) if facts else item.help

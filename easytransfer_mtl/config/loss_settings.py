@@ -26,8 +26,7 @@ class LossSettings(CommonSettings):
     )
     rdrop_alpha: float = option(
         TRAIN, "R-Drop: each row twice, and this share of how far the two outputs differ (paper: 1 to 5); 0 is off",
-        0.0, minimum=0,
-    )  # fmt: skip
+        0.0, minimum=0, maximum=1000)  # fmt: skip
     token_dropout: str = option(
         TRAIN, "share of each text's tokens that training shows as [MASK], for all tasks or tnews=0.1 (others 0)", "0"
     )
@@ -40,18 +39,28 @@ class LossSettings(CommonSettings):
         "-.002 (pgd), 1 by -.082",
         0.1,
         minimum=0,
+        maximum=1000,
     )
-    adversarial_alpha: float = option(TRAIN, "pgd: length of a step", 0.03, minimum=0)
-    adversarial_steps: int = option(TRAIN, "pgd: steps; each costs a forward and a backward pass", 3, minimum=1)
+    adversarial_alpha: float = option(TRAIN, "pgd: length of a step", 0.03, minimum=0, maximum=1000)
+    adversarial_steps: int = option(TRAIN, "pgd: steps; each costs a forward and a backward pass", 3, minimum=1, maximum=100)
     ema_decay: float = option(
         OPTIMIZER,
         "decay of a moving average of the weights, scored beside them, for instance 0.999; 0 is off",
         0.0,
         minimum=0,
+        maximum=1,
     )
     swa_checkpoints: int = option(
-        EVALUATE, "score the mean of the last so many kept checkpoints too (SWA), 2 or more; 0 is off", 0, minimum=0
+        EVALUATE,
+        "score the mean of the last so many kept checkpoints too (SWA), 2 or more; 0 is off",
+        0,
+        minimum=0,
+        maximum=1000,
     )
     early_stopping_patience: int = option(
-        TRAIN, "evaluate at every checkpoint; stop after so many without a higher mean score; 0 is off", 0, minimum=0
+        TRAIN,
+        "evaluate at every checkpoint; stop after so many without a higher mean score; 0 is off",
+        0,
+        minimum=0,
+        maximum=1_000_000,
     )

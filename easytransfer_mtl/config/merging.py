@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from easytransfer_mtl.config.easytransfer_keys import NO_EFFECT
 from easytransfer_mtl.config.options import Option, options_of, parse_flags
 from easytransfer_mtl.config.settings import ALL_SETTINGS
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, clipped, shown
 from easytransfer_mtl.files import read_json
 
 Settings = TypeVar("Settings")
@@ -66,7 +66,7 @@ def _flatten(content: Any, where: str, known: dict[str, bool], section: str = ""
     ``known`` tells of each place whether it is one of the command's own.
     """
     if not isinstance(content, dict):
-        raise UserError(f"{where}: {section or 'the file'} must be a JSON object, found {content!r}.")
+        raise UserError(f"{where}: {section or 'the file'} must be a JSON object, found {shown(content)}.")
     pairs = []
     for key, value in content.items():
         place = f"{section}.{key}".lstrip(".")
@@ -75,7 +75,7 @@ def _flatten(content: Any, where: str, known: dict[str, bool], section: str = ""
         elif any(path.startswith(f"{place}.") for path in known):
             pairs += _flatten(value, where, known, place)
         else:
-            raise UserError(f"{where}: {place} is not known{_suggestion(place, known)}")
+            raise UserError(f"{where}: {clipped(place)} is not known{_suggestion(place, known)}")
     return pairs
 
 

@@ -5,12 +5,14 @@ import math
 import types
 import typing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from absl import flags
 
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, clipped, shown
 
+LONGEST_ERROR = 500
+"""Characters of what absl says of a flag, which it quotes whole."""
 TRUE_WORDS, FALSE_WORDS = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
 
 
@@ -23,6 +25,7 @@ def option(
     json_key: str | None = None,
     minimum: float | None = None,
     above: float | None = None,
+    maximum: float | None = None,
 ) -> Any:
     """Declares a setting as a dataclass field.
 
@@ -36,6 +39,7 @@ def option(
         json_key: key in the section where it differs from the flag's name.
         minimum: smallest allowed number.
         above: what a number must be more than.
+        maximum: largest allowed number; every number has one, so that a slip of the pen costs no memory.
     """
     metadata = {
         "section": section,
@@ -45,6 +49,7 @@ def option(
         "json_key": json_key,
         "minimum": minimum,
         "above": above,
+        "maximum": maximum,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -64,6 +69,15 @@ class Option:
     choices: tuple[str, ...]
     minimum: float | None
     above: float | None
+    maximum: float | None
+
+    @property
+    def range(self) -> str:
+        """The allowed numbers in words, or an empty string."""
+        parts = [f"at least {self.minimum}"] if self.minimum is not None else []
+        parts += [f"more than {self.above}"] if self.above is not None else []
+        parts += [f"at most {self.maximum}"] if self.maximum is not None else []
+        return " and ".join(parts)
 
     @property
     def place(self) -> str:
@@ -74,22 +88,23 @@ class Option:
         """Returns ``value`` as the setting's type; ``where`` names its origin in the error.
 
         Raises:
-            UserError: it is not of the type, not one of the choices, or too small.
+            UserError: it is not of the type, not one of the choices, or too small or too large.
         """
         if value is None and self.nullable:
             return None
         try:
             result = _cast(value, self.kind)
-        except (TypeError, ValueError):
-            raise UserError(f"{where}: {value!r} is not {_KIND_NAMES[self.kind]}.") from None
+        except (TypeError, ValueError, OverflowError):
+            allowed = f"; it must be {self.range}" if self.range else ""
+            raise UserError(f"{where}: {shown(value)} is not {_KIND_NAMES[self.kind]}{allowed}.") from None
         if self.kind is str:
             _check_text(result, where)
         if self.choices and result not in self.choices:
-            raise UserError(f"{where}: {value!r} is not allowed; allowed: {', '.join(self.choices)}.")
-        if self.minimum is not None and not result >= self.minimum:
-            raise UserError(f"{where}: {value!r} is too small; at least {self.minimum} is needed.")
-        if self.above is not None and not result > self.above:
-            raise UserError(f"{where}: {value!r} is too small; it must be more than {self.above}.")
+            raise UserError(f"{where}: {shown(value)} is not allowed; allowed: {', '.join(self.choices)}.")
+        is_small = self.minimum is not None and result < self.minimum or self.above is not None and result <= self.above
+        if is_small or (self.maximum is not None and result > self.maximum):
+            wrong = "small" if is_small else "large"
+            raise UserError(f"{where}: {shown(value)} is too {wrong}; it must be {self.range}.")
         return result
 
 
@@ -98,9 +113,9 @@ def _check_text(text: str, where: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise UserError(f"{where}: {text!r} has bytes that are not UTF-8. Rename the file or folder.") from None
+        raise UserError(f"{where}: {shown(text)} has bytes that are not UTF-8. Rename the file or folder.") from None
     if "\0" in text:
-        raise UserError(f"{where}: {text!r} has a zero byte, which no name may have.")
+        raise UserError(f"{where}: {shown(text)} has a zero byte, which no name may have.")
 
 
 _KIND_NAMES = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
@@ -114,14 +129,28 @@ def _cast(value: Any, kind: type) -> Any:
         if isinstance(value, (str, int)) and word in TRUE_WORDS + FALSE_WORDS:
             return word in TRUE_WORDS
         raise ValueError
-    if isinstance(value, (bool, list, dict)) or value is None:
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        raise ValueError
+    if kind is str:
+        return str(value)
+    return to_number(value, kind)
+
+
+Number = TypeVar("Number", int, float)
+
+
+def to_number(value: str | int | float, kind: type[Number]) -> Number:
+    """Returns a finite number, from text in plain digits or from another number; 3.0 is whole.
+
+    Raises:
+        ValueError, OverflowError: it is none.
+    """
+    if isinstance(value, str) and (not value.isascii() or "_" in value):  # which Python's int and float take
         raise ValueError
     if kind is float and not math.isfinite(float(value)):
         raise ValueError
-    if kind is int:
-        if isinstance(value, float) and not value.is_integer():
-            raise ValueError
-        return int(value)
+    if kind is int and isinstance(value, float) and not value.is_integer():
+        raise ValueError
     return kind(value)
 
 
@@ -173,9 +202,10 @@ def parse_flags(options: dict[str, Option], arguments: list[str], command: str) 
     try:
         rest = values([command, *arguments])[1:]
     except flags.Error as error:
-        raise UserError(f"{command}: {error} See `{command} --help`.") from None
+        raise UserError(f"{command}: {clipped(str(error), LONGEST_ERROR)} See `{command} --help`.") from None
     if rest:
-        raise UserError(f"{command}: unexpected words {rest}; every setting is a flag --name=value. See `{command} --help`.")
+        what = f"unexpected words {shown(rest)}; every setting is a flag --name=value"
+        raise UserError(f"{command}: {what}. See `{command} --help`.")
     return {name: _of_flag(item, values[name].value) for name, item in options.items() if values[name].present}
 
 

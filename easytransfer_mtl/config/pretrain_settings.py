@@ -11,6 +11,15 @@ from easytransfer_mtl.config.common import (
     VOCABULARY_RULES,
     CommonSettings,
 )
+from easytransfer_mtl.config.limits import (
+    LARGEST_NORM,
+    LARGEST_SEED,
+    LONGEST_ROW,
+    MOST_EPOCHS,
+    MOST_ROWS,
+    MOST_STEPS,
+    SMALLEST_SEED,
+)
 from easytransfer_mtl.config.options import option
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
@@ -43,7 +52,7 @@ class PretrainSettings(CommonSettings):
         "text file of static vectors (word2vec, fastText)",
     )
     model_dir: str | None = option(PRETRAIN, "folder of the run: checkpoints, logs, final/", required=True)
-    sequence_length: int = option(PRETRAIN, "tokens a row at most", 128, minimum=5)
+    sequence_length: int = option(PRETRAIN, "tokens a row at most", 128, minimum=5, maximum=LONGEST_ROW)
     packing: str = option(
         PRETRAIN, "full: several single texts a row; none: one. Pairs have a row of their own", "full", choices=PACKINGS
     )
@@ -53,27 +62,40 @@ class PretrainSettings(CommonSettings):
         "token",
         choices=MASKINGS,
     )
-    mask_share: float = option(PRETRAIN, "share of the tokens to predict", 0.15, minimum=0)
-    held_out: float = option(PRETRAIN, "share of the texts that is not trained on but measured on", 0.02, minimum=0)
-    train_batch_size: int = option(PRETRAIN, "rows a batch", 32, minimum=1)
-    num_epochs: float = option(PRETRAIN, "passes over all rows; fractions allowed", 1.0, minimum=0)
-    train_steps: int | None = option(PRETRAIN, "steps in all, instead of num_epochs", minimum=1)
-    learning_rate: float = option(PRETRAIN, "peak rate before decay", 1e-4, minimum=0)
-    weight_decay_ratio: float = option(PRETRAIN, "weight decay, not for LayerNorm and biases", 0.01, minimum=0)
-    warmup_ratio: float = option(PRETRAIN, "share of the steps with rising rate", 0.1, minimum=0)
-    clip_norm_value: float = option(PRETRAIN, "norm to clip gradients to", 1.0, above=0)
+    mask_share: float = option(PRETRAIN, "share of the tokens to predict", 0.15, minimum=0, maximum=1)
+    held_out: float = option(
+        PRETRAIN, "share of the texts that is not trained on but measured on", 0.02, minimum=0, maximum=1
+    )
+    train_batch_size: int = option(PRETRAIN, "rows a batch", 32, minimum=1, maximum=MOST_ROWS)
+    num_epochs: float = option(PRETRAIN, "passes over all rows; fractions allowed", 1.0, minimum=0, maximum=MOST_EPOCHS)
+    train_steps: int | None = option(PRETRAIN, "steps in all, instead of num_epochs", minimum=1, maximum=MOST_STEPS)
+    learning_rate: float = option(PRETRAIN, "peak rate before decay", 1e-4, minimum=0, maximum=1000)
+    weight_decay_ratio: float = option(PRETRAIN, "weight decay, not for LayerNorm and biases", 0.01, minimum=0, maximum=1000)
+    warmup_ratio: float = option(PRETRAIN, "share of the steps with rising rate", 0.1, minimum=0, maximum=1)
+    clip_norm_value: float = option(PRETRAIN, "norm to clip gradients to", 1.0, above=0, maximum=LARGEST_NORM)
     precision: str = option(
         PRETRAIN, "CPU only: bfloat16 computes training's matrix products in bfloat16", "float32", choices=PRECISIONS
     )
     length_grouping: int = option(
-        PRETRAIN, "sort this many batches at a time by length, so that less is padded; 1: off", 100, minimum=1
+        PRETRAIN,
+        "sort this many batches at a time by length, so that less is padded; 1: off",
+        100,
+        minimum=1,
+        maximum=100_000,
     )
     length_buckets: int = option(
-        PRETRAIN, "pad to at most this many lengths; each costs compiling, so at most one for 20 steps", 8, minimum=1
+        PRETRAIN,
+        "pad to at most this many lengths; each costs compiling, so at most one for 20 steps",
+        8,
+        minimum=1,
+        maximum=LONGEST_ROW,
     )
     save_steps: int | None = option(
-        PRETRAIN, "steps between checkpoints and measurements; default once per epoch, 0 start and end only", minimum=0
+        PRETRAIN,
+        "steps between checkpoints and measurements; default once per epoch, 0 start and end only",
+        minimum=0,
+        maximum=MOST_STEPS,
     )
-    keep_checkpoint_max: int = option(PRETRAIN, "checkpoints kept", 2, minimum=1)
-    log_step_count_steps: int = option(PRETRAIN, "steps between progress lines", 100, minimum=1)
-    seed: int = option(PRETRAIN, "seed of everything random", DEFAULT_SEED)
+    keep_checkpoint_max: int = option(PRETRAIN, "checkpoints kept", 2, minimum=1, maximum=1_000_000)
+    log_step_count_steps: int = option(PRETRAIN, "steps between progress lines", 100, minimum=1, maximum=MOST_STEPS)
+    seed: int = option(PRETRAIN, "seed of everything random", DEFAULT_SEED, minimum=SMALLEST_SEED, maximum=LARGEST_SEED)

@@ -6,7 +6,6 @@ from easytransfer_mtl.config.common import (
     DISTRIBUTION,
     EVALUATE,
     MODEL,
-    NORMALIZATIONS,
     OPTIMIZER,
     PRECISIONS,
     PREDICT,
@@ -14,9 +13,9 @@ from easytransfer_mtl.config.common import (
     TRAIN,
     VOCABULARY_RULE,
     VOCABULARY_RULES,
-    BadRowSettings,
     CommonSettings,
 )
+from easytransfer_mtl.config.convert_settings import ConvertSettings, EasyTransferSettings
 from easytransfer_mtl.config.ensemble_settings import (
     CheckpointsSettings,
     EvaluatedSettings,
@@ -24,6 +23,15 @@ from easytransfer_mtl.config.ensemble_settings import (
     SplitSettings,
 )
 from easytransfer_mtl.config.head_settings import HeadSettings
+from easytransfer_mtl.config.limits import (
+    LARGEST_NORM,
+    LARGEST_SEED,
+    LONGEST_ROW,
+    MOST_EPOCHS,
+    MOST_ROWS,
+    MOST_STEPS,
+    SMALLEST_SEED,
+)
 from easytransfer_mtl.config.loss_settings import LossSettings
 from easytransfer_mtl.config.options import option
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
@@ -33,57 +41,6 @@ from easytransfer_mtl.seeding import DEFAULT_SEED
 
 STRATEGIES = ("None", "MirroredStrategy", "MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
 BOARDS = ("auto", "test", "b", "a")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EasyTransferSettings(CommonSettings):
-    """EasyTransfer's engine flags."""
-
-    tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
-    modelZooBasePath: str | None = option("", "folder of EasyTransfer's model zoo; default ~/.eztransfer_modelzoo")
-    mode: str | None = option(None, "EasyTransfer's run mode; checked against the command, changes nothing")
-    tables: str | None = option(None, "comma list of input paths; overrides the configured input(s), in order")
-    outputs: str | None = option(None, "output path; overrides the configured one (convert only)")
-    worker_hosts: str = option("", "training: comma list of every worker's host:port", "localhost:5001")
-    task_index: int = option("", "training: this worker's place in worker_hosts, from 0", 0, minimum=0)
-    job_name: str = option("", "EasyTransfer flag; only worker", "worker")
-    workerGPU: int = option("", "training: GPUs a worker; 0 is the same as 1", 1, json_key="num_gpus", minimum=0)
-    workerCount: int = option("", "training: workers; may be left out, as worker_hosts tells", 1, json_key="num_workers")
-    workerCPU: int = option(None, "EasyTransfer flag without effect, there and here", 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConvertSettings(BadRowSettings, EasyTransferSettings):
-    """CSV to TFRecord: one file, or all contest files of a folder."""
-
-    data_dir: str | None = option(PREPROCESS, "folder of contest files; converts train and dev of every task")
-    output_dir: str | None = option(PREPROCESS, "with data_dir: where TFRecords, train.list_tfrecord, dev.list_tfrecord go")
-    dev_share: float = option(
-        PREPROCESS, "with data_dir: share of the train file's end used as dev without a dev file; 0: none", 0.1, minimum=0
-    )
-    preprocess_input_fp: str | None = option(PREPROCESS, "one CSV file (tab separated, no header)")
-    preprocess_output_fp: str | None = option(PREPROCESS, "its TFRecord file")
-    preprocess_batch_size: int = option(PREPROCESS, "EasyTransfer key without effect here", 16)
-    task: str | None = option(PREPROCESS, "task of the one file; not needed where the label list tells it")
-    input_schema: str | None = option(PREPROCESS, "columns, for instance idx:str:1,sentence1:str:1,label:str:1")
-    first_sequence: str | None = option(PREPROCESS, "column of the first text")
-    second_sequence: str | None = option(PREPROCESS, "column of the second text")
-    label_name: str | None = option(PREPROCESS, "column of the label")
-    label_enumerate_values: str | None = option(PREPROCESS, "comma list of labels; the position is the id")
-    labelled: bool = option(PREPROCESS, "whether the file has the label column", True)
-    output_schema: str = option(PREPROCESS, "features to write", "input_ids,input_mask,segment_ids,label_id")
-    tokenizer_name_or_path: str | None = option(
-        PREPROCESS, "encoder (name, folder or checkpoint prefix) whose vocab.txt is used", required=True
-    )
-    vocabulary_rule: str = option(PREPROCESS, VOCABULARY_RULE, "auto", choices=VOCABULARY_RULES)
-    sequence_length: int = option(PREPROCESS, "padded length in tokens", 128, minimum=5)
-    text_normalization: str = option(
-        PREPROCESS,
-        "nfkc folds full-width punctuation and letters to half-width (differs from the original)",
-        "none",
-        choices=NORMALIZATIONS,
-    )
-    header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,35 +58,43 @@ class TrainSettings(FoldSettings, HeadSettings, SharingSettings, LossSettings, W
     )
     train_input_fp: str | None = option(TRAIN, "*.list_tfrecord (one path a line) or one TFRecord file", required=True)
     train_batch_size: int | None = option(
-        TRAIN, "rows a batch, all of one task; on each GPU or worker, if there are several", required=True, minimum=1
+        TRAIN,
+        "rows a batch, all of one task; on each GPU or worker, if there are several",
+        required=True,
+        minimum=1,
+        maximum=MOST_ROWS,
     )
-    num_epochs: float = option(TRAIN, "passes over all rows together; fractions allowed", 1.0, minimum=0)
+    num_epochs: float = option(
+        TRAIN, "passes over all rows together; fractions allowed", 1.0, minimum=0, maximum=MOST_EPOCHS
+    )
     model_dir: str | None = option(TRAIN, "folder of the run: checkpoints, logs, best/", required=True)
     save_steps: int | None = option(
-        TRAIN, "steps between checkpoints; default once per epoch, 0 start and end only", minimum=0
+        TRAIN, "steps between checkpoints; default once per epoch, 0 start and end only", minimum=0, maximum=MOST_STEPS
     )
-    keep_checkpoint_max: int = option(TRAIN, "checkpoints kept", 10, minimum=1)
-    log_step_count_steps: int = option(TRAIN, "steps between progress lines", 100, minimum=1)
+    keep_checkpoint_max: int = option(TRAIN, "checkpoints kept", 10, minimum=1, maximum=1_000_000)
+    log_step_count_steps: int = option(TRAIN, "steps between progress lines", 100, minimum=1, maximum=MOST_STEPS)
     optimizer: str = option(
         OPTIMIZER,
         "adam (AdamW with weight_decay_ratio > 0), lamb, adagrad, adadelta",
         "adam",
         choices=("adam", "lamb", "adagrad", "adadelta"),
     )
-    learning_rate: float = option(OPTIMIZER, "peak rate before decay", 0.001, minimum=0)
-    weight_decay_ratio: float = option(OPTIMIZER, "weight decay, not for LayerNorm and biases", 0.0, minimum=0)
-    warmup_ratio: float = option(OPTIMIZER, "share of the steps with rising rate", 0.1, minimum=0)
+    learning_rate: float = option(OPTIMIZER, "peak rate before decay", 0.001, minimum=0, maximum=1000)
+    weight_decay_ratio: float = option(OPTIMIZER, "weight decay, not for LayerNorm and biases", 0.0, minimum=0, maximum=1000)
+    warmup_ratio: float = option(OPTIMIZER, "share of the steps with rising rate", 0.1, minimum=0, maximum=1)
     lr_decay: str | None = option(OPTIMIZER, "polynomial: linear to 0; anything else: constant", "polynomial")
     gradient_clip: bool = option(OPTIMIZER, "clip by global norm", True)
-    clip_norm_value: float = option(OPTIMIZER, "norm to clip to", 1.0, above=0)
-    num_freezed_layers: int = option(OPTIMIZER, "encoder layers to freeze, from the bottom", 0, minimum=0)
+    clip_norm_value: float = option(OPTIMIZER, "norm to clip to", 1.0, above=0, maximum=LARGEST_NORM)
+    num_freezed_layers: int = option(OPTIMIZER, "encoder layers to freeze, from the bottom", 0, minimum=0, maximum=1000)
     distribution_strategy: str | None = option(
         DISTRIBUTION,
         "several GPUs (Mirrored) or machines (MultiWorkerMirrored, CollectiveAllReduce)",
         "None",
         choices=STRATEGIES,
     )
-    num_accumulated_batches: int = option(DISTRIBUTION, "batches whose gradients are averaged for one step", 1, minimum=1)
+    num_accumulated_batches: int = option(
+        DISTRIBUTION, "batches whose gradients are averaged for one step", 1, minimum=1, maximum=10_000
+    )
     idle_heads: str = option(
         TRAIN,
         "heads of the other tasks: zero gives them zero gradients (the original), skip leaves them alone",
@@ -138,13 +103,18 @@ class TrainSettings(FoldSettings, HeadSettings, SharingSettings, LossSettings, W
     )
     shuffle: bool = option(TRAIN, "reshuffle each task's rows every epoch", True)
     length_grouping: int = option(
-        TRAIN, "sort this many batches at a time by length, so that less is padded; 1: off (the original)", 1, minimum=1
+        TRAIN,
+        "sort this many batches at a time by length, so that less is padded; 1: off (the original)",
+        1,
+        minimum=1,
+        maximum=100_000,
     )
     length_buckets: int = option(
         TRAIN,
         "pad to at most this many lengths, chosen to waste least; each costs compiling, so at most one for 20 steps",
         32,
         minimum=1,
+        maximum=LONGEST_ROW,
     )
     pad_to_full_length: bool = option(
         TRAIN, "pad to the data's length instead of the batch's longest row (same numbers, slow)", False
@@ -155,9 +125,9 @@ class TrainSettings(FoldSettings, HeadSettings, SharingSettings, LossSettings, W
         "float32",
         choices=PRECISIONS,
     )
-    seed: int = option(TRAIN, "seed of everything random", DEFAULT_SEED)
+    seed: int = option(TRAIN, "seed of everything random", DEFAULT_SEED, minimum=SMALLEST_SEED, maximum=LARGEST_SEED)
     predict_input_fp: str | None = option(PREDICT, "dev files, evaluated after training; without it there is no evaluation")
-    predict_batch_size: int = option(PREDICT, "rows a batch in evaluation", 64, minimum=1)
+    predict_batch_size: int = option(PREDICT, "rows a batch in evaluation", 64, minimum=1, maximum=MOST_ROWS)
     predict_precision: str = option(PREDICT, "the same as precision, for evaluation", "float32", choices=PRECISIONS)
 
     @property
@@ -173,21 +143,28 @@ class EvaluateSettings(EvaluatedSettings):
     predict_input_fp: str | None = option(
         PREDICT, "dev files: *.list_tfrecord or one TFRecord file; not needed for a run that was trained with --fold"
     )
-    predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1)
+    predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1, maximum=MOST_ROWS)
     predict_precision: str = option(
         PREDICT, "CPU only: bfloat16 is faster and changes probabilities a little", "float32", choices=PRECISIONS
     )
     eval_input_fp: str | None = option(EVALUATE, "the same as predict_input_fp, which wins")
-    eval_batch_size: int | None = option(EVALUATE, "the same as predict_batch_size, wins over it", minimum=1)
+    eval_batch_size: int | None = option(
+        EVALUATE, "the same as predict_batch_size, wins over it", minimum=1, maximum=MOST_ROWS
+    )
     eval_checkpoint_path: str | None = option(
         EVALUATE,
         "evaluate this checkpoint prefix only (PREFIX@ema: its averages), export nothing; of a run, or a TF1 training "
         "checkpoint of EasyTransfer's with config.json and vocab.txt beside it",
     )
     swa_checkpoints: int | None = option(
-        EVALUATE, "score the mean of the last so many checkpoints too, 0 for none; default: as in training", minimum=0
+        EVALUATE,
+        "score the mean of the last so many checkpoints too, 0 for none; default: as in training",
+        minimum=0,
+        maximum=1000,
     )
-    num_eval_steps: int | None = option(EVALUATE, "at most this many batches a task; default all", minimum=1)
+    num_eval_steps: int | None = option(
+        EVALUATE, "at most this many batches a task; default all", minimum=1, maximum=MOST_STEPS
+    )
     f1_labels: str = option(
         EVALUATE,
         "labels that macro-F1 averages over: present in truth or prediction (the original), or all",
@@ -209,7 +186,7 @@ class PredictSettings(CheckpointsSettings):
     predict_output_fp: str | None = option(
         PREDICT, "output folder: one CSV a task with ids, labels, probabilities", required=True
     )
-    predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1)
+    predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1, maximum=MOST_ROWS)
     predict_precision: str = option(
         PREDICT, "CPU only: bfloat16 is faster and changes probabilities a little", "float32", choices=PRECISIONS
     )

@@ -16,8 +16,8 @@ from easytransfer_mtl.files import replacing
 SEQUENCE_FEATURES = ("input_ids", "input_mask", "segment_ids")
 LABEL_FEATURE = "label_id"
 RECORDS_PER_READ = 2048
-FRAME_BYTES = 16
-"""What TFRecord adds to a record: its length and two check sums."""
+HEAD_BYTES, FRAME_BYTES = 12, 16
+"""What TFRecord puts before a record, its length and a check sum, and with another one behind it what it adds in all."""
 
 
 def serialize(features: Features, label_id: int, sequence_length: int) -> bytes:
@@ -74,6 +74,7 @@ def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_siz
     path = Path(path)
     if not path.is_file():
         raise UserError(f"TFRecord file {path} does not exist.")
+    _check_lengths(path)
     parts: list[EncodedRows] = []
     size = length = 0
     dataset = tf.data.TFRecordDataset(str(path))
@@ -105,13 +106,33 @@ def _check_complete(path: Path, rows: int, size: int) -> None:
         raise UserError(f"TFRecord file {path} has {rows} rows, its manifest says {manifest.rows}. Convert it again.")
 
 
+def _check_lengths(path: Path) -> None:
+    """Raises UserError if a record says that it is longer than the file: TensorFlow would make room for it first."""
+    size = path.stat().st_size
+    with open(path, "rb") as stream:
+        number = place = 0
+        while len(head := stream.read(HEAD_BYTES)) == HEAD_BYTES:
+            place += FRAME_BYTES + int.from_bytes(head[:8], "little")
+            if place > size:
+                # A damaged length before leads astray.
+                good = _good_records(tf.data.TFRecordDataset(str(path)).take(number))
+                raise UserError(
+                    f"TFRecord file {path} is corrupt or truncated at record {good} (counted from 0): a record says that it "
+                    "is longer than what is left of the file. Convert it again."
+                )
+            stream.seek(place)
+            number += 1
+
+
 def count_records(path: str | os.PathLike[str]) -> int:
     """Returns how many records a file holds, whatever is in them."""
+    _check_lengths(Path(path))
     return int(tf.data.TFRecordDataset(str(path)).reduce(np.int64(0), lambda count, _: count + 1))
 
 
 def padded_length_of(path: str | os.PathLike[str]) -> int:
     """Returns the padded length of a TFRecord file's rows, read off its first record; 0 for an empty file."""
+    _check_lengths(Path(path))
     for serialized in tf.data.TFRecordDataset(str(path)).take(1):
         return _sequence_length(Path(path), serialized.numpy())
     return 0
@@ -153,6 +174,13 @@ def _parse(serialized: tf.Tensor, length: int, path: Path, first: int, num_label
 
 
 def _parse_examples(serialized: tf.Tensor, length: int, path: Path, first: int) -> dict[str, np.ndarray]:
+    # A value takes a byte at least. TensorFlow makes room for all rows before it finds that one is short.
+    short = np.flatnonzero(tf.strings.length(serialized).numpy() < len(SEQUENCE_FEATURES) * length)
+    if len(short):
+        raise UserError(
+            f"TFRecord file {path}, record {first + short[0]} (counted from 0): it is too short for {length} values of "
+            f"{', '.join(SEQUENCE_FEATURES)} each, as record 0 has."
+        )
     spec = {name: tf.io.FixedLenFeature([length], tf.int64) for name in SEQUENCE_FEATURES}
     spec[LABEL_FEATURE] = tf.io.FixedLenFeature([1], tf.int64)
     try:

@@ -12,7 +12,6 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 
 from easytransfer_mtl.errors import UserError, shown
 
@@ -33,6 +32,8 @@ RULE_NAMES = {LINES: "line numbers", EASYTRANSFER: "EasyTransfer's rule"}
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 MASK_TOKEN = "[MASK]"
 """What takes a token's place in pre-training and token dropout; a vocabulary may be without it."""
+MOST_BYTES = 16 << 20
+"""Of a vocab.txt; the largest published ones have 5 MB."""
 
 
 class Vocabulary:
@@ -104,10 +105,14 @@ def read_vocabulary_tokens(path: str | os.PathLike[str], rule: str = LINES) -> l
             or ``easytransfer``, see ``easytransfer_tokens``.
 
     Raises:
-        UserError: the file is missing or not UTF-8.
+        UserError: the file is missing, too large or not UTF-8.
     """
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        with open(path, "rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise UserError(f"vocabulary {path} is too large: at most {MOST_BYTES:,} bytes are read.")
+        text = data.decode("utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"vocabulary {path} does not exist; it is the vocab.txt that belongs to the encoder.") from None
     except OSError as error:

@@ -20,7 +20,7 @@ from easytransfer_mtl.encoders.kinds import KINDS, Kind, transformers_class
 from easytransfer_mtl.encoders.name_map import CanonicalWeights, canonical_weights, is_known_irrelevant
 from easytransfer_mtl.encoders.vocabularies import is_runs_folder
 from easytransfer_mtl.encoders.weight_files import read_weights
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, clipped, shown
 from easytransfer_mtl.files import read_json
 
 ACTIVATIONS = tuple(sorted(ACT2FN.keys() - {"glu"}))
@@ -87,11 +87,20 @@ def _config_of(value: dict[str, Any], files: EncoderFiles, gelu: str) -> Pretrai
     config_class = transformers_class(KINDS[model_type].config_class)
     # Nothing else of config.json, such as the labels of what a model was fine-tuned for, is the encoder's.
     known = BEYOND_SIGNATURE.union(inspect.signature(config_class.__init__).parameters) - {"self", "kwargs"}
-    config = config_class(**{key: content for key, content in value.items() if key in known and content is not None})
+    try:
+        config = config_class(**{key: content for key, content in value.items() if key in known and content is not None})
+    except Exception as error:
+        # transformers takes any value, and fails in many ways where it makes something of one.
+        raise UserError(
+            f"{files.config_file} cannot be read by transformers ({type(error).__name__}: {clipped(str(error))}). Compare "
+            "it with the config.json of the model's page."
+        ) from None
     config.hidden_act = _activation(config.hidden_act, gelu, files.tanh_gelu)
     for key in ("hidden_act", "conv_act"):
         if getattr(config, key, ACTIVATIONS[0]) not in ACTIVATIONS:
-            raise UserError(f"{files.config_file}: {key} is {getattr(config, key)!r}; known are {', '.join(ACTIVATIONS)}.")
+            raise UserError(
+                f"{files.config_file}: {key} is {shown(getattr(config, key))}; known are {', '.join(ACTIVATIONS)}."
+            )
     return config
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.metrics import TaskScore, mean_score, score_confusion
 from easytransfer_mtl.files import read_json, write_json
@@ -14,6 +14,8 @@ from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.task_data import TaskData
 
 FILE = "evaluation/during_training.json"
+LARGEST = 256 << 20
+"""Bytes that it may have: a thousand labels make a matrix of 10 MB at every checkpoint."""
 
 
 class KeptScores:
@@ -30,12 +32,14 @@ class KeptScores:
             UserError: the file is damaged.
         """
         self._path, self._rows = folder / FILE, _fingerprint(data, precision)
-        kept = read_json(self._path, "scores of a run") if self._path.exists() else {}
+        kept = read_json(self._path, "scores of a run", LARGEST) if self._path.exists() else {}
         try:
             known = kept["scores"] if kept.get("rows") == self._rows else []
             found = [_from_json(item, data) for item in known if item["step"] <= step]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UserError(f"{self._path} is damaged ({error!r}); delete it, and its checkpoints count as new.") from None
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise UserError(
+                f"{self._path} is damaged ({shown(error)}); delete it, and its checkpoints count as new."
+            ) from None
         self.scores = dict(sorted(found, key=lambda item: item[0]))
 
     def add(self, candidate: Candidate, scores: list[TaskScore]) -> None:

@@ -1,13 +1,12 @@
 """What an architecture's values may be, whether settings or a file tell them."""
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 from easytransfer_mtl.config.options import Option, options_of
 from easytransfer_mtl.config.sharing_settings import SharingSettings
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.features import parse_features
 from easytransfer_mtl.models.heads import HeadSpec, parse_head
@@ -15,9 +14,8 @@ from easytransfer_mtl.models.sharing_options import SharingOptions
 
 OPTIONS = options_of(SharingSettings)
 LARGEST = 65_536
-"""Of every number of layers, vectors and units: a file that tells more is not believed."""
+"""Of a head's number: a file that tells more is not believed."""
 TYPES: dict[type, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float)}
-LIMITS = {int: LARGEST, float: sys.float_info.max}
 
 
 def architecture_from_json(value: Any, where: str) -> Architecture:
@@ -45,7 +43,7 @@ def problem_of(architecture: Architecture) -> str | None:
 def _problems(architecture: Architecture) -> Iterator[str]:
     for name, value in {"sharing": architecture.sharing, **asdict(architecture.sharing_options)}.items():
         if not _fits(OPTIONS[name], value):
-            yield f"{name} is {value!r}; expected {_expected(OPTIONS[name])}"
+            yield f"{name} is {shown(value)}; expected {_expected(OPTIONS[name])}"
     for name, kind, check in (
         ("features", str, parse_features),
         ("heads", str, lambda text, place: _check_size(parse_head(text, place), place)),
@@ -62,7 +60,7 @@ def _fits(item: Option, value: Any) -> bool:
         return False
     if item.kind is str:
         return not item.choices or value in item.choices
-    return (item.minimum or 0) <= value <= LIMITS[item.kind]
+    return (item.minimum or 0) <= value <= item.maximum
 
 
 def _expected(item: Option) -> str:
@@ -70,8 +68,8 @@ def _expected(item: Option) -> str:
         return " or ".join(item.choices)
     if item.kind is str:
         return "text"
-    what, limit = ("a whole number", f" to {LARGEST}") if item.kind is int else ("a number", " on")
-    return f"{what} from {item.minimum or 0}{limit}"
+    what = "a whole number" if item.kind is int else "a number"
+    return f"{what} from {item.minimum or 0} to {item.maximum}"
 
 
 def _of_tasks(name: str, values: Any, kind: Any, check: Callable[[Any, str], Any]) -> Iterator[str]:
@@ -82,7 +80,7 @@ def _of_tasks(name: str, values: Any, kind: Any, check: Callable[[Any, str], Any
     for task, value in values.items():
         place = f"{name} {str(task).lower()}".strip()
         if not isinstance(value, kind) or isinstance(value, bool):
-            yield f"{place} is {value!r}"
+            yield f"{place} is {shown(value)}"
             continue
         try:
             check(value, place)

@@ -28,6 +28,7 @@ from easytransfer_mtl.pretraining.word_vectors import WordVectors, read_word_vec
 from easytransfer_mtl.pretraining.words import WordTokenizer, chinese_segmenter
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 from easytransfer_mtl.training.batches import STEPS_PER_BUCKET
+from easytransfer_mtl.training.machine_memory import check_tokens
 from easytransfer_mtl.training.preparation import find_encoder_files, make_deterministic
 from easytransfer_mtl.training.run_folder import check_run_outputs
 from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
@@ -105,6 +106,7 @@ def _check_numbers(settings: PretrainSettings) -> None:
 def _checked_config(settings: PretrainSettings, files: EncoderFiles) -> PretrainedConfig:
     config = load_config(files)
     check_embeddings(files, config)
+    check_tokens(settings.train_batch_size, settings.sequence_length)
     check_precision(config, settings.precision)
     most = most_tokens(config.to_dict())
     if most and settings.sequence_length > most:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, split_lines, stream_rows
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.submission.contents import read_contents
 from easytransfer_mtl.submission.findings import CheckReport, Findings, report_text
 from easytransfer_mtl.submission.writer import RESULT_NAME
@@ -17,9 +17,13 @@ __all__ = ["CONTEST_ROWS", "CheckReport", "check_submission", "report_text"]
 
 CONTEST_ROWS = 1500
 """Rows of every test file of the contest, on both boards."""
+MAX_LINES, MAX_LINE_BYTES = 100_000, 1 << 20
+"""Most lines of a prediction file that are read, unless its test file has half as many, and the longest line that is parsed:
+what is made of them takes many times their size."""
 
 _BOM = b"\xef\xbb\xbf"
 _SHOWN = 60
+_ID_BITS = 64
 
 
 def check_submission(
@@ -70,7 +74,12 @@ def _check_file(task: Task, data: bytes, expected: list[str] | None, findings: F
     where = task.submission_file
     if data.startswith(_BOM):
         findings.error(where, "byte order mark", "starts with a byte order mark. Save it as UTF-8 without one.")
-    lines = split_lines(data.removeprefix(_BOM))
+    data = data.removeprefix(_BOM)
+    most = max(MAX_LINES, 2 * len(expected or ()))
+    if (count := data.count(b"\n")) > most:
+        findings.error(where, "rows", f"has {count:,} lines; more than {most:,} are not read. Write one for each row.")
+        return
+    lines = split_lines(data)
     if any(line.endswith(b"\r") for line in lines):
         findings.warning(where, "line ends", "has CRLF line ends; only LF is known to be scored.")
     rows = [_parse(line, f"line {number}", where, findings) for number, line in enumerate(lines, 1)]
@@ -87,6 +96,9 @@ def _check_file(task: Task, data: bytes, expected: list[str] | None, findings: F
 
 def _parse(line: bytes, number: str, where: str, findings: Findings) -> dict[str, str]:
     """Returns those of ``id`` and ``label`` that can be checked further; numbers are reported and taken as text."""
+    if len(line) > MAX_LINE_BYTES:
+        findings.error(where, "long lines", f"{number} has {len(line):,} bytes; at most {MAX_LINE_BYTES:,} are read.")
+        return {}
     try:
         row = json.loads(line.decode("utf-8"), object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
@@ -99,13 +111,18 @@ def _parse(line: bytes, number: str, where: str, findings: Findings) -> dict[str
     for key, value in list(row.items()):
         if isinstance(value, str):
             continue
-        message = f"{number}: {key} is {json.dumps(value)[:_SHOWN]}; it must be a string in quotes."
+        message = f"{number}: {key} is {_as_json(value)}; it must be a string in quotes."
         findings.error(where, f"{key} is no string", message)
-        if type(value) is int:
+        if type(value) is int and value.bit_length() <= _ID_BITS:
             row[key] = str(value)
         else:
             del row[key]
     return row
+
+
+def _as_json(value: Any) -> str:
+    """Returns a value as JSON writes it, or what kind it is where that is long or deep."""
+    return json.dumps(value)[:_SHOWN] if isinstance(value, (int, float)) or value is None else shown(value)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

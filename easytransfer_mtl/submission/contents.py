@@ -2,16 +2,16 @@
 
 import re
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.data.archives import open_archive, read_member
+from easytransfer_mtl.errors import UserError, clipped, shown
 from easytransfer_mtl.submission.findings import Findings
 
 MAX_BYTES = 64 << 20
-"""Largest uncompressed size that is read; a real submission has about 0.2 MB."""
+"""Largest size of an archive, and of its files unpacked, that is read; a real submission has about 0.2 MB."""
 
 
 def read_contents(source: Path, names: Sequence[str], findings: Findings) -> dict[str, bytes]:
@@ -31,8 +31,10 @@ def read_contents(source: Path, names: Sequence[str], findings: Findings) -> dic
         return _read_folder(source, names, findings)
     if not source.is_file():
         raise UserError(f"{source} does not exist. Give the archive or the folder with {', '.join(names)}.")
+    if not _small_enough(source.stat().st_size, source.name, findings, "has"):
+        return {}
     try:
-        with zipfile.ZipFile(source) as archive:
+        with open(source, "rb") as stream, open_archive(stream) as archive:
             return _read_archive(archive, source.name, names, findings)
     except zipfile.BadZipFile as error:
         findings.error(source.name, "no archive", f"cannot be read as a zip archive ({error}). Pack it again, as zip.")
@@ -42,20 +44,21 @@ def read_contents(source: Path, names: Sequence[str], findings: Findings) -> dic
 def _read_folder(folder: Path, names: Sequence[str], findings: Findings) -> dict[str, bytes]:
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
     found = _find(names, sizes, findings)
-    if not _small_enough(sum(sizes[entry] for entry in found.values()), str(folder), findings):
+    if not _small_enough(sum(sizes[entry] for entry in found.values()), str(folder), findings, "has files of"):
         return {}
     return {name: (folder / entry).read_bytes() for name, entry in found.items()}
 
 
 def _read_archive(archive: zipfile.ZipFile, where: str, names: Sequence[str], findings: Findings) -> dict[str, bytes]:
-    files = [info for info in archive.infolist() if not info.is_dir()]
+    # Not is_dir, which wants a name that is not empty.
+    files = [info for info in archive.infolist() if not info.filename.endswith("/")]
     entries = [info.filename for info in files]
     _check_entries(entries, where, findings)
     found = _find(names, entries, findings)
     for entry in entries:
         if entry not in found.values():
-            findings.warning(where, "extra files", f"also holds {entry!r}, which the contest does not ask for.")
-    if not _small_enough(sum(info.file_size for info in files), where, findings):
+            findings.warning(where, "extra files", f"also holds {shown(entry)}, which the contest does not ask for.")
+    if not _small_enough(sum(info.file_size for info in files), where, findings, "unpacks to"):
         return {}
     contents = {name: _read_entry(archive, entry, findings) for name, entry in found.items()}
     return {name: content for name, content in contents.items() if content is not None}
@@ -64,24 +67,28 @@ def _read_archive(archive: zipfile.ZipFile, where: str, names: Sequence[str], fi
 def _check_entries(entries: Sequence[str], where: str, findings: Findings) -> None:
     for entry, times in Counter(entries).items():
         if times > 1:
-            findings.error(where, "repeated names", f"holds {entry!r} {times} times; only one can be scored. Pack it again.")
+            message = f"holds {shown(entry)} {times} times; only one can be scored. Pack it again."
+            findings.error(where, "repeated names", message)
+        if entry == "":
+            findings.error(where, "names", "holds a file without a name. Pack the bare files.")
         if re.match(r"[/\\]|[A-Za-z]:", entry) or ".." in re.split(r"[/\\]", entry):
-            findings.error(where, "unsafe names", f"{entry!r} would be unpacked outside the folder. Pack the bare files.")
+            message = f"{shown(entry)} would be unpacked outside the folder. Pack the bare files."
+            findings.error(where, "unsafe names", message)
 
 
-def _small_enough(size: int, where: str, findings: Findings) -> bool:
+def _small_enough(size: int, where: str, findings: Findings, has: str) -> bool:
     if size > MAX_BYTES:
-        message = f"unpacks to {size:,} bytes; more than {MAX_BYTES:,} is not read. Pack the prediction files only."
+        message = f"{has} {size:,} bytes; more than {MAX_BYTES:,} is not read. Pack the prediction files only."
         findings.error(where, "too large", message)
     return size <= MAX_BYTES
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: str, findings: Findings) -> bytes | None:
     try:
-        # Never returns more than the size in the archive's directory, which is within MAX_BYTES.
-        return archive.read(entry)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        findings.error(entry, "unreadable", f"cannot be unpacked ({error}). Pack it again, deflated and without password.")
+        return read_member(archive, archive.getinfo(entry))
+    except zipfile.BadZipFile as error:
+        message = f"cannot be unpacked ({error}). Pack it again, deflated and without password."
+        findings.error(clipped(entry), "unreadable", message)
         return None
 
 
@@ -94,7 +101,7 @@ def _find(names: Sequence[str], entries: Collection[str], findings: Findings) ->
             continue
         found[name] = entry
         if entry != name:
-            findings.error(name, "name", f"is missing, but there is {entry!r}: {_what_to_rename(name, entry)}.")
+            findings.error(name, "name", f"is missing, but there is {shown(entry)}: {_what_to_rename(name, entry)}.")
     return found
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from easytransfer_mtl.config.limits import MOST_ROWS_A_STEP
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder, TaskBatches, TrainingBatches
@@ -17,12 +18,15 @@ def batch_sizes(settings: TrainSettings, task_names: list[str], num_replicas: in
     """Returns the rows of each task's batches, all replicas together.
 
     Raises:
-        UserError: settings of one step mode are given in the other, or a size is not a whole number.
+        UserError: settings of one step mode are given in the other, a size is not a whole number, or together they are more
+            than ``MOST_ROWS_A_STEP``.
     """
     if settings.step_mode == "alternating":
         if settings.joint_batch_sizes:
             raise UserError("joint_batch_sizes has no effect in alternating steps; set --step_mode=joint or leave it out.")
-        return [settings.train_batch_size * settings.num_accumulated_batches * num_replicas] * len(task_names)
+        size = settings.train_batch_size * settings.num_accumulated_batches * num_replicas
+        _check_rows(size, "train_batch_size x num_accumulated_batches x replicas")
+        return [size] * len(task_names)
     if settings.num_accumulated_batches > 1:
         raise UserError(
             "num_accumulated_batches works with --step_mode=alternating only; for less memory in joint steps lower "
@@ -36,7 +40,16 @@ def batch_sizes(settings: TrainSettings, task_names: list[str], num_replicas: in
     sizes = parse_task_values("joint_batch_sizes", text, task_names, float(settings.train_batch_size))
     if any(size < 1 or not size.is_integer() for size in sizes):
         raise UserError(f"joint_batch_sizes {text!r}: every task needs a whole number of rows, at least 1.")
+    _check_rows(int(sum(sizes)) * num_replicas, "the tasks' batches x replicas")
     return [int(size) * num_replicas for size in sizes]
+
+
+def _check_rows(rows: int, what: str) -> None:
+    if rows > MOST_ROWS_A_STEP:
+        raise UserError(
+            f"A step would have {rows:,} rows ({what}); at most {MOST_ROWS_A_STEP:,} are allowed. Lower --train_batch_size "
+            "or the others."
+        )
 
 
 def rows_per_step(settings: TrainSettings, sizes: list[int]) -> int:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from easytransfer_mtl.config.limits import MOST_TOKENS_A_STEP
+from easytransfer_mtl.errors import UserError
+
 GB = 1e9
 NUMBER_BYTES = {"float32": 4, "bfloat16": 2}
 """What a number of a state takes, by the precision of a run."""
@@ -17,6 +20,15 @@ def machine_gb() -> float:
     found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = CGROUP_LIMIT.read_text(encoding="ascii").strip() if CGROUP_LIMIT.exists() else "max"
     return min(found, int(limit) if limit.isdigit() else found) / GB
+
+
+def check_tokens(rows: int, length: int) -> None:
+    """Raises UserError if a step's rows, padded, have more tokens than can be meant."""
+    if rows * length > MOST_TOKENS_A_STEP:
+        raise UserError(
+            f"A step would have {rows:,} rows of up to {length:,} tokens; rows x tokens may be at most "
+            f"{MOST_TOKENS_A_STEP:,}. Lower --train_batch_size or --sequence_length."
+        )
 
 
 def tell_memory(needed_gb: float) -> None:

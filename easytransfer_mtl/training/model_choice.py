@@ -19,6 +19,7 @@ from easytransfer_mtl.training.checkpoint_files import has_checkpoints
 from easytransfer_mtl.training.choices import Choices
 from easytransfer_mtl.training.learning_rates import RateShares, choose_rate_shares
 from easytransfer_mtl.training.loss_choice import warn_without_dropout
+from easytransfer_mtl.training.machine_memory import check_tokens
 from easytransfer_mtl.training.memory_estimate import Estimate, check_memory, estimate
 from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.sharing_choice import check_delivered, check_sharing
@@ -52,6 +53,7 @@ def choose_model(settings: TrainSettings, train: list[TaskData], config: Pretrai
     architecture = checked_architecture(settings, tasks, config, choices.weighting)
     _check_same_architecture(Path(settings.model_dir), architecture)
     length = max(item.task_input.sequence_length for item in train)
+    check_tokens(sum(choices.sizes) if settings.step_mode == "joint" else max(choices.sizes), length)
     memory = estimate(settings, architecture, config, choices.weighting, tuple(tasks), choices.sizes, length)
     check_memory(memory, architecture)
     part_dropout = choose_part_dropout(settings, architecture, tasks)

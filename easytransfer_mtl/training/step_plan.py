@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from easytransfer_mtl.config.limits import MOST_STEPS
+from easytransfer_mtl.errors import UserError
+
 
 @dataclass(frozen=True)
 class StepPlan:
@@ -35,7 +38,15 @@ def plan_steps(
         global_batch_size: G, rows that one optimizer step sees.
         warmup_ratio: share of the steps with rising rate.
         save_steps: None for once per epoch.
+
+    Raises:
+        UserError: there are more than ``MOST_STEPS`` steps.
     """
     train_steps = int(num_rows * num_epochs / global_batch_size) + 1
+    if train_steps > MOST_STEPS:
+        raise UserError(
+            f"num_epochs {num_epochs} of {num_rows:,} rows is {train_steps:,} steps; at most {MOST_STEPS:,} are allowed. "
+            "Lower --num_epochs."
+        )
     every = num_rows // global_batch_size if save_steps is None else save_steps
     return StepPlan(train_steps, every, int(train_steps * warmup_ratio))

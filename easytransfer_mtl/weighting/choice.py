@@ -23,7 +23,7 @@ from easytransfer_mtl.weighting.mgda import MGDA
 from easytransfer_mtl.weighting.nash import Nash
 from easytransfer_mtl.weighting.pcgrad import PCGrad
 from easytransfer_mtl.weighting.rlw import RLW
-from easytransfer_mtl.weighting.task_values import parse_task_numbers, parse_task_values
+from easytransfer_mtl.weighting.task_values import LARGEST, parse_task_numbers, parse_task_values
 from easytransfer_mtl.weighting.uncertainty import Uncertainty
 from easytransfer_mtl.weighting.upgrad import UPGrad
 
@@ -88,8 +88,12 @@ def _indicators(path: str, task_names: list[str]) -> list[float]:
     found = read_json(path, "dtp_kpi_file")
     values = {str(name).lower(): value for name, value in found.items()} if isinstance(found, dict) else {}
     wanted = [name.lower() for name in task_names]
-    if set(values) != set(wanted) or not all(type(value) in (int, float) for value in values.values()):
-        raise UserError(f'dtp_kpi_file {path} must be {{"{wanted[0]}": 0.5, ...}} with a number for {", ".join(wanted)}.')
+    if set(values) != set(wanted) or not all(
+        type(value) in (int, float) and abs(value) <= LARGEST for value in values.values()
+    ):
+        raise UserError(
+            f'dtp_kpi_file {path} must be {{"{wanted[0]}": 0.5, ...}} and numbers to {LARGEST:g} for {", ".join(wanted)}.'
+        )
     return [float(values[name]) for name in wanted]
 
 

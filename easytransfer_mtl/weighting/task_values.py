@@ -1,8 +1,10 @@
 """One value per task as text: ``ocnli=1.5,tnews=1``, or one for all."""
 
-import math
+from easytransfer_mtl.config.options import to_number
+from easytransfer_mtl.errors import UserError, shown
 
-from easytransfer_mtl.errors import UserError
+LARGEST = 1e6
+"""Of a value for a task, which float32 can still be multiplied by."""
 
 
 def parse_task_values(option: str, text: str, task_names: list[str], default: float) -> list[float]:
@@ -15,16 +17,16 @@ def parse_task_values(option: str, text: str, task_names: list[str], default: fl
         default: the number of a task that is not named.
 
     Raises:
-        UserError: an item is not NAME=NUMBER with a finite number, or the name is no task's or given twice.
+        UserError: an item is not NAME=NUMBER with a finite number, or the name is no task's or given twice, or a number is
+            beyond ``LARGEST``.
     """
     values = {}
     for name, item in _items(option, text, task_names).items():
         try:
-            values[name] = float(item.partition("=")[2])
-        except ValueError:
-            raise UserError(f"{option} {text!r}: {item!r} is not NAME=NUMBER.") from None
-        if not math.isfinite(values[name]):
-            raise UserError(f"{option} {text!r}: {item!r} is not a finite number.")
+            values[name] = to_number(item.partition("=")[2].strip(), float)
+        except (ValueError, OverflowError):
+            raise UserError(f"{option} {shown(text)}: {shown(item)} is not NAME=NUMBER with a finite number.") from None
+        _check_size(option, text, values[name])
     return [values.get(name, default) for name in task_names]
 
 
@@ -37,9 +39,18 @@ def parse_task_numbers(option: str, text: str, task_names: list[str], default: f
     if "=" in text:
         return parse_task_values(option, text, task_names, default)
     try:
-        return [float(text)] * len(task_names)
-    except ValueError:
-        raise UserError(f"{option} {text!r} is neither a number nor NAME=NUMBER,...") from None
+        number = to_number(text.strip(), float)
+    except (ValueError, OverflowError):
+        raise UserError(f"{option} {shown(text)} is neither a finite number nor NAME=NUMBER,...") from None
+    _check_size(option, text, number)
+    return [number] * len(task_names)
+
+
+def _check_size(option: str, text: str, number: float) -> None:
+    if abs(number) > LARGEST:
+        raise UserError(
+            f"{option} {shown(text)}: {number} is out of range; numbers must be from -{LARGEST:g} to {LARGEST:g}."
+        )
 
 
 def parse_task_rates(option: str, text: str, task_names: list[str], default: float) -> dict[str, float]:
@@ -51,7 +62,7 @@ def parse_task_rates(option: str, text: str, task_names: list[str], default: flo
     rates = dict(zip(task_names, parse_task_numbers(option, text, task_names, default)))
     for name, rate in rates.items():
         if not 0 <= rate < 1:
-            raise UserError(f"{option} {text!r}: {rate} for {name}; a rate must be from 0 to below 1.")
+            raise UserError(f"{option} {shown(text)}: {rate} for {name}; a rate must be from 0 to below 1.")
     return rates
 
 
@@ -71,7 +82,7 @@ def parse_task_texts(option: str, text: str, task_names: list[str]) -> dict[str,
     found = {name: item.partition("=")[2].strip().lower() for name, item in _items(option, text, task_names).items()}
     for name, value in found.items():
         if not value:
-            raise UserError(f"{option} {text!r}: {name} has no value; write {name.lower()}=VALUE.")
+            raise UserError(f"{option} {shown(text)}: {name} has no value; write {name.lower()}=VALUE.")
     return found
 
 
@@ -84,7 +95,7 @@ def parse_task_words(option: str, text: str, task_names: list[str], allowed: tup
     words = parse_task_texts(option, text, task_names)
     wrong = sorted(set(words.values()) - set(allowed))
     if wrong:
-        raise UserError(f"{option} {text!r}: {wrong[0]!r} is not allowed; allowed: {', '.join(allowed)}.")
+        raise UserError(f"{option} {shown(text)}: {wrong[0]!r} is not allowed; allowed: {', '.join(allowed)}.")
     return words
 
 
@@ -103,6 +114,8 @@ def _items(option: str, text: str, task_names: list[str]) -> dict[str, str]:
     for item in filter(None, (part.strip() for part in text.split(","))):
         name = item.partition("=")[0].strip().lower()
         if known.get(name, name) in found or name not in known:
-            raise UserError(f"{option} {text!r}: {name!r} is no task or given twice; the tasks are {', '.join(known)}.")
+            raise UserError(
+                f"{option} {shown(text)}: {shown(name)} is no task or given twice; the tasks are {', '.join(known)}."
+            )
         found[known[name]] = item
     return found

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.settings import BenchmarkSettings
 from easytransfer_mtl.config import settings as declared
+from easytransfer_mtl.config.common import NORMALIZATIONS
 from easytransfer_mtl.config.easytransfer_keys import NO_EFFECT
 from easytransfer_mtl.config.ensemble_settings import SplitSettings
 from easytransfer_mtl.config.options import Option, options_of
@@ -67,7 +68,7 @@ def test_a_place_is_never_a_section_too_and_never_without_effect() -> None:
 
 
 def test_choices_are_those_of_the_rooms_that_use_them() -> None:
-    assert declared.NORMALIZATIONS == TEXT_NORMALIZATIONS
+    assert NORMALIZATIONS == TEXT_NORMALIZATIONS
     assert set(declared.BOARDS) - {"auto"} == set(NAMES) - {"train", "dev"}
     assert options_of(TrainSettings)["seed"].default == DEFAULT_SEED
 

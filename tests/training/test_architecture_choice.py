@@ -69,7 +69,7 @@ def test_dropout_is_one_number_or_each_its_own(value: Any, common: float, own: d
         ({"head_dropout": 1.0}, "head_dropout '1.0': 1.0 for TNEWS; a rate must be from 0 to below 1"),
         ({"head_dropout": "-0.1"}, "must be from 0 to below 1"),
         ({"head_dropout": "ocnli=1.5"}, "must be from 0 to below 1"),
-        ({"sharing": "mmoe", "experts": 70_000}, "experts is 70000; expected a whole number from 1 to 65536"),
+        ({"sharing": "mmoe", "experts": 70_000}, "experts: 70000 is too large; it must be at least 1 and at most 1000"),
         ({"heads": "tnews=lstm:70000"}, "heads tnews=lstm:70000: 70000 is too large; at most 65536"),
         ({"head_dropout": "much"}, "head_dropout 'much' is neither a number nor NAME=NUMBER"),
     ],

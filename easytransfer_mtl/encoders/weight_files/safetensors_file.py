@@ -1,14 +1,13 @@
 """Weights from ``model.safetensors``, written from PyTorch or from TensorFlow."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import safetensors
 
 from easytransfer_mtl.encoders.weight_files.damage import damaged
 from easytransfer_mtl.encoders.weight_files.dtypes import decode
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 
 _DTYPES = {
     "F64": "float64",
@@ -22,6 +21,8 @@ _DTYPES = {
     "U8": "uint8",
     "BOOL": "bool",
 }
+MAX_HEADER_BYTES = 16 << 20
+"""Largest header; a tensor takes about 100 bytes of it."""
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -34,21 +35,35 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         The arrays under the names in the file, in the shapes in the file.
 
     Raises:
-        UserError: the file cannot be read, or a tensor's number format is not supported.
+        UserError: the file cannot be read, its header is too large, or a tensor's number format or shape is not supported.
 
     Source: the format's description at https://huggingface.co/docs/safetensors.
     """
     try:
         # The low-level call checks the header against the data and, unlike safetensors.numpy, hands out bfloat16.
-        tensors = safetensors.deserialize(Path(path).read_bytes())
-    except (OSError, safetensors.SafetensorError) as error:
+        tensors = safetensors.deserialize(_checked_bytes(path))
+    except (OSError, ValueError, MemoryError, safetensors.SafetensorError) as error:
         raise damaged(path, "safetensors", error) from None
     arrays = {}
     for name, tensor in tensors:
         if tensor["dtype"] not in _DTYPES:
             raise UserError(
-                f"safetensors file {path}: tensor {name!r} has the number format {tensor['dtype']}; supported are "
+                f"safetensors file {path}: tensor {shown(name)} has the number format {tensor['dtype']}; supported are "
                 f"{', '.join(_DTYPES)}. Save the model in float32, float16 or bfloat16."
             )
-        arrays[name] = decode(tensor["data"], _DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
+        array = decode(tensor["data"], _DTYPES[tensor["dtype"]])
+        try:
+            arrays[name] = array.reshape(tensor["shape"])
+        except (ValueError, OverflowError):  # more axes or, beside an empty one, longer ones than NumPy knows
+            raise damaged(path, "safetensors", f"tensor {shown(name)} has the shape {shown(tensor['shape'])}") from None
     return arrays
+
+
+def _checked_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Returns the file's bytes once its header is known to be small: what is made of one takes many times its size."""
+    with open(path, "rb") as stream:
+        start = stream.read(8)
+        length = int.from_bytes(start, "little")
+        if length > MAX_HEADER_BYTES:
+            raise ValueError(f"its header has {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
+        return start + stream.read()

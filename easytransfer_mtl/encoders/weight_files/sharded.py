@@ -8,7 +8,7 @@ import numpy as np
 from easytransfer_mtl.encoders.weight_files.h5_file import read_h5
 from easytransfer_mtl.encoders.weight_files.safetensors_file import read_safetensors
 from easytransfer_mtl.encoders.weight_files.torch_bin import read_torch_bin
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, clipped, shown
 from easytransfer_mtl.files import read_json
 
 INDEX_SUFFIX = ".index.json"
@@ -33,13 +33,16 @@ def read_sharded(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     read_shard = _READERS.get(Path(path.name.removesuffix(INDEX_SUFFIX)).suffix)
     if read_shard is None:
         raise UserError(f"Weight index {path}: the name must end in one of {[f'{key}{INDEX_SUFFIX}' for key in _READERS]}.")
-    weight_map = _weight_map(path)
+    shards: dict[str, list[str]] = {}
+    for name, shard in _weight_map(path).items():
+        shards.setdefault(shard, []).append(name)
+    paths = {shard: _shard_path(path, shard) for shard in sorted(shards)}
     arrays: dict[str, np.ndarray] = {}
-    for shard in sorted(set(weight_map.values())):
-        found = read_shard(_shard_path(path, shard))
+    for shard in paths:
+        found = read_shard(paths[shard])
         if twice := sorted(arrays.keys() & found.keys()):
-            raise UserError(f"Weight index {path}: weight {twice[0]!r} is in shard {shard} and in another one.")
-        _check_shard(path, shard, [name for name, where in weight_map.items() if where == shard], found)
+            raise UserError(f"Weight index {path}: weight {shown(twice[0])} is in shard {shard} and in another one.")
+        _check_shard(path, shard, shards[shard], found)
         arrays.update(found)
     return arrays
 
@@ -54,10 +57,13 @@ def _weight_map(path: Path) -> dict[str, str]:
 
 def _shard_path(index: Path, shard: str) -> Path:
     if shard in ("", ".", "..") or any(character in shard for character in "/\\:\0"):
-        raise UserError(f"Weight index {index}: shard {shard!r} must be the name of a file in the index's own folder.")
+        raise UserError(f"Weight index {index}: shard {shown(shard)} must be the name of a file in the index's own folder.")
     path = index.parent / shard
-    if not path.is_file():
-        raise UserError(f"Weight index {index}: shard {path} does not exist. Download all files that the index lists.")
+    # The longest name that file systems have; a longer one is an OSError.
+    if len(os.fsencode(shard)) > 255 or not path.is_file():
+        raise UserError(
+            f"Weight index {index}: shard {clipped(str(path))} does not exist. Download all files that the index lists."
+        )
     return path
 
 
@@ -66,6 +72,7 @@ def _check_shard(index: Path, shard: str, names: list[str], found: dict[str, np.
     missing = [name for name in names if name not in found and name.partition("/")[2] not in found]
     if missing:
         raise UserError(
-            f"Weight index {index}: shard {shard} has no weight {missing[0]!r} ({len(missing)} of {len(names)} missing). "
-            "The index and the shards are of different versions; download them together."
+            f"Weight index {index}: shard {shard} has no weight {shown(missing[0])} "
+            f"({len(missing)} of {len(names)} missing). The index and the shards are of different versions; download them "
+            "together."
         )

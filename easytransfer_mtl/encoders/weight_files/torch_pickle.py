@@ -2,15 +2,14 @@
 
 import math
 import os
-import pickle
-import pickletools
-from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from easytransfer_mtl.encoders.weight_files.damage import damaged
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.encoders.weight_files.pickle_machine import Function, OtherKeyError, PickleMachine
+from easytransfer_mtl.errors import UserError, clipped, shown
 
 STORAGE_DTYPES = {
     "DoubleStorage": "float64",
@@ -27,7 +26,6 @@ STORAGE_DTYPES = {
 }
 """PyTorch's storage classes and the number format of each."""
 
-MEMO_OPCODES = ("PUT", "BINPUT", "LONG_BINPUT")
 _ADVICE = "Save it with torch.save(model.state_dict(), ...)."
 
 
@@ -61,57 +59,33 @@ class TensorRecord(NamedTuple):
     stride: tuple[int, ...]
 
 
-def _allowed_globals() -> dict[tuple[str, str], object]:
-    """The only globals a pickle may name, and what stands in for them.
-
-    They are made anew for each file: a pickle can set attributes on what it is given, and must not reach another file.
-    """
-
-    def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_unused: Any) -> TensorRecord:
-        return TensorRecord(storage, offset, size, stride)
-
-    def rebuild_parameter(data: Any, *_unused: Any) -> Any:
-        return data
-
-    allowed: dict[tuple[str, str], object] = {
-        ("collections", "OrderedDict"): OrderedDict,
-        ("torch._utils", "_rebuild_tensor"): rebuild_tensor,
-        ("torch._utils", "_rebuild_tensor_v2"): rebuild_tensor,
-        ("torch._utils", "_rebuild_parameter"): rebuild_parameter,
-        ("torch._utils", "_rebuild_parameter_with_state"): rebuild_parameter,
-    }
-    for module in ("torch", "torch.cuda", "torch.storage"):
-        allowed.update({(module, name): dtype for name, dtype in STORAGE_DTYPES.items()})
-    return allowed
+def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_unused: Any) -> TensorRecord:
+    return TensorRecord(storage, offset, size, stride)
 
 
-class _RestrictedUnpickler(pickle.Unpickler):
-    def __init__(self, stream: BinaryIO, path: str | os.PathLike[str]) -> None:
-        # Files saved under Python 2 hold byte strings.
-        super().__init__(stream, encoding="utf-8")
-        self._path = path
-        self._allowed = _allowed_globals()
-        self.storages: dict[str, Storage] = {}
+def _rebuild_parameter(data: Any, *_unused: Any) -> Any:
+    return data
 
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        if (module_name, global_name) not in self._allowed:
-            raise UserError(
-                f"PyTorch file {self._path} asks for {module_name}.{global_name}, which plain weights do not need and which "
-                "may run code; nothing of it was run. Use the model's model.safetensors, or save only the weights: "
-                "torch.save(model.state_dict(), ...)."
-            )
-        return self._allowed[module_name, global_name]
 
-    def persistent_load(self, pid: Any) -> Storage:
-        kind, dtype, key, _location, size, *view = pid
-        if kind != "storage" or dtype not in STORAGE_DTYPES.values() or any(part is not None for part in view):
-            raise ValueError(f"unknown kind of stored object {pid!r:.200}")
-        if type(key) is not str or type(size) is not int or size < 0:
-            raise ValueError(f"storage with the key {key!r:.100} and the size {size!r:.100}")
-        storage = Storage(dtype, key, size)
-        if self.storages.setdefault(key, storage) != storage:
-            raise ValueError(f"storage {key!r:.100} is described in two ways")
-        return storage
+def _rebuild_dict(*items: Any) -> dict[str, Any]:
+    if items:
+        raise ValueError("it makes an OrderedDict of arguments")
+    return {}
+
+
+_ALLOWED: dict[tuple[str, str], Function | str] = {
+    ("collections", "OrderedDict"): Function(_rebuild_dict),
+    ("torch._utils", "_rebuild_tensor"): Function(_rebuild_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): Function(_rebuild_tensor),
+    ("torch._utils", "_rebuild_parameter"): Function(_rebuild_parameter),
+    ("torch._utils", "_rebuild_parameter_with_state"): Function(_rebuild_parameter),
+    **{
+        (module, name): dtype
+        for module in ("torch", "torch.cuda", "torch.storage")
+        for name, dtype in STORAGE_DTYPES.items()
+    },
+}
+"""The only globals a pickle may name, and what stands in for them."""
 
 
 def load_pickle(stream: BinaryIO, path: str | os.PathLike[str]) -> tuple[Any, dict[str, Storage]]:
@@ -125,12 +99,24 @@ def load_pickle(stream: BinaryIO, path: str | os.PathLike[str]) -> tuple[Any, di
         The pickled object, with a ``TensorRecord`` for every tensor, and the storages it refers to by key.
 
     Raises:
-        UserError: the pickle is damaged, or names a global that is not needed to rebuild tensors.
+        UserError: the pickle is damaged or too large, or names a global that is not needed to rebuild tensors.
     """
-    unpickler = _RestrictedUnpickler(stream, path)
+    storages: dict[str, Storage] = {}
+
+    def find_global(module: str, name: str) -> Function | str:
+        if (module, name) not in _ALLOWED:
+            raise UserError(
+                f"PyTorch file {path} asks for {clipped(f'{module}.{name}')}, which plain weights do not need and which "
+                "may run code; nothing of it was run. Use the model's model.safetensors, or save only the weights: "
+                "torch.save(model.state_dict(), ...)."
+            )
+        return _ALLOWED[module, name]
+
     try:
-        _check_memo(stream)
-        return unpickler.load(), unpickler.storages
+        return PickleMachine(find_global, lambda pid: _storage(pid, storages)).read(stream), storages
+    except OtherKeyError as error:
+        what = f"holds a dictionary with a key of type {error}, not a state dict"
+        raise UserError(f"PyTorch file {path} {what}. {_ADVICE}") from None
     except UserError:
         raise
     except Exception as error:
@@ -138,13 +124,22 @@ def load_pickle(stream: BinaryIO, path: str | os.PathLike[str]) -> tuple[Any, di
         raise damaged(path, "PyTorch", f"its pickle is broken: {type(error).__name__}: {error}") from None
 
 
-def _check_memo(stream: BinaryIO) -> None:
-    """Refuses a pickle whose memo has a gap: the unpickler makes room for every number below the largest."""
-    start = stream.tell()
-    for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-        if opcode.name in MEMO_OPCODES and argument > number:
-            raise ValueError(f"object {argument} is memorized after {number} operations")
-    stream.seek(start)
+def _storage(pid: Any, storages: dict[str, Storage]) -> Storage:
+    """Returns the storage that a persistent id describes, and keeps it in ``storages``.
+
+    The types come first: comparing or printing what a pickle built may take forever.
+    """
+    if type(pid) is not tuple or len(pid) < 5:
+        raise ValueError("unknown kind of stored object")
+    kind, dtype, key, _location, size, *view = pid
+    if kind != "storage" or type(dtype) is not str or dtype not in STORAGE_DTYPES.values() or view not in ([], [None]):
+        raise ValueError("unknown kind of stored object")
+    if type(key) is not str or type(size) is not int or size < 0:
+        raise ValueError("storage without a name or a size")
+    storage = Storage(dtype, key, size)
+    if storages.setdefault(key, storage) != storage:
+        raise ValueError(f"storage {shown(key)} is described in two ways")
+    return storage
 
 
 def tensor_records(value: Any, path: str | os.PathLike[str]) -> dict[str, TensorRecord]:
@@ -153,34 +148,41 @@ def tensor_records(value: Any, path: str | os.PathLike[str]) -> dict[str, Tensor
     Raises:
         UserError: ``value`` is not a dict of tensors.
     """
-    if not isinstance(value, dict):
+    if type(value) is not dict:
         raise UserError(f"PyTorch file {path} holds a {type(value).__name__}, not a state dict. {_ADVICE}")
-    # Not value.items(): a pickle can put an attribute of that name on an OrderedDict.
-    for name, record in dict.items(value):
-        if not isinstance(name, str) or not isinstance(record, TensorRecord):
-            raise UserError(f"PyTorch file {path}: entry {name!r} is a {type(record).__name__}, not a tensor. {_ADVICE}")
-    return dict(dict.items(value))
+    for name, record in value.items():
+        if not isinstance(record, TensorRecord):
+            kind = type(record).__name__
+            raise UserError(f"PyTorch file {path}: entry {shown(name)} is a {kind}, not a tensor. {_ADVICE}")
+    return value
 
 
-def view_tensor(record: TensorRecord, numbers: np.ndarray) -> np.ndarray:
+def view_tensor(record: TensorRecord, numbers: np.ndarray, take: Callable[[int], None]) -> np.ndarray:
     """Returns the tensor that ``record`` describes, contiguous.
 
     Args:
         record: the description; everything in it comes from the file and is checked here.
         numbers: its storage, one-dimensional.
+        take: is told the tensor's bytes before there is an array of them.
 
     Raises:
         ValueError: the description does not fit the storage.
     """
     _storage, offset, size, stride = record
-    parts = (offset, *size, *stride)
-    if len(size) != len(stride) or len(size) > 32 or any(type(part) is not int or part < 0 for part in parts):
-        raise ValueError(f"offset {offset}, size {size} and stride {stride} do not describe a tensor")
+    if not (_are_numbers((offset,)) and _are_numbers(size) and _are_numbers(stride) and len(size) == len(stride) <= 32):
+        raise ValueError("its offset, size and stride do not describe a tensor")
     count = math.prod(size)
     last = offset + sum((length - 1) * step for length, step in zip(size, stride))
     # More elements than the storage holds would need memory that the file does not account for.
     if not 0 < count <= len(numbers) or last >= len(numbers):
-        raise ValueError(f"offset {offset}, size {size} and stride {stride} leave its storage of {len(numbers)} numbers")
+        place = f"offset {shown(offset)}, size {shown(size)} and stride {shown(stride)}"
+        raise ValueError(f"{place} leave its storage of {len(numbers)} numbers")
+    take(count * numbers.itemsize)
     # The stride of an axis of length 1 is never used and may be any number.
     steps = [step * numbers.itemsize if length > 1 else 0 for length, step in zip(size, stride)]
     return np.ascontiguousarray(np.lib.stride_tricks.as_strided(numbers[offset:], size, steps)).reshape(size)
+
+
+def _are_numbers(parts: Any) -> bool:
+    """Tells whether ``parts`` is a tuple of numbers of at least 0; looks no deeper, where there may be no end."""
+    return type(parts) is tuple and all(type(part) is int and part >= 0 for part in parts)

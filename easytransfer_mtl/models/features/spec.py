@@ -138,7 +138,7 @@ def parse_features(text: str, place: str) -> FeatureSpec:
 
 
 def _parse_part(text: str, place: str) -> Part:
-    match = re.fullmatch(rf"(?:({'|'.join(NUMBERED)})(\d+)\.|({MIX})\.)?([a-z_]+)((?::[^:]*)*)", text)
+    match = re.fullmatch(rf"(?:({'|'.join(NUMBERED)})([0-9]{{1,4}})\.|({MIX})\.)?([a-z_]+)((?::[^:]*)*)", text)
     if match is None or match.group(4) not in POOLINGS:
         raise UserError(f"{place} is unknown{_nearest(text)}; {GRAMMAR}.")
     pooling, sizes = match.group(4), _parse_sizes(match.group(4), match.group(5), place)

@@ -13,6 +13,7 @@ from easytransfer_mtl.models.heads.recurrent import BiLstmHead, GruHead, LstmHea
 from easytransfer_mtl.models.heads.textcnn import TextCnnHead
 
 DENSE = "dense"
+MOST_DIGITS = 9
 HEADS: dict[str, type[Head]] = {
     DENSE: DenseHead,
     "mlp": MlpHead,
@@ -65,7 +66,7 @@ def parse_head(text: str, place: str) -> HeadSpec:
         usage = ":".join([kind, *(["NUMBER"] if head.size_of else []), *(["ACTIVATION"] if head.activations else [])])
         raise UserError(f"{place}={text}: {more[-1]!r} is too much; {kind} is written {usage}.")
     if more:
-        if not (more[0].isascii() and more[0].isdigit() and int(more[0]) > 0):
+        if not (more[0].isascii() and more[0].isdigit() and len(more[0]) <= MOST_DIGITS and int(more[0]) > 0):
             raise UserError(f"{place}={text}: {more[0]!r} must be a whole number, at least 1, the {head.size_of}.")
         size = int(more[0])
     if len(more) > 1:

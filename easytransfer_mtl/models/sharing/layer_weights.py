@@ -1,16 +1,17 @@
 """Which parts of an encoder count how much: ``embeddings=0.1,0-5,6-11=0.5,pooler``."""
 
-import math
 import re
 
 import tensorflow as tf
 from transformers import PretrainedConfig
 
+from easytransfer_mtl.config.options import to_number
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.encoders.kinds import kind_of
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, shown
 
 EMBEDDINGS, POOLER = "embeddings", "pooler"
+LARGEST_WEIGHT = 1e6
 
 
 def parse_layer_weights(name: str, text: str | None, num_layers: int) -> dict[str, float]:
@@ -22,7 +23,8 @@ def parse_layer_weights(name: str, text: str | None, num_layers: int) -> dict[st
         num_layers: of the encoder.
 
     Raises:
-        UserError: a part is unknown, not the encoder's or named twice, or a weight is no number from 0 on.
+        UserError: a part is unknown, not the encoder's or named twice, or a weight is no number from 0 to
+            ``LARGEST_WEIGHT``.
     """
     if text is None:
         return dict.fromkeys([EMBEDDINGS, *map(str, range(num_layers)), POOLER], 1.0)
@@ -33,8 +35,9 @@ def parse_layer_weights(name: str, text: str | None, num_layers: int) -> dict[st
         parts = _parts(part, num_layers)
         if not parts or weight is None or found.keys() & set(parts):
             raise UserError(
-                f"{name}: {item.strip()!r} is not a part of the encoder with a weight from 0 on, or is there twice; the "
-                f"encoder has embeddings, the layers 0 to {num_layers - 1}, and pooler, as in embeddings=0.1,0-1,pooler=0.5."
+                f"{name}: {shown(item.strip())} is not a part of the encoder with a weight from 0 to {LARGEST_WEIGHT:g}, or "
+                f"is there twice; the encoder has embeddings, the layers 0 to {num_layers - 1}, and pooler, as in "
+                "embeddings=0.1,0-1,pooler=0.5."
             )
         found |= dict.fromkeys(parts, weight)
     return found
@@ -57,16 +60,16 @@ def variables_by_part(encoder: Encoder) -> dict[str, list[tf.Variable]]:
 
 def _weight(text: str) -> float | None:
     try:
-        value = float(text)
-    except ValueError:
+        value = to_number(text, float)
+    except (ValueError, OverflowError):
         return None
-    return value if math.isfinite(value) and value >= 0 else None
+    return value if 0 <= value <= LARGEST_WEIGHT else None
 
 
 def _parts(text: str, num_layers: int) -> list[str]:
     if text in (EMBEDDINGS, POOLER):
         return [text]
-    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    match = re.fullmatch("([0-9]{1,4})(?:-([0-9]{1,4}))?", text)
     if not match:
         return []
     first, last = int(match.group(1)), int(match.group(2) or match.group(1))
