@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.loading import load_config, load_encoder
+from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import variable_names
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables, own_variables
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.checkpoints import UNUSABLE
 from easytransfer_mtl.training.run_folder import TRAIN_CONFIG, RunFolder, TaskInput
 
 OBJECT_FORM = ("_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/VARIABLE_VALUE")
@@ -26,8 +24,8 @@ USUAL_LENGTH, SHORTEST = 128, 5
 def is_easytransfer_checkpoint(prefix: Path) -> bool:
     """Tells whether a checkpoint names its variables as TensorFlow 1 does; not one that cannot be read."""
     try:
-        return not any(name.endswith(OBJECT_FORM) for name, _ in tf.train.list_variables(str(prefix)))
-    except UNUSABLE:
+        return not any(name.endswith(OBJECT_FORM) for name in variable_names(prefix))
+    except UserError:
         return False
 
 

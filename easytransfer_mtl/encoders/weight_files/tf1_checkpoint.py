@@ -1,9 +1,11 @@
 """Weights from a TensorFlow 1 checkpoint (Google's BERT, EasyTransfer's models and training runs)."""
 
+import contextlib
 import glob
 import math
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,26 +45,15 @@ def read_tf1_checkpoint(prefix: str | os.PathLike[str]) -> dict[str, np.ndarray]
     """
     prefix = Path(prefix)
     _check_files(prefix)
-    # Slow to import, and no other format needs it.
-    import tensorflow as tf
-
-    try:
-        _check_index(prefix)
-        with readable_by_tensorflow(prefix) as path:
-            reader = tf.train.load_checkpoint(path)
-            dtypes = reader.get_variable_to_dtype_map()
-            if any(name.endswith("/.ATTRIBUTES/VARIABLE_VALUE") for name in dtypes):
-                raise UserError(
-                    f"{_KIND} {prefix} is in TensorFlow 2's object form, which names variables by Python attributes. "
-                    "Load it with the program that wrote it and save it with save_pretrained."
-                )
-            wanted = [name for name, dtype in dtypes.items() if _is_number(dtype) and not is_optimizer_state(name)]
-            arrays = {name: np.asarray(reader.get_tensor(name)) for name in sorted(wanted)}
-    except UserError:
-        raise
-    except Exception as error:
-        # TensorFlow's errors, protobuf's, and those of NumPy where there is no memory for an array.
-        raise damaged(prefix, _KIND, error) from None
+    with _opened(prefix) as reader:
+        dtypes = reader.get_variable_to_dtype_map()
+        if any(name.endswith("/.ATTRIBUTES/VARIABLE_VALUE") for name in dtypes):
+            raise UserError(
+                f"{_KIND} {prefix} is in TensorFlow 2's object form, which names variables by Python attributes. "
+                "Load it with the program that wrote it and save it with save_pretrained."
+            )
+        wanted = [name for name, dtype in dtypes.items() if _is_number(dtype) and not is_optimizer_state(name)]
+        arrays = {name: np.asarray(reader.get_tensor(name)) for name in sorted(wanted)}
     return {name: _half_to_float32(array) for name, array in arrays.items()}
 
 
@@ -72,12 +63,26 @@ def variable_names(prefix: str | os.PathLike[str]) -> list[str]:
     Raises:
         UserError: it cannot be read.
     """
+    prefix = Path(prefix)
+    _check_files(prefix)
+    with _opened(prefix) as reader:
+        return list(reader.get_variable_to_dtype_map())
+
+
+@contextlib.contextmanager
+def _opened(prefix: Path) -> "Iterator[tf.train.CheckpointReader]":
+    """Gives a checkpoint's reader, its index checked; whatever damage does in the block is a ``UserError``."""
     # Slow to import, and no other format needs it.
     import tensorflow as tf
 
     try:
-        return list(tf.train.load_checkpoint(str(prefix)).get_variable_to_dtype_map())
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        _check_index(prefix)
+        with readable_by_tensorflow(prefix) as path:
+            yield tf.train.load_checkpoint(path)
+    except UserError:
+        raise
+    except Exception as error:
+        # TensorFlow's errors, protobuf's, and those of NumPy where there is no memory for an array.
         raise damaged(prefix, _KIND, error) from None
 
 
