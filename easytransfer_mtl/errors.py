@@ -75,7 +75,7 @@ HINTS = {
     errno.EMFILE: "Allow more open files (ulimit -n).",
 }
 OUT_OF_MEMORY = "Take fewer rows a batch, shorter rows or a smaller encoder, or free some memory."
-_UNFINISHED = re.compile(r"(?<![^/])\.+(?=[^/]+\.\d+\.tmp$)|(\.\d+\.tmp)+$|_temp/part-.*$")
+_UNFINISHED = re.compile(r"(?<![^/])\.+(?=[^/]+\.\d+\.tmp$)|(\.\d+\.tmp)+$|_temp(/part-.*)?$")
 """What the name of a file that is being written has beyond its final one."""
 _OF_FILES = ("PermissionDeniedError", "DataLossError", "UnavailableError")
 _ABOUT_FOLDERS = re.compile(r"is (not )?a directory$|^Failed to find any matching files|^Unsuccessful TensorSliceReader")
