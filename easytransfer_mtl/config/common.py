@@ -75,6 +75,7 @@ class CommonSettings(metaclass=ReadsConfig):
         values = [getattr(self, name, None) for name in ("config", "tasks_file", "folds_file")]
         return [Path(value) for value in values if value]
 
+
 @dataclass(frozen=True, kw_only=True)
 class BadRowSettings(CommonSettings):
     """What becomes of rows that cannot be used, where they may be left out."""

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import safetensors
+from safetensors.numpy import save
 
 from easytransfer_mtl.encoders.weight_files.damage import damaged
 from easytransfer_mtl.encoders.weight_files.dtypes import decode
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import replacing
 
 _DTYPES = {
     "F64": "float64",
@@ -52,3 +54,10 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             )
         arrays[name] = decode(tensor["data"], _DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
     return arrays
+
+
+def write_safetensors(path: str | os.PathLike[str], arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays by name, whole or not at all, with the metadata that transformers wants of PyTorch's layout."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with replacing(path) as temporary:  # the library's own writing to files gives them mode 0600
+        temporary.write_bytes(save(contiguous, {"format": "pt"}))
