@@ -22,6 +22,10 @@ class UserError(Exception):
     """
 
 
+class NonFiniteError(UserError):
+    """Weights or probabilities that are NaN or infinite."""
+
+
 class Stopped(Exception):
     """A signal ended the work; what was done is kept, and the same command goes on from there.
 

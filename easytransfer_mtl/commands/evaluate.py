@@ -22,7 +22,14 @@ from easytransfer_mtl.evaluation.model_scores import MODELS, models_text, write_
 from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
 from easytransfer_mtl.evaluation.prefixes import parse_prefix
-from easytransfer_mtl.evaluation.reports import SUMMARIES, class_report_text, final_table, report_files, summary_text
+from easytransfer_mtl.evaluation.reports import (
+    SUMMARIES,
+    best_line,
+    class_report_text,
+    final_table,
+    report_files,
+    summary_text,
+)
 from easytransfer_mtl.files import check_outputs, files_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
@@ -59,7 +66,7 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
     best = evaluation.scores[evaluation.best]
     print(summary_text(evaluation.scores))
     print("\n".join(class_report_text(score) for score in best))
-    print(f"best checkpoint: {evaluation.best}")
+    print(best_line(evaluation.best))
     print(final_table(best))
     if evaluation.best_folder:
         print(f"tables: {folder.path / 'evaluation'}\nbest model: {evaluation.best_folder}")

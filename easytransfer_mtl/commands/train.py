@@ -5,7 +5,7 @@ from dataclasses import replace
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import evaluate_run
-from easytransfer_mtl.evaluation.reports import final_table, summary_text
+from easytransfer_mtl.evaluation.reports import best_line, final_table, summary_text
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.run_lock import run_lock
 from easytransfer_mtl.training.trainer import evaluation_options, run_training
@@ -38,7 +38,7 @@ def run(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskMo
     if ending:
         print(f"{ending}\n")
     print(summary_text(evaluation.scores))
-    print(f"best checkpoint: {evaluation.best}")
+    print(best_line(evaluation.best))
     print(final_table(evaluation.scores[evaluation.best]))
     print(f"best model: {evaluation.best_folder}")
     return 0

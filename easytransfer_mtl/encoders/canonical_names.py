@@ -29,8 +29,7 @@ _PROJECTIONS = r"^(encoder/embedding_hidden_mapping_in|embeddings_project|embedd
 _ALBERT_LAYER = re.compile(
     r"encoder/(?:albert_layer_groups[/_.]+(\d+)/albert_layers[/_.]+0|transformer/group_(\d+)/inner_group_0)/(.+)"
 )
-# A part of an ALBERT layer -> of a BERT layer: in transformers' names, and in Google's.
-_ALBERT_PARTS = (
+ALBERT_PARTS = (
     ("attention/query/", "attention/self/query/"),
     ("attention/key/", "attention/self/key/"),
     ("attention/value/", "attention/self/value/"),
@@ -39,6 +38,11 @@ _ALBERT_PARTS = (
     ("ffn/", "intermediate/dense/"),
     ("ffn_output/", "output/dense/"),
     ("full_layer_layer_norm/", "output/LayerNorm/"),
+)
+"""A part of an ALBERT layer in transformers' names -> of a BERT layer."""
+_ALBERT_PARTS = (
+    *ALBERT_PARTS,
+    # In Google's names.
     ("attention_1/", "attention/"),
     ("LayerNorm/", "attention/output/LayerNorm/"),
     ("ffn_1/intermediate/dense/", "intermediate/dense/"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from easytransfer_mtl.data.tokenization import Vocabulary
 from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS, ENGLISH_ALBERTS, encoder_table
+from easytransfer_mtl.encoders.recorded_hashes import check_hashes
 from easytransfer_mtl.encoders.vocabularies import AUTO, VOCABULARY_FILE, read_vocabulary
 from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights, tf1_prefix
 from easytransfer_mtl.errors import UserError, listed
@@ -119,7 +120,7 @@ def find_encoder(
         vocabulary_rule: how its vocab.txt is to be read, see ``read_vocabulary``.
 
     Raises:
-        UserError: nothing fits.
+        UserError: nothing fits, or the folder is an export whose files are others than were exported.
     """
     return replace(_find(name, model_zoo, needs_weights), vocabulary_rule=vocabulary_rule)
 
@@ -134,11 +135,13 @@ def _find(name: str, model_zoo: str | None, needs_weights: bool) -> EncoderFiles
         )
     path = home_expanded(name)
     if name and path.is_dir():
+        check_hashes(path, needs_weights)
         return EncoderFiles(path, path, _has_tf1_checkpoint(path))
     prefix = tf1_prefix(path) if name else None
     if prefix is not None:
         return EncoderFiles(prefix, prefix.parent, True)
     if path.is_file():
+        check_hashes(path.parent, needs_weights)
         return EncoderFiles(path, path.parent, False)
     if name.count("/") > 1 or name.startswith((".", "/", "~")) or not name:
         raise UserError(

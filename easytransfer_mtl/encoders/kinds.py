@@ -70,7 +70,8 @@ class Kind:
 
     Attributes:
         config_class: transformers' class of its config.
-        tf_class: transformers' class of its TensorFlow model.
+        torch_class: transformers' class of its PyTorch model; that of TensorFlow has TF before the name.
+        torch_prefix: what it is called inside transformers' classes with a head.
         build: config, clock and optionally a name of its own to an encoder whose values are arbitrary.
         has_pooler: whether published checkpoints have BERT's pooler; the others get a random one.
         precisions: number formats that it computes in.
@@ -80,7 +81,8 @@ class Kind:
     """
 
     config_class: str
-    tf_class: str
+    torch_class: str
+    torch_prefix: str
     build: Callable[..., Encoder]
     has_pooler: bool = True
     precisions: tuple[str, ...] = ("float32", "bfloat16")
@@ -89,15 +91,15 @@ class Kind:
     adapt: Callable[[Arrays, Config, str], Arrays] = lambda arrays, value, source: arrays
 
 
-_BERT = Kind("BertConfig", "TFBertModel", BertEncoder, adapt=_fold_task_types)
+_BERT = Kind("BertConfig", "BertModel", "bert", BertEncoder, adapt=_fold_task_types)
 KINDS: dict[str, Kind] = {
     "bert": _BERT,
     "ernie": _BERT,
-    "albert": Kind("AlbertConfig", "TFAlbertModel", VariantEncoder, shares_layers=True),
-    "electra": Kind("ElectraConfig", "TFElectraModel", VariantEncoder, has_pooler=False),
-    "roformer": Kind("RoFormerConfig", "TFRoFormerModel", VariantEncoder, has_pooler=False, adapt=_drop_positions),
-    "deberta": Kind("DebertaConfig", "TFDebertaModel", _deberta, False, ("float32",), has_bert_layers=False),
-    "deberta-v2": Kind("DebertaV2Config", "TFDebertaV2Model", _deberta, False, ("float32",), has_bert_layers=False),
+    "albert": Kind("AlbertConfig", "AlbertModel", "albert", VariantEncoder, shares_layers=True),
+    "electra": Kind("ElectraConfig", "ElectraModel", "electra", VariantEncoder, has_pooler=False),
+    "roformer": Kind("RoFormerConfig", "RoFormerModel", "roformer", VariantEncoder, has_pooler=False, adapt=_drop_positions),
+    "deberta": Kind("DebertaConfig", "DebertaModel", "deberta", _deberta, False, ("float32",), has_bert_layers=False),
+    "deberta-v2": Kind("DebertaV2Config", "DebertaV2Model", "deberta", _deberta, False, ("float32",), has_bert_layers=False),
 }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from easytransfer_mtl.encoders.canonical_names import below_model, canonical_name, is_in_encoder, scope_of
+from easytransfer_mtl.encoders.finite import check_finite
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import is_optimizer_state
 from easytransfer_mtl.errors import UserError
@@ -66,6 +67,7 @@ def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
 
     Raises:
         UserError: two stored weights have the same canonical name, or a weight is not a matrix or vector of floats.
+        NonFiniteError: a weight is NaN or infinite.
     """
     arrays = weight_file.arrays
     stored_names: dict[str, list[str]] = {}
@@ -80,6 +82,7 @@ def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
             unknown.add(stored)
     chosen = {name: _only_one(name, group, stored_names, weight_file) for name, group in stored_names.items()}
     encoder = {name: _canonical_array(name, stored, arrays[stored], weight_file) for name, stored in chosen.items()}
+    check_finite({chosen[name]: array for name, array in encoder.items()} | heads, f"Weight file {weight_file.path}")
     # A pooler may be a head's.
     scopes = {scope_of(stored) for name, stored in chosen.items() if not name.startswith("pooler/")}
     inside = {name for name in unknown if not _is_pretraining_head(name) and (not scopes or is_in_encoder(name, scopes))}

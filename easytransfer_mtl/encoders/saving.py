@@ -1,37 +1,86 @@
-"""An encoder as the folder that Hugging Face's TensorFlow class of its type saves and loads."""
+"""An encoder as the folder that transformers' PyTorch class of its type loads, and ``load_encoder``."""
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from safetensors.numpy import load_file, save_file
 
-from easytransfer_mtl.encoders.canonical_names import canonical_name
+from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.encoders.finite import check_finite
+from easytransfer_mtl.encoders.fused.rotary import position_table
 from easytransfer_mtl.encoders.interface import POOLER, Encoder
-from easytransfer_mtl.encoders.kinds import POSITIONS, kind_of, transformers_class
+from easytransfer_mtl.encoders.kinds import POSITIONS, kind_of
+from easytransfer_mtl.encoders.torch_names import torch_array, torch_name
+from easytransfer_mtl.encoders.vocabularies import write_vocabulary
+from easytransfer_mtl.encoders.weight_files import ADDITIONAL_FILE, WEIGHTS_FILE
+from easytransfer_mtl.encoders.weight_files.safetensors_file import write_safetensors
+from easytransfer_mtl.files import write_json
 
-WEIGHTS_FILE = "model.safetensors"
+Arrays = dict[str, np.ndarray]
 
 
-def save_encoder(encoder: Encoder, folder: Path) -> None:
-    """Writes config.json and model.safetensors.
+@dataclass(frozen=True)
+class Head:
+    """What was trained on top of an encoder and is saved with it.
 
-    Types without a pooler get the encoder's among the weights, as ``pooler/dense``: ``load_encoder`` takes it from there,
-    and transformers says that it is left over.
+    Attributes:
+        model_class: transformers' class of encoder and head; empty for the encoder's own.
+        arrays: the head's weights, under the names and in the shapes of that class.
+        additional: weights for which no class of transformers has a place.
+    """
+
+    model_class: str = ""
+    arrays: Arrays = field(default_factory=dict)
+    additional: Arrays = field(default_factory=dict)
+
+
+def save_encoder(encoder: Encoder, vocabulary: Vocabulary, folder: Path, head: Head = Head()) -> None:
+    """Writes config.json, model.safetensors, vocab.txt, vocabulary.json and tokenizer_config.json.
+
+    ``AutoModel`` and ``AutoTokenizer`` of transformers load them. What its class has no place for (the pooler of types
+    without one, ``Head.additional``) goes to additional.safetensors, where ``read_weights`` finds it.
 
     Args:
         encoder: with the weights to save.
+        vocabulary: its tokens.
         folder: made if it is not there.
+        head: saved too.
+
+    Raises:
+        NonFiniteError: a weight is NaN or infinite; nothing is written.
     """
-    kind, values = kind_of(encoder.config), encoder.canonical_variables
-    twin = transformers_class(kind.tf_class)(encoder.config)
-    twin(tf.zeros((1, 2), tf.int32))
-    for variable in twin.weights:
-        name = str(canonical_name(variable.name))
-        # RoFormer's table of positions is computed there as here.
-        if name != POSITIONS:
-            variable.assign(values[name])
-    twin.save_pretrained(folder, safe_serialization=True)
+    values = {name: variable.numpy() for name, variable in encoder.canonical_variables.items()}
+    check_finite({**values, **head.arrays, **head.additional}, "The weights to export")
+    config, kind = encoder.config, kind_of(encoder.config)
+    stored, additional = _torch_arrays(values, config.model_type), dict(head.additional)
     if not kind.has_pooler:
-        pooler = {f"{name}:0": np.ascontiguousarray(values[name].numpy()) for name in POOLER}
-        save_file({**load_file(folder / WEIGHTS_FILE), **pooler}, folder / WEIGHTS_FILE, metadata={"format": "tf"})
+        additional |= {name: stored.pop(name) for name in (torch_name(part, config.model_type) for part in POOLER)}
+    if config.model_type == "roformer":
+        width = config.hidden_size // config.num_attention_heads
+        stored[torch_name(POSITIONS, "roformer")] = position_table(config.max_position_embeddings, width)
+    if head.arrays:
+        stored = {f"{kind.torch_prefix}.{name}": array for name, array in stored.items()} | head.arrays
+    folder.mkdir(parents=True, exist_ok=True)
+    write_safetensors(folder / WEIGHTS_FILE, stored)
+    if additional:
+        write_safetensors(folder / ADDITIONAL_FILE, additional)
+    write_json(folder / "config.json", _config_json(encoder, head.model_class or kind.torch_class))
+    write_json(folder / "tokenizer_config.json", _tokenizer_json(config.max_position_embeddings))
+    write_vocabulary(folder, vocabulary)
+
+
+def _torch_arrays(values: Mapping[str, np.ndarray], model_type: str) -> Arrays:
+    return {torch_name(name, model_type): torch_array(name, array) for name, array in values.items()}
+
+
+def _config_json(encoder: Encoder, model_class: str) -> dict[str, Any]:
+    """Returns what transformers saves of a config, the class that the weights are of included."""
+    return {**json.loads(encoder.config.to_json_string(use_diff=True)), "architectures": [model_class]}
+
+
+def _tokenizer_json(max_positions: int) -> dict[str, Any]:
+    """Returns the settings of transformers' tokenizer that splits as ours, whatever type the encoder is of."""
+    return {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": max_positions}

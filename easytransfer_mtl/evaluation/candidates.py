@@ -29,6 +29,11 @@ class Candidate:
         return "swa" if self.num_checkpoints > 1 else "ema" if self.is_ema else "raw"
 
     @property
+    def is_trained(self) -> bool:
+        """Tells whether training has moved them: not those of step 0, the run's start."""
+        return self.step > 0
+
+    @property
     def label(self) -> str:
         """Returns what they are called in a sentence."""
         return str(self) if self.num_checkpoints > 1 else f"checkpoint {self}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import load_encoder
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import NonFiniteError, UserError
 from easytransfer_mtl.evaluation.candidates import Candidate, candidates_of, load_candidate
 from easytransfer_mtl.evaluation.export import export_model
 from easytransfer_mtl.evaluation.inference import Inference
@@ -96,6 +96,9 @@ def evaluate_run(
 ) -> Evaluation:
     """Scores every kept checkpoint and its averages, writes tables to ``evaluation/`` and the best model to ``best/``.
 
+    What is not finite has no score: it is left out, with a warning. Step 0 is scored as in the original; a warning tells if
+    no later checkpoint is better.
+
     Args:
         model: built as the run's; its weights change.
         folder: the run.
@@ -104,7 +107,7 @@ def evaluate_run(
         known: scores that need not be found again.
 
     Raises:
-        UserError: the run has no checkpoint, or one is damaged.
+        UserError: the run has no checkpoint, one is damaged, or none is finite.
     """
     checkpoints = checkpoint_steps(folder.path)
     if not checkpoints:
@@ -116,8 +119,13 @@ def evaluate_run(
     load_candidate(model, best, checkpoints)
     write_summary(folder.path / "evaluation", scores)
     write_reports(folder.path / "evaluation" / "best", scores[best])
-    about = {"step": best.step, "weights": str(best), "mean_score": mean_score(scores[best])}
-    about |= {"scores": [score_json(score) for score in scores[best]]}
+    if not best.is_trained:
+        logging.warning(
+            "No checkpoint after step 0 has a score as high as the start's: the model to export is untrained. Look at the "
+            "learning rate, the number of steps and the data."
+        )
+    about = {"step": best.step, "weights": best.weights, "name": str(best), "trained": best.is_trained}
+    about |= {"mean_score": mean_score(scores[best]), "scores": [score_json(score) for score in scores[best]]}
     best_folder = export_model(model, folder, folder.read_tasks()[1], about)
     return Evaluation(scores, best, best_folder, legacy)
 
@@ -132,15 +140,23 @@ def _score_all(
     inference = Inference(model, options.batch_size, options.precision)
     scores: dict[Candidate, list[TaskScore]] = {}
     legacy: dict[Candidate, LegacyScore] = {}
+    problems: list[str] = []
     for candidate in candidates_of(checkpoints, options.swa_checkpoints):
         if candidate in known:
             scores[candidate] = known[candidate]
             continue
-        load_candidate(model, candidate, checkpoints)
-        scores[candidate], printed = score_rows(inference, data, options, candidate.label)
+        try:
+            load_candidate(model, candidate, checkpoints)
+            scores[candidate], printed = score_rows(inference, data, options, candidate.label)
+        except NonFiniteError as error:
+            problems.append(str(error))
+            logging.warning("%s has no score and is left out: %s", candidate.label, error)
+            continue
         if printed:
             legacy[candidate] = printed
         logging.info("%s: %s", candidate.label, score_text(scores[candidate]))
+    if not scores:
+        raise NonFiniteError("No checkpoint of the run can be scored:\n" + "\n".join(problems))
     return scores, legacy
 
 

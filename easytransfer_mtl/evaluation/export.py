@@ -4,15 +4,17 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from easytransfer_mtl import __version__
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
+from easytransfer_mtl.encoders.finite import check_finite
 from easytransfer_mtl.encoders.loading import load_encoder
+from easytransfer_mtl.encoders.recorded_hashes import KEY, hashes_of
 from easytransfer_mtl.encoders.saving import save_encoder
+from easytransfer_mtl.encoders.weight_files.safetensors_file import write_safetensors
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, replacing_folder, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -25,28 +27,27 @@ HEADS_FILE, EXPORT_FILE = "heads.safetensors", "export.json"
 def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskInput], about: dict[str, Any]) -> Path:
     """Writes ``best/`` of the run, replacing an older one only when the new one is complete.
 
-    The encoder is in Hugging Face's layout (config.json, model.safetensors, vocab.txt), so ``TFBertModel`` (or the class of
-    its type) and ``--pretrain_model_name_or_path`` load it.
+    The encoder is as ``save_encoder`` writes it, for transformers' PyTorch class of its type and for
+    ``--pretrain_model_name_or_path``.
 
     Args:
         model: with the weights to export.
         run: the run, for its vocabulary.
         inputs: how each task's texts were encoded.
-        about: written to export.json: step and scores.
+        about: written to export.json: step and scores. What heads read and the SHA-256 of every file are added.
+
+    Raises:
+        NonFiniteError: a weight is NaN or infinite; an older folder stays.
     """
     target = run.path / "best"
+    heads = {key: variable.numpy() for key, variable in own_variables(model).items()}
+    check_finite(heads, "The heads to export")
     with replacing_folder(target) as fresh:
-        save_encoder(model.encoder, fresh)
-        RunFolder(fresh).write_model(
-            model.encoder.config,
-            run.encoder_files.vocabulary,
-            model.tasks,
-            inputs,
-            type(model).__name__,
-            model.architecture,
-        )
-        save_file({key: np.asarray(v.numpy(), order="C") for key, v in own_variables(model).items()}, fresh / HEADS_FILE)
-        write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__})
+        save_encoder(model.encoder, run.encoder_files.vocabulary, fresh)
+        RunFolder(fresh).write_tasks(model.tasks, inputs, type(model).__name__, model.architecture)
+        write_safetensors(fresh / HEADS_FILE, heads)
+        about = {**about, "sharing": model.architecture.sharing, "encoder": model.sharing.role}
+        write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__, KEY: hashes_of(fresh)})
     logging.info("Exported %s", target)
     return target
 
@@ -64,7 +65,8 @@ def load_exported(
         The model, and how each task's texts are encoded.
 
     Raises:
-        UserError: the folder is not an export, is damaged, or was trained with another class.
+        UserError: the folder is not an export, is damaged, has files that were not exported so, or was trained with another
+            class.
     """
     path = Path(folder)
     if not (path / EXPORT_FILE).is_file():
@@ -75,10 +77,13 @@ def load_exported(
             else "train and evaluate first; the best model goes to <model_dir>/best."
         )
         raise UserError(f"{path} is not an exported model (no {EXPORT_FILE}); {hint}")
-    read_json(path / EXPORT_FILE, "export.json")
+    files = find_encoder(str(path))  # checks the hashes of all files
+    about = read_json(path / EXPORT_FILE, "export.json")
+    if isinstance(about, dict) and about.get("trained") is False:
+        logging.warning("%s is the start of its run (step 0), before any training.", path)
     tasks, inputs = RunFolder(path).read_tasks()
     RunFolder(path).check_class(model_class)
-    encoder = load_encoder(find_encoder(str(path)), DropoutClock(0)).encoder
+    encoder = load_encoder(files, DropoutClock(0)).encoder
     model = model_class(encoder, tasks, architecture=RunFolder(path).read_architecture())
     build_variables(model)
     _load_own_variables(model, path / HEADS_FILE)
@@ -95,6 +100,7 @@ def _load_own_variables(model: MultiTaskModel, path: Path) -> None:
         arrays = load_file(path)
     except (SafetensorError, OSError, KeyError, TypeError) as error:  # the last two for formats that numpy lacks
         raise UserError(f"{path} cannot be read: {error}") from None
+    check_finite(arrays, str(path))
     variables = own_variables(model)
     wrong = sorted(set(arrays) ^ set(variables)) or [
         key for key in arrays if arrays[key].shape != tuple(variables[key].shape)

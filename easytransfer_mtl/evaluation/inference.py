@@ -11,6 +11,7 @@ from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.pipeline import evaluation_batches
 from easytransfer_mtl.data.tfrecords import SEQUENCE_FEATURES
 from easytransfer_mtl.encoders.kinds import check_precision
+from easytransfer_mtl.errors import NonFiniteError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
 
@@ -24,8 +25,10 @@ class HeadOutput(NamedTuple):
 class Inference:
     """Runs a model without dropout; one traced function serves every checkpoint's weights."""
 
-    def __init__(self, model: MultiTaskModel, batch_size: int, precision: str = "float32") -> None:
-        """Takes the model, rows a batch, and the number format of the encoder's matrix products.
+    def __init__(
+        self, model: MultiTaskModel, batch_size: int, precision: str = "float32", source: str = "the model"
+    ) -> None:
+        """Takes the model, rows a batch, the number format of the encoder's matrix products, and the model's name in errors.
 
         Raises:
             UserError: the encoder does not compute in that format.
@@ -34,6 +37,7 @@ class Inference:
         self.model = model
         self.batch_size = batch_size
         self.precision = precision
+        self.source = source
         rows = tf.TensorSpec([None, None], tf.int32)
         self._step = tf.function(model.predict_step, input_signature=[{name: rows for name in SEQUENCE_FEATURES}])
 
@@ -47,6 +51,9 @@ class Inference:
             heads: names of the tasks whose heads are read.
             what: shown beside the progress bar.
             max_batches: only the first rows that fill as many batches, in file order; None for all.
+
+        Raises:
+            NonFiniteError: a probability is NaN or infinite, whose label would mean nothing.
         """
         if max_batches is not None:
             rows = rows.first(max_batches * self.batch_size)
@@ -62,6 +69,14 @@ class Inference:
                 result[name].probabilities[numbers] = output.probabilities
             bar.update(len(numbers))
         bar.close()
+        for name, output in result.items():
+            bad = np.flatnonzero(~np.isfinite(output.probabilities).all(axis=1))
+            if len(bad):
+                raise NonFiniteError(
+                    f"{what}: {self.source} gives probabilities that are no numbers (NaN or infinite) for {len(bad)} of "
+                    f"{len(rows)} rows of {name}, the first at row {bad[0] + 1}. Its weights are useless; take another "
+                    "checkpoint, from before training diverged."
+                )
         return result
 
     def batch_outputs(self, batch: Batch, heads: Sequence[str]) -> dict[str, HeadOutput]:

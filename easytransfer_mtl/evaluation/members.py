@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from easytransfer_mtl.encoders.recorded_hashes import check_hashes
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.easytransfer_checkpoint import EasyTransferFolder, is_easytransfer_checkpoint
 from easytransfer_mtl.evaluation.evaluator import build_model
@@ -42,11 +43,14 @@ class Member:
 
         Raises:
             UserError: it is damaged, or of another class.
+            NonFiniteError: a weight is NaN or infinite.
         """
         if isinstance(self.folder, EasyTransferFolder):
             return self.folder.load(model_class)
         if self.prefix is None:
             return load_exported(str(self.folder.path), model_class)[0]
+        if self.prefix.path.name == f"{NAME}-0":
+            logging.warning("%s is the start of its run (step 0), before any training.", self.name)
         model = build_model(self.folder, model_class)
         self.prefix.restore(model)
         return model
@@ -69,10 +73,10 @@ def member_at(path: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> Member:
             f"{path}: {kind} belongs behind a checkpoint prefix (MODEL_DIR/model.ckpt-1234{kind}); a folder's best/ holds "
             "one kind of weights, which its export.json names."
         )
-    if (place / EXPORT_FILE).is_file():
-        return Member(path, RunFolder(place))
-    if (place / "best" / EXPORT_FILE).is_file():
-        return Member(str(place / "best"), RunFolder(place / "best"))
+    for name, folder in ((path, place), (str(place / "best"), place / "best")):
+        if (folder / EXPORT_FILE).is_file():
+            check_hashes(folder, with_weights=False)  # of what is read before the model is loaded, which checks all
+            return Member(name, RunFolder(folder))
     if Path(f"{bare}.index").is_file():
         run = place.parent.parent if place.parent.name == INTERRUPTED else place.parent
         prefix = parse_prefix(path)

@@ -66,7 +66,7 @@ class Predictor:
         self._inputs = member.folder.read_tasks()[1]
         self._vocabulary = member.folder.encoder_files.vocabulary
         self._positions = most_tokens(self.model.encoder.config.to_dict())
-        self._inference = Inference(self.model, batch_size, precision)
+        self._inference = Inference(self.model, batch_size, precision, member.name)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -93,6 +93,7 @@ class Predictor:
 
         Raises:
             UserError: something does not fit the task; names the row, what was found and what is allowed.
+            NonFiniteError: the model's probabilities are NaN or infinite.
         """
         task = task_named(task_name, self.tasks)
         ids, texts = checked_ids(ids, task.name), checked_texts(texts, task)

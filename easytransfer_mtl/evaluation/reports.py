@@ -15,6 +15,7 @@ from easytransfer_mtl.tasks import Task
 
 BOARD_ORDER = ("OCNLI", "OCEMOTION", "TNEWS")
 SUMMARIES = ("summary.txt", "summary.csv", "summary.json")
+UNTRAINED = "(the run's start, untrained)"
 METRIC_NAMES = {"macro_f1": "macro-F1", "accuracy": "accuracy"}
 
 
@@ -121,8 +122,14 @@ def summary_text(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> str:
     table = [["step", *rows[0]["scores"], "mean", ""]]
     for row in rows:
         values = [*row["scores"].values(), row["mean"]]
-        table.append([row["name"], *map(digits, values), "best" if row["best"] else ""])
+        mark = "best" if row["step"] else f"best {UNTRAINED}"
+        table.append([row["name"], *map(digits, values), mark if row["best"] else ""])
     return aligned(table)
+
+
+def best_line(best: Candidate) -> str:
+    """Returns the terminal's line that names the best."""
+    return f"best checkpoint: {best}" if best.is_trained else f"best checkpoint: {best} {UNTRAINED}"
 
 
 def summary_csv(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> str:

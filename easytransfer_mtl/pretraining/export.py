@@ -5,19 +5,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import load_file, save_file
-
 from easytransfer_mtl import __version__
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
+from easytransfer_mtl.encoders.recorded_hashes import KEY, hashes_of
 from easytransfer_mtl.encoders.saving import save_encoder
 from easytransfer_mtl.files import replacing_folder, write_json
 from easytransfer_mtl.pretraining.measurement import PretrainingProgress
 from easytransfer_mtl.pretraining.model import MaskedLanguageModel
 from easytransfer_mtl.pretraining.preparation import Prepared
-from easytransfer_mtl.training.run_folder import RunFolder, package_versions
+from easytransfer_mtl.training.run_folder import package_versions
 
-FINAL, WEIGHTS_FILE, ABOUT_FILE = "final", "model.safetensors", "pretraining.json"
+FINAL, ABOUT_FILE = "final", "pretraining.json"
 
 
 def exported(run: Path) -> Path | None:
@@ -30,23 +28,22 @@ def export_final(
 ) -> Path:
     """Writes ``final/`` of the run, replacing an older one only when the new one is complete.
 
-    It holds config.json, vocab.txt, vocabulary.json, model.safetensors and pretraining.json. The weights are in Hugging
-    Face's layout with the names of its TensorFlow model, the pooler as it was at the start and the masked-word head with
-    them, so that transformers' class of the encoder, ``--pretrain_model_name_or_path`` of train and of another pretrain
-    load it, and TFBertForMaskedLM a BERT.
+    It is an encoder's folder as ``save_encoder`` writes it, with the pooler as it was at the start and the masked-word head,
+    and pretraining.json. ``--pretrain_model_name_or_path`` of train and of another pretrain load it, and so do transformers'
+    classes.
 
     Returns:
         The folder.
+
+    Raises:
+        NonFiniteError: a weight is NaN or infinite; an older folder stays.
     """
     target = Path(settings.model_dir) / FINAL
     with replacing_folder(target) as folder:
-        save_encoder(model.encoder, folder)
-        RunFolder(folder).write_encoder(model.encoder.config, prepared.files.vocabulary)
-        parts = {name: np.ascontiguousarray(variable.numpy()) for name, variable in model.stored_parts.items()}
-        weights = load_file(folder / WEIGHTS_FILE) | parts
-        save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "tf"})
+        save_encoder(model.encoder, prepared.files.vocabulary, folder, model.saved_head())
         steps = int(model.optimizer.iterations)
-        write_json(folder / ABOUT_FILE, _about(settings, steps, prepared, progress))
+        about = _about(settings, steps, prepared, progress)
+        write_json(folder / ABOUT_FILE, {**about, KEY: hashes_of(folder)})
     logging.info("Exported %s", target)
     return target
 

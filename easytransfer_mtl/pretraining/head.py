@@ -9,8 +9,10 @@ import tf_keras
 from transformers import PretrainedConfig
 from transformers.activations_tf import get_tf_activation
 
+from easytransfer_mtl.encoders.finite import check_finite
 from easytransfer_mtl.encoders.fused.gelu import bias_gelu
 from easytransfer_mtl.encoders.fused.graphs import own_graph
+from easytransfer_mtl.encoders.saving import Head
 from easytransfer_mtl.encoders.sizes import dense_size
 from easytransfer_mtl.encoders.transformer import GELUS
 from easytransfer_mtl.encoders.weight_files import WeightFile
@@ -18,12 +20,14 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.cross_entropy import tied_cross_entropy
 from easytransfer_mtl.seeding import truncated_normal
 
-FILE_PREFIX = "mlm___cls/predictions/"
-"""Before a weight's name in our files, as in those of transformers' TensorFlow classes."""
+CLS = "cls.predictions"
+"""Where PyTorch's models but ALBERT keep the head."""
 _STORED = re.compile(
     r"(?:.+[./])?(?:mlm___)?cls[./]predictions[./]"
     r"(?:transform[./](dense|LayerNorm)[./](weight|kernel|bias|gamma|beta)|(?:output_)?bias)(?::0)?"
 )
+_STORED_ALBERT = re.compile(r"predictions\.(?:(dense|LayerNorm)\.(weight|bias)|bias)")
+"""In PyTorch's ALBERT; Google's is as BERT's."""
 _NORM_NAMES = {"weight": "gamma", "bias": "beta"}
 
 
@@ -87,6 +91,7 @@ class MaskedWordHead(tf_keras.layers.Layer):
 
         Raises:
             UserError: its shapes are not the encoder's.
+            NonFiniteError: a weight is NaN or infinite.
         """
         arrays = stored_head(weight_file)
         missing = [name for name in self.by_name if name not in arrays]
@@ -94,6 +99,7 @@ class MaskedWordHead(tf_keras.layers.Layer):
             part = f"; of {weight_file.path} only {', '.join(sorted(arrays))} is there" if arrays else ""
             logging.info("Masked-word head: random start%s", part)
             return
+        check_finite(arrays, f"The masked-word head in {weight_file.path}")
         for name, variable in self.by_name.items():
             if arrays[name].shape != tuple(variable.shape):
                 raise UserError(
@@ -103,6 +109,26 @@ class MaskedWordHead(tf_keras.layers.Layer):
         for name, variable in self.by_name.items():
             variable.assign(arrays[name])
         logging.info("Masked-word head: taken from %s", weight_file.path)
+
+    def saved(self, model_type: str, model_class: str) -> Head:
+        """Returns the head as transformers' class of masked words has it, whose table is tied to the embeddings.
+
+        ELECTRA's goes beside the encoder: its class is made for a generator, whatever activation the config names.
+
+        Args:
+            model_type: the encoder's.
+            model_class: transformers' class of it, for instance ``BertModel``.
+        """
+        prefix, layers = ("predictions", "predictions") if model_type == "albert" else (CLS, f"{CLS}.transform")
+        arrays = {}
+        for name, variable in self.by_name.items():
+            last = name.removeprefix("transform/").replace("/", ".")
+            last = re.sub("(kernel|gamma)$", "weight", last.replace("beta", "bias"))
+            value = variable.numpy()
+            arrays[f"{layers if '/' in name else prefix}.{last}"] = value.T if name.endswith("/kernel") else value
+        if model_type == "electra":
+            return Head(additional=arrays)
+        return Head(f"{model_class.removesuffix('Model')}ForMaskedLM", arrays)
 
 
 @own_graph
@@ -117,7 +143,7 @@ def stored_head(weight_file: WeightFile) -> dict[str, np.ndarray]:
     """Returns the masked-word head's arrays in a weight file, of any layout, by ``MaskedWordHead``'s names."""
     found = {}
     for stored, array in weight_file.arrays.items():
-        match = _STORED.fullmatch(stored)
+        match = _STORED.fullmatch(stored) or _STORED_ALBERT.fullmatch(stored)
         if match is None:
             continue
         layer, part = match.groups()

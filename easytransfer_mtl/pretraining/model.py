@@ -5,9 +5,11 @@ import tf_keras
 
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.encoders.interface import Encoder
+from easytransfer_mtl.encoders.kinds import kind_of
+from easytransfer_mtl.encoders.saving import Head
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.models import gradients as grads
-from easytransfer_mtl.pretraining.head import FILE_PREFIX, MaskedWordHead
+from easytransfer_mtl.pretraining.head import MaskedWordHead
 
 Batch = dict[str, tf.Tensor]
 
@@ -36,8 +38,13 @@ class MaskedLanguageModel(tf_keras.Model):
 
     @property
     def stored_parts(self) -> dict[str, tf.Variable]:
-        """What a file holds beside the encoder: the head's variables, under the names of TFBertForMaskedLM."""
-        return {f"{FILE_PREFIX}{name}:0": variable for name, variable in self.head.by_name.items()}
+        """The variables that are trained beside the encoder, by name: the head's."""
+        return self.head.by_name
+
+    def saved_head(self) -> Head:
+        """Returns the head as an export holds it, see ``MaskedWordHead.saved``."""
+        config = self.encoder.config
+        return self.head.saved(config.model_type, kind_of(config).torch_class)
 
     @property
     def trained_variables(self) -> list[tf.Variable]:

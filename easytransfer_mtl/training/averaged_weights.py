@@ -5,11 +5,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from easytransfer_mtl.encoders.finite import check_variables
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import readable_by_tensorflow
 from easytransfer_mtl.models.averages import WeightAverages
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.training.checkpoints import UNUSABLE, restore_model
+from easytransfer_mtl.training.checkpoints import UNUSABLE, read_model, restore_model
 
 PART = "averages"
 """What a checkpoint calls its averages."""
@@ -34,14 +35,16 @@ def restore_averages(model: MultiTaskModel, prefix: Path) -> None:
 
     Raises:
         UserError: the checkpoint is damaged, does not fit, or has none.
+        NonFiniteError: an average is NaN or infinite.
     """
-    restore_model(model, prefix)
+    read_model(model, prefix)
     averages = tf.train.Checkpoint(**{PART: tf.train.Checkpoint(values=model.trainable_variables)})
     try:
         with readable_by_tensorflow(prefix) as path:
             averages.read(path).expect_partial().assert_existing_objects_matched()
     except UNUSABLE as error:
         raise UserError(f"The averages in {prefix} cannot be restored: {str(error).splitlines()[0]}") from None
+    check_variables(model.variables, f"The averages in {prefix}")
 
 
 def restore_mean(model: MultiTaskModel, prefixes: Sequence[Path]) -> None:
@@ -52,6 +55,7 @@ def restore_mean(model: MultiTaskModel, prefixes: Sequence[Path]) -> None:
 
     Raises:
         UserError: a checkpoint is damaged or does not fit.
+        NonFiniteError: a weight of one is NaN or infinite.
     """
     means = None
     for count, prefix in enumerate(prefixes, 1):

@@ -7,7 +7,8 @@ from pathlib import Path
 import tensorflow as tf
 import tf_keras
 
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.encoders.finite import check_variables
+from easytransfer_mtl.errors import NonFiniteError, UserError
 from easytransfer_mtl.files import readable_by_tensorflow
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.checkpoint_files import (
@@ -98,7 +99,7 @@ class RunCheckpoints:
         add_to_state(folder, step, keep)
 
     def restore_latest(self) -> int | None:
-        """Restores the newest checkpoint that can be read; returns its step, or None if there is none.
+        """Restores the newest checkpoint that can be read and holds no NaN; returns its step, or None if there is none.
 
         A start alone is none: nothing was trained, and the settings and the encoder may have changed since.
         What a process that was killed while saving left half-written is removed.
@@ -117,10 +118,11 @@ class RunCheckpoints:
             try:
                 with readable_by_tensorflow(prefix) as path:
                     self._checkpoint.restore(path).assert_consumed()
+                check_variables(self._saved_floats(), f"Checkpoint {prefix}")
                 if prefix.parent == self.folder:
                     self._made_current(step)
                 return step
-            except UNUSABLE as error:
+            except (*UNUSABLE, NonFiniteError) as error:
                 problems.append(f"{prefix}: {str(error).splitlines()[0]}")
                 logging.warning("Checkpoint %s cannot be used: %s", prefix, problems[-1])
         if problems:
@@ -131,6 +133,11 @@ class RunCheckpoints:
             )
         return None
 
+    def _saved_floats(self) -> list[tf.Variable]:
+        """Returns the variables that a step goes on from: weights, optimizer slots, moving averages."""
+        averages = getattr(self.model, "averages", None)
+        return [*self.model.variables, *self.model.optimizer.variables, *(averages.averages if averages else [])]
+
     def _made_current(self, step: int) -> None:
         """Notes that ``step``'s regular checkpoint holds the present state; an older one of a stop is of no use then."""
         self._current = step
@@ -140,6 +147,17 @@ class RunCheckpoints:
 
 def restore_model(model: MultiTaskModel, prefix: Path) -> None:
     """Gives a model the weights of a run's checkpoint, without optimizer and progress.
+
+    Raises:
+        UserError: the checkpoint is damaged or does not fit.
+        NonFiniteError: a weight is NaN or infinite.
+    """
+    read_model(model, prefix)
+    check_variables(model.variables, f"Checkpoint {prefix}")
+
+
+def read_model(model: MultiTaskModel, prefix: Path) -> None:
+    """Does the same whatever the numbers are, for callers that replace some of them.
 
     Raises:
         UserError: the checkpoint is damaged or does not fit.

@@ -84,6 +84,16 @@ class RunFolder:
     ) -> None:
         """Writes config.json, vocab.txt and tasks.json."""
         self.write_encoder(config, vocabulary)
+        self.write_tasks(tasks, inputs, model_class, architecture)
+
+    def write_tasks(
+        self,
+        tasks: tuple[Task, ...],
+        inputs: dict[str, TaskInput],
+        model_class: str = "MultiTaskModel",
+        architecture: Architecture = BASELINE,
+    ) -> None:
+        """Writes tasks.json."""
         value = {
             "model_class": model_class,
             "architecture": architecture.to_json(),

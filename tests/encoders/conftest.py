@@ -83,6 +83,18 @@ def trained_type(request: pytest.FixtureRequest, tiny_encoder: Path, tmp_path_fa
     return saved(request.param, tiny_encoder, tmp_path_factory.mktemp("trained_type"))
 
 
+@pytest.fixture(scope="session")
+def types() -> list[str]:
+    """The names of all types."""
+    return list(TYPES)
+
+
+@pytest.fixture(scope="session", name="config_named")
+def config_named_fixture() -> Callable[[str], Any]:
+    """Returns a type's config by its name."""
+    return config_named
+
+
 def config_named(name: str) -> Any:
     """Returns a type's config."""
     import transformers

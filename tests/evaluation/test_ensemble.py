@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exports import allow_changes
 
 from easytransfer_mtl.config.settings import EvaluateSettings, PredictSettings, SubmitSettings
 from easytransfer_mtl.errors import UserError
@@ -154,6 +155,7 @@ def test_patterns_pass_over_the_start_of_a_run(runs: Path, tmp_path: Path, caplo
 
 def test_models_that_mean_something_else_are_refused(runs: Path, tmp_path: Path) -> None:
     best = Path(shutil.copytree(runs / "fold_1/best", tmp_path / "best"))
+    allow_changes(best, "tasks.json")
     written = read_json(best / "tasks.json")
     first = f"{runs / 'fold_0'},{best}"
     assert check_alike(find_members(first)) == CONTEST_TASKS

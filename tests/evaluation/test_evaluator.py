@@ -14,15 +14,17 @@ from sklearn.metrics import f1_score
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation import evaluator
 from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.evaluator import build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.export import load_exported
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.metrics import mean_score
 from easytransfer_mtl.evaluation.options import EvaluationOptions
+from easytransfer_mtl.evaluation.reports import best_line, summary_text
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints
+from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints, restore_model
 from easytransfer_mtl.training.optimizers import make_optimizer
 from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
 from easytransfer_mtl.training.task_data import TaskData, read_task_data
@@ -126,7 +128,7 @@ def test_best_is_exported_with_its_scores_and_tables(
 ) -> None:
     evaluation = evaluate_run(build_model(run), run, dev(), EvaluationOptions())
     about = json.loads((evaluation.best_folder / "export.json").read_text(encoding="utf-8"))
-    assert about["step"] == evaluation.best.step == 0 and about["weights"] == "0"
+    assert about["step"] == evaluation.best.step == 0 and about["weights"] == "raw"
     assert about["mean_score"] == mean_score(evaluation.scores[Candidate(0)])
     model, inputs = load_exported(str(evaluation.best_folder))
     assert inputs == INPUTS
@@ -211,3 +213,73 @@ def test_damaged_checkpoint_is_named_and_exports_nothing(run: RunFolder, dev: Ca
     with pytest.raises(UserError, match="model.ckpt-37 cannot be restored"):
         evaluate_run(build_model(run), run, dev(), EvaluationOptions())
     assert not (run.path / "best").exists()
+
+
+def spoil(run: RunFolder, step: int, value: float) -> None:
+    """Saves step 37's weights as those of a step, with one value of a head that is no number."""
+    model = build_model(run)
+    restore_model(model, run.path / "model.ckpt-37")
+    variable = model.heads["ocnli_logits"].kernel
+    values = variable.numpy()
+    values.flat[1] = value
+    variable.assign(values)
+    model.compile(optimizer=make_optimizer("adam", 1e-3, 0.0))
+    model.optimizer.build(model.trainable_variables)
+    RunCheckpoints(model, Progress(), run.path, keep=10).save(step)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_checkpoint_that_is_not_finite_has_no_score_and_is_never_the_best(
+    value: float, run: RunFolder, dev: Callable[..., list[TaskData]], caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(run, 50, value)  # the last one, which would win if scores were equal
+    evaluation = evaluate_run(build_model(run), run, dev(), EvaluationOptions(swa_checkpoints=2))
+    assert list(evaluation.scores) == [Candidate(0), Candidate(37)]  # nor the mean of both
+    assert "checkpoint 50 has no score and is left out" in caplog.text and "swa of 2 checkpoints has no" in caplog.text
+    assert json.loads((run.path / "best/export.json").read_text(encoding="utf-8"))["step"] == 0
+    for name in ("0", "37"):
+        for path in run.path.glob(f"model.ckpt-{name}.*"):
+            path.unlink()
+    before = sorted((path, path.read_bytes()) for path in (run.path / "best").iterdir())
+    with pytest.raises(UserError, match=r"(?s)No checkpoint of the run can be scored:.*no numbers"):
+        evaluate_run(build_model(run), run, dev(), EvaluationOptions())
+    assert sorted((path, path.read_bytes()) for path in (run.path / "best").iterdir()) == before
+
+
+def test_an_untrained_best_is_said_to_be_one_everywhere(
+    run: RunFolder, dev: Callable[..., list[TaskData]], caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluation = evaluate_run(build_model(run), run, dev(), EvaluationOptions())
+    assert evaluation.best == Candidate(0) and "the model to export is untrained" in caplog.text
+    about = json.loads((run.path / "best/export.json").read_text(encoding="utf-8"))
+    assert about["trained"] is False and about["step"] == 0
+    text = "best (the run's start, untrained)"
+    assert text in summary_text(evaluation.scores) and "start, untrained" in best_line(evaluation.best)
+    assert text in (run.path / "evaluation/summary.txt").read_text(encoding="utf-8")
+    caplog.clear()
+    load_exported(str(run.path / "best"))
+    assert "best is the start of its run (step 0), before any training" in caplog.text
+    for path in run.path.glob("model.ckpt-0.*"):
+        path.unlink()
+    caplog.clear()
+    evaluation = evaluate_run(build_model(run), run, dev(), EvaluationOptions())
+    load_exported(str(run.path / "best"))
+    assert json.loads((run.path / "best/export.json").read_text(encoding="utf-8"))["trained"] is True
+    assert "start" not in caplog.text + summary_text(evaluation.scores) + best_line(evaluation.best)
+
+
+@pytest.mark.parametrize("candidate", [Candidate(50), Candidate(50, is_ema=True), Candidate(50, 2)])
+def test_step_and_kind_of_weights_mean_the_same_in_every_file(
+    candidate: Candidate, run: RunFolder, dev: Callable[..., list[TaskData]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dev()
+    known, _ = score_rows(Inference(build_model(run), 64), data, EvaluationOptions(), "test")
+    monkeypatch.setattr(evaluator, "candidates_of", lambda *arguments: [candidate])
+    monkeypatch.setattr(evaluator, "load_candidate", lambda *arguments: None)
+    evaluate_run(build_model(run), run, data, EvaluationOptions(), {candidate: known})
+    about = json.loads((run.path / "best/export.json").read_text(encoding="utf-8"))
+    summary = json.loads((run.path / "evaluation/summary.json").read_text(encoding="utf-8"))
+    row = summary["checkpoints"][0]
+    for name in ("step", "weights", "name"):
+        assert about[name] == row[name]
+    assert (about["step"], about["weights"]) == (50, candidate.weights) and about["name"] == str(candidate)

@@ -1,6 +1,9 @@
 """The exported folder: it stands alone, other programs load it, and it is replaced whole or not at all."""
 
+import logging
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from exports import allow_changes
 from safetensors.numpy import load_file, save_file
+from tensorflow_models import tensorflow_model
+from transformers import TFBertModel
 
+from easytransfer_mtl.encoders.canonical_names import canonical_name
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
@@ -87,6 +94,7 @@ def exported(model: MultiTaskModel, run: RunFolder, **about: Any) -> Path:
 
 def call_it(folder: Path, model_class: type[MultiTaskModel]) -> Path:
     """Has the folder say that its model is of another class than it is, as two classes of one name would."""
+    allow_changes(folder, "tasks.json")
     write_json(folder / "tasks.json", {**read_json(folder / "tasks.json"), "model_class": model_class.__name__})
     return folder
 
@@ -96,13 +104,12 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("gelu, activation", [("tanh", "gelu_new"), ("exact", "gelu")])
-def test_transformers_loads_the_encoder_with_equal_outputs(
+def test_transformers_tensorflow_class_takes_the_encoder_with_equal_outputs(
     gelu: str, activation: str, build: Callable[..., MultiTaskModel], run: RunFolder
 ) -> None:
-    from transformers import TFBertModel
-
     model = build(gelu=gelu)
-    loaded = TFBertModel.from_pretrained(exported(model, run))
+    best = exported(model, run)
+    loaded = tensorflow_model(TFBertModel, best)
     assert loaded.config.hidden_act == activation
     found = loaded(input_ids=IDS, attention_mask=MASK, token_type_ids=SEGMENTS)
     for one, other in zip(found[:2], model.encoder.encode(IDS, MASK, SEGMENTS), strict=True):
@@ -150,7 +157,7 @@ def test_a_newer_export_replaces_the_older_one_and_leaves_nothing_beside_it(
     assert [path.name for path in run.path.iterdir() if "best" in path.name] == ["best"]
 
 
-@pytest.mark.parametrize("breaking", ["save_file", "write_json", "save_encoder"])
+@pytest.mark.parametrize("breaking", ["write_safetensors", "write_json", "save_encoder"])
 def test_an_export_that_fails_leaves_the_older_one(
     breaking: str, build: Callable[..., MultiTaskModel], run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,9 +207,121 @@ def test_damaged_or_missing_file_is_named(
     file: str, damage: Callable[[Path], None], build: Callable[..., MultiTaskModel], run: RunFolder
 ) -> None:
     best = exported(build(), run)
+    whole = (best / file).read_bytes()
+    damage(best / file)
+    with pytest.raises(UserError, match=rf"{file} is (missing|not the file that was exported)"):
+        load_exported(str(best))
+    (best / file).write_bytes(whole)
+    allow_changes(best)
     damage(best / file)
     with pytest.raises(UserError, match=file if file != "model.safetensors" else "best"):
         load_exported(str(best))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_changed_bit_of_any_file_is_noticed_before_a_model_is_built(
+    seed: int, build: Callable[..., MultiTaskModel], run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best, random = exported(build(), run), np.random.default_rng(seed)
+    recorded = read_json(best / EXPORT_FILE)["sha256"]
+    assert recorded.keys() == files_in(best).keys() - {EXPORT_FILE}
+    monkeypatch.setattr(export, "load_encoder", None)
+    for name in recorded:
+        whole = (best / name).read_bytes()
+        content = bytearray(whole)
+        content[random.integers(len(content))] ^= 1 << random.integers(8)
+        (best / name).write_bytes(content)
+        with pytest.raises(UserError, match=rf'{name} is not the file that was exported.*delete its line under "sha256"'):
+            load_exported(str(best))
+        if name != HEADS_FILE and name != "tasks.json":
+            with pytest.raises(UserError, match=rf"{name} is not the file that was exported"):
+                find_encoder(str(best / "model.safetensors"))  # as another run's start
+        (best / name).write_bytes(whole)
+
+
+def test_a_file_that_is_changed_on_purpose_loads_as_the_error_says(
+    build: Callable[..., MultiTaskModel], run: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    best = exported(build(), run)
+    written = read_json(best / "tasks.json")
+    labels = written["tasks"][0]["label_enumerate_values"]
+    written["tasks"][0]["label_enumerate_values"] = ["renamed", *labels[1:]]
+    write_json(best / "tasks.json", written)
+    (best / "README.md").write_text("what others put beside a model is nothing of its", encoding="utf-8")
+    allow_changes(best, "tasks.json")
+    with caplog.at_level(logging.INFO):
+        model, _ = load_exported(str(best))
+    assert model.tasks[0].label_enumerate_values[0] == "renamed"
+    assert "not checked, since export.json has no sha256 of them: README.md, tasks.json" in caplog.text
+
+
+@pytest.mark.parametrize("record", [[], "x", {"vocab.txt": 3}, {"../vocab.txt": "x"}, {"/etc/passwd": "x"}])
+def test_a_damaged_record_is_an_error(record: Any, build: Callable[..., MultiTaskModel], run: RunFolder) -> None:
+    best = exported(build(), run)
+    write_json(best / EXPORT_FILE, {**read_json(best / EXPORT_FILE), "sha256": record})
+    with pytest.raises(UserError, match="export.json is damaged: sha256 must map names of files"):
+        load_exported(str(best))
+
+
+def test_a_folder_of_before_there_were_hashes_loads(
+    build: Callable[..., MultiTaskModel], run: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = build()
+    best = exported(model, run)
+    arrays = load_file(best / "model.safetensors")
+    old = TFBertModel(model.encoder.config)  # which wrote the encoder then
+    old(FEATURES["input_ids"])
+    for variable in old.weights:
+        variable.assign(model.encoder.canonical_variables[canonical_name(variable.name)])
+    old.save_pretrained(best, safe_serialization=True)
+    (best / "tokenizer_config.json").unlink()
+    write_json(best / EXPORT_FILE, {"step": 811, "weights": "811", "mean_score": 0.5, "easytransfer_mtl": "0.1.0"})
+    assert load_file(best / "model.safetensors").keys().isdisjoint(arrays)
+    with caplog.at_level(logging.INFO):
+        loaded, _ = load_exported(str(best))
+    for name, value in model(FEATURES).items():
+        np.testing.assert_array_equal(loaded(FEATURES)[name], value)
+    assert "its files are not checked, since export.json holds no sha256" in caplog.text
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_neither_exported_nor_loaded(
+    value: float, build: Callable[..., MultiTaskModel], run: RunFolder
+) -> None:
+    best = exported(build(), run)
+    before = files_in(best)
+    model = build(2)
+    for variable in (model.heads["tnews_logits"].bias, model.encoder.word_embeddings):
+        good = variable.numpy()
+        bad = good.copy()
+        bad.flat[3] = value
+        variable.assign(bad)
+        with pytest.raises(UserError, match=r"to export: 1 of the .* are no numbers"):
+            exported(model, run)
+        variable.assign(good)
+    assert files_in(best) == before
+    allow_changes(best, HEADS_FILE)
+    arrays = load_file(best / HEADS_FILE)
+    arrays["ocnli_dense/kernel"][0, 0] = value
+    save_file(arrays, best / HEADS_FILE)
+    with pytest.raises(UserError, match=r"heads.safetensors: 1 of the 24 values of ocnli_dense/kernel are no numbers"):
+        load_exported(str(best))
+
+
+def test_the_record_tells_what_the_encoder_is_to_the_tasks(build: Callable[..., MultiTaskModel], run: RunFolder) -> None:
+    about = read_json(exported(build(), run) / EXPORT_FILE)
+    assert about["sharing"] == "hard" and about["encoder"] == "shared by all tasks, which read it as it is"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_every_file_has_the_umasks_mode(umask: int, build: Callable[..., MultiTaskModel], run: RunFolder) -> None:
+    before = os.umask(umask)
+    try:
+        best = exported(build(), run)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(best.stat().st_mode) == 0o777 & ~umask
+    assert {stat.S_IMODE(path.stat().st_mode) for path in best.iterdir()} == {0o666 & ~umask}
 
 
 @pytest.mark.parametrize("number", ["float64", "float16", "int32", "bfloat16"])
@@ -210,6 +329,7 @@ def test_heads_of_another_number_format_are_an_error(
     number: str, build: Callable[..., MultiTaskModel], run: RunFolder
 ) -> None:
     best = exported(build(), run)
+    allow_changes(best, HEADS_FILE)
     arrays = load_file(best / HEADS_FILE)
     kind = np.float16 if number == "bfloat16" else np.dtype(number)  # as many bytes
     save_file({key: value.astype(kind) for key, value in arrays.items()}, best / HEADS_FILE)

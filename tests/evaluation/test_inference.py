@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.tfrecords import SEQUENCE_FEATURES, read_tfrecords
+from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -92,3 +93,15 @@ def test_dropout_is_off(golden_files: object, rows: EncodedRows, model: MultiTas
     model.encoder.clock.time.assign_add(1)
     np.testing.assert_array_equal(inference.outputs(rows, ["OCNLI"], "test")["OCNLI"].probabilities, one)
     assert set(SEQUENCE_FEATURES) == {"input_ids", "input_mask", "segment_ids"}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_probabilities_that_are_no_numbers_are_an_error(
+    value: float, golden_model: Callable[..., MultiTaskModel], rows: EncodedRows
+) -> None:
+    model = golden_model()
+    kernel = model.heads["ocnli_logits"].kernel
+    kernel.assign(np.full(kernel.shape, value) * np.sign(kernel))  # of finite ones the sums overflow
+    with pytest.raises(UserError, match=r"predict: some.ckpt gives probabilities that are no numbers .* for 24 of 24 rows"):
+        Inference(model, 8, source="some.ckpt").outputs(rows, ["OCNLI"], "predict")
+    Inference(model, 8).outputs(rows, ["TNEWS"], "predict")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file
+from tensorflow_models import tensorflow_model
 from transformers import TFBertForMaskedLM, TFBertModel
 
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
@@ -100,10 +101,10 @@ def test_the_result_loads_as_encoder_and_in_transformers(finished: PretrainedRun
     ids = tf.constant([[2, 7, 4, 9, 3]])
     ones, zeros = tf.ones_like(ids), tf.zeros_like(ids)
     states, pooled = own.encode(ids, ones, zeros)
-    theirs = TFBertModel.from_pretrained(finished.final)(ids, ones, zeros)
+    theirs = tensorflow_model(TFBertModel, finished.final)(ids, ones, zeros)
     np.testing.assert_allclose(theirs.last_hidden_state, states, atol=1e-5)
     np.testing.assert_allclose(theirs.pooler_output, pooled, atol=1e-5)
-    scores = TFBertForMaskedLM.from_pretrained(finished.final)(ids, ones, zeros).logits
+    scores = tensorflow_model(TFBertForMaskedLM, finished.final)(ids, ones, zeros).logits
     batch = {
         "input_ids": ids, "input_mask": ones, "segment_ids": zeros, "positions": tf.constant([2, 1]),
         "labels": tf.constant([8, 7]),

@@ -214,3 +214,37 @@ def test_what_a_kill_left_half_written_is_removed(saved: Callable[..., object], 
     (tmp_path / "model.ckpt-3_temp").mkdir()
     assert parts(tmp_path)[2].restore_latest() == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("part", ["weight", "slot"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_checkpoint_that_is_not_finite_is_not_gone_on_from(
+    value: float,
+    part: str,
+    tmp_path: Path,
+    saved: Callable[..., dict[int, list[np.ndarray]]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    states = saved(4)
+    model, _, checkpoints = parts(tmp_path)
+    model.fill(8)
+    variable = model.dense.kernel if part == "weight" else model.optimizer.variables[-1]
+    variable.assign(np.full(variable.shape, value))
+    checkpoints.save(8)
+    again, _, checkpoints = parts(tmp_path)
+    assert checkpoints.restore_latest() == 4
+    assert all((one == other).all() for one, other in zip(again.state(), states[4], strict=True))
+    assert "model.ckpt-8 cannot be used" in caplog.text and "are no numbers" in caplog.text
+    for path in tmp_path.glob("model.ckpt-4.*"):
+        path.unlink()
+    with pytest.raises(UserError, match=r"(?s)No checkpoint in .* can be restored:.*model.ckpt-8: .* are no numbers"):
+        parts(tmp_path)[2].restore_latest()
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_weights_that_are_not_finite_are_refused_with_file_and_variable(value: float, tmp_path: Path) -> None:
+    model, _, checkpoints = parts(tmp_path)
+    model.dense.bias.assign([0.0, value, 0.0])
+    checkpoints.save(2)
+    with pytest.raises(UserError, match=r"Checkpoint .*model.ckpt-2: 1 of the 3 values of bias are no numbers"):
+        restore_model(Small(), tmp_path / "model.ckpt-2")

@@ -13,7 +13,7 @@ from easytransfer_mtl.commands import evaluate, predict
 from easytransfer_mtl.config.settings import EvaluateSettings, PredictSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
-from easytransfer_mtl.encoders.kinds import KINDS, transformers_class
+from easytransfer_mtl.encoders.kinds import KINDS
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json
@@ -60,7 +60,7 @@ def test_run_repeats_bit_for_bit_and_its_best_model_stands_alone(
     settings = EvaluateSettings(model_dir=str(folders[0]), predict_input_fp=str(tiny_data / "dev.list_tfrecord"))
     assert evaluate.run(settings) == 0
     best = folders[0] / "best"
-    transformers_class(KINDS[model_type].tf_class).from_pretrained(best)
+    assert read_json(best / "config.json")["architectures"] == [KINDS[model_type].torch_class]
     (tmp_path / "test.csv").write_text("0\t天地人\n1\t日月\n", encoding="utf-8")
     settings = PredictSettings(
         predict_checkpoint_path=str(best),

@@ -14,7 +14,11 @@ from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import read_tf1_check
 from easytransfer_mtl.encoders.weight_files.torch_bin import read_torch_bin
 from easytransfer_mtl.errors import UserError
 
-__all__ = ["WeightFile", "find_weights", "read_weights"]
+__all__ = ["ADDITIONAL_FILE", "WEIGHTS_FILE", "WeightFile", "find_weights", "read_weights"]
+
+WEIGHTS_FILE = "model.safetensors"
+ADDITIONAL_FILE = "additional.safetensors"
+"""What an export holds beside ``WEIGHTS_FILE``: weights for which transformers' class has no place."""
 
 _READERS = {"safetensors": read_safetensors, "h5": read_h5, "torch": read_torch_bin, TF1_FORMAT: read_tf1_checkpoint}
 _LFS_POINTER = b"version https://git-lfs"
@@ -36,20 +40,28 @@ class WeightFile:
 
 
 def read_weights(location: str | os.PathLike[str]) -> WeightFile:
-    """Finds and reads weights.
+    """Finds and reads weights; with model.safetensors those of additional.safetensors beside it.
 
     Args:
         location: see ``find_weights``.
 
     Raises:
-        UserError: there are no weights, or they cannot be read.
+        UserError: there are no weights, they cannot be read, or both files hold one of the same name.
     """
     path, file_format = find_weights(location)
     if path.name.endswith(INDEX_SUFFIX):
         return WeightFile(path, file_format, read_sharded(path))
     if file_format != TF1_FORMAT:
         _refuse_lfs_pointer(path)
-    return WeightFile(path, file_format, _READERS[file_format](path))
+    arrays = _READERS[file_format](path)
+    additional = path.with_name(ADDITIONAL_FILE)
+    if path.name == WEIGHTS_FILE and additional.is_file():
+        more = read_safetensors(additional)
+        twice = sorted(arrays.keys() & more.keys())
+        if twice:
+            raise UserError(f"{path} and {additional.name} beside it both hold {', '.join(twice)}; remove one of the files.")
+        arrays |= more
+    return WeightFile(path, file_format, arrays)
 
 
 def _refuse_lfs_pointer(path: Path) -> None:

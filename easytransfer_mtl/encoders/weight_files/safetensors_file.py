@@ -4,10 +4,12 @@ import os
 
 import numpy as np
 import safetensors
+from safetensors.numpy import save
 
 from easytransfer_mtl.encoders.weight_files.damage import damaged
 from easytransfer_mtl.encoders.weight_files.dtypes import decode
 from easytransfer_mtl.errors import UserError, shown
+from easytransfer_mtl.files import replacing
 
 _DTYPES = {
     "F64": "float64",
@@ -67,3 +69,10 @@ def _checked_bytes(path: str | os.PathLike[str]) -> bytes:
         if length > MAX_HEADER_BYTES:
             raise ValueError(f"its header has {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
         return start + stream.read()
+
+
+def write_safetensors(path: str | os.PathLike[str], arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays by name, whole or not at all, with the metadata that transformers wants of PyTorch's layout."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    with replacing(path) as temporary:  # the library's own writing to files gives them mode 0600
+        temporary.write_bytes(save(contiguous, {"format": "pt"}))

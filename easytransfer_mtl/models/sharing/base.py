@@ -28,10 +28,12 @@ class Sharing(tf_keras.layers.Layer):
         has_penalty: whether training adds a penalty to the weighted loss.
         delivers: what tasks may read.
         starts_as_hard: whether pooled output starts as the encoder's own, so that a head of the original's fits.
+        role: what the encoder is to the tasks, in a sentence, for who finds it alone in an exported folder.
     """
 
     encodes_apart = False
     starts_as_hard = True
+    role = "shared by all tasks, which read it through parts of the structure (sharing/... in heads.safetensors)"
     has_penalty = False
     delivers: Reads = frozenset({POOLED, SEQUENCE, LAYERS})
 

@@ -7,6 +7,8 @@ from easytransfer_mtl.models.sharing.base import Features, Sharing, encoded_by
 class HardSharing(Sharing):
     """All tasks read the same states (Caruana 1997)."""
 
+    role = "shared by all tasks, which read it as it is"
+
     def trunk(self, features: Features, reads: Reads, training: bool) -> Encoded:
         """Returns the encoder's states."""
         return encoded_by(self.encoder, features, reads, training)

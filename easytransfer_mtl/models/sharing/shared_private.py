@@ -17,6 +17,8 @@ from easytransfer_mtl.models.sharing.private_parts import PrivateEncoder, Privat
 from easytransfer_mtl.models.sharing_options import SharingOptions
 from easytransfer_mtl.tasks import Task
 
+PRIVATE_ROLE = "shared by all tasks; each reads a private part beside it (sharing/private_... in heads.safetensors)"
+
 
 class Gate(tf_keras.layers.Layer):
     """g * shared + (1 - g) * private with g = sigmoid(W [shared; private] + b), elementwise."""
@@ -71,6 +73,7 @@ class SharedPrivate(Sharing):
             else:
                 self.private.append(PrivateEncoder(name, encoder, depth, options.private_width))
         self.starts_as_hard = not self.private
+        self.role = PRIVATE_ROLE if self.private else HardSharing.role
         shared_width, self.gates = self.width, []
         if self.private and options.combine == "gate":
             width = self.private[0].width

@@ -7,11 +7,14 @@ from easytransfer_mtl.models.encoded import Encoded, Reads
 from easytransfer_mtl.models.features import FeatureSpec
 from easytransfer_mtl.models.sharing.base import Features, Sharing
 from easytransfer_mtl.models.sharing.distance import l2, squared_distance
+from easytransfer_mtl.models.sharing.hard import HardSharing
 from easytransfer_mtl.models.sharing.layer_weights import num_tied_layers, parse_layer_weights, variables_by_part
 from easytransfer_mtl.models.sharing.parts import encoded_like, encoder_copy
 from easytransfer_mtl.models.sharing_options import SharingOptions
 from easytransfer_mtl.models.unread import leave_unread
 from easytransfer_mtl.tasks import Task
+
+ROLE = "of {} alone; each other task's encoder is in heads.safetensors (sharing/private_...)"
 
 
 class SoftSharing(Sharing):
@@ -36,6 +39,7 @@ class SoftSharing(Sharing):
             UserError: ``soft_layers`` names what the encoder does not have.
         """
         super().__init__(encoder)
+        self.role = ROLE.format(tasks[0].name) if tasks[1:] else HardSharing.role
         self.others = [encoder_copy(encoder, f"private_{task.name.lower()}") for task in tasks[1:]]
         self.weight = options.soft_weight
         self.squared = options.soft_distance == "squared_l2"

@@ -1,0 +1,76 @@
+"""What docs/exported_models.md says that others do with best/: its code, run, has our logits."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from easytransfer_mtl.data.tokenization import load_vocabulary
+from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.kinds import KINDS, kind_of, transformers_class
+from easytransfer_mtl.evaluation.export import export_model
+from easytransfer_mtl.evaluation.prediction import Predictor
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
+
+DOCUMENT = Path(__file__).parents[2] / "docs/exported_models.md"
+PYTORCH, TENSORFLOW = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+INPUTS = {task.name: TaskInput(6 if task.name == "TNEWS" else 12, "none") for task in CONTEST_TASKS}
+SIZES = {
+    "vocab_size": 25, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,
+    "max_position_embeddings": 16, "type_vocab_size": 2,
+}  # fmt: skip
+TEXTS = [("tnews", ("天地人日月山水火",)), ("ocnli", ("天A地", "日月山水"))]
+
+
+@pytest.fixture
+def exported(tiny_encoder: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """Exports a baseline of a type with random weights far from zero."""
+
+    def export(model_type: str) -> Path:
+        config = transformers_class(KINDS[model_type].config_class)(**SIZES)
+        model = MultiTaskModel(kind_of(config).build(config, DropoutClock(0)), CONTEST_TASKS)
+        random = np.random.default_rng(2)
+        for variable in model.trainable_variables:
+            variable.assign(random.normal(0, 0.4, variable.shape))
+        run = RunFolder(tmp_path / model_type)
+        run.write_model(config, load_vocabulary(tiny_encoder / "vocab.txt"), CONTEST_TASKS, INPUTS)
+        return export_model(model, run, INPUTS, {})
+
+    return export
+
+
+@pytest.mark.parametrize("model_type", ["bert", "albert", "electra", "deberta-v2"])
+def test_pytorch_rebuilds_the_classifier(model_type: str, exported: Callable[[str], Path], tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    best = exported(model_type)
+    code = "import os; os.environ |= {'USE_TF': '0', 'USE_TORCH': '1'}\nimport numpy\n"
+    for task, text in TEXTS:
+        told = PYTORCH.replace('"runs/my/model/best", "tnews", ("天地",)', f"{str(best)!r}, {task!r}, {text!r}")
+        assert told != PYTORCH
+        code += f"{told}\nnumpy.savez({str(tmp_path / task)!r}, logits=logits, label=label)\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    predictor = Predictor(str(best))
+    for task, text in TEXTS:
+        own = predictor.predict(task.upper(), ["0"], [text])
+        with np.load(tmp_path / f"{task}.npz") as found:
+            assert str(found["label"]) == own.labels[0]
+            np.testing.assert_allclose(tf.nn.softmax(found["logits"]), own.probabilities, atol=1e-5)
+
+
+def test_tensorflow_has_the_encoder(exported: Callable[[str], Path]) -> None:
+    best = exported("bert")
+    names: dict[str, Any] = {}
+    exec(TENSORFLOW.replace("runs/my/model/best", str(best)), names)  # the document's own lines
+    ids = tf.constant([[2, 7, 4, 9, 3]])
+    inputs = (ids, tf.ones_like(ids), tf.zeros_like(ids))
+    pooled = Predictor(str(best)).model.encoder.pooled_output(*inputs)
+    np.testing.assert_allclose(names["encoder"](*inputs).pooler_output, pooled, atol=1e-5)
