@@ -9,7 +9,7 @@ from easytransfer_mtl.errors import NonFiniteError
 
 
 def check_finite(arrays: Mapping[str, np.ndarray], source: str) -> None:
-    """Checks that weights are numbers; about 0.04 s for the 102 million of BERT-base.
+    """Checks that weights are numbers; 0.02 s of processor time for the 102 million of BERT-base.
 
     Args:
         arrays: by the names that an error tells; others than floats are passed over.
