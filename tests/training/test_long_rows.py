@@ -54,9 +54,7 @@ def test_texts_are_cut_at_what_the_encoder_reads(
     np.testing.assert_array_equal(probabilities(model, LONG_TEXT), probabilities(model, LONG_TEXT[: LIMIT - 2]))
 
 
-def test_a_run_of_an_earlier_version_goes_on_and_predicts(
-    tiny_settings: Settings, long_data: Path, tmp_path: Path
-) -> None:
+def test_a_run_of_an_earlier_version_goes_on_and_predicts(tiny_settings: Settings, long_data: Path, tmp_path: Path) -> None:
     run_training(tiny_settings(num_epochs=0.1, train_input_fp=str(long_data)))
     folder = tmp_path / "run"
     tasks, config = read_json(folder / "tasks.json"), read_json(folder / "train_config.json")
