@@ -121,9 +121,13 @@ def warn_without_dropout(
     part_dropout: dict[str, float],
     tasks: list[Task],
 ) -> None:
-    """Says so in the log if R-Drop is on and there is no dropout that the two passes of a row could differ by."""
+    """Names the tasks in the log for which R-Drop is on without any dropout that the two passes of a row could differ by."""
+    if not settings.rdrop_alpha or config.hidden_dropout_prob or config.attention_probs_dropout_prob:
+        return
     names = [task.name for task in tasks]
-    rates = [architecture.dropout_of(name) for name in names] + list(token_dropout_rates(settings, names))
-    rates += [config.hidden_dropout_prob, config.attention_probs_dropout_prob, *part_dropout.values()]
-    if settings.rdrop_alpha and not any(rates):
-        logging.warning("rdrop_alpha has no effect: there is no dropout of any kind, so both passes are one.")
+    own = zip(names, token_dropout_rates(settings, names), strict=True)
+    without = [name for name, rate in own if not (rate or architecture.dropout_of(name) or part_dropout.get(name))]
+    if without:
+        logging.warning(
+            "rdrop_alpha has no effect for %s: there is no dropout of any kind, so both passes are one.", ", ".join(without)
+        )

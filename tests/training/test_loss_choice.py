@@ -1,5 +1,9 @@
 """Settings to losses, attack, averages and stopping: values per task, and what does not fit."""
 
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,7 @@ from easytransfer_mtl.training.loss_choice import (
     label_weights,
     token_dropout_rates,
 )
+from easytransfer_mtl.training.preparation import prepare
 from easytransfer_mtl.weighting import DTP, Equal
 
 NAMES = ["TNEWS", "OCEMOTION", "OCNLI"]
@@ -99,3 +104,30 @@ def test_what_does_not_fit_is_told(changes: dict[str, Any], message: str) -> Non
         token_dropout_rates(settings(**changes), NAMES)
         check_averages_and_stopping(settings(**changes))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes, named",
+    [
+        ({"head_dropout": "0"}, "TNEWS, OCEMOTION, OCNLI"),
+        ({"head_dropout": "ocnli=0.3,tnews=0,ocemotion=0", "token_dropout": "tnews=0.1"}, "OCEMOTION"),
+        ({"head_dropout": "0", "rdrop_alpha": 0.0}, None),
+        ({}, None),
+    ],
+)
+def test_rdrop_without_any_dropout_is_warned_of_by_task(
+    changes: dict[str, Any],
+    named: str | None,
+    tiny_settings: Callable[..., TrainSettings],
+    tiny_encoder: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    prepare(tiny_settings(pretrain_model_name_or_path=str(folder), **{"rdrop_alpha": 1.0, **changes}))
+    found = [text for text in caplog.messages if text.startswith("rdrop_alpha has no effect")]
+    why = "there is no dropout of any kind, so both passes are one."
+    assert found == ([f"rdrop_alpha has no effect for {named}: {why}"] if named else [])
