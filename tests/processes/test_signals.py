@@ -45,12 +45,14 @@ def pretrain(encoder: Path, root: Path, tmp_path: Path) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", ["train", "pretrain"])
-def test_a_hangup_stops_after_a_step_that_is_saved(command: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(("command", "line"), [("train", "progress = "), ("pretrain", "step 3 of 5000, ")])
+def test_a_hangup_stops_after_a_step_that_is_saved(
+    command: str, line: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     words = request.getfixturevalue(command)
     process = WarmProcess(words, tmp_path, program(tmp_path, "SIG_DFL"))
     try:
-        waiting_for(process, "progress = ")
+        waiting_for(process, line)
         process.send_signal(signal.SIGHUP)
         assert process.wait() == 128 + signal.SIGHUP
     finally:
@@ -77,10 +79,10 @@ def test_a_terminal_that_is_closed_does_not_keep_the_step_from_being_saved(train
     master, slave = pty.openpty()
     process = WarmProcess(train, tmp_path, program(tmp_path, "SIG_DFL"), [os.ttyname(slave)] * 2)
     try:
-        os.close(slave)
         seen = b""
         while b"progress = " not in seen:
             seen += os.read(master, 10_000)
+        os.close(slave)
         os.close(master)
         process.send_signal(signal.SIGHUP)
         process.wait()
