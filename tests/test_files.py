@@ -238,3 +238,33 @@ def test_tensorflow_reads_what_looks_like_a_pattern_and_no_link_stays(name: str,
         link = Path(path)
         assert link.read_bytes() == b"content" and not set("[\\") & set(str(link.parent))
     assert link == tmp_path / name / "file[1]" or not link.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("[" * 101 + "]" * 101, "nested too deeply"),
+        ("9" * 5000, "a whole number of more than 300 digits"),
+        ("1" + "0" * 400, "a whole number of more than 300 digits"),
+        ("[1e400]", "numbers must be finite"),
+        ('{"a": NaN}', "numbers must be finite"),
+        ('{"a": -Infinity}', "numbers must be finite"),
+        (r'{"a": "\ud800"}', "half of a surrogate pair"),
+        (r'{"\udfff": 1}', "half of a surrogate pair"),
+        (" " * (16 << 20) + "1", "at most 16,777,216 bytes"),
+        ("{" + ",".join(f'"{number % 100_000}": 0' for number in range(200_000)) + "}", "stands twice"),
+        ("{" + f'"{"a" * 100_000}": 0,' * 2 + '"b": 1}', "stands twice"),
+    ],
+    ids=range(12),
+)
+def test_json_that_no_program_writes_is_refused_in_a_few_words(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "config.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=message) as caught:
+        read_json(tmp_path / "config.json")
+    assert len(str(caught.value)) < 2000
+
+
+def test_json_with_large_numbers_and_characters_of_two_codes(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(r'["\ud83d\ude00", 18446744073709551616, -0.0, 1e308]', encoding="utf-8")
+    assert read_json(tmp_path / "config.json") == ["\U0001f600", 2**64, 0.0, 1e308]

@@ -91,9 +91,7 @@ def _indicators(path: str, task_names: list[str]) -> list[float]:
     if set(values) != set(wanted) or not all(
         type(value) in (int, float) and abs(value) <= LARGEST for value in values.values()
     ):
-        raise UserError(
-            f'dtp_kpi_file {path} must be {{"{wanted[0]}": 0.5, ...}} and numbers to {LARGEST:g} for {", ".join(wanted)}.'
-        )
+        raise UserError(f'dtp_kpi_file {path} must be {{"{wanted[0]}": 0.5, ...}} with a number for {", ".join(wanted)}.')
     return [float(values[name]) for name in wanted]
 
 

@@ -1,5 +1,7 @@
 """One value per task as text: ``ocnli=1.5,tnews=1``, or one for all."""
 
+import math
+
 from easytransfer_mtl.config.options import to_number
 from easytransfer_mtl.errors import UserError, shown
 
@@ -22,11 +24,9 @@ def parse_task_values(option: str, text: str, task_names: list[str], default: fl
     """
     values = {}
     for name, item in _items(option, text, task_names).items():
-        try:
-            values[name] = to_number(item.partition("=")[2].strip(), float)
-        except (ValueError, OverflowError):
-            raise UserError(f"{option} {shown(text)}: {shown(item)} is not NAME=NUMBER with a finite number.") from None
-        _check_size(option, text, values[name])
+        values[name] = _number(option, text, item.partition("=")[2], f": {shown(item)} is not NAME=NUMBER")
+        if math.isnan(values[name]):
+            raise UserError(f"{option} {shown(text)}: {shown(item)} is not a finite number.")
     return [values.get(name, default) for name in task_names]
 
 
@@ -38,19 +38,19 @@ def parse_task_numbers(option: str, text: str, task_names: list[str], default: f
     """
     if "=" in text:
         return parse_task_values(option, text, task_names, default)
+    return [_number(option, text, text, " is neither a number nor NAME=NUMBER,..")] * len(task_names)
+
+
+def _number(option: str, text: str, written: str, otherwise: str) -> float:
+    """Returns the number that is written; ``otherwise`` says what is wrong if it is none. It may be NaN."""
+    written = written.strip()
     try:
-        number = to_number(text.strip(), float)
+        number = math.nan if written.lower() == "nan" else to_number(written, float)
     except (ValueError, OverflowError):
-        raise UserError(f"{option} {shown(text)} is neither a finite number nor NAME=NUMBER,...") from None
-    _check_size(option, text, number)
-    return [number] * len(task_names)
-
-
-def _check_size(option: str, text: str, number: float) -> None:
+        raise UserError(f"{option} {shown(text)}{otherwise}.") from None
     if abs(number) > LARGEST:
-        raise UserError(
-            f"{option} {shown(text)}: {number} is out of range; numbers must be from -{LARGEST:g} to {LARGEST:g}."
-        )
+        raise UserError(f"{option} {shown(text)}: {number} is out of range; allowed: -{LARGEST:g} to {LARGEST:g}.")
+    return number
 
 
 def parse_task_rates(option: str, text: str, task_names: list[str], default: float) -> dict[str, float]:

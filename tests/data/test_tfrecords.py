@@ -248,3 +248,28 @@ def test_missing_records_are_found_by_the_manifest(tmp_path: Path) -> None:
     write(output, *records[:-1])
     with pytest.raises(UserError, match="has 23 rows, its manifest says 24"):
         read_tfrecords(output, task.num_labels, len(VOCABULARY))
+
+
+def masked_checksum(data: bytes) -> int:
+    """Returns TFRecord's check sum, a CRC-32C that is turned and shifted."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    value ^= 0xFFFFFFFF
+    return ((value >> 15 | value << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("length", [10_000, 2**40, 2**62, 2**64 - 17])
+def test_a_record_that_says_it_is_longer_than_the_file(tmp_path: Path, length: int) -> None:
+    path = write(tmp_path / "file.tfrecord", *[row()] * 3)
+    head = length.to_bytes(8, "little")
+    path.write_bytes(path.read_bytes() + head + masked_checksum(head).to_bytes(4, "little") + bytes(100))
+    for read in (refusal, lambda path: str(pytest.raises(UserError, padded_length_of, path).value)):
+        assert "corrupt or truncated at record 3 (counted from 0): a record says that it is longer" in read(path)
+
+
+def test_a_long_first_record_makes_no_room_for_others(tmp_path: Path) -> None:
+    path = write(tmp_path / "file.tfrecord", row(length=2_000_000), *[row()] * 2000)
+    assert "record 1 (counted from 0): it is too short for 2000000 values" in refusal(path)

@@ -206,14 +206,28 @@ def one_of_many_names(_file: h5py.File, group: h5py.Group) -> None:
         group[f"v{number}"] = data
 
 
+def write_empty_space(path: Path) -> Path:
+    """A heap of texts whose free space has no length, where HDF5 turns in circles."""
+    data = bytearray(write_h5(path, lambda _file, group: group.create_dataset("w:0", data=np.ones(3))).read_bytes())
+    place = data.index(b"GCOL") + 16
+    while (number := struct.unpack_from("<H", data, place)[0]) != 0:
+        place += 16 + (struct.unpack_from("<Q", data, place + 8)[0] + 7) // 8 * 8
+    assert number == 0
+    struct.pack_into("<Q", data, place + 8, 0)
+    path.write_bytes(data)
+    return path
+
+
 def test_h5_that_takes_more_than_it_says(tmp_path: Path) -> None:
     fills = (packed_part, product_of_2_to_64, large_parts, device, circle)
     paths = [write_h5(tmp_path / f"{fill.__name__}.h5", fill) for fill in fills]
     names = tuple(f"v{number}" for number in range(500))
     paths.append(write_h5(tmp_path / "many.h5", one_of_many_names, names))
+    paths.append(write_empty_space(tmp_path / "space.h5"))
     found = outcomes("easytransfer_mtl.encoders.weight_files", "read_weights", paths, ROOM_MB)
     assert "read" not in found
     expected = ["a packed part is larger", "needs", "unpacks to too", "in another file", "in another file", "unpacks to too"]
+    expected.append("a heap of texts in it is damaged")
     for part, line in zip(expected, found, strict=True):
         assert part in line
 

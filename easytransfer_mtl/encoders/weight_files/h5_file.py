@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from easytransfer_mtl.encoders.weight_files.damage import damaged
+from easytransfer_mtl.encoders.weight_files.h5_heaps import check_heaps
 from easytransfer_mtl.encoders.weight_files.limits import Room
 from easytransfer_mtl.errors import UserError, shown
 
@@ -34,6 +35,7 @@ def read_h5(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     arrays: dict[str, np.ndarray] = {}
     room = Room(path, "HDF5")
     try:
+        check_heaps(path)
         with h5py.File(path, "r") as file:
             for number, (name, dataset) in enumerate(_datasets(file, path), 1):
                 if number > MAX_WEIGHTS:
