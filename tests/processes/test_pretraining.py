@@ -85,7 +85,7 @@ def test_train_starts_from_the_result_without_another_flag(runs: Path, run: Run,
 
 
 MISTAKES = {
-    "--mask_share=1.5": "mask_share is 1.5",
+    "--mask_share=1.5": "mask_share: '1.5' is too large",
     "--sequence_length=9999": "max_position_embeddings",
     "--masking=words": "'words' is not allowed; allowed: token, wwm, ngram",
     "--data_dir=/nowhere": "is not a folder",

@@ -155,7 +155,7 @@ def test_another_encoder_cannot_go_on_and_leaves_the_run_as_it_is(
         ({"adversarial_steps": 2}, "adversarial_steps has no effect with adversarial none"),
         ({"early_stopping_patience": 2}, "early_stopping_patience needs --predict_input_fp"),
         ({"swa_checkpoints": 12}, "swa_checkpoints is 12"),
-        ({"ema_decay": 1.5}, "ema_decay is 1.5"),
+        ({"ema_decay": 1.5}, "ema_decay: 1.5 is too large"),
         ({"step_mode": "joint", "loss_weighting": "gradnorm", "num_freezed_layers": 2}, "set --gram_variables=pooler"),
         ({"head_dropout": 1.0}, "head_dropout '1.0': 1.0 for TNEWS; a rate must be from 0 to below 1"),
         ({"features": "layer3.mean"}, "the encoder has 2 layers"),
