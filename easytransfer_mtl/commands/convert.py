@@ -21,6 +21,7 @@ from easytransfer_mtl.data.tokenization import Tokenizer, warn_of_words
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
+from easytransfer_mtl.encoders.vocabularies import check_size
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import check_outputs, files_in, read_json, write_text
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, task_named
@@ -39,7 +40,7 @@ def run(settings: ConvertSettings) -> int:
     conversions = _folder(settings, tasks) if settings.data_dir else [_single(settings, tasks)]
     files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, False, settings.vocabulary_rule)
     _check_outputs(settings, conversions, files_in(files.folder))
-    _check_length(settings.sequence_length, files)
+    _check_encoder(settings.sequence_length, files)
     vocabulary = files.vocabulary
     warn_of_rules(vocabulary, files.vocabulary_file)
     warn_of_words(vocabulary, files.vocabulary_file)
@@ -70,14 +71,19 @@ def _print_shared(reports: list[ConversionReport]) -> None:
                 print(line, flush=True)
 
 
-def _check_length(sequence_length: int, files: EncoderFiles) -> None:
-    """Raises UserError if rows may be longer than the encoder takes; a vocabulary without a config does not tell."""
+def _check_encoder(sequence_length: int, files: EncoderFiles) -> None:
+    """Raises UserError if rows may be longer than the encoder takes, or hold ids that it has no embeddings for; a vocabulary
+    without a config does not tell."""
     try:
         config_file = files.config_file
         value = read_json(config_file, "encoder config")
     except UserError:  # convert can do without
         return
-    most = most_tokens(value) if isinstance(value, dict) else None
+    if not isinstance(value, dict):
+        return
+    size, most = value.get("vocab_size"), most_tokens(value)
+    if type(size) is int and size > 0:
+        check_size(files.vocabulary, files.vocabulary_file, size, config_file)
     if most and sequence_length > most:
         raise UserError(
             f"sequence_length is {sequence_length}; the encoder's config {config_file} allows {most} "

@@ -61,6 +61,10 @@ class _Listing:
         paths = (path for task in tasks for path in self.found.get((kind, task.name), []))
         return [str(path.relative_to(self.folder)) for path in paths]
 
+    def missing(self, kind: str, tasks: Sequence[Task]) -> list[str]:
+        """Returns the names of the tasks that have no file of a kind."""
+        return [task.name for task in tasks if (kind, task.name) not in self.found]
+
 
 def _listing(folder: str | os.PathLike[str], tasks: Sequence[Task]) -> _Listing:
     listing = _Listing(Path(folder))
@@ -139,12 +143,13 @@ def require_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, 
     return _require(_listing(folder, tasks), kind, tasks)
 
 
-def _require(listing: _Listing, kind: str, tasks: Sequence[Task]) -> dict[str, Path]:
+def _require(listing: _Listing, kind: str, tasks: Sequence[Task], boards: Sequence[str] = ()) -> dict[str, Path]:
     found = _find(listing, kind, tasks)
     missing = [task.name for task in tasks if task.name not in found]
     if missing:
         others = [name for name in listing.others if any(task.lower() in name.lower() for task in missing)]
         there = f" There is {listed(others)}." if others else ""
+        there += "".join(f" {_also(listing, other, tasks)}." for other in boards)
         looked_for = _names(kind, missing[0])
         raise UserError(f"{listing.folder} has no {kind} file of {', '.join(missing)}; looked for {looked_for}.{there}")
     return found
@@ -185,27 +190,32 @@ def find_test_files(folder: str | os.PathLike[str], board: str, tasks: tuple[Tas
         UserError: there are none, or ``auto`` would pass over a board of which some tasks' files are there.
     """
     listing = _listing(folder, tasks)
-    if board != "auto":
-        return _require(listing, board, tasks)
     there = [kind for kind in AUTO_BOARDS if listing.names(kind, tasks)]
+    if board != "auto":
+        return _require(listing, board, tasks, [kind for kind in there if kind != board])
     if not there:
         looked_for = "; or ".join(_names(kind, tasks[0].name) for kind in AUTO_BOARDS)
         also = f" There is {listed(listing.others)}." if listing.others else ""
         raise UserError(f"{folder} has no test file; looked for {looked_for}, and alike for the other tasks.{also}")
-    each = {kind: listed(listing.names(kind, tasks)) for kind in there}
     chosen, *others = there
-    missing = [task.name for task in tasks if (chosen, task.name) not in listing.found]
+    each, missing = listed(listing.names(chosen, tasks)), listing.missing(chosen, tasks)
     if missing:
-        also = "".join(f" Board {kind} is there too ({each[kind]}): --board={kind} takes it." for kind in others)
+        also = "".join(f" {_also(listing, kind, tasks)}." for kind in others)
         raise UserError(
-            f"{folder} has no file of {', '.join(missing)} of board {chosen} ({each[chosen]}); looked for "
+            f"{folder} has no file of {', '.join(missing)} of board {chosen} ({each}); looked for "
             f"{_names(chosen, missing[0])}. Add it.{also}"
         )
     for kind in others:
         why = f"the first of {', '.join(AUTO_BOARDS)} that is there"
-        also = f"board {kind} is there too ({each[kind]}): --board={kind} takes it"
-        logging.info("board %s is taken (%s), %s; %s", chosen, each[chosen], why, also)
+        logging.info("board %s is taken (%s), %s. %s", chosen, each, why, _also(listing, kind, tasks))
     return _find(listing, chosen, tasks)
+
+
+def _also(listing: _Listing, kind: str, tasks: Sequence[Task]) -> str:
+    """Says that another board's files are there, and how they are taken or which of them are missing."""
+    missing = listing.missing(kind, tasks)
+    how = f"no file of {', '.join(missing)}" if missing else f"--board={kind} takes it"
+    return f"Board {kind} is there ({listed(listing.names(kind, tasks))}): {how}"
 
 
 def report_boards(folder: str | os.PathLike[str], tasks: tuple[Task, ...]) -> None:

@@ -18,7 +18,7 @@ from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.interface import POOLER, Encoder
 from easytransfer_mtl.encoders.kinds import KINDS, Kind, transformers_class
 from easytransfer_mtl.encoders.name_map import CanonicalWeights, canonical_weights, is_known_irrelevant
-from easytransfer_mtl.encoders.vocabularies import is_runs_folder
+from easytransfer_mtl.encoders.vocabularies import check_size, is_runs_folder
 from easytransfer_mtl.encoders.weight_files import read_weights
 from easytransfer_mtl.errors import UserError, clipped, shown
 from easytransfer_mtl.files import read_json
@@ -113,12 +113,7 @@ def _activation(configured: str, gelu: str, tanh_gelu: bool) -> str:
 
 def check_embeddings(files: EncoderFiles, config: PretrainedConfig) -> None:
     """Raises UserError if an encoder's vocabulary has more tokens than its config has embeddings."""
-    vocabulary, path = files.vocabulary, files.vocabulary_file
-    if len(vocabulary) > config.vocab_size:
-        raise UserError(
-            f"{path} has {len(vocabulary)} tokens, more than vocab_size {config.vocab_size} of {files.config_file}; they do "
-            "not belong together."
-        )
+    check_size(files.vocabulary, files.vocabulary_file, config.vocab_size, files.config_file)
 
 
 def _checked_vocabulary(files: EncoderFiles, config: PretrainedConfig) -> Vocabulary:

@@ -10,8 +10,10 @@ from easytransfer_mtl.data.tokenization import (
     EASYTRANSFER,
     LINES,
     RULE_NAMES,
+    SPECIAL_TOKENS,
     VOCABULARY_RULES,
     Vocabulary,
+    found_ids,
     load_vocabulary,
     read_vocabulary_tokens,
 )
@@ -53,6 +55,19 @@ def read_vocabulary(file: Path, location: Path, requested: str = AUTO) -> Vocabu
             "--vocabulary_rule out."
         )
     return vocabulary
+
+
+def check_size(vocabulary: Vocabulary, file: Path, vocab_size: int, config_file: Path) -> None:
+    """Raises UserError if a vocabulary has more tokens than its encoder's config has embeddings."""
+    if len(vocabulary) <= vocab_size:
+        return
+    tables = {rule: found_ids(read_vocabulary_tokens(file, rule)) for rule in VOCABULARY_RULES}
+    fitting = [rule for rule, ids in tables.items() if ids.keys() >= set(SPECIAL_TOKENS) and max(ids.values()) < vocab_size]
+    hints = [f" Ids by {RULE_NAMES[rule]} would fit: --vocabulary_rule={rule}." for rule in fitting]
+    raise UserError(
+        f"{file} has {len(vocabulary)} tokens, more than vocab_size {vocab_size} of {config_file}; they do not belong "
+        f"together.{''.join(hints)}"
+    )
 
 
 def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:

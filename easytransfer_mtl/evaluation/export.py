@@ -79,7 +79,8 @@ def load_exported(
         raise UserError(f"{path} is not an exported model (no {EXPORT_FILE}); {hint}")
     files = find_encoder(str(path))  # checks the hashes of all files
     about = read_json(path / EXPORT_FILE, "export.json")
-    if isinstance(about, dict) and about.get("trained") is False:
+    # An earlier version wrote the step alone.
+    if isinstance(about, dict) and not about.get("trained", about.get("step") != 0):
         logging.warning("%s is the start of its run (step 0), before any training.", path)
     tasks, inputs = RunFolder(path).read_tasks()
     RunFolder(path).check_class(model_class)

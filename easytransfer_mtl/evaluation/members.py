@@ -45,12 +45,12 @@ class Member:
             UserError: it is damaged, or of another class.
             NonFiniteError: a weight is NaN or infinite.
         """
-        if isinstance(self.folder, EasyTransferFolder):
-            return self.folder.load(model_class)
         if self.prefix is None:
             return load_exported(str(self.folder.path), model_class)[0]
         if self.prefix.path.name == f"{NAME}-0":
             logging.warning("%s is the start of its run (step 0), before any training.", self.name)
+        if isinstance(self.folder, EasyTransferFolder):
+            return self.folder.load(model_class)
         model = build_model(self.folder, model_class)
         self.prefix.restore(model)
         return model

@@ -1,16 +1,20 @@
 """Unlabelled contest files through a trained model."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from easytransfer_mtl.config.options import options_of
+from easytransfer_mtl.config.settings import PredictSettings
 from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv, require_rows
 from easytransfer_mtl.data.encoded_rows import from_features
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer
 from easytransfer_mtl.encoders.config_checks import most_tokens
+from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.members import Member, member_at
@@ -46,13 +50,13 @@ class Predictor:
 
     def __init__(
         self,
-        checkpoint: str | Member,
+        checkpoint: str | os.PathLike[str] | Member,
         batch_size: int = 64,
         model_class: type[MultiTaskModel] = MultiTaskModel,
         precision: str = "float32",
         tasks: tuple[Task, ...] = CONTEST_TASKS,
     ) -> None:
-        """Loads a model; errors as ``member_at`` and ``Member.load``.
+        """Loads a model.
 
         Args:
             checkpoint: a run's ``best/``, the run's folder, a prefix of one of its checkpoints, or of one of EasyTransfer's.
@@ -60,8 +64,15 @@ class Predictor:
             model_class: what it was trained with.
             precision: ``float32``, or ``bfloat16`` for speed.
             tasks: as for ``member_at``.
+
+        Raises:
+            UserError: an argument is none of these; else as ``member_at`` and ``Member.load``.
         """
-        member = member_at(checkpoint, tasks) if isinstance(checkpoint, str) else checkpoint
+        if not isinstance(checkpoint, (str, os.PathLike, Member)):
+            raise UserError(f"checkpoint is {shown(checkpoint)}; give the path of a run, of its best/ or of a checkpoint.")
+        rows = int(batch_size) if isinstance(batch_size, np.integer) else batch_size
+        batch_size = options_of(PredictSettings)["predict_batch_size"].convert(rows, "batch_size")
+        member = checkpoint if isinstance(checkpoint, Member) else member_at(str(checkpoint), tasks)
         self.model = member.load(model_class)
         self._inputs = member.folder.read_tasks()[1]
         self._vocabulary = member.folder.encoder_files.vocabulary

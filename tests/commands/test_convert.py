@@ -320,3 +320,21 @@ def test_the_contests_own_files(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_unlabelled_rows_whose_label_column_comes_first(tmp_path: Path) -> None:
     schema = {"input_schema": "label:str:1,sentence1:str:1", "label_name": "label", "labelled": "false"}
     assert len(single(tmp_path, "今天\n", task="TNEWS", **schema)) == 1
+
+
+def test_ids_that_the_encoder_has_no_embeddings_for(tmp_path: Path) -> None:
+    lines = (ENCODER / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    encoder = tmp_path / "encoder"
+    encoder.mkdir()
+    (encoder / "config.json").write_text(json.dumps({"model_type": "bert", "vocab_size": len(lines)}), encoding="utf-8")
+    (encoder / "vocab.txt").write_text("".join(f"{line}\n" for line in [*lines, lines[-1]]), encoding="utf-8")
+    more = f"has {len(lines) + 1} tokens, more than vocab_size {len(lines)} of"
+    with pytest.raises(UserError, match=rf"{more} .* fit: --vocabulary_rule=easytransfer"):
+        single(tmp_path, task="TNEWS", tokenizer_name_or_path=encoder)
+    assert not (tmp_path / "out.tfrecord").exists()
+    assert len(single(tmp_path, task="TNEWS", tokenizer_name_or_path=encoder, vocabulary_rule="easytransfer")) == 1
+    (encoder / "vocab.txt").write_text("".join(f"{line}\n" for line in [*lines, "new"]), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"{more} .*; they do not belong together\.$"):
+        single(tmp_path, task="TNEWS", tokenizer_name_or_path=encoder)
+    (encoder / "vocab.txt").write_text("".join(f"{line}\n" for line in [*lines, "", ""]), encoding="utf-8")
+    assert len(single(tmp_path, task="TNEWS", tokenizer_name_or_path=encoder)) == 1  # blank lines are no token of a text

@@ -191,6 +191,24 @@ def test_a_later_board_that_a_task_lacks_does_not_matter(tmp_path: Path) -> None
         find_test_files(tmp_path, "a", CONTEST_TASKS)
 
 
+@pytest.mark.parametrize(("complete", "half"), [("{}_a.csv", "{}_test_B.csv"), ("{}_test_B.csv", "{}_a.csv")])
+def test_of_the_other_boards_only_complete_ones_are_offered(
+    tmp_path: Path, complete: str, half: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(tmp_path, half.format("OCNLI"), *(complete.format(task.name) for task in CONTEST_TASKS))
+    whole, part = ("a", "b") if complete == "{}_a.csv" else ("b", "a")
+    offered, lacking = f"): --board={whole} takes it", f"Board {part} is there ({half.format('OCNLI')}): no file of TNEWS"
+    for board, needed in (("test", (offered, lacking)), (part, (offered,))):
+        with pytest.raises(UserError, match=f"has no {board} file of TNEWS, OCEMOTION") as caught:
+            find_test_files(tmp_path, board, CONTEST_TASKS)
+        assert all(words in str(caught.value) for words in needed)
+        assert f"--board={part}" not in str(caught.value)
+    if part == "a":
+        with caplog.at_level("INFO"):
+            find_test_files(tmp_path, "auto", CONTEST_TASKS)
+        assert lacking in caplog.text and "--board=a" not in caplog.text
+
+
 def test_auto_that_finds_nothing_names_every_kind(tmp_path: Path) -> None:
     make(tmp_path, "TNEWS_train.csv", "TNEWS_a.csv.gz")
     with pytest.raises(UserError) as caught:

@@ -111,6 +111,18 @@ def test_it_is_one_of_an_average(original: Path, tmp_path: Path) -> None:
     assert len(models) == 3 and len({model["mean"] for model in models}) == 1
 
 
+def test_the_start_of_its_training_is_said_to_be_one(
+    original: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in original.iterdir():
+        if path.is_file() and path.name != "checkpoint":
+            shutil.copyfile(path, tmp_path / path.name.replace("model.ckpt-37", "model.ckpt-0"))
+    Predictor(str(original / "model.ckpt-37"))
+    assert "before any training" not in caplog.text
+    Predictor(str(tmp_path / "model.ckpt-0"))
+    assert "model.ckpt-0 is the start of its run (step 0), before any training" in caplog.text
+
+
 def test_texts_are_as_long_as_the_training_was_told(original: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(original, tmp_path / "run"))
     text = [("我们" * 40,)]

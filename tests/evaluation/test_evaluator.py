@@ -22,6 +22,7 @@ from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.metrics import mean_score
 from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.reports import best_line, summary_text
+from easytransfer_mtl.files import write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints, restore_model
@@ -256,6 +257,11 @@ def test_an_untrained_best_is_said_to_be_one_everywhere(
     text = "best (the run's start, untrained)"
     assert text in summary_text(evaluation.scores) and "start, untrained" in best_line(evaluation.best)
     assert text in (run.path / "evaluation/summary.txt").read_text(encoding="utf-8")
+    caplog.clear()
+    load_exported(str(run.path / "best"))
+    assert "best is the start of its run (step 0), before any training" in caplog.text
+    # As an earlier version wrote it.
+    write_json(run.path / "best/export.json", {key: value for key, value in about.items() if key != "trained"})
     caplog.clear()
     load_exported(str(run.path / "best"))
     assert "best is the start of its run (step 0), before any training" in caplog.text

@@ -169,6 +169,23 @@ def test_ids_that_do_not_fit_the_rows(predictor: Predictor, ids: Any, message: s
         predictor.predict("TNEWS", ids, SINGLE)
 
 
+@pytest.mark.parametrize("checkpoint", [None, 3, b"run", ["run"]])
+def test_what_is_no_path_of_a_model(checkpoint: Any) -> None:
+    with pytest.raises(UserError, match="^checkpoint is .*; give the path of a run, of its best/ or of a checkpoint"):
+        Predictor(checkpoint)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1 << 20, 2.5, True, "many", None, float("nan")])
+def test_a_batch_of_no_rows_is_refused_before_a_model_is_looked_for(tmp_path: Path, size: Any) -> None:
+    with pytest.raises(UserError, match="^batch_size: .* at least 1 and at most 65536"):
+        Predictor(str(tmp_path / "none"), batch_size=size)
+
+
+def test_a_path_object_and_a_number_of_numpys(runs: Path, of_files: dict[str, Prediction]) -> None:
+    found = Predictor(runs / "fold_0", batch_size=np.int64(1)).predict("TNEWS", IDS, SINGLE)
+    np.testing.assert_allclose(found.probabilities, of_files["TNEWS"].probabilities, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["NEWS", "", None, 0, ["TNEWS"]])
 def test_an_unknown_task(predictor: Predictor, name: Any) -> None:
     with pytest.raises(UserError, match="No task is called .*; the tasks are TNEWS, OCEMOTION, OCNLI"):
