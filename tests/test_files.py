@@ -238,3 +238,19 @@ def test_tensorflow_reads_what_looks_like_a_pattern_and_no_link_stays(name: str,
         link = Path(path)
         assert link.read_bytes() == b"content" and not set("[\\") & set(str(link.parent))
     assert link == tmp_path / name / "file[1]" or not link.parent.exists()
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "nowhere"])
+def test_a_link_to_a_folder_gives_way_time_and_again_and_its_folder_stays(target: str, tmp_path: Path) -> None:
+    elsewhere, link = tmp_path / "elsewhere", tmp_path / "best"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    for number in range(3):
+        if not number:
+            link.symlink_to(tmp_path / target, target_is_directory=True)
+        with replacing_folder(link) as fresh:
+            fresh.mkdir()
+            (fresh / str(number)).touch()
+        assert [path.name for path in link.iterdir()] == [str(number)] and not link.is_symlink()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "elsewhere"]
+    assert [path.name for path in elsewhere.iterdir()] == ["kept"]
