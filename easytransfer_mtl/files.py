@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -279,6 +280,15 @@ def _object(pairs: list[tuple[str, Any]], what: str, path: str | os.PathLike[str
         twice = sorted(shown(key)[1:-1] for key, times in Counter(key for key, _ in pairs).items() if times > 1)
         raise UserError(f"{what} {path}: {listed(twice)} stands twice in one object; keep one.")
     return value
+
+
+def why_no_file(path: str | os.PathLike[str]) -> str:
+    """Returns what to tell of a path at which there is no regular file: the end of a sentence that begins with the path."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "does not exist"
+    return "is a folder, not a file" if stat.S_ISDIR(status.st_mode) else "is no regular file"
 
 
 def real_path(path: str | os.PathLike[str]) -> Path:
