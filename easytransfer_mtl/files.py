@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -281,6 +282,15 @@ def _object(pairs: list[tuple[str, Any]], what: str, path: str | os.PathLike[str
     return value
 
 
+def why_no_file(path: str | os.PathLike[str]) -> str:
+    """Returns what to tell of a path at which there is no regular file: the end of a sentence that begins with the path."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "does not exist"
+    return "is a folder, not a file" if stat.S_ISDIR(status.st_mode) else "is no regular file"
+
+
 def real_path(path: str | os.PathLike[str]) -> Path:
     """Returns a path without links and ``..``, whether there is such a file or not; a link to itself stays as it is."""
     return Path(os.path.realpath(path))
@@ -311,7 +321,7 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives the path of a folder to make beside ``path``; it takes the place of ``path`` when the block ends well.
 
     If the block raises, what it made is removed and a folder already at ``path`` is left as it was. What processes that
-    were killed have left of the same folder is removed too.
+    were killed have left of the same folder is removed too. A link at ``path`` gives way, and what it leads to stays.
 
     Raises:
         UserError: ``path`` is a file.
@@ -320,17 +330,26 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} cannot be written: it is a file, and a folder belongs there. Move it away.")
     fresh, old = path.with_name(f".{path.name}.{os.getpid()}.new"), path.with_name(f".{path.name}.old")
-    if old.is_dir() and not path.exists():
+    if old.is_dir() and not os.path.lexists(path):
         os.replace(old, path)  # of a process that was killed between the two
     if path.parent.is_dir():
         _remove_left(path, "new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         yield fresh
-        shutil.rmtree(old, ignore_errors=True)
-        if path.exists():
+        _remove(old)
+        if os.path.lexists(path):
             os.replace(path, old)
         os.replace(fresh, path)
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    """Removes a folder with all that is in it, or a link, as far as that is possible."""
+    if path.is_symlink():
+        with contextlib.suppress(OSError):
+            path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)

@@ -268,3 +268,19 @@ def test_json_that_no_program_writes_is_refused_in_a_few_words(tmp_path: Path, c
 def test_json_with_large_numbers_and_characters_of_two_codes(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(r'["\ud83d\ude00", 18446744073709551616, -0.0, 1e308]', encoding="utf-8")
     assert read_json(tmp_path / "config.json") == ["\U0001f600", 2**64, 0.0, 1e308]
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "nowhere"])
+def test_a_link_to_a_folder_gives_way_time_and_again_and_its_folder_stays(target: str, tmp_path: Path) -> None:
+    elsewhere, link = tmp_path / "elsewhere", tmp_path / "best"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    for number in range(3):
+        if not number:
+            link.symlink_to(tmp_path / target, target_is_directory=True)
+        with replacing_folder(link) as fresh:
+            fresh.mkdir()
+            (fresh / str(number)).touch()
+        assert [path.name for path in link.iterdir()] == [str(number)] and not link.is_symlink()
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "elsewhere"]
+    assert [path.name for path in elsewhere.iterdir()] == ["kept"]

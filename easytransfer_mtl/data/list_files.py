@@ -9,7 +9,7 @@ from pathlib import Path
 from easytransfer_mtl.data.manifest import Manifest, read_manifest
 from easytransfer_mtl.data.tokenization import RULE_NAMES, Vocabulary
 from easytransfer_mtl.errors import UserError, listed, shown
-from easytransfer_mtl.files import plain_path
+from easytransfer_mtl.files import plain_path, why_no_file
 from easytransfer_mtl.tasks import Task, task_named
 
 LIST_MARK = ".list_tfrecord"
@@ -40,7 +40,7 @@ def read_list(path: str | os.PathLike[str]) -> list[Path]:
     if LIST_MARK not in path.name:
         return [_existing(path, Path(), "TFRecord file")]
     if not path.is_file():
-        raise UserError(f"list file {path} does not exist.")
+        raise UserError(f"list file {path} {why_no_file(path)}.")
     size = path.stat().st_size
     if size > LARGEST_LIST:
         raise UserError(f"list file {path} has {size:,} bytes, at most {LARGEST_LIST:,} are read; is it a TFRecord file?")
@@ -64,7 +64,8 @@ def _existing(path: Path, base: Path, what: str) -> Path:
         for candidate in (path, base / path):
             if candidate.is_file():
                 return plain_path(candidate)
-    raise UserError(f"{what} {path} does not exist. Run convert first, or correct the path.")
+    found = path if os.path.lexists(path) else base / path
+    raise UserError(f"{what} {path} {why_no_file(found)}. Run convert first, or correct the path.")
 
 
 def task_files(path: str | os.PathLike[str], tasks: tuple[Task, ...]) -> list[TaskFile]:

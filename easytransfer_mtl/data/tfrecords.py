@@ -11,7 +11,7 @@ from easytransfer_mtl.data.encoded_rows import EncodedRows, concatenate, from_ar
 from easytransfer_mtl.data.features import Features
 from easytransfer_mtl.data.manifest import read_manifest
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import replacing
+from easytransfer_mtl.files import replacing, why_no_file
 
 SEQUENCE_FEATURES = ("input_ids", "input_mask", "segment_ids")
 LABEL_FEATURE = "label_id"
@@ -73,7 +73,7 @@ def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_siz
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"TFRecord file {path} does not exist.")
+        raise UserError(f"TFRecord file {path} {why_no_file(path)}.")
     _check_lengths(path)
     parts: list[EncodedRows] = []
     size = length = 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, split_lines, stream_rows
 from easytransfer_mtl.errors import UserError, shown
+from easytransfer_mtl.files import why_no_file
 from easytransfer_mtl.submission.contents import read_contents
 from easytransfer_mtl.submission.findings import CheckReport, Findings, report_text
 from easytransfer_mtl.submission.writer import RESULT_NAME
@@ -62,7 +63,7 @@ def check_submission(
 def _read_test_ids(task: Task, path: Path, header: bool) -> list[str]:
     """Returns the ids of a test file as they stand, never renumbered."""
     if not path.is_file():
-        raise UserError(f"{task.name}: the test file {path} does not exist. Give the file that was predicted.")
+        raise UserError(f"{task.name}: the test file {path} {why_no_file(path)}. Give the file that was predicted.")
     tally = CsvTally(path, task, labelled=False, header=header)
     ids = [row.row_id for row in stream_rows(tally)]
     check_rows(tally)

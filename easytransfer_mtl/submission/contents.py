@@ -8,6 +8,7 @@ from pathlib import Path
 
 from easytransfer_mtl.data.archives import open_archive, read_member
 from easytransfer_mtl.errors import UserError, clipped, shown
+from easytransfer_mtl.files import why_no_file
 from easytransfer_mtl.submission.findings import Findings
 
 MAX_BYTES = 64 << 20
@@ -30,7 +31,7 @@ def read_contents(source: Path, names: Sequence[str], findings: Findings) -> dic
     if source.is_dir():
         return _read_folder(source, names, findings)
     if not source.is_file():
-        raise UserError(f"{source} does not exist. Give the archive or the folder with {', '.join(names)}.")
+        raise UserError(f"{source} {why_no_file(source)}. Give the archive or the folder with {', '.join(names)}.")
     if not _small_enough(source.stat().st_size, source.name, findings, "has"):
         return {}
     try:

@@ -4,6 +4,7 @@ Only names count, never the folders that a list gives: a folder may have been co
 files of another run.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -31,7 +32,7 @@ def prefix_of(folder: Path, step: int) -> Path:
 def checkpoint_steps(folder: Path) -> dict[int, Path]:
     """Returns step -> prefix of a folder's complete checkpoints, in ascending order.
 
-    They are those that the state file lists, or, if that is lost, all that are there.
+    They are those that the state file lists, or, if that is lost or another run's, all that are there.
     """
     found = {step: prefix_of(folder, step) for step in sorted(listed_steps(folder))}
     return {step: prefix for step, prefix in found.items() if prefix.with_name(f"{prefix.name}.index").exists()}
@@ -43,12 +44,15 @@ def has_checkpoints(folder: Path) -> bool:
 
 
 def listed_steps(folder: Path) -> list[int]:
-    """Returns the steps that the state file lists, in the order in which they were saved; if it is lost, all there are."""
+    """Returns the steps that the state file lists, in the order in which they were saved; if it is lost, all there are.
+
+    A list is lost too that names nothing but checkpoints which are not there: it is another run's.
+    """
     state = _read_state(folder)
-    if state is None:
-        return sorted({int(match[1]) for path in folder.glob(f"{NAME}-*.index") if (match := _FILE.fullmatch(path.name))})
-    names = [re.split(r"[/\\]", path)[-1] for path in state.all_model_checkpoint_paths]
-    return [int(match[1]) for match in map(_PREFIX.fullmatch, names) if match]
+    names = [] if state is None else [re.split(r"[/\\]", path)[-1] for path in state.all_model_checkpoint_paths]
+    listed = [int(match[1]) for match in map(_PREFIX.fullmatch, names) if match]
+    present = {int(match[1]) for path in folder.glob(f"{NAME}-*.index") if (match := _FILE.fullmatch(path.name))}
+    return listed if present.intersection(listed) else sorted(present)
 
 
 def _read_state(folder: Path) -> Any:
@@ -109,6 +113,14 @@ def remove_unfinished(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink()
+
+
+def remove_failed(folder: Path, step: int) -> None:
+    """Removes what is there of a checkpoint that could not be written, which may be what fills the disk."""
+    with contextlib.suppress(OSError):  # the error of writing is what matters
+        remove_unfinished(folder)
+        if not prefix_of(folder, step).with_name(f"{NAME}-{step}.index").exists():
+            _delete(folder, step)
 
 
 def to_disk(folder: Path, step: int) -> None:

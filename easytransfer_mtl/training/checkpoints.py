@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.encoders.finite import check_variables
-from easytransfer_mtl.errors import NonFiniteError, UserError
+from easytransfer_mtl.errors import NonFiniteError, UserError, problem_of
 from easytransfer_mtl.files import readable_by_tensorflow
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.checkpoint_files import (
@@ -16,6 +16,7 @@ from easytransfer_mtl.training.checkpoint_files import (
     add_to_state,
     checkpoint_steps,
     prefix_of,
+    remove_failed,
     remove_unfinished,
     repair_state,
     to_disk,
@@ -89,13 +90,15 @@ class RunCheckpoints:
 
     def _write(self, folder: Path, step: int, keep: int) -> None:
         """Writes a checkpoint and only then takes it into the folder's list, which loses the oldest."""
+        prefix = prefix_of(folder, step)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._checkpoint.write(str(prefix_of(folder, step)))
+            self._checkpoint.write(str(prefix))
+            to_disk(folder, step)
         except (OSError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"Checkpoint {prefix_of(folder, step)} cannot be written: {reason}") from None
-        to_disk(folder, step)
+            remove_failed(folder, step)
+            reason = problem_of(error) or str(error).splitlines()[0]
+            raise UserError(f"Checkpoint {prefix} cannot be written: {reason.removeprefix(f'{prefix}: ')}") from None
         add_to_state(folder, step, keep)
 
     def restore_latest(self) -> int | None:

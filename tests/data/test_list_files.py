@@ -111,7 +111,7 @@ def test_a_list_that_is_not_text_is_refused(tmp_path: Path) -> None:
         (b"\x1b[31m.tfrecord\n", "line 1 can be no path"),
         (b"a" * 5000, "line 1 can be no path"),
         (b"a" * 300 + b".tfrecord", "does not exist"),
-        (b"folder\n", "TFRecord file folder does not exist"),
+        (b"folder\n", "TFRecord file folder is a folder, not a file"),
         (b"a.tfrecord\n" * 200_000, "has 2,200,000 bytes, at most 1,048,576 are read"),
         ("a.tfrecord\n".encode("utf-16"), "is not UTF-8"),
         (b'{"files": ["a.tfrecord"]}', "does not exist"),

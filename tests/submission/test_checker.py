@@ -1,6 +1,7 @@
 """Every rule about lines, labels and ids, with a submission that passes it and one that does not."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -52,8 +53,16 @@ def test_missing_source_or_test_file(tmp_path: Path, good: Path) -> None:
         check_submission(tmp_path / "none.zip", CONTEST_TASKS)
     with pytest.raises(UserError, match="TNEWS: the test file .* does not exist"):
         check_submission(good, CONTEST_TASKS, {"tnews": tmp_path / "none.csv"})
+    with pytest.raises(UserError, match="TNEWS: the test file .* is a folder, not a file"):
+        check_submission(good, CONTEST_TASKS, {"tnews": tmp_path})
     with pytest.raises(UserError, match="No task is called"):
         check_submission(good, CONTEST_TASKS, {"other": tmp_path / "none.csv"})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="devices have paths on POSIX only")
+def test_a_device_is_no_submission() -> None:
+    with pytest.raises(UserError, match="/dev/zero is no regular file"):
+        check_submission(Path("/dev/zero"), CONTEST_TASKS)
 
 
 def test_name_of_the_archive(good: Path, tests: dict[str, Path]) -> None:

@@ -1,6 +1,7 @@
 """Checkpoints: bit-exact, the newest usable one wins, a stop's own one leaves no trace, and a wrong model is an error."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -205,6 +206,45 @@ def test_list_survives_moving_the_folder_and_a_damaged_state_file(saved: Callabl
     assert list(checkpoint_steps(moved)) == [0, 5]
     (moved / "checkpoint").write_text("nonsense {", encoding="utf-8")
     assert list(checkpoint_steps(moved)) == [0, 5]
+
+
+@pytest.mark.parametrize("listed", [(7,), (7, 8)])
+def test_a_list_of_another_runs_checkpoints_hides_none_that_are_there(
+    listed: tuple[int, ...], saved: Callable, tmp_path: Path
+) -> None:
+    states = saved(0, 5)
+    lines = [f'all_model_checkpoint_paths: "/another/run/model.ckpt-{step}"\n' for step in listed]
+    lines.insert(0, f'model_checkpoint_path: "/another/run/model.ckpt-{listed[-1]}"\n')
+    (tmp_path / "checkpoint").write_text("".join(lines), encoding="utf-8")
+    assert list(checkpoint_steps(tmp_path)) == [0, 5]
+    model, _, checkpoints = parts(tmp_path)
+    assert checkpoints.restore_latest() == 5
+    assert_equal(model.state(), states[5])
+    checkpoints.save(9)
+    assert list(checkpoint_steps(tmp_path)) == [0, 5, 9]
+    assert not any(f"ckpt-{step}" in (tmp_path / "checkpoint").read_text(encoding="utf-8") for step in listed)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of files are POSIX's")
+def test_a_checkpoint_for_which_there_is_no_room_leaves_nothing_and_says_so_plainly(saved: Callable, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    states, before = saved(0, 5), sorted(path.name for path in tmp_path.iterdir())
+    model, _, checkpoints = parts(tmp_path)
+    model.fill(9)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(UserError) as error:
+            checkpoints.save(9)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    prefix = tmp_path / "model.ckpt-9"
+    expected = "cannot be written: File too large. No larger file is allowed here (ulimit -f)."
+    assert str(error.value) == f"Checkpoint {prefix} {expected}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    again, _, others = parts(tmp_path)
+    assert others.restore_latest() == 5
+    assert_equal(again.state(), states[5])
 
 
 def test_what_a_kill_left_half_written_is_removed(saved: Callable[..., object], tmp_path: Path) -> None:
