@@ -19,6 +19,9 @@ from easytransfer_mtl.errors import UserError, listed, shown
 LARGEST_JSON = 16 << 20
 """Bytes of the largest JSON file that is read, unless told otherwise."""
 
+_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|!--|html|head|body|\?xml|error)", re.IGNORECASE)
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
 try:
     import fcntl
 except ImportError:  # on Windows
@@ -252,6 +255,10 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file", largest: in
             data = stream.read(largest + 1)
         if len(data) > largest:
             raise UserError(f"{what} {path} is too large: at most {largest:,} bytes are read.")
+        if found := placeholder(data):
+            raise UserError(f"{what} {path} is {found[0]}, not JSON; {found[1]}.")
+        if not data.strip():
+            raise UserError(f"{what} {path} is empty.")
         value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=lambda pairs: _object(pairs, what, path))
     except FileNotFoundError:
         raise UserError(f"{what} {path} does not exist.") from None
@@ -271,6 +278,15 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file", largest: in
     if problem := problem_in(value):
         raise UserError(f"{what} {path}: {problem}.")
     return value
+
+
+def placeholder(head: bytes) -> tuple[str, str] | None:
+    """Returns what a download left in a file's place, known by its first bytes, and what to do; None for anything else."""
+    if head.startswith(_POINTER):
+        return "a git-lfs pointer", "run git lfs pull, or download the file itself"
+    if _PAGE.match(head):
+        return "a web page or XML (an error page?)", "download the file itself"
+    return None
 
 
 def _object(pairs: list[tuple[str, Any]], what: str, path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from easytransfer_mtl.errors import UserError, shown
+from easytransfer_mtl.files import placeholder
 
 CJK = (
     "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b820-\U0002ceaf"
@@ -112,6 +113,8 @@ def read_vocabulary_tokens(path: str | os.PathLike[str], rule: str = LINES) -> l
             data = stream.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise UserError(f"vocabulary {path} is too large: at most {MOST_BYTES:,} bytes are read.")
+        if found := placeholder(data):
+            raise UserError(f"vocabulary {path} is {found[0]}, not a vocab.txt; {found[1]}.")
         text = data.decode("utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"vocabulary {path} does not exist; it is the vocab.txt that belongs to the encoder.") from None

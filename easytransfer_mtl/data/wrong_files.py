@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.files import placeholder
 
 HEAD_BYTES = 1 << 16
 _BINARY: tuple[tuple[bytes, str, str], ...] = (
@@ -21,7 +22,6 @@ _BINARY: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89HDF", "an HDF5 file", "write its rows as tab separated UTF-8 text without a header"),
     (b"SQLite format 3", "an SQLite database", "write its rows as tab separated UTF-8 text without a header"),
     (b"%PDF", "a PDF file", "get the data file itself"),
-    (b"version https://git-lfs.github.com/spec/", "a git-lfs pointer", "run git lfs pull, or download the file itself"),
 )
 _UNICODE = (
     ("utf-32-le", b"\xff\xfe\0\0"),
@@ -29,7 +29,6 @@ _UNICODE = (
     ("utf-16-le", b"\xff\xfe"),
     ("utf-16-be", b"\xfe\xff"),
 )
-_PAGE = re.compile(rb"\s*<(!doctype|!--|html|head|body|\?xml|error)", re.IGNORECASE)
 _OBJECT = re.compile(rb"\s*[{\[]")
 
 
@@ -46,7 +45,7 @@ def check_is_text(path: Path, num_columns: int) -> None:
     """
     with open(path, "rb") as stream:
         head = stream.read(HEAD_BYTES)
-    found = _binary(head) or _unicode(head) or _other_text(head) or _chinese(head) or _old_line_ends(head, num_columns)
+    found = placeholder(head) or _binary(head) or _unicode(head) or _other_text(head) or _chinese(head) or _old_line_ends(head, num_columns)
     if found:
         raise UserError(f"{path} is {found[0]}, not tab separated UTF-8 text; {found[1]}.")
 
@@ -78,8 +77,6 @@ def _unicode(head: bytes) -> tuple[str, str] | None:
 
 
 def _other_text(head: bytes) -> tuple[str, str] | None:
-    if _PAGE.match(head.removeprefix(b"\xef\xbb\xbf")):
-        return "a web page or XML (an error page?)", "download the data file itself"
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip().partition(b"\n")[0]
     if _OBJECT.match(first) and b"\t" not in first:
         return "JSON", "write its rows as tab separated UTF-8 text without a header"

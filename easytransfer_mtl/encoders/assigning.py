@@ -24,26 +24,31 @@ class WeightMismatch:
     def __bool__(self) -> bool:
         return bool(self.missing or self.left_over or self.shapes)
 
-    def text(self) -> str:
-        """Returns the differences, one kind a line."""
+    @property
+    def lacks_pooler_only(self) -> bool:
+        """Whether nothing but the pooler is wrong."""
+        return bool(self.missing) and set(self.missing) <= set(POOLER) and not self.left_over and not self.shapes
+
+    def text(self, source: str) -> str:
+        """Returns the error's text: of a missing pooler a sentence, else the differences, one kind a line, and advice."""
+        if self.lacks_pooler_only:
+            return (
+                f"The weights in {source} have no pooler, missing ({len(self.missing)}): {', '.join(self.missing)}. Models for "
+                "masked words, tokens or questions are saved without; --random_pooler draws one."
+            )
         left_over = tuple(sorted(self.left_over + self.beside))
         kinds = {"missing": self.missing, "left over": left_over, "of another shape": self.shapes}
-        lines = []
+        lines = [f"The weights in {source} do not fit the encoder of its config.json:"]
         for kind, names in kinds.items():
             if names:
                 more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
                 lines.append(f"  {kind} ({len(names)}): {', '.join(names[:NAMES_SHOWN])}{more}")
-        return "\n".join(lines)
-
-    def advice(self) -> str:
-        """Returns what to do about it."""
-        if self.missing and set(self.missing) <= set(POOLER) and not self.left_over and not self.shapes:
-            return "Checkpoints for masked words, tokens or questions have no pooler; --random_pooler draws one."
         pooler = " --random_pooler draws the pooler." if set(POOLER) & set(self.missing) else ""
-        return (
+        lines.append(
             "The checkpoint is incomplete or of another encoder than its config.json: bring the two files of one encoder "
             f"together.{pooler} --random_init reads no weights at all."
         )
+        return "\n".join(lines)
 
 
 def assign_weights(
@@ -75,9 +80,7 @@ def assign_weights(
     )
     mismatch = WeightMismatch(missing, left_over + extra, shapes, beside)
     if mismatch:
-        raise UserError(
-            f"The weights in {source} do not fit the encoder of its config.json:\n{mismatch.text()}\n{mismatch.advice()}"
-        )
+        raise UserError(mismatch.text(source))
     for name, variable in variables.items():
         if name in arrays:
             variable.assign(arrays[name])

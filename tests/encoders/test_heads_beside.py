@@ -147,6 +147,7 @@ def test_only_a_missing_pooler_is_told_how_to_be_drawn(save: Callable[..., tuple
         load(folder)
     assert all(name in str(error.value) for name in POOLER) and "--random_pooler draws one" in str(error.value)
     assert "--random_init" not in str(error.value)
+    assert "\n" not in str(error.value) and "classifier" not in str(error.value)  # which is not what is wrong
 
 
 def test_damage_stays_an_error_with_its_own_advice(save: Callable[..., tuple[Path, Any]]) -> None:

@@ -281,9 +281,31 @@ def test_nothing_to_find(tmp_path: Path) -> None:
         find_weights(tmp_path / "none" / "model.ckpt")
 
 
-def test_git_lfs_pointer(tmp_path: Path) -> None:
-    (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-    with pytest.raises(UserError, match="Git LFS pointer"):
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+LEFT = {"is a git-lfs pointer": POINTER, "is a web page": b"\n<!DOCTYPE html><html>404</html>", "is empty": b""}
+
+
+@pytest.mark.parametrize("what", LEFT)
+@pytest.mark.parametrize("name", ["model.safetensors", "tf_model.h5", "pytorch_model.bin"])
+def test_what_a_download_left_in_the_place_of_weights_is_named(name: str, what: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(LEFT[what])
+    with pytest.raises(UserError, match=f"Weight file .*{name} {what}") as error:
+        read_weights(tmp_path)
+    assert "header" not in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("what", LEFT)
+def test_in_the_place_of_a_shard_too(what: str, tmp_path: Path) -> None:
+    (tmp_path / "model-1.safetensors").write_bytes(LEFT[what])
+    index = write_index(tmp_path, {"a": "model-1.safetensors"})
+    with pytest.raises(UserError, match=f"model-1.safetensors {what}"):
+        read_weights(index)
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"])
+def test_a_file_of_another_format_is_told_by_its_first_bytes(start: bytes, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(start + b"0" * 99)
+    with pytest.raises(UserError, match="it starts with b'.*of another format"):
         read_weights(tmp_path)
 
 

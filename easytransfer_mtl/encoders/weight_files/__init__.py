@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from easytransfer_mtl.encoders.weight_files.damage import refuse_placeholder
 from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights
 from easytransfer_mtl.encoders.weight_files.h5_file import read_h5
 from easytransfer_mtl.encoders.weight_files.safetensors_file import read_safetensors
@@ -21,7 +22,6 @@ ADDITIONAL_FILE = "additional.safetensors"
 """What an export holds beside ``WEIGHTS_FILE``: weights for which transformers' class has no place."""
 
 _READERS = {"safetensors": read_safetensors, "h5": read_h5, "torch": read_torch_bin, TF1_FORMAT: read_tf1_checkpoint}
-_LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def read_weights(location: str | os.PathLike[str]) -> WeightFile:
     if path.name.endswith(INDEX_SUFFIX):
         return WeightFile(path, file_format, read_sharded(path))
     if file_format != TF1_FORMAT:
-        _refuse_lfs_pointer(path)
+        refuse_placeholder(path)
     arrays = _READERS[file_format](path)
     additional = path.with_name(ADDITIONAL_FILE)
     if path.name == WEIGHTS_FILE and additional.is_file():
@@ -62,11 +62,3 @@ def read_weights(location: str | os.PathLike[str]) -> WeightFile:
             raise UserError(f"{path} and {additional.name} beside it both hold {', '.join(twice)}; remove one of the files.")
         arrays |= more
     return WeightFile(path, file_format, arrays)
-
-
-def _refuse_lfs_pointer(path: Path) -> None:
-    with open(path, "rb") as stream:
-        if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise UserError(
-                f"Weight file {path} is a Git LFS pointer, not the weights. Run git lfs pull, or download the file."
-            )

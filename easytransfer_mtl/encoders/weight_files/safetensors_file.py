@@ -66,6 +66,8 @@ def _checked_bytes(path: str | os.PathLike[str]) -> bytes:
     with open(path, "rb") as stream:
         start = stream.read(8)
         length = int.from_bytes(start, "little")
+        if length > os.fstat(stream.fileno()).st_size:
+            raise ValueError(f"it starts with {start!r}, which is not the length of a header in it")
         if length > MAX_HEADER_BYTES:
             raise ValueError(f"its header has {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
         return start + stream.read()

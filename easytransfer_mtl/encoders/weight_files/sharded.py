@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from easytransfer_mtl.encoders.weight_files.damage import refuse_placeholder
 from easytransfer_mtl.encoders.weight_files.h5_file import read_h5
 from easytransfer_mtl.encoders.weight_files.safetensors_file import read_safetensors
 from easytransfer_mtl.encoders.weight_files.torch_bin import read_torch_bin
@@ -64,6 +65,7 @@ def _shard_path(index: Path, shard: str) -> Path:
         raise UserError(
             f"Weight index {index}: shard {clipped(str(path))} does not exist. Download all files that the index lists."
         )
+    refuse_placeholder(path)
     return path
 
 
