@@ -112,7 +112,10 @@ def test_json_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
         (b'{"a": "\xff"}', r"not UTF-8 \(byte 7\)"),
         (b" \n", "config .*file.json is empty"),
         (b"<html>404</html>", "file.json is a web page .*not JSON; download the file itself"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "file.json is a git-lfs pointer, not JSON; run git lfs pull"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "file.json is a git-lfs pointer, not JSON; run git lfs pull",
+        ),
     ],
 )
 def test_damaged_json_says_where(tmp_path: Path, content: bytes, message: str) -> None:

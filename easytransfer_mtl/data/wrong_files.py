@@ -45,7 +45,14 @@ def check_is_text(path: Path, num_columns: int) -> None:
     """
     with open(path, "rb") as stream:
         head = stream.read(HEAD_BYTES)
-    found = placeholder(head) or _binary(head) or _unicode(head) or _other_text(head) or _chinese(head) or _old_line_ends(head, num_columns)
+    found = (
+        placeholder(head)
+        or _binary(head)
+        or _unicode(head)
+        or _other_text(head)
+        or _chinese(head)
+        or _old_line_ends(head, num_columns)
+    )
     if found:
         raise UserError(f"{path} is {found[0]}, not tab separated UTF-8 text; {found[1]}.")
 

@@ -33,8 +33,8 @@ class WeightMismatch:
         """Returns the error's text: of a missing pooler a sentence, else the differences, one kind a line, and advice."""
         if self.lacks_pooler_only:
             return (
-                f"The weights in {source} have no pooler, missing ({len(self.missing)}): {', '.join(self.missing)}. Models for "
-                "masked words, tokens or questions are saved without; --random_pooler draws one."
+                f"The weights in {source} have no pooler, missing ({len(self.missing)}): {', '.join(self.missing)}. Models "
+                "for masked words, tokens or questions are saved without; --random_pooler draws one."
             )
         left_over = tuple(sorted(self.left_over + self.beside))
         kinds = {"missing": self.missing, "left over": left_over, "of another shape": self.shapes}
