@@ -238,4 +238,4 @@ def test_another_vocabulary_or_model_in_the_runs_folder_is_an_error(
 
 def test_a_loss_that_is_no_number_stops_the_run(settings: Settings) -> None:
     with pytest.raises(UserError, match="lower --learning_rate"):
-        run_pretraining(settings(learning_rate=1e30, train_steps=20))
+        run_pretraining(settings(learning_rate=1000.0, weight_decay_ratio=1000.0, warmup_ratio=0.0, train_steps=20))
