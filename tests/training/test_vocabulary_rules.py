@@ -79,10 +79,13 @@ def evaluated(**values: str) -> int:
 
 
 def make_older(run: Path, encoder: Path, data: Path) -> None:
-    """Brings a run and its data, made by EasyTransfer's rule, to how they looked before rules were stored."""
+    """Brings a run and its data, made by EasyTransfer's rule, to how they looked before rules, and hashes, were stored."""
     for folder in (run, run / "best"):
         (folder / "vocabulary.json").unlink()
         shutil.copyfile(encoder / "vocab.txt", folder / "vocab.txt")
+    about = json.loads((run / "best/export.json").read_text(encoding="utf-8"))
+    del about["sha256"]
+    (run / "best/export.json").write_text(json.dumps(about), encoding="utf-8")
     for path in data.glob("*.manifest.json"):
         value = json.loads(path.read_text(encoding="utf-8"))
         del value["vocabulary_rule"]
