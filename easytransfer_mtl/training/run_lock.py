@@ -54,9 +54,9 @@ def _make(folder: Path) -> list[Path]:
         raise UserError(f"model_dir {folder} cannot be made: {file} is a file. Give another --model_dir.") from None
     except OSError as error:
         raise UserError(f"model_dir {folder} cannot be made: {error.strerror}. Give another --model_dir.") from None
-    wrong = [path for path in (folder / name for name in PARTS) if path.exists() and not path.is_dir()]
+    wrong = [path for path in (folder / name for name in PARTS) if os.path.lexists(path) and not path.is_dir()]
     if wrong:
-        raise UserError(f"{wrong[0]} is a file where a run has a folder. Move it away, or give another --model_dir.")
+        raise UserError(f"{wrong[0]} is no folder, and a run has one there. Move it away, or give another --model_dir.")
     return missing
 
 
@@ -81,7 +81,9 @@ def _locked(path: Path) -> int:
             )
         if locked is None:
             logging.warning("%s: files cannot be locked here; see to it that no other process uses the folder", path.parent)
-        if locked is None or _is_the_same(descriptor, path):
+        if locked and _is_the_same(descriptor, path) and os.fstat(descriptor).st_nlink > 1:
+            path.unlink()  # it is another folder's too, of which this one is a copy made of hard links
+        elif locked is None or _is_the_same(descriptor, path):
             os.ftruncate(descriptor, 0)
             os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             return descriptor

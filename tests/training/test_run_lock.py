@@ -90,6 +90,30 @@ def test_a_link_in_the_locks_place_leads_nowhere(tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_bytes() == b"kept"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="locks are POSIX's")
+def test_the_lock_of_a_copy_made_of_hard_links_is_its_own(tmp_path: Path) -> None:
+    for name in ("run", "copy"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "run" / ".lock").write_bytes(b"process 1 on another\n")
+    os.link(tmp_path / "run" / ".lock", tmp_path / "copy" / ".lock")
+    with run_lock(tmp_path / "copy"):
+        assert (tmp_path / "run" / ".lock").read_bytes() == b"process 1 on another\n"
+        with run_lock(tmp_path / "run"):
+            pass
+        with pytest.raises(UserError, match="in use by process"), run_lock(tmp_path / "copy"):
+            pass
+    assert names(tmp_path / "copy") == []
+
+
+@pytest.mark.parametrize("name", ["best", "evaluation", "tensorboard"])
+def test_a_link_to_nowhere_in_the_place_of_a_runs_own_folder_is_told_at_the_start(name: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).symlink_to("nowhere")
+    with pytest.raises(UserError, match=f"{name} is no folder, and a run has one there"), run_lock(tmp_path / "run"):
+        pass
+    assert names(tmp_path / "run") == [name]
+
+
 def test_a_training_and_an_evaluation_beside_a_training_are_refused(
     holder: Any, tiny_settings: Settings, tiny_data: Path, tmp_path: Path
 ) -> None:
@@ -132,7 +156,7 @@ def test_a_file_in_the_place_of_a_runs_own_folder_is_told_at_the_start(
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / name).touch()
-    with pytest.raises(UserError, match=f"{name} is a file where a run has a folder"):
+    with pytest.raises(UserError, match=f"{name} is no folder, and a run has one there"):
         run_training(tiny_settings(train_input_fp="nowhere"))
     assert names(tmp_path / "run") == [name]
 
