@@ -94,6 +94,13 @@ def test_a_file_that_does_not_fit_is_told(tmp_path: Path, config: str) -> None:
         TrainSettings(lerning_rate=1)
 
 
+def test_values_from_python_mean_what_flags_mean() -> None:
+    words = {"train_input_fp": "t", "predict_input_fp": "p", "pretrain_model_name_or_path": "e", "model_dir": "m"}
+    settings = TrainSettings(**words, random_init="no", num_epochs="2", train_batch_size=8.0, seed="7")
+    plain = TrainSettings(**words, random_init=False, num_epochs=2.0, train_batch_size=8, seed=7)
+    assert settings == plain and repr(settings) == repr(plain)
+
+
 def test_settings_are_copied_without_their_file(config: str) -> None:
     settings = TrainSettings(config=config)
     Path(config).unlink()

@@ -171,7 +171,9 @@ def _option(field: dataclasses.Field, hint: Any) -> Option:
 
 
 def check_settings(settings: Any) -> None:
-    """Checks every value of a settings object, however it was made.
+    """Checks every value of a settings object, however it was made, and gives each its option's type.
+
+    Without that a text such as "no", which a flag may say, would count as true.
 
     Raises:
         UserError: a required setting is missing, or a value does not fit.
@@ -184,7 +186,7 @@ def check_settings(settings: Any) -> None:
     for item in options:
         value = getattr(settings, item.name)
         if value is not None or not item.nullable:
-            item.convert(value, f"--{item.name}")
+            object.__setattr__(settings, item.name, item.convert(value, f"--{item.name}"))  # the dataclasses are frozen
 
 
 def parse_flags(options: dict[str, Option], arguments: list[str], command: str) -> dict[str, Any]:
