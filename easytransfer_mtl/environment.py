@@ -4,6 +4,7 @@ import contextlib
 import errno
 import importlib.util
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -81,6 +82,12 @@ def import_tensorflow(with_bert: bool) -> None:
         import transformers.models.bert.modeling_tf_bert  # noqa: F401
     # Its advice to move to PyTorch is no use to someone who trains with TensorFlow.
     transformers.utils.logging.set_verbosity_error()
+    # Saving and scoring take longer than a small model's step, which is no news to who asked for them.
+    logging.getLogger("tensorflow").addFilter(_is_no_advice_on_callbacks)
+
+
+def _is_no_advice_on_callbacks(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Callback method ")
 
 
 @contextlib.contextmanager

@@ -107,3 +107,26 @@ def test_pytorch_beside_tensorflow_is_not_imported(tmp_path: Path) -> None:
     path = os.pathsep.join([str(tmp_path), str(SETUP.parent)])
     run = subprocess.run([sys.executable, "-c", code], env=env | {"PYTHONPATH": path}, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+def test_keras_does_not_call_saving_and_scoring_slow() -> None:
+    code = """
+import time
+
+import easytransfer_mtl
+easytransfer_mtl.MultiTaskModel
+import numpy
+import tensorflow
+import tf_keras
+
+class Slow(tf_keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        time.sleep(0.25)
+
+model = tf_keras.Sequential([tf_keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit(numpy.ones((8, 2)), numpy.ones((8, 1)), batch_size=1, verbose=0, callbacks=[Slow()])
+tensorflow.get_logger().warning("others stay")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "others stay" in done.stderr and "is slow" not in done.stderr, done.stderr
