@@ -140,9 +140,11 @@ def _evaluate_models(settings: EvaluateSettings, options: EvaluationOptions, mod
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     members = find_members(str(settings.checkpoints), tasks)
     output, source = Path(settings.output_dir or ""), _source(settings)
+    outputs = [output / name for name in (*MODELS, *report_files(check_alike(members)))]
+    check_outputs(outputs, [])  # before the data are read, which takes time too
     data = read_dev_data(source, members) if source else []
     read = [*_inputs(settings, data), *(path for member in members for path in files_in(member.folder.path))]
-    check_outputs([output / name for name in (*MODELS, *report_files(check_alike(members)))], read)
+    check_outputs(outputs, read)
     if source:
         scores = score_ensemble(members, data, options, model_class)
     else:

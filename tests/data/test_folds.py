@@ -65,7 +65,7 @@ def rewritten(path: Path, **changes: object) -> None:
         (lambda path: rewritten(path, num_folds=10**12), "num_folds 1000000000000 is no whole number"),
         (lambda path: rewritten(path, num_folds=None), "num_folds None is no whole number"),
         (lambda path: rewritten(path, seed="1"), "seed '1' is no whole number"),
-        (lambda path: rewritten(path, seed=float("nan")), "seed nan is no whole number"),
+        (lambda path: rewritten(path, seed=float("nan")), "numbers must be finite"),
         (lambda path: rewritten(path, tasks=5), "damaged"),
         (lambda path: rewritten(path, tasks={"../A": {"sources": []}}), "damaged .*Invalid name"),
         (

@@ -182,7 +182,7 @@ def test_a_run_that_had_only_begun_starts_from_the_encoder_as_it_is_now(
 ) -> None:
     encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
     files = find_encoder(str(encoder), needs_weights=False)
-    save_encoder(load_encoder(files, DropoutClock(1), random_init=True).encoder, encoder)
+    save_encoder(load_encoder(files, DropoutClock(1), random_init=True).encoder, files.vocabulary, encoder)
     changes = {"pretrain_model_name_or_path": str(encoder), "random_init": False}
     run_training(settings(**changes))
     begun = tmp_path / "begun"
