@@ -101,6 +101,12 @@ def test_values_from_python_mean_what_flags_mean() -> None:
     assert settings == plain and repr(settings) == repr(plain)
 
 
+def test_paths_from_python_are_texts(tmp_path: Path) -> None:
+    assert EvaluateSettings(model_dir=tmp_path, predict_input_fp=tmp_path / "dev").model_dir == str(tmp_path)
+    with pytest.raises(UserError, match="predict_batch_size"):
+        EvaluateSettings(model_dir=tmp_path, predict_batch_size=tmp_path)
+
+
 def test_settings_are_copied_without_their_file(config: str) -> None:
     settings = TrainSettings(config=config)
     Path(config).unlink()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import types
 import typing
 from dataclasses import dataclass
@@ -129,6 +130,8 @@ def _cast(value: Any, kind: type) -> Any:
         if isinstance(value, (str, int)) and word in TRUE_WORDS + FALSE_WORDS:
             return word in TRUE_WORDS
         raise ValueError
+    if kind is str and isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if not isinstance(value, (str, int, float)) or isinstance(value, bool):
         raise ValueError
     if kind is str:

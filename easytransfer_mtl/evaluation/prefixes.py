@@ -44,7 +44,12 @@ class Prefix:
 
 
 def split_kind(text: str) -> tuple[str, str]:
-    """Returns a path, or a pattern of paths, and ``@raw`` or ``@ema`` if it ends so, else an empty text."""
+    """Returns a path, or a pattern of paths, and ``@raw`` or ``@ema`` if it ends so, else an empty text.
+
+    A checkpoint's index file, which file managers and shells offer, stands for its prefix.
+    """
+    if text.endswith(".index") and Path(text).is_file():
+        return text.removesuffix(".index"), ""
     for kind in (RAW, EMA):
         if text.endswith(kind) and not Path(text).exists() and not Path(f"{text}.index").exists():
             return text.removesuffix(kind), kind

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import try_lock
+from easytransfer_mtl.files import naming, try_lock
 
 LOCK = ".lock"
 PARTS = ("best", "evaluation", "final", "interrupted", "tensorboard")
@@ -84,8 +84,9 @@ def _locked(path: Path) -> int:
         if locked and _is_the_same(descriptor, path) and os.fstat(descriptor).st_nlink > 1:
             path.unlink()  # it is another folder's too, of which this one is a copy made of hard links
         elif locked is None or _is_the_same(descriptor, path):
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            with naming(path):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             return descriptor
         os.close(descriptor)  # of a process that has just removed it
 

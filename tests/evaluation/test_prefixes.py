@@ -35,6 +35,12 @@ def weights_at(path: str) -> list[np.ndarray]:
     return [variable.numpy() for variable in member_at(path).load().trainable_variables]
 
 
+def test_the_index_file_stands_for_its_prefix(run: Path) -> None:
+    assert split_kind(f"{run}/model.ckpt-3.index") == (f"{run}/model.ckpt-3", "")
+    for one, other in zip(weights_at(f"{run}/model.ckpt-3.index"), weights_at(f"{run}/model.ckpt-3"), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_prefix_is_the_last_weights_unless_it_says_averages(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     prefix = f"{run}/model.ckpt-5"
     with caplog.at_level(logging.INFO):
