@@ -140,7 +140,7 @@ def test_a_file_in_the_folders_place_is_told_before_the_data_is_read(
 ) -> None:
     (tmp_path / "file").write_bytes(b"kept")
     folder = str(tmp_path / "file" / inside)
-    with pytest.raises(UserError, match="file is no folder"):
+    with pytest.raises(UserError, match="file is a file"):
         train(tiny_settings(model_dir=folder, train_input_fp="nowhere"))
     with pytest.raises(UserError, match="file is a file"):
         compare(CompareSettings(
@@ -183,5 +183,5 @@ def test_tables_that_could_not_be_written_are_told_before_the_models_are_scored(
         checkpoints=str(tmp_path / "run" / "model.ckpt-1"), output_dir=str(tmp_path / "file" / "tables"),
         predict_input_fp="nowhere",
     )  # fmt: skip
-    with pytest.raises(UserError, match="file is a file"):
+    with pytest.raises(UserError, match="file is no folder"):
         evaluate(settings)
