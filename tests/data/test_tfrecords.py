@@ -121,7 +121,7 @@ def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "does not exist" in refusal(tmp_path / "none.tfrecord")
-    assert "does not exist" in refusal(tmp_path)
+    assert "is a folder, not a file" in refusal(tmp_path)
 
 
 RECORD = len(row()) + 16

@@ -85,7 +85,7 @@ def test_a_training_that_the_disk_stopped_goes_on_when_there_is_room(
 ) -> None:
     words = train(train_words, f"--predict_input_fp={data / 'dev.list_tfrecord'}")
     message = error_of(disturbed(tmp_path, LIMIT.format(bytes=limit), words))
-    assert message.startswith("error: train: run/") and ": File too large." in message
+    assert "run/" in message and ": File too large." in message
     assert "_temp" not in message and ".tmp" not in message
     assert not [name for name in files(tmp_path / "run") if name.endswith(".tmp")]
     done = run(*words, cwd=tmp_path)

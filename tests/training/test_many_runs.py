@@ -43,4 +43,5 @@ def test_nothing_of_a_run_outlives_it(kind: str, tiny_settings: Callable[..., An
     assert first() is None
     for number in (1, 2):
         model = train(number)
-        assert alive() == (graphs, own) and model() is None
+        graphs_now, own_now = alive()
+        assert graphs_now <= graphs and not own_now - own and model() is None  # fewer: what other tests left has gone

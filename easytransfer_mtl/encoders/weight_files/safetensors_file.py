@@ -75,6 +75,6 @@ def _checked_bytes(path: str | os.PathLike[str]) -> bytes:
 
 def write_safetensors(path: str | os.PathLike[str], arrays: dict[str, np.ndarray]) -> None:
     """Writes arrays by name, whole or not at all, with the metadata that transformers wants of PyTorch's layout."""
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # without a new axis for a number
     with replacing(path) as temporary:  # the library's own writing to files gives them mode 0600
         temporary.write_bytes(save(contiguous, {"format": "pt"}))
