@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import subprocess
 import sys
 import zipfile
 import zlib
@@ -230,6 +231,30 @@ def test_h5_that_takes_more_than_it_says(tmp_path: Path) -> None:
     expected.append("a heap of texts in it is damaged")
     for part, line in zip(expected, found, strict=True):
         assert part in line
+
+
+def test_h5_whose_name_says_that_it_is_long(tmp_path: Path) -> None:
+    path = tmp_path / "tf_model.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = ["bert"]
+    content = bytearray(path.read_bytes())
+    place = content.find(struct.pack("<IQI", 4, content.find(b"GCOL"), 1))  # length, heap and number of the text
+    assert place > 0
+    content[place : place + 4] = struct.pack("<I", 0xE0000000)
+    path.write_bytes(content)
+    code = (
+        "import resource, sys\n"
+        "from easytransfer_mtl.encoders.weight_files.h5_file import read_h5\n"
+        "before = resource.getrlimit(resource.RLIMIT_AS)\n"
+        "try:\n"
+        "    read_h5(sys.argv[1])\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, resource.getrlimit(resource.RLIMIT_AS) == before)\n"
+        "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    told, kilobytes = done.stdout.splitlines()
+    assert told == "UserError True" and int(kilobytes) < 600_000
 
 
 def test_an_index_of_many_shards(tmp_path: Path) -> None:

@@ -10,13 +10,15 @@ import numpy as np
 
 from easytransfer_mtl.encoders.weight_files.damage import damaged
 from easytransfer_mtl.encoders.weight_files.h5_heaps import check_heaps
-from easytransfer_mtl.encoders.weight_files.limits import Room
+from easytransfer_mtl.encoders.weight_files.limits import Room, little_memory
 from easytransfer_mtl.errors import UserError, shown
 
 # Keras lists weights of the model itself, which are no layer's, in this group.
 _MODEL_LEVEL = "top_level_model_weights"
 MAX_WEIGHTS = 100_000
 """Most weights that a file may list, however often each."""
+ATTRIBUTE_ROOM = 256 << 20
+"""Bytes that reading an attribute may take; HDF5 has none above 64 kB."""
 _DEFLATE, _SHUFFLE, _CHECKSUM = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
 
 
@@ -112,7 +114,8 @@ def _attribute(node: h5py.Group, name: str) -> Iterable[bytes | str]:
     size = math.prod(node.attrs.get_id(name).shape or ())
     if size > MAX_WEIGHTS:
         raise ValueError(f"attribute {name} has {size} entries")
-    return node.attrs[name]
+    with little_memory(ATTRIBUTE_ROOM):  # HDF5 makes room for whatever length a damaged name says
+        return node.attrs[name]
 
 
 def _check(dataset: h5py.Dataset, file: h5py.File, where: str) -> None:
