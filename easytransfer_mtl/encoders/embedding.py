@@ -29,11 +29,6 @@ class ProjectedEmbeddings(tf_keras.layers.Layer):
         self.built = True
 
 
-def lookup_of(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
-    """Returns the part of embeddings that looks tokens up and normalizes them, without a dense layer after it."""
-    return layer.lookup if isinstance(layer, ProjectedEmbeddings) else layer
-
-
 def embed(layer: tf_keras.layers.Layer, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
     """Returns the embeddings of tokens, float32 [B * S, H].
 

@@ -85,21 +85,6 @@ def positions_of(some: list[tf.Variable], variables: list[tf.Variable]) -> set[i
     return {place for place, variable in enumerate(variables) if id(variable) in wanted}
 
 
-def scale_shared(
-    gradients: list[Gradient], variables: list[tf.Variable], shared: list[tf.Variable], factor: tf.Tensor
-) -> list[Gradient]:
-    """Multiplies the shared variables' gradients by a factor."""
-    places = positions_of(shared, variables)
-    return [
-        tf.IndexedSlices(gradient.values * factor, gradient.indices, gradient.dense_shape)
-        if place in places and isinstance(gradient, tf.IndexedSlices)
-        else gradient * factor
-        if place in places
-        else gradient
-        for place, gradient in enumerate(gradients)
-    ]
-
-
 def copies_summed(gradient: Gradient | None, size: tf.Tensor) -> Gradient | None:
     """Adds up the rows that the two copies of a token have in an embedding gradient of R-Drop's batch, as ``twice`` made it.
 
