@@ -8,9 +8,9 @@ from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
+from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.seeding import DEFAULT_SEED
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.optimizers import make_optimizer
 
 
 class OriginalRecipe(MultiTaskModel):

@@ -169,3 +169,11 @@ def _text_stream(file: _LastingFile, like: TextIO | None) -> TextIO:
         line_buffering=getattr(like, "line_buffering", False),
         write_through=getattr(like, "write_through", False),
     )
+
+
+def make_deterministic() -> None:
+    """Has TensorFlow repeat bit for bit on a CPU; on a GPU that would cost speed."""
+    import tensorflow
+
+    if not tensorflow.config.list_physical_devices("GPU"):
+        tensorflow.config.experimental.enable_op_determinism()

@@ -25,13 +25,13 @@ from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.files import check_outputs
+from easytransfer_mtl.runs.callbacks import stopping_signals
+from easytransfer_mtl.runs.lock import run_lock
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 from easytransfer_mtl.training.architecture_choice import choose_part_dropout
-from easytransfer_mtl.training.callbacks import stopping_signals
 from easytransfer_mtl.training.choices import Choices, choose
 from easytransfer_mtl.training.learning_rates import choose_rate_shares
 from easytransfer_mtl.training.model_choice import check_encoder, checked_architecture
-from easytransfer_mtl.training.run_lock import run_lock
 from easytransfer_mtl.weighting.task_values import task_part
 
 SINGLE = "single"

@@ -10,18 +10,15 @@ from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.easytransfer_checkpoint import is_easytransfer_checkpoint
 from easytransfer_mtl.evaluation.ensemble_scores import read_dev_data, score_ensemble
 from easytransfer_mtl.evaluation.evaluator import build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore
-from easytransfer_mtl.evaluation.members import Member, check_alike, find_members, member_at
 from easytransfer_mtl.evaluation.metrics import best_of
 from easytransfer_mtl.evaluation.model_scores import MODELS, models_text, write_model_scores
 from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
-from easytransfer_mtl.evaluation.prefixes import parse_prefix
 from easytransfer_mtl.evaluation.reports import (
     SUMMARIES,
     best_line,
@@ -30,13 +27,15 @@ from easytransfer_mtl.evaluation.reports import (
     report_files,
     summary_text,
 )
+from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
+from easytransfer_mtl.evaluation.weights import weights_at
 from easytransfer_mtl.files import check_outputs, files_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.runs.fold_data import held_out_rows
+from easytransfer_mtl.runs.folder import RunFolder
+from easytransfer_mtl.runs.lock import run_lock
+from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
-from easytransfer_mtl.training.fold_data import held_out_rows
-from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.run_lock import run_lock
-from easytransfer_mtl.training.task_data import TaskData, check_dev_data, read_task_data
 
 
 def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
@@ -63,16 +62,18 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
         if whole:
             _check_outputs(folder.path, settings, data)
         evaluation = evaluate_run(build_model(folder, model_class), folder, data, options)
-    best = evaluation.scores[evaluation.best]
+    scores = evaluation.scores[evaluation.best]
     print(summary_text(evaluation.scores))
-    print("\n".join(class_report_text(score) for score in best))
+    print("\n".join(class_report_text(score) for score in scores))
     print(best_line(evaluation.best))
-    print(final_table(best))
+    print(final_table(scores))
     if evaluation.best_folder:
         print(f"tables: {folder.path / 'evaluation'}\nbest model: {evaluation.best_folder}")
     else:
         print("only a part of the rows was scored (num_eval_steps): nothing was written or exported")
-    _print_legacy(evaluation.legacy)
+    if evaluation.legacy:
+        best = best_of({weights: score.mean for weights, score in evaluation.legacy.items()})
+        _print_legacy(str(best), evaluation.legacy[best])
     return 0
 
 
@@ -84,17 +85,18 @@ def _evaluate_checkpoint(settings: EvaluateSettings, options: EvaluationOptions,
     scores, legacy = score_rows(inference, data, options, "evaluate")
     print("\n".join(class_report_text(score) for score in scores))
     print(final_table(scores))
-    _print_legacy({Candidate(0): legacy} if legacy else {})
+    if legacy:
+        _print_legacy(str(member.weights or member.name), legacy)
     return 0
 
 
-def _checkpoint(settings: EvaluateSettings) -> Member:
+def _checkpoint(settings: EvaluateSettings) -> StoredModel:
     """Returns the one checkpoint; of a run its folder may be elsewhere, which ``model_dir`` tells then."""
     path = str(settings.eval_checkpoint_path)
-    prefix = parse_prefix(path)
-    if settings.model_dir and not is_easytransfer_checkpoint(prefix.path):
-        return Member(path, RunFolder(Path(settings.model_dir)), prefix)
-    return member_at(path, load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS)
+    weights = weights_at(path)
+    if settings.model_dir and not is_easytransfer_checkpoint(weights.prefix):
+        return StoredModel(path, RunFolder(Path(settings.model_dir)), weights)
+    return stored_model_at(path, load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS)
 
 
 def _source(settings: EvaluateSettings) -> str | None:
@@ -138,7 +140,7 @@ def _read_data(settings: EvaluateSettings, folder: RunFolder, run: RunFolder) ->
 def _evaluate_models(settings: EvaluateSettings, options: EvaluationOptions, model_class: type[MultiTaskModel]) -> int:
     """Scores models and their average on dev files, or those of folds each on its own rows; returns the exit status."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
-    members = find_members(str(settings.checkpoints), tasks)
+    members = find_models(str(settings.checkpoints), tasks)
     output, source = Path(settings.output_dir or ""), _source(settings)
     outputs = [output / name for name in (*MODELS, *report_files(check_alike(members)))]
     check_outputs(outputs, [])  # before the data are read, which takes time too
@@ -157,13 +159,10 @@ def _evaluate_models(settings: EvaluateSettings, options: EvaluationOptions, mod
     return 0
 
 
-def _print_legacy(legacy: dict[Candidate, LegacyScore]) -> None:
+def _print_legacy(name: str, score: LegacyScore) -> None:
     """Prints what the original would have logged."""
-    if legacy:
-        best = best_of({candidate: score.mean for candidate, score in legacy.items()})
-        misplaced = legacy[best].misplaced
-        print(f"the original would have printed: best ckpt {best}, best best_macro_f1 {legacy[best].mean}")
-        if misplaced:
-            print(
-                f"({misplaced} rows of it scored as another task's, because the dev files have unequal numbers of batches)"
-            )
+    print(f"the original would have printed: best ckpt {name}, best best_macro_f1 {score.mean}")
+    if score.misplaced:
+        print(
+            f"({score.misplaced} rows of it scored as another task's, because the dev files have unequal numbers of batches)"
+        )

@@ -7,7 +7,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import evaluate_run
 from easytransfer_mtl.evaluation.reports import best_line, final_table, summary_text
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.training.run_lock import run_lock
+from easytransfer_mtl.runs.lock import run_lock
 from easytransfer_mtl.training.trainer import evaluation_options, run_training
 
 

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+STEPS_PER_LENGTH = 20
+"""Training steps that a length must have to be worth compiling for."""
+
 
 def bucket_count(limit: int, batches: int, batches_per_length: int) -> int:
     """Returns how many lengths so many batches are worth: each is compiled for once, at most ``limit``, at least one."""

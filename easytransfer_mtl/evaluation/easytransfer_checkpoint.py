@@ -13,8 +13,8 @@ from easytransfer_mtl.files import read_json
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables, own_variables
+from easytransfer_mtl.runs.folder import TRAIN_CONFIG, RunFolder, TaskInput
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.run_folder import TRAIN_CONFIG, RunFolder, TaskInput
 
 OBJECT_FORM = ("_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/VARIABLE_VALUE")
 USUAL_LENGTH, SHORTEST = 128, 5

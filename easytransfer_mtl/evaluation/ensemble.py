@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.config.settings import PredictSettings
-from easytransfer_mtl.evaluation.members import Member, check_alike, find_members, member_at
 from easytransfer_mtl.evaluation.prediction import Prediction, Predictor, read_unlabelled
+from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.files import files_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks, task_named
@@ -40,7 +40,7 @@ def average(predictions: Sequence[Prediction]) -> Prediction:
     return Prediction(first.task, first.ids, labels, mean.astype(np.float32))
 
 
-def one_at_a_time(members: Sequence[Member]) -> Iterator[Member]:
+def one_at_a_time(members: Sequence[StoredModel]) -> Iterator[StoredModel]:
     """Yields the models and tells which of how many it is; what was loaded of the one before is freed first."""
     for number, member in enumerate(members, start=1):
         gc.collect()  # Keras models refer to themselves
@@ -54,7 +54,7 @@ class Ensemble:
 
     def __init__(
         self,
-        members: list[Member],
+        members: list[StoredModel],
         batch_size: int = 64,
         model_class: type[MultiTaskModel] = MultiTaskModel,
         precision: str = "float32",
@@ -100,7 +100,7 @@ def ensemble_of(settings: PredictSettings, model_class: type[MultiTaskModel] = M
     """Returns the model or models that ``--predict_checkpoint_path`` or ``--checkpoints`` names; errors as ``Ensemble``."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     if settings.checkpoints:
-        members = find_members(settings.checkpoints, tasks)
+        members = find_models(settings.checkpoints, tasks)
     else:
-        members = [member_at(str(settings.predict_checkpoint_path), tasks)]
+        members = [stored_model_at(str(settings.predict_checkpoint_path), tasks)]
     return Ensemble(members, settings.predict_batch_size, model_class, settings.predict_precision)

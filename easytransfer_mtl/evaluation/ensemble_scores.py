@@ -7,15 +7,15 @@ from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import mean_probabilities, one_at_a_time
 from easytransfer_mtl.evaluation.inference import HeadOutput, Inference
-from easytransfer_mtl.evaluation.members import Member, check_alike
 from easytransfer_mtl.evaluation.metrics import score_task
 from easytransfer_mtl.evaluation.model_scores import ModelScores
 from easytransfer_mtl.evaluation.options import EvaluationOptions
+from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.training.task_data import TaskData, check_dev_data, read_task_data
+from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, read_task_data
 
 
-def read_dev_data(path: str, members: list[Member]) -> list[TaskData]:
+def read_dev_data(path: str, members: list[StoredModel]) -> list[TaskData]:
     """Reads dev files that all models can be scored on.
 
     TFRecords hold token ids, so the models must have one vocabulary.
@@ -44,7 +44,7 @@ def read_dev_data(path: str, members: list[Member]) -> list[TaskData]:
 
 
 def score_ensemble(
-    members: list[Member],
+    members: list[StoredModel],
     data: list[TaskData],
     options: EvaluationOptions,
     model_class: type[MultiTaskModel] = MultiTaskModel,

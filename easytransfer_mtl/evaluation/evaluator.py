@@ -11,18 +11,18 @@ import numpy as np
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import NonFiniteError, UserError
-from easytransfer_mtl.evaluation.candidates import Candidate, candidates_of, load_candidate
 from easytransfer_mtl.evaluation.export import export_model
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore, legacy_score
 from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, mean_score, score_task
 from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.reports import score_json, write_reports, write_summary
+from easytransfer_mtl.evaluation.weights import Weights, weights_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables
-from easytransfer_mtl.training.checkpoint_files import checkpoint_steps
-from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.task_data import TaskData
+from easytransfer_mtl.runs.checkpoint_files import checkpoint_steps
+from easytransfer_mtl.runs.folder import RunFolder
+from easytransfer_mtl.runs.task_data import TaskData
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,16 @@ class Evaluation:
     """Scores of a run's checkpoints.
 
     Attributes:
-        scores: candidate -> one score per task.
+        scores: weights -> one score per task.
         best: the one with the highest mean; the last one of equals.
         best_folder: the exported model; None if only a part of the rows was scored, which exports nothing.
-        legacy: candidate -> what the original would have printed, where asked for and possible.
+        legacy: weights -> what the original would have printed, where asked for and possible.
     """
 
-    scores: dict[Candidate, list[TaskScore]]
-    best: Candidate
+    scores: dict[Weights, list[TaskScore]]
+    best: Weights
     best_folder: Path | None
-    legacy: dict[Candidate, LegacyScore]
+    legacy: dict[Weights, LegacyScore]
 
 
 def build_model(folder: RunFolder, model_class: type[MultiTaskModel] = MultiTaskModel) -> MultiTaskModel:
@@ -92,7 +92,7 @@ def evaluate_run(
     folder: RunFolder,
     data: list[TaskData],
     options: EvaluationOptions,
-    known: Mapping[Candidate, list[TaskScore]] = MappingProxyType({}),
+    known: Mapping[Weights, list[TaskScore]] = MappingProxyType({}),
 ) -> Evaluation:
     """Scores every kept checkpoint and its averages, writes tables to ``evaluation/`` and the best model to ``best/``.
 
@@ -113,10 +113,10 @@ def evaluate_run(
     if not checkpoints:
         raise UserError(f"{folder.path} has no checkpoint to evaluate; train first.")
     scores, legacy = _score_all(model, checkpoints, data, options, known)
-    best = best_of({candidate: mean_score(values) for candidate, values in scores.items()})
+    best = best_of({weights: mean_score(values) for weights, values in scores.items()})
     if options.max_batches is not None:
         return Evaluation(scores, best, None, legacy)
-    load_candidate(model, best, checkpoints)
+    best.restore(model)
     write_summary(folder.path / "evaluation", scores)
     write_reports(folder.path / "evaluation" / "best", scores[best])
     if not best.is_trained:
@@ -124,7 +124,7 @@ def evaluate_run(
             "No checkpoint after step 0 has a score as high as the start's: the model to export is untrained. Look at the "
             "learning rate, the number of steps and the data."
         )
-    about = {"step": best.step, "weights": best.weights, "name": str(best), "trained": best.is_trained}
+    about = {"step": best.step, "weights": best.kind, "name": str(best), "trained": best.is_trained}
     about |= {"mean_score": mean_score(scores[best]), "scores": [score_json(score) for score in scores[best]]}
     best_folder = export_model(model, folder, folder.read_tasks()[1], about)
     return Evaluation(scores, best, best_folder, legacy)
@@ -135,26 +135,26 @@ def _score_all(
     checkpoints: dict[int, Path],
     data: list[TaskData],
     options: EvaluationOptions,
-    known: Mapping[Candidate, list[TaskScore]],
-) -> tuple[dict[Candidate, list[TaskScore]], dict[Candidate, LegacyScore]]:
+    known: Mapping[Weights, list[TaskScore]],
+) -> tuple[dict[Weights, list[TaskScore]], dict[Weights, LegacyScore]]:
     inference = Inference(model, options.batch_size, options.precision)
-    scores: dict[Candidate, list[TaskScore]] = {}
-    legacy: dict[Candidate, LegacyScore] = {}
+    scores: dict[Weights, list[TaskScore]] = {}
+    legacy: dict[Weights, LegacyScore] = {}
     problems: list[str] = []
-    for candidate in candidates_of(checkpoints, options.swa_checkpoints):
-        if candidate in known:
-            scores[candidate] = known[candidate]
+    for weights in weights_in(checkpoints, options.swa_checkpoints):
+        if weights in known:
+            scores[weights] = known[weights]
             continue
         try:
-            load_candidate(model, candidate, checkpoints)
-            scores[candidate], printed = score_rows(inference, data, options, candidate.label)
+            weights.restore(model)
+            scores[weights], printed = score_rows(inference, data, options, weights.label)
         except NonFiniteError as error:
             problems.append(str(error))
-            logging.warning("%s has no score and is left out: %s", candidate.label, error)
+            logging.warning("%s has no score and is left out: %s", weights.label, error)
             continue
         if printed:
-            legacy[candidate] = printed
-        logging.info("%s: %s", candidate.label, score_text(scores[candidate]))
+            legacy[weights] = printed
+        logging.info("%s: %s", weights.label, score_text(scores[weights]))
     if not scores:
         raise NonFiniteError("No checkpoint of the run can be scored:\n" + "\n".join(problems))
     return scores, legacy

@@ -19,7 +19,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, replacing_folder, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables, own_variables
-from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
+from easytransfer_mtl.runs.folder import RunFolder, TaskInput
 
 HEADS_FILE, EXPORT_FILE = "heads.safetensors", "export.json"
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from easytransfer_mtl.errors import UserError, shown
-from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.metrics import TaskScore, mean_score, score_confusion
+from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import read_json, write_json
+from easytransfer_mtl.runs.task_data import TaskData
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.task_data import TaskData
 
 FILE = "evaluation/during_training.json"
 LARGEST = 256 << 20
@@ -22,7 +22,7 @@ class KeptScores:
     """The scores of one set of dev rows, as confusion matrices in a file that is written anew with each addition.
 
     Attributes:
-        scores: candidate -> one score per task, in order.
+        scores: weights -> one score per task, in order.
     """
 
     def __init__(self, folder: Path, data: list[TaskData], precision: str, step: int) -> None:
@@ -35,24 +35,24 @@ class KeptScores:
         kept = read_json(self._path, "scores of a run", LARGEST) if self._path.exists() else {}
         try:
             known = kept["scores"] if kept.get("rows") == self._rows else []
-            found = [_from_json(item, data) for item in known if item["step"] <= step]
+            found = [_from_json(folder, item, data) for item in known if item["step"] <= step]
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UserError(
                 f"{self._path} is damaged ({shown(error)}); delete it, and its checkpoints count as new."
             ) from None
         self.scores = dict(sorted(found, key=lambda item: item[0]))
 
-    def add(self, candidate: Candidate, scores: list[TaskScore]) -> None:
-        """Adds a candidate's scores and writes the file."""
-        self.scores[candidate] = scores
-        items = [_to_json(candidate, scores) for candidate, scores in self.scores.items()]
+    def add(self, weights: Weights, scores: list[TaskScore]) -> None:
+        """Adds scores and writes the file."""
+        self.scores[weights] = scores
+        items = [_to_json(weights, scores) for weights, scores in self.scores.items()]
         write_json(self._path, {"rows": self._rows, "scores": items})
 
     def best_of_steps(self) -> dict[int, float]:
-        """Returns step -> the best mean score of its candidates."""
+        """Returns step -> the best mean score of its weights."""
         means: dict[int, float] = {}
-        for candidate, scores in self.scores.items():
-            means[candidate.step] = max(mean_score(scores), means.get(candidate.step, -np.inf))
+        for weights, scores in self.scores.items():
+            means[weights.step] = max(mean_score(scores), means.get(weights.step, -np.inf))
         return means
 
 
@@ -78,22 +78,22 @@ def _fingerprint(data: list[TaskData], precision: str) -> str:
     return digest.hexdigest()
 
 
-def _to_json(candidate: Candidate, scores: list[TaskScore]) -> dict[str, Any]:
+def _to_json(weights: Weights, scores: list[TaskScore]) -> dict[str, Any]:
     confusions = {score.task.name: score.confusion.tolist() for score in scores}
     return {
-        "step": candidate.step,
-        "ema": candidate.is_ema,
+        "step": weights.step,
+        "ema": weights.is_ema,
         "mean": mean_score(scores),
         "confusion_rows_are_truth": confusions,
     }
 
 
-def _from_json(item: dict[str, Any], data: list[TaskData]) -> tuple[Candidate, list[TaskScore]]:
+def _from_json(folder: Path, item: dict[str, Any], data: list[TaskData]) -> tuple[Weights, list[TaskScore]]:
     confusions, step, is_ema = item["confusion_rows_are_truth"], item["step"], item["ema"]
     if type(step) is not int or type(is_ema) is not bool:
         raise ValueError(f"step {step!r}, ema {is_ema!r}")
     scores = [score_confusion(each.task, _matrix(confusions[each.task.name], each.task, len(each.rows))) for each in data]
-    return Candidate(step, is_ema=is_ema), scores
+    return Weights.of_step(folder, step, is_ema), scores
 
 
 def _matrix(value: Any, task: Task, rows: int) -> np.ndarray:

@@ -9,19 +9,19 @@ from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import one_at_a_time
 from easytransfer_mtl.evaluation.inference import Inference
-from easytransfer_mtl.evaluation.members import Member, check_alike
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_task
 from easytransfer_mtl.evaluation.model_scores import ModelScores
 from easytransfer_mtl.evaluation.options import EvaluationOptions
+from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.training.fold_data import held_out_rows
-from easytransfer_mtl.training.task_data import TaskData, read_task_data
+from easytransfer_mtl.runs.fold_data import held_out_rows
+from easytransfer_mtl.runs.task_data import TaskData, read_task_data
 
 Parts = dict[str, list[tuple[np.ndarray, np.ndarray]]]
 
 
 def score_out_of_fold(
-    members: list[Member], options: EvaluationOptions, model_class: type[MultiTaskModel] = MultiTaskModel
+    members: list[StoredModel], options: EvaluationOptions, model_class: type[MultiTaskModel] = MultiTaskModel
 ) -> ModelScores:
     """Scores each fold's model on its fold, and all folds' predictions together as one.
 
@@ -53,7 +53,7 @@ def score_out_of_fold(
     return ModelScores(scores, together, "all folds")
 
 
-def _check_folds(members: list[Member]) -> None:
+def _check_folds(members: list[StoredModel]) -> None:
     """Checks that the models are of different folds of one split, and warns if some folds are missing."""
     found = [member.run.written_fold() for member in members]
     without = [member.name for member, fold in zip(members, found) if not fold]
@@ -75,7 +75,7 @@ def _check_folds(members: list[Member]) -> None:
         logging.warning("There is no model of fold %s: its rows are not scored.", ", ".join(map(str, missing)))
 
 
-def _read(path: str, member: Member) -> list[TaskData]:
+def _read(path: str, member: StoredModel) -> list[TaskData]:
     files, (tasks, _) = member.folder.encoder_files, member.folder.read_tasks()
     positions = most_tokens(load_config(files).to_dict())
     return read_task_data(path, tasks, files.vocabulary, files.vocabulary_file, positions)

@@ -17,7 +17,7 @@ from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts
 from easytransfer_mtl.evaluation.inference import Inference
-from easytransfer_mtl.evaluation.members import Member, member_at
+from easytransfer_mtl.evaluation.stored_models import StoredModel, stored_model_at
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, task_named
 
@@ -50,7 +50,7 @@ class Predictor:
 
     def __init__(
         self,
-        checkpoint: str | os.PathLike[str] | Member,
+        checkpoint: str | os.PathLike[str] | StoredModel,
         batch_size: int = 64,
         model_class: type[MultiTaskModel] = MultiTaskModel,
         precision: str = "float32",
@@ -63,16 +63,16 @@ class Predictor:
             batch_size: rows a batch.
             model_class: what it was trained with.
             precision: ``float32``, or ``bfloat16`` for speed.
-            tasks: as for ``member_at``.
+            tasks: as for ``stored_model_at``.
 
         Raises:
-            UserError: an argument is none of these; else as ``member_at`` and ``Member.load``.
+            UserError: an argument is none of these; else as ``stored_model_at`` and ``StoredModel.load``.
         """
-        if not isinstance(checkpoint, (str, os.PathLike, Member)):
+        if not isinstance(checkpoint, (str, os.PathLike, StoredModel)):
             raise UserError(f"checkpoint is {shown(checkpoint)}; give the path of a run, of its best/ or of a checkpoint.")
         rows = int(batch_size) if isinstance(batch_size, np.integer) else batch_size
         batch_size = options_of(PredictSettings)["predict_batch_size"].convert(rows, "batch_size")
-        member = checkpoint if isinstance(checkpoint, Member) else member_at(str(checkpoint), tasks)
+        member = checkpoint if isinstance(checkpoint, StoredModel) else stored_model_at(str(checkpoint), tasks)
         self.model = member.load(model_class)
         self._inputs = member.folder.read_tasks()[1]
         self._vocabulary = member.folder.encoder_files.vocabulary

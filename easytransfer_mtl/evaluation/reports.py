@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, mean_score
 from easytransfer_mtl.evaluation.tables import aligned, csv_text, digits
+from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import write_json, write_text
 from easytransfer_mtl.tasks import Task
 
@@ -91,34 +91,34 @@ def write_reports(folder: str | os.PathLike[str], scores: Sequence[TaskScore]) -
         write_text(folder / f"confusion_{score.task.name.lower()}.csv", confusion_csv(score))
 
 
-def summary_json(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> dict[str, Any]:
-    """Returns the best candidate's step and weights and, for every one, each task's score and the mean as a JSON object.
+def summary_json(scores: Mapping[Weights, Sequence[TaskScore]]) -> dict[str, Any]:
+    """Returns the best weights' step and kind and, for all, each task's score and the mean as a JSON object.
 
     Args:
-        candidates: each one's scores of all tasks, every time the same tasks.
+        scores: those of all tasks, every time the same tasks.
 
     Raises:
-        UserError: there is no candidate, or one without a score.
+        UserError: there is nothing scored, or something without a score.
     """
-    means = {candidate: mean_score(candidates[candidate]) for candidate in sorted(candidates)}
+    means = {weights: mean_score(scores[weights]) for weights in sorted(scores)}
     best = best_of(means)
     rows = [
         {
-            "step": candidate.step,
-            "weights": candidate.weights,
-            "name": str(candidate),
-            "scores": {score.task.name: score.score for score in candidates[candidate]},
+            "step": weights.step,
+            "weights": weights.kind,
+            "name": str(weights),
+            "scores": {score.task.name: score.score for score in scores[weights]},
             "mean": mean,
-            "best": candidate == best,
+            "best": weights == best,
         }
-        for candidate, mean in means.items()
+        for weights, mean in means.items()
     ]
-    return {"best_step": best.step, "best_weights": best.weights, "best_mean": means[best], "checkpoints": rows}
+    return {"best_step": best.step, "best_weights": best.kind, "best_mean": means[best], "checkpoints": rows}
 
 
-def summary_text(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> str:
-    """Returns the table of all candidates, a line each, the best marked (of equal ones the last)."""
-    rows = summary_json(candidates)["checkpoints"]
+def summary_text(scores: Mapping[Weights, Sequence[TaskScore]]) -> str:
+    """Returns the table of all weights, a line each, the best marked (of equal ones the last)."""
+    rows = summary_json(scores)["checkpoints"]
     table = [["step", *rows[0]["scores"], "mean", ""]]
     for row in rows:
         values = [*row["scores"].values(), row["mean"]]
@@ -127,24 +127,24 @@ def summary_text(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> str:
     return aligned(table)
 
 
-def best_line(best: Candidate) -> str:
+def best_line(best: Weights) -> str:
     """Returns the terminal's line that names the best."""
     return f"best checkpoint: {best}" if best.is_trained else f"best checkpoint: {best} {UNTRAINED}"
 
 
-def summary_csv(candidates: Mapping[Candidate, Sequence[TaskScore]]) -> str:
+def summary_csv(scores: Mapping[Weights, Sequence[TaskScore]]) -> str:
     """Returns the same as CSV: step, weights (raw, ema or swa), scores, mean, and best, 1 for the best and 0 else."""
-    rows = summary_json(candidates)["checkpoints"]
+    rows = summary_json(scores)["checkpoints"]
     table = [["step", "weights", *rows[0]["scores"], "mean", "best"]]
     values = [[row["step"], row["weights"], *row["scores"].values(), row["mean"], int(row["best"])] for row in rows]
     return csv_text(table + values)
 
 
-def write_summary(folder: str | os.PathLike[str], candidates: Mapping[Candidate, Sequence[TaskScore]]) -> None:
+def write_summary(folder: str | os.PathLike[str], scores: Mapping[Weights, Sequence[TaskScore]]) -> None:
     """Writes ``summary.txt``, ``summary.csv`` and ``summary.json`` to ``folder``."""
-    write_text(Path(folder) / "summary.txt", summary_text(candidates))
-    write_text(Path(folder) / "summary.csv", summary_csv(candidates))
-    write_json(Path(folder) / "summary.json", summary_json(candidates))
+    write_text(Path(folder) / "summary.txt", summary_text(scores))
+    write_text(Path(folder) / "summary.csv", summary_csv(scores))
+    write_json(Path(folder) / "summary.json", summary_json(scores))
 
 
 def final_table(scores: Sequence[TaskScore]) -> str:

@@ -13,7 +13,7 @@ from easytransfer_mtl.files import replacing_folder, write_json
 from easytransfer_mtl.pretraining.measurement import PretrainingProgress
 from easytransfer_mtl.pretraining.model import MaskedLanguageModel
 from easytransfer_mtl.pretraining.preparation import Prepared
-from easytransfer_mtl.training.run_folder import package_versions
+from easytransfer_mtl.runs.folder import package_versions
 
 FINAL, ABOUT_FILE = "final", "pretraining.json"
 

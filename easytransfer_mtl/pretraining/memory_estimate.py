@@ -7,7 +7,7 @@ from transformers import PretrainedConfig
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.encoders.sizes import encoder_size, kept_per_token, word_width
 from easytransfer_mtl.pretraining.head import head_size
-from easytransfer_mtl.training.machine_memory import GB, NUMBER_BYTES, shortage, tell_memory
+from easytransfer_mtl.runs.memory import GB, NUMBER_BYTES, shortage, tell_memory
 from easytransfer_mtl.training.memory_estimate import SLOTS
 
 PROGRAM_GB = 1.5

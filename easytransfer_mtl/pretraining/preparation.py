@@ -10,13 +10,14 @@ from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.pretrain_settings import TEXTS, PretrainSettings
 from easytransfer_mtl.data.encoded_rows import Batch
-from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
+from easytransfer_mtl.data.length_buckets import STEPS_PER_LENGTH, bucket_count, bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder
 from easytransfer_mtl.data.tokenization import Tokenizer, Vocabulary
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.encoders.loading import check_embeddings, load_config
+from easytransfer_mtl.environment import make_deterministic
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import files_in
 from easytransfer_mtl.pretraining.batches import MaskedBatches, held_out_batches
@@ -26,12 +27,11 @@ from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows
 from easytransfer_mtl.pretraining.texts import Source, hold_out, read_texts
 from easytransfer_mtl.pretraining.word_vectors import WordVectors, read_word_vectors
 from easytransfer_mtl.pretraining.words import WordTokenizer, chinese_segmenter
+from easytransfer_mtl.runs.folder import check_run_outputs
+from easytransfer_mtl.runs.identity import find_encoder_files
+from easytransfer_mtl.runs.memory import check_tokens
+from easytransfer_mtl.runs.step_plan import StepPlan, plan_steps
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
-from easytransfer_mtl.training.batches import STEPS_PER_BUCKET
-from easytransfer_mtl.training.machine_memory import check_tokens
-from easytransfer_mtl.training.preparation import find_encoder_files, make_deterministic
-from easytransfer_mtl.training.run_folder import check_run_outputs
-from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _plan(settings: PretrainSettings, num_rows: int) -> StepPlan:
 
 
 def _padded_lengths(settings: PretrainSettings, train: WordRows, held_out: WordRows, plan: StepPlan) -> np.ndarray:
-    count = bucket_count(settings.length_buckets, plan.train_steps, STEPS_PER_BUCKET)
+    count = bucket_count(settings.length_buckets, plan.train_steps, STEPS_PER_LENGTH)
     return bucket_lengths(np.concatenate([train.rows.lengths, held_out.rows.lengths]), count)
 
 

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.measurement import HeldOut, PretrainingProgress
-from easytransfer_mtl.training.metrics_log import StepTable
-from easytransfer_mtl.training.step_plan import StepPlan
+from easytransfer_mtl.runs.metrics_log import StepTable
+from easytransfer_mtl.runs.step_plan import StepPlan
 
 COLUMNS = ("step", "part", "loss", "perplexity", "accuracy", "learning_rate", "grad_norm", "examples_per_second")
 """``part`` is train or held_out; the last is the only one that differs from run to run."""

@@ -19,15 +19,14 @@ from easytransfer_mtl.pretraining.model import MaskedLanguageModel
 from easytransfer_mtl.pretraining.preparation import Prepared, prepare
 from easytransfer_mtl.pretraining.step_log import HeldOutLog, PretrainingLog, open_metrics
 from easytransfer_mtl.pretraining.text_vectors import text_vectors
-from easytransfer_mtl.training.callbacks import SaveCheckpoints, StopOnSignal
-from easytransfer_mtl.training.checkpoint_files import has_checkpoints
-from easytransfer_mtl.training.checkpoints import RunCheckpoints
-from easytransfer_mtl.training.optimizers import make_optimizer
-from easytransfer_mtl.training.preparation import warn_of_changes
-from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.run_identity import check_same_encoder
-from easytransfer_mtl.training.run_lock import run_lock
-from easytransfer_mtl.training.schedule import WarmupDecay
+from easytransfer_mtl.runs.callbacks import SaveCheckpoints, StopOnSignal
+from easytransfer_mtl.runs.checkpoint_files import has_checkpoints
+from easytransfer_mtl.runs.checkpoints import RunCheckpoints
+from easytransfer_mtl.runs.folder import RunFolder
+from easytransfer_mtl.runs.identity import check_same_encoder, warn_of_changes
+from easytransfer_mtl.runs.lock import run_lock
+from easytransfer_mtl.runs.optimizers import make_optimizer
+from easytransfer_mtl.runs.schedule import WarmupDecay
 
 
 @dataclass(frozen=True)

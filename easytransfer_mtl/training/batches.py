@@ -4,14 +4,12 @@ import numpy as np
 
 from easytransfer_mtl.config.limits import MOST_ROWS_A_STEP
 from easytransfer_mtl.config.settings import TrainSettings
-from easytransfer_mtl.data.length_buckets import bucket_count, bucket_lengths
+from easytransfer_mtl.data.length_buckets import STEPS_PER_LENGTH, bucket_count, bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder, TaskBatches, TrainingBatches
 from easytransfer_mtl.data.task_order import TaskOrder, sampling_rates
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.training.task_data import TaskData
+from easytransfer_mtl.runs.task_data import TaskData
 from easytransfer_mtl.weighting.task_values import parse_task_values
-
-STEPS_PER_BUCKET = 20
 
 
 def batch_sizes(settings: TrainSettings, task_names: list[str], num_replicas: int) -> list[int]:
@@ -98,6 +96,6 @@ def training_batches(
     if settings.pad_to_full_length:
         lengths = np.array([max(item.padded_length for item in data)])
     else:
-        count = bucket_count(settings.length_buckets, train_steps, STEPS_PER_BUCKET)
+        count = bucket_count(settings.length_buckets, train_steps, STEPS_PER_LENGTH)
         lengths = bucket_lengths(np.concatenate([item.rows.lengths for item in data]), count)
     return TrainingBatches(TaskBatches([item.rows for item in data], orders, lengths), order)

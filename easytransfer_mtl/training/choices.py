@@ -6,6 +6,7 @@ from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.task_order import TaskOrder
 from easytransfer_mtl.models.adversarial import Adversary
 from easytransfer_mtl.models.task_losses import LossOptions
+from easytransfer_mtl.runs.step_plan import StepPlan, plan_steps
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.batches import batch_sizes, rows_per_step, task_order
 from easytransfer_mtl.training.loss_choice import (
@@ -14,7 +15,6 @@ from easytransfer_mtl.training.loss_choice import (
     choose_loss,
     token_dropout_rates,
 )
-from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
 from easytransfer_mtl.weighting import RunFacts, TaskWeighting, make_weighting
 
 

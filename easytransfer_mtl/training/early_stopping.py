@@ -9,15 +9,15 @@ from typing import Any
 
 import tf_keras
 
-from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.evaluator import score_rows, score_text
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.kept_scores import KeptScores
 from easytransfer_mtl.evaluation.metrics import TaskScore
 from easytransfer_mtl.evaluation.options import EvaluationOptions
+from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.training.step_plan import StepPlan
-from easytransfer_mtl.training.task_data import TaskData
+from easytransfer_mtl.runs.step_plan import StepPlan
+from easytransfer_mtl.runs.task_data import TaskData
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,12 @@ class EarlyStopping(tf_keras.callbacks.Callback):
         """
         super().__init__()
         self.data, self.options, self.patience, self.plan = data, options, patience, plan
+        self.folder = folder
         self.kept = KeptScores(folder, data, options.precision, step)
         self._inference: Inference | None = None
 
     @property
-    def scores(self) -> Mapping[Candidate, list[TaskScore]]:
+    def scores(self) -> Mapping[Weights, list[TaskScore]]:
         """All that was scored."""
         return self.kept.scores
 
@@ -89,18 +90,18 @@ class EarlyStopping(tf_keras.callbacks.Callback):
         step = int(self.model.optimizer.iterations.numpy())
         if not self.plan.saves_after(step):
             return
-        self._score(self.model, Candidate(step))
+        self._score(self.model, Weights.of_step(self.folder, step))
         if self.model.averages:
-            self._score(self.model, Candidate(step, is_ema=True))
+            self._score(self.model, Weights.of_step(self.folder, step, is_ema=True))
         ending = self.ending()
         if ending:
             logging.info("%s.", ending.capitalize())
             self.model.stop_training = True
 
-    def _score(self, model: MultiTaskModel, candidate: Candidate) -> None:
+    def _score(self, model: MultiTaskModel, weights: Weights) -> None:
         if self._inference is None:
             self._inference = Inference(model, self.options.batch_size, self.options.precision)
-        with model.averages.in_place() if candidate.is_ema else nullcontext():
-            scores, _ = score_rows(self._inference, self.data, self.options, candidate.label)
-        self.kept.add(candidate, scores)
-        logging.info("%s: %s", candidate.label, score_text(scores))
+        with model.averages.in_place() if weights.is_ema else nullcontext():
+            scores, _ = score_rows(self._inference, self.data, self.options, weights.label)
+        self.kept.add(weights, scores)
+        logging.info("%s: %s", weights.label, score_text(scores))

@@ -13,8 +13,8 @@ from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.features import parse_features
 from easytransfer_mtl.models.sharing.sizes import Size, size_of
 from easytransfer_mtl.models.sharing_options import SIZES, options_read
+from easytransfer_mtl.runs.memory import GB, NUMBER_BYTES, shortage, tell_memory
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.machine_memory import GB, NUMBER_BYTES, shortage, tell_memory
 from easytransfer_mtl.weighting import TaskWeighting
 
 PROGRAM_GB, BRANCHES_GB = 1.1, 0.2

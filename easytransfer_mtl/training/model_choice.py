@@ -13,17 +13,17 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.task_losses import LossOptions
+from easytransfer_mtl.runs.checkpoint_files import has_checkpoints
+from easytransfer_mtl.runs.folder import RunFolder
+from easytransfer_mtl.runs.memory import check_tokens
+from easytransfer_mtl.runs.task_data import TaskData
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.architecture_choice import check_gram_variables, choose_architecture, choose_part_dropout
-from easytransfer_mtl.training.checkpoint_files import has_checkpoints
 from easytransfer_mtl.training.choices import Choices
 from easytransfer_mtl.training.learning_rates import RateShares, choose_rate_shares
 from easytransfer_mtl.training.loss_choice import warn_without_dropout
-from easytransfer_mtl.training.machine_memory import check_tokens
 from easytransfer_mtl.training.memory_estimate import Estimate, check_memory, estimate
-from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.sharing_choice import check_delivered, check_sharing
-from easytransfer_mtl.training.task_data import TaskData
 from easytransfer_mtl.weighting import TaskWeighting
 
 

@@ -5,17 +5,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
-from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.data.tokenization import Vocabulary
-from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.config_checks import most_tokens
-from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
+from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.loading import check_embeddings, load_config
+from easytransfer_mtl.environment import make_deterministic
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.kept_scores import check_same_dev_rows
 from easytransfer_mtl.files import files_in
@@ -24,18 +21,24 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.models.token_dropout import TokenDropout, make_token_dropout
 from easytransfer_mtl.models.variables import parameter_counts
+from easytransfer_mtl.runs.checkpoint_files import has_checkpoints
+from easytransfer_mtl.runs.fold_data import FoldChoice, check_same_fold, choose_fold, read_fold_data
+from easytransfer_mtl.runs.folder import RunFolder, check_run_outputs
+from easytransfer_mtl.runs.identity import (
+    check_same_data,
+    check_same_encoder,
+    check_same_tasks,
+    data_identity,
+    find_encoder_files,
+)
+from easytransfer_mtl.runs.step_plan import StepPlan
+from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.batches import training_batches
-from easytransfer_mtl.training.checkpoint_files import has_checkpoints
 from easytransfer_mtl.training.choices import choose
-from easytransfer_mtl.training.fold_data import FoldChoice, check_same_fold, choose_fold, read_fold_data
 from easytransfer_mtl.training.loss_choice import label_weights
 from easytransfer_mtl.training.memory_estimate import tell
 from easytransfer_mtl.training.model_choice import ModelChoice, check_encoder, choose_model
-from easytransfer_mtl.training.run_folder import RunFolder, check_run_outputs
-from easytransfer_mtl.training.run_identity import check_same_data, check_same_encoder, check_same_tasks, data_identity
-from easytransfer_mtl.training.step_plan import StepPlan
-from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.weighting import TaskWeighting
 
 UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode", "ema_decay")
@@ -106,20 +109,6 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     return Prepared(files, train, dev, choices.plan, weighting, loss, adversary, token_dropout, model, batches, fold)
 
 
-def find_encoder_files(settings: TrainSettings | PretrainSettings) -> EncoderFiles:
-    """Finds the encoder's files, its vocabulary read as by the run that goes on, if one does; warns if that matters.
-
-    Raises:
-        UserError: they are not found, or the vocabulary is none.
-    """
-    name, zoo = settings.pretrain_model_name_or_path, settings.modelZooBasePath
-    files = find_encoder(name, zoo, not settings.random_init, settings.vocabulary_rule)
-    if has_checkpoints(Path(settings.model_dir)):
-        files = RunFolder(Path(settings.model_dir)).with_its_rule(files)
-    warn_of_rules(files.vocabulary, files.vocabulary_file)
-    return files
-
-
 def _inputs(settings: TrainSettings, files: EncoderFiles, data: list[TaskData]) -> list[Path]:
     """Returns the files that a run reads."""
     lists = [Path(text) for text in (settings.train_input_fp, settings.predict_input_fp) if text]
@@ -153,12 +142,6 @@ def _check_same_rows(settings: TrainSettings, train: list[TaskData], dev: list[T
         check_same_dev_rows(folder.path, dev, settings.predict_precision)
 
 
-def make_deterministic() -> None:
-    """Has TensorFlow repeat bit for bit on a CPU; on a GPU that would cost speed."""
-    if not tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.enable_op_determinism()
-
-
 def _read_data(
     settings: TrainSettings, fold: FoldChoice | None, tasks: tuple[Task, ...], checks: tuple[Vocabulary, Path, int | None]
 ) -> tuple[list[TaskData], list[TaskData]]:
@@ -174,13 +157,6 @@ def _read_data(
     dev = read_task_data(settings.predict_input_fp, tuple(item.task for item in train), *checks)
     check_dev_data(dev, {item.task.name: item.task_input for item in train})
     return train, dev
-
-
-def warn_of_changes(settings: TrainSettings | PretrainSettings) -> None:
-    """Names in the log what differs from the settings that the folder's run was started with."""
-    folder = RunFolder(Path(settings.model_dir))
-    for change in folder.changed_settings(asdict(settings)):
-        logging.warning("%s was started with another setting: %s", folder.path, change)
 
 
 def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import tf_keras
 from tqdm import tqdm
 
+from easytransfer_mtl.runs.checkpoints import Progress
+from easytransfer_mtl.runs.metrics_log import MetricsLog
 from easytransfer_mtl.training.bad_steps import BadSteps
-from easytransfer_mtl.training.checkpoints import Progress
 from easytransfer_mtl.training.gradient_probe import GradientProbe, cosines, shares
-from easytransfer_mtl.training.metrics_log import MetricsLog
 from easytransfer_mtl.training.preparation import Prepared
 from easytransfer_mtl.training.stuck_losses import StuckLosses
 

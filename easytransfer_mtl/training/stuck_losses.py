@@ -4,8 +4,8 @@ import logging
 import math
 from collections import deque
 
+from easytransfer_mtl.runs.step_plan import StepPlan
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.step_plan import StepPlan
 
 CHECK_AFTER = 0.1
 WINDOW, FEWEST = 50, 5

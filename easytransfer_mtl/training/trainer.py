@@ -6,6 +6,7 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import tensorflow as tf
 import tf_keras
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -20,22 +21,22 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.models.task_parts import task_spec
 from easytransfer_mtl.models.variables import build_variables
+from easytransfer_mtl.runs.callbacks import SaveCheckpoints, StopOnSignal
+from easytransfer_mtl.runs.checkpoint_files import has_checkpoints
+from easytransfer_mtl.runs.checkpoints import AVERAGES, Progress, RunCheckpoints
+from easytransfer_mtl.runs.folder import RunFolder
+from easytransfer_mtl.runs.identity import warn_of_changes
+from easytransfer_mtl.runs.lock import run_lock
+from easytransfer_mtl.runs.metrics_log import MetricsLog
+from easytransfer_mtl.runs.optimizers import make_optimizer
+from easytransfer_mtl.runs.schedule import WarmupDecay
+from easytransfer_mtl.runs.task_data import TaskData
 from easytransfer_mtl.seeding import stream_seed
-from easytransfer_mtl.training.averaged_weights import averages_part
-from easytransfer_mtl.training.callbacks import SaveCheckpoints, StopOnSignal
-from easytransfer_mtl.training.checkpoint_files import has_checkpoints
-from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints
 from easytransfer_mtl.training.distribution import Distribution, make_distribution
 from easytransfer_mtl.training.early_stopping import EarlyStopping
-from easytransfer_mtl.training.metrics_log import MetricsLog
 from easytransfer_mtl.training.model_choice import check_class
-from easytransfer_mtl.training.optimizers import make_optimizer
-from easytransfer_mtl.training.preparation import Prepared, describe, prepare, warn_of_changes
-from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.run_lock import run_lock
-from easytransfer_mtl.training.schedule import WarmupDecay
+from easytransfer_mtl.training.preparation import Prepared, describe, prepare
 from easytransfer_mtl.training.step_log import StepLog
-from easytransfer_mtl.training.task_data import TaskData
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,8 @@ def _run(
     with distribution.scope():
         model = _make_model(settings, prepared, model_class)
     progress, folder = Progress(), RunFolder(Path(settings.model_dir))
-    averages = averages_part(model.averages)
-    checkpoints = RunCheckpoints(
-        model, progress, folder.path, settings.keep_checkpoint_max, distribution.is_chief, **averages
-    )
+    more = {AVERAGES: tf.train.Checkpoint(values=model.averages.averages)} if model.averages else {}
+    checkpoints = RunCheckpoints(model, progress, folder.path, settings.keep_checkpoint_max, distribution.is_chief, **more)
     step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
     distribution.check_same_step(step)
     stopping = _stopping(settings, prepared, step)

@@ -15,9 +15,9 @@ from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.evaluation.export import export_model
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.runs.fold_data import FoldChoice
+from easytransfer_mtl.runs.folder import RunFolder, TaskInput
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.fold_data import FoldChoice
-from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
 
 INPUTS = {task.name: TaskInput(16, "none") for task in CONTEST_TASKS}
 

@@ -15,8 +15,8 @@ from easytransfer_mtl.config.settings import EvaluateSettings, PredictSettings, 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation import ensemble
 from easytransfer_mtl.evaluation.ensemble import Ensemble, average, ensemble_of, mean_probabilities
-from easytransfer_mtl.evaluation.members import check_alike, find_members, member_at
 from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
+from easytransfer_mtl.evaluation.stored_models import check_alike, find_models, stored_model_at
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCNLI
@@ -42,7 +42,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def predicted(members: str, files: dict[str, Path]) -> dict[str, Prediction]:
-    return Ensemble(find_members(members)).predict_files(files)
+    return Ensemble(find_models(members)).predict_files(files)
 
 
 def assert_same(one: Prediction, other: Prediction) -> None:
@@ -114,7 +114,7 @@ def test_one_model_at_a_time_is_in_memory(
 def test_paths_and_patterns(runs: Path, tmp_path: Path) -> None:
     best = [runs / f"fold_{seed}/best" for seed in range(3)]
     for text in (f"{runs}/fold_*", f"{runs}/fold_*/best", f"{runs}/fold_[01], {runs}/fold_2/best"):
-        assert [Path(member.name) for member in find_members(text)] == best
+        assert [Path(member.name) for member in find_models(text)] == best
     for text, message in (
         (f"{runs}/fold_9*", "fits no folder and no checkpoint"),
         (f"{runs}/fold_9", "is no folder and no checkpoint"),
@@ -124,13 +124,13 @@ def test_paths_and_patterns(runs: Path, tmp_path: Path) -> None:
         (f"{runs}/fold_0/best/vocab.txt", "is no folder and no checkpoint"),
     ):
         with pytest.raises(UserError, match=message):
-            find_members(text)
+            find_models(text)
 
 
 def test_checkpoints_of_a_run(runs: Path, files: dict[str, Path], tmp_path: Path) -> None:
     prefix = str(runs / "fold_1/model.ckpt-3")
     for text in (prefix, f"{runs}/fold_1/model.ckpt-*", f"{runs}/fold_[1]/model.ckpt-3"):
-        assert [(member.name, member.run.path) for member in find_members(text)] == [(prefix, runs / "fold_1")]
+        assert [(member.name, member.run.path) for member in find_models(text)] == [(prefix, runs / "fold_1")]
     best = predicted(str(runs / "fold_1"), files)
     for name, prediction in predicted(prefix, files).items():
         assert_same(prediction, best[name])
@@ -138,7 +138,7 @@ def test_checkpoints_of_a_run(runs: Path, files: dict[str, Path], tmp_path: Path
     (run / "interrupted").mkdir()
     for path in run.glob("model.ckpt-3.*"):
         path.rename(run / "interrupted" / path.name)
-    assert member_at(str(run / "interrupted/model.ckpt-3")).folder.path == run
+    assert stored_model_at(str(run / "interrupted/model.ckpt-3")).folder.path == run
 
 
 def test_patterns_pass_over_the_start_of_a_run(runs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -146,11 +146,11 @@ def test_patterns_pass_over_the_start_of_a_run(runs: Path, tmp_path: Path, caplo
     for path in list(run.glob("model.ckpt-3.*")):
         shutil.copyfile(path, path.with_name(path.name.replace("-3.", "-0.")))
     with caplog.at_level("INFO"):
-        assert [Path(member.name).name for member in find_members(f"{run}/model.ckpt-*")] == ["model.ckpt-3"]
+        assert [Path(member.name).name for member in find_models(f"{run}/model.ckpt-*")] == ["model.ckpt-3"]
     assert f"{run}/model.ckpt-0 is left out of {run}/model.ckpt-*: it is a run's start." in caplog.text
-    assert find_members(f"{run}/model.ckpt-0")[0].name.endswith("model.ckpt-0")
+    assert find_models(f"{run}/model.ckpt-0")[0].name.endswith("model.ckpt-0")
     with pytest.raises(UserError, match="fits no folder and no checkpoint of a training that has begun"):
-        find_members(f"{run}/model.ckpt-[0]")
+        find_models(f"{run}/model.ckpt-[0]")
 
 
 def test_models_that_mean_something_else_are_refused(runs: Path, tmp_path: Path) -> None:
@@ -158,13 +158,13 @@ def test_models_that_mean_something_else_are_refused(runs: Path, tmp_path: Path)
     allow_changes(best, "tasks.json")
     written = read_json(best / "tasks.json")
     first = f"{runs / 'fold_0'},{best}"
-    assert check_alike(find_members(first)) == CONTEST_TASKS
+    assert check_alike(find_models(first)) == CONTEST_TASKS
 
     def refused(message: str, **changes: Any) -> None:
         value = {**json.loads(json.dumps(written)), **changes}
         write_json(best / "tasks.json", value)
         with pytest.raises(UserError, match=message):
-            Ensemble(find_members(first))
+            Ensemble(find_models(first))
 
     tasks = json.loads(json.dumps(written["tasks"]))
     tasks[2]["label_enumerate_values"].reverse()
@@ -178,9 +178,9 @@ def test_models_that_mean_something_else_are_refused(runs: Path, tmp_path: Path)
     refused("trained with the class Other", model_class="Other")
     longer = {name: {"sequence_length": 9, "text_normalization": "none"} for name in written["inputs"]}
     write_json(best / "tasks.json", {**written, "inputs": longer, "tasks": written["tasks"][::-1]})
-    assert check_alike(find_members(first)) == CONTEST_TASKS
+    assert check_alike(find_models(first)) == CONTEST_TASKS
     with pytest.raises(UserError, match="does not fit Other"):
-        Ensemble(find_members(first), model_class=Other)
+        Ensemble(find_models(first), model_class=Other)
 
 
 def test_bad_rows_are_found_before_a_model_is_loaded(

@@ -14,18 +14,18 @@ from easytransfer_mtl.config.settings import EvaluateSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble_scores import read_dev_data, score_ensemble
 from easytransfer_mtl.evaluation.inference import Inference
-from easytransfer_mtl.evaluation.members import Member, find_members
 from easytransfer_mtl.evaluation.metrics import mean_score, score_task
 from easytransfer_mtl.evaluation.options import EvaluationOptions
+from easytransfer_mtl.evaluation.stored_models import StoredModel, find_models
 
 
 @pytest.fixture
-def members(runs: Path) -> list[Member]:
+def members(runs: Path) -> list[StoredModel]:
     """Three models."""
-    return find_members(f"{runs}/fold_*")
+    return find_models(f"{runs}/fold_*")
 
 
-def test_scores_are_those_of_the_mean_probabilities(members: list[Member], tiny_data: Path) -> None:
+def test_scores_are_those_of_the_mean_probabilities(members: list[StoredModel], tiny_data: Path) -> None:
     data = read_dev_data(str(tiny_data / "dev.list_tfrecord"), members)
     scores = score_ensemble(members, data, EvaluationOptions(batch_size=4))
     assert list(scores.models) == [member.name for member in members]
@@ -42,7 +42,7 @@ def test_scores_are_those_of_the_mean_probabilities(members: list[Member], tiny_
         assert scores.together[place].score == expected.score
 
 
-def test_one_model_alone_is_its_own_average(members: list[Member], tiny_data: Path) -> None:
+def test_one_model_alone_is_its_own_average(members: list[StoredModel], tiny_data: Path) -> None:
     data = read_dev_data(str(tiny_data / "dev.list_tfrecord"), members[:1])
     scores = score_ensemble(members[:1], data, EvaluationOptions())
     own = scores.models[members[0].name]
@@ -50,7 +50,7 @@ def test_one_model_alone_is_its_own_average(members: list[Member], tiny_data: Pa
 
 
 def test_the_command_prints_and_writes_the_tables(
-    members: list[Member], tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    members: list[StoredModel], tiny_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dev, names = str(tiny_data / "dev.list_tfrecord"), [member.name for member in members]
     output = tmp_path / "out"
@@ -70,12 +70,12 @@ def test_the_command_prints_and_writes_the_tables(
 
 
 def test_models_of_different_vocabularies_have_no_files_in_common(
-    runs: Path, members: list[Member], tiny_data: Path, tmp_path: Path
+    runs: Path, members: list[StoredModel], tiny_data: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(runs / "fold_1/best", tmp_path / "other"))
     allow_changes(other, "vocab.txt")
     text = (other / "vocab.txt").read_text(encoding="utf-8")
     (other / "vocab.txt").write_text(text.replace("天\n", "乙\n"), encoding="utf-8")
-    both = [members[0], *find_members(str(other))]
+    both = [members[0], *find_models(str(other))]
     with pytest.raises(UserError, match="has another vocabulary than .*predict and submit can average them"):
         read_dev_data(str(tiny_data / "dev.list_tfrecord"), both)

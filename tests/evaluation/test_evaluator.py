@@ -15,20 +15,20 @@ from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation import evaluator
-from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.evaluator import build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.export import load_exported
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.metrics import mean_score
 from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.reports import best_line, summary_text
+from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.runs.checkpoints import Progress, RunCheckpoints
+from easytransfer_mtl.runs.folder import RunFolder, TaskInput
+from easytransfer_mtl.runs.optimizers import make_optimizer
+from easytransfer_mtl.runs.task_data import TaskData, read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.checkpoints import Progress, RunCheckpoints, restore_model
-from easytransfer_mtl.training.optimizers import make_optimizer
-from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
-from easytransfer_mtl.training.task_data import TaskData, read_task_data
 
 RUN = "nodrop_noshuffle_adam"
 INPUTS = {task.name: TaskInput(128, "none") for task in CONTEST_TASKS}
@@ -96,8 +96,8 @@ def test_original_run_gives_the_originals_predictions_scores_and_choice(
     run: RunFolder, dev: Callable[..., list[TaskData]], recorded: list[dict[str, Any]]
 ) -> None:
     evaluation = evaluate_run(build_model(run), run, dev(), EvaluationOptions(batch_size=4, legacy=True))
-    assert list(evaluation.scores) == [Candidate(0), Candidate(37)]
-    for step, reports in ((Candidate(0), recorded[:3]), (Candidate(37), recorded[3:])):
+    assert list(evaluation.scores) == [Weights.of_step(run.path, 0), Weights.of_step(run.path, 37)]
+    for step, reports in ((Weights.of_step(run.path, 0), recorded[:3]), (Weights.of_step(run.path, 37), recorded[3:])):
         for score, report in zip(evaluation.scores[step], reports, strict=True):
             assert score.task.name == report["called_as"] and score.rows == 24
             np.testing.assert_array_equal(score.confusion, confusion(report, score.task.num_labels))
@@ -106,7 +106,7 @@ def test_original_run_gives_the_originals_predictions_scores_and_choice(
         assert evaluation.legacy[step].mean == sum(report["macro_f1_read"] for report in reports) / 3
         assert evaluation.legacy[step].misplaced == 0
     # "best ckpt 0, best best_macro_f1 0.16796666666666668"
-    assert evaluation.best == Candidate(0) and evaluation.legacy[evaluation.best].mean == 0.16796666666666668
+    assert evaluation.best == Weights.of_step(run.path, 0) and evaluation.legacy[evaluation.best].mean == 0.16796666666666668
 
 
 def test_predictions_row_by_row_are_the_originals(
@@ -130,7 +130,7 @@ def test_best_is_exported_with_its_scores_and_tables(
     evaluation = evaluate_run(build_model(run), run, dev(), EvaluationOptions())
     about = json.loads((evaluation.best_folder / "export.json").read_text(encoding="utf-8"))
     assert about["step"] == evaluation.best.step == 0 and about["weights"] == "raw"
-    assert about["mean_score"] == mean_score(evaluation.scores[Candidate(0)])
+    assert about["mean_score"] == mean_score(evaluation.scores[Weights.of_step(run.path, 0)])
     model, inputs = load_exported(str(evaluation.best_folder))
     assert inputs == INPUTS
     with np.load(golden / "train" / RUN / "initial_heads.npz") as heads:
@@ -154,7 +154,7 @@ def test_of_equal_checkpoints_the_later_one_is_best(run: RunFolder, dev: Callabl
     assert means[40] == means[50]
     for path in [*run.path.glob("model.ckpt-0.*"), *run.path.glob("model.ckpt-37.*")]:
         path.unlink()
-    assert evaluate_run(model, run, dev(), EvaluationOptions()).best == Candidate(50)
+    assert evaluate_run(model, run, dev(), EvaluationOptions()).best == Weights.of_step(run.path, 50)
 
 
 @pytest.mark.parametrize("batch_size", [4, 64])
@@ -162,7 +162,9 @@ def test_tasks_of_unequal_sizes_down_to_one_row_are_scored_each_for_itself(
     batch_size: int, run: RunFolder, dev: Callable[..., list[TaskData]], recorded: list[dict[str, Any]]
 ) -> None:
     sizes = (24, 13, 1)
-    scores = evaluate_run(build_model(run), run, dev(*sizes), EvaluationOptions(batch_size=batch_size)).scores[Candidate(37)]
+    scores = evaluate_run(build_model(run), run, dev(*sizes), EvaluationOptions(batch_size=batch_size)).scores[
+        Weights.of_step(run.path, 37)
+    ]
     for score, report, size in zip(scores, recorded[3:], sizes, strict=True):
         part = {name: report[name][:size] for name in ("gts", "preds")}
         np.testing.assert_array_equal(score.confusion, confusion(part, score.task.num_labels))
@@ -184,7 +186,9 @@ def test_what_the_original_would_have_printed_counts_misplaced_rows(
 def test_max_batches_scores_the_first_rows(
     run: RunFolder, dev: Callable[..., list[TaskData]], recorded: list[dict[str, Any]]
 ) -> None:
-    scores = evaluate_run(build_model(run), run, dev(), EvaluationOptions(batch_size=5, max_batches=2)).scores[Candidate(37)]
+    scores = evaluate_run(build_model(run), run, dev(), EvaluationOptions(batch_size=5, max_batches=2)).scores[
+        Weights.of_step(run.path, 37)
+    ]
     for score, report in zip(scores, recorded[3:], strict=True):
         part = {name: report[name][:10] for name in ("gts", "preds")}
         np.testing.assert_array_equal(score.confusion, confusion(part, score.task.num_labels))
@@ -219,7 +223,7 @@ def test_damaged_checkpoint_is_named_and_exports_nothing(run: RunFolder, dev: Ca
 def spoil(run: RunFolder, step: int, value: float) -> None:
     """Saves step 37's weights as those of a step, with one value of a head that is no number."""
     model = build_model(run)
-    restore_model(model, run.path / "model.ckpt-37")
+    Weights((run.path / "model.ckpt-37",)).restore(model)
     variable = model.heads["ocnli_logits"].kernel
     values = variable.numpy()
     values.flat[1] = value
@@ -235,7 +239,7 @@ def test_a_checkpoint_that_is_not_finite_has_no_score_and_is_never_the_best(
 ) -> None:
     spoil(run, 50, value)  # the last one, which would win if scores were equal
     evaluation = evaluate_run(build_model(run), run, dev(), EvaluationOptions(swa_checkpoints=2))
-    assert list(evaluation.scores) == [Candidate(0), Candidate(37)]  # nor the mean of both
+    assert list(evaluation.scores) == [Weights.of_step(run.path, 0), Weights.of_step(run.path, 37)]  # nor the mean of both
     assert "checkpoint 50 has no score and is left out" in caplog.text and "swa of 2 checkpoints has no" in caplog.text
     assert json.loads((run.path / "best/export.json").read_text(encoding="utf-8"))["step"] == 0
     for name in ("0", "37"):
@@ -251,7 +255,7 @@ def test_an_untrained_best_is_said_to_be_one_everywhere(
     run: RunFolder, dev: Callable[..., list[TaskData]], caplog: pytest.LogCaptureFixture
 ) -> None:
     evaluation = evaluate_run(build_model(run), run, dev(), EvaluationOptions())
-    assert evaluation.best == Candidate(0) and "the model to export is untrained" in caplog.text
+    assert evaluation.best == Weights.of_step(run.path, 0) and "the model to export is untrained" in caplog.text
     about = json.loads((run.path / "best/export.json").read_text(encoding="utf-8"))
     assert about["trained"] is False and about["step"] == 0
     text = "best (the run's start, untrained)"
@@ -274,18 +278,22 @@ def test_an_untrained_best_is_said_to_be_one_everywhere(
     assert "start" not in caplog.text + summary_text(evaluation.scores) + best_line(evaluation.best)
 
 
-@pytest.mark.parametrize("candidate", [Candidate(50), Candidate(50, is_ema=True), Candidate(50, 2)])
+@pytest.mark.parametrize(("steps", "is_ema"), [((50,), False), ((50,), True), ((37, 50), False)])
 def test_step_and_kind_of_weights_mean_the_same_in_every_file(
-    candidate: Candidate, run: RunFolder, dev: Callable[..., list[TaskData]], monkeypatch: pytest.MonkeyPatch
+    steps: tuple[int, ...],
+    is_ema: bool,
+    run: RunFolder,
+    dev: Callable[..., list[TaskData]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    data = dev()
+    data, weights = dev(), Weights(tuple(run.path / f"model.ckpt-{step}" for step in steps), is_ema)
     known, _ = score_rows(Inference(build_model(run), 64), data, EvaluationOptions(), "test")
-    monkeypatch.setattr(evaluator, "candidates_of", lambda *arguments: [candidate])
-    monkeypatch.setattr(evaluator, "load_candidate", lambda *arguments: None)
-    evaluate_run(build_model(run), run, data, EvaluationOptions(), {candidate: known})
+    monkeypatch.setattr(evaluator, "weights_in", lambda *arguments: [weights])
+    monkeypatch.setattr(Weights, "restore", lambda *arguments: None)
+    evaluate_run(build_model(run), run, data, EvaluationOptions(), {weights: known})
     about = json.loads((run.path / "best/export.json").read_text(encoding="utf-8"))
     summary = json.loads((run.path / "evaluation/summary.json").read_text(encoding="utf-8"))
     row = summary["checkpoints"][0]
     for name in ("step", "weights", "name"):
         assert about[name] == row[name]
-    assert (about["step"], about["weights"]) == (50, candidate.weights) and about["name"] == str(candidate)
+    assert (about["step"], about["weights"]) == (50, weights.kind) and about["name"] == str(weights)

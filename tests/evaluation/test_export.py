@@ -26,8 +26,8 @@ from easytransfer_mtl.evaluation import export
 from easytransfer_mtl.evaluation.export import EXPORT_FILE, HEADS_FILE, export_model, load_exported, own_variables
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.runs.folder import RunFolder, TaskInput
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
 
 INPUTS = {task.name: TaskInput(16 + i, "nfkc" if i else "none") for i, task in enumerate(CONTEST_TASKS)}
 IDS = tf.constant([[2, 7, 8, 9, 3, 0], [2, 10, 3, 11, 12, 3]])

@@ -9,10 +9,10 @@ import pytest
 
 from easytransfer_mtl.data.encoded_rows import from_arrays
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.kept_scores import KeptScores
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_confusion, score_task
 from easytransfer_mtl.evaluation.reports import score_json
+from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION
 
@@ -36,11 +36,14 @@ def test_a_confusion_matrix_holds_the_whole_score() -> None:
 
 def test_scores_up_to_a_step_come_back_in_order(tmp_path: Path) -> None:
     kept = KeptScores(tmp_path, data_of(), "float32", 0)
-    added = {Candidate(2): 1, Candidate(2, is_ema=True): 2, Candidate(4): 3}
+    second, averages, fourth = (
+        Weights.of_step(tmp_path, step, is_ema) for step, is_ema in ((2, False), (2, True), (4, False))
+    )
+    added = {second: 1, averages: 2, fourth: 3}
     for candidate, seed in added.items():
         kept.add(candidate, scores_of(seed))
     again = KeptScores(tmp_path, data_of(), "float32", 2)
-    assert list(again.scores) == [Candidate(2), Candidate(2, is_ema=True)]
+    assert list(again.scores) == [second, averages]
     for candidate, scores in again.scores.items():
         assert [score_json(score) for score in scores] == [score_json(score) for score in scores_of(added[candidate])]
     means = [np.mean([score.score for score in scores_of(seed)]) for seed in (1, 2)]
@@ -49,7 +52,7 @@ def test_scores_up_to_a_step_come_back_in_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("first_id", "precision"), [(2, "float32"), (1, "bfloat16")])
 def test_scores_of_other_rows_or_arithmetic_do_not_count(first_id: int, precision: str, tmp_path: Path) -> None:
-    KeptScores(tmp_path, data_of(), "float32", 0).add(Candidate(2), scores_of(1))
+    KeptScores(tmp_path, data_of(), "float32", 0).add(Weights.of_step(tmp_path, 2), scores_of(1))
     assert not KeptScores(tmp_path, data_of(first_id), precision, 9).scores
 
 
@@ -67,7 +70,7 @@ def test_scores_of_other_rows_or_arithmetic_do_not_count(first_id: int, precisio
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_named(change: dict[str, Any], tmp_path: Path) -> None:
-    KeptScores(tmp_path, data_of(), "float32", 0).add(Candidate(2), scores_of(1))
+    KeptScores(tmp_path, data_of(), "float32", 0).add(Weights.of_step(tmp_path, 2), scores_of(1))
     path = tmp_path / "evaluation/during_training.json"
     value = read_json(path)
     item = value["scores"][0]

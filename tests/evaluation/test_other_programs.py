@@ -18,8 +18,8 @@ from easytransfer_mtl.encoders.kinds import KINDS, kind_of, transformers_class
 from easytransfer_mtl.evaluation.export import export_model
 from easytransfer_mtl.evaluation.prediction import Predictor
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.runs.folder import RunFolder, TaskInput
 from easytransfer_mtl.tasks import CONTEST_TASKS, task_named
-from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
 
 DOCUMENT = Path(__file__).parents[2] / "docs/exported_models.md"
 PYTORCH, TENSORFLOW = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)

@@ -13,15 +13,15 @@ from easytransfer_mtl.data.folds import read_folds
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.inference import Inference
-from easytransfer_mtl.evaluation.members import find_members
 from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
+from easytransfer_mtl.evaluation.stored_models import find_models
+from easytransfer_mtl.runs.task_data import read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.task_data import read_task_data
 
 
 def test_every_row_is_scored_by_the_model_of_its_fold(runs: Path, tiny_data: Path, tiny_encoder: Path) -> None:
-    members = find_members(f"{runs}/fold_*")
+    members = find_models(f"{runs}/fold_*")
     scores = score_out_of_fold(members, EvaluationOptions(batch_size=5))
     folds = read_folds(runs / "split/folds.json")
     vocabulary = tiny_encoder / "vocab.txt"
@@ -48,7 +48,7 @@ def test_the_command_writes_the_table(runs: Path, tmp_path: Path, capsys: pytest
 
 
 def test_a_missing_fold_is_told(runs: Path, caplog: pytest.LogCaptureFixture) -> None:
-    scores = score_out_of_fold(find_members(str(runs / "fold_1")), EvaluationOptions())
+    scores = score_out_of_fold(find_models(str(runs / "fold_1")), EvaluationOptions())
     assert "no model of fold 0, 2" in caplog.text
     assert [score.rows for score in scores.together] == [score.rows for score in scores.models[str(runs / "fold_1/best")]]
 
@@ -63,4 +63,4 @@ def test_refused_models(runs: Path, make_run: Callable[..., Path], tmp_path: Pat
         (str(plain), "needs --predict_input_fp: .*plain/best was not trained with --fold"),
     ):
         with pytest.raises(UserError, match=message):
-            score_out_of_fold(find_members(text), EvaluationOptions())
+            score_out_of_fold(find_models(text), EvaluationOptions())

@@ -11,8 +11,8 @@ from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import Ensemble
-from easytransfer_mtl.evaluation.members import find_members
 from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
+from easytransfer_mtl.evaluation.stored_models import find_models
 
 SINGLE = ["天地人日月", "山水"]
 PAIRS = [("天地人", "日月"), ("山", "水火木")]
@@ -209,12 +209,12 @@ def test_files_that_cannot_be_predicted_are_refused_before_a_model_is_loaded(
 ) -> None:
     path = tmp_path / "TNEWS.csv"
     path.write_text(content, encoding="utf-8")
-    ensemble = Ensemble(find_members(str(runs / "fold_0")))
+    ensemble = Ensemble(find_models(str(runs / "fold_0")))
 
     def never(*_: Any) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("easytransfer_mtl.evaluation.members.Member.load", never)
+    monkeypatch.setattr("easytransfer_mtl.evaluation.stored_models.StoredModel.load", never)
     with pytest.raises(UserError, match=message):
         ensemble.predict_files({"TNEWS": path})
 

@@ -11,10 +11,11 @@ from sklearn.metrics import classification_report
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation import reports
-from easytransfer_mtl.evaluation.candidates import Candidate
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_task
+from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.tasks import OCEMOTION, OCNLI, TNEWS, Task
 
+RUN = Path("run")
 EVAL = Path(__file__).parents[1] / "golden" / "eval"
 
 
@@ -102,7 +103,7 @@ def test_json_round_trip() -> None:
 
 def test_summary_marks_the_later_of_equal_checkpoints() -> None:
     low, high = [half(), perfect(TNEWS)], [perfect(OCNLI), perfect(TNEWS)]
-    checkpoints = {Candidate(90): high, Candidate(0): low, Candidate(136): high}
+    checkpoints = {Weights.of_step(RUN, 90): high, Weights.of_step(RUN, 0): low, Weights.of_step(RUN, 136): high}
     assert reports.summary_text(checkpoints) == (
         "step   OCNLI   TNEWS    mean\n"
         "0     0.3333  1.0000  0.6667\n"
@@ -120,7 +121,12 @@ def test_summary_marks_the_later_of_equal_checkpoints() -> None:
 
 def test_averages_stand_behind_their_checkpoint_and_say_what_they_are() -> None:
     low, high = [half()], [perfect(OCNLI)]
-    candidates = {Candidate(9, 2): low, Candidate(9): low, Candidate(9, is_ema=True): high, Candidate(4): high}
+    candidates = {
+        Weights((RUN / "model.ckpt-4", RUN / "model.ckpt-9")): low,
+        Weights.of_step(RUN, 9): low,
+        Weights.of_step(RUN, 9, is_ema=True): high,
+        Weights.of_step(RUN, 4): high,
+    }
     assert reports.summary_text(candidates) == (
         "step                   OCNLI    mean\n"
         "4                     1.0000  1.0000\n"
@@ -160,7 +166,7 @@ def test_final_table_stands_in_the_boards_order() -> None:
 def test_written_files(tmp_path: Path) -> None:
     scores = [half(), perfect(TNEWS)]
     reports.write_reports(tmp_path / "report", scores)
-    reports.write_summary(tmp_path / "report", {Candidate(7): scores})
+    reports.write_summary(tmp_path / "report", {Weights.of_step(RUN, 7): scores})
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert names == {
         "classes.txt",

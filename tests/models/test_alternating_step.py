@@ -11,7 +11,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.step_options import StepOptions
-from easytransfer_mtl.training.optimizers import make_optimizer
+from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.weighting import Equal, Fixed, TaskWeighting
 
 METHODS = ("equal", "fixed", "uncertainty", "imtl_l", "dwa", "dtp", "rlw")

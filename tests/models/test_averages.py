@@ -11,7 +11,7 @@ from easytransfer_mtl.models.averages import WeightAverages
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.models.variables import own_variables
-from easytransfer_mtl.training.optimizers import make_optimizer
+from easytransfer_mtl.runs.optimizers import make_optimizer
 
 Build = Callable[..., MultiTaskModel]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.step_options import StepOptions
-from easytransfer_mtl.training.optimizers import make_optimizer
+from easytransfer_mtl.runs.optimizers import make_optimizer
 
 
 def slices(rows: list[list[float]], indices: list[int], size: int) -> tf.IndexedSlices:

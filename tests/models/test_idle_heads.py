@@ -9,8 +9,8 @@ import tensorflow as tf
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.step_options import StepOptions
+from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.optimizers import make_optimizer
 
 OPTIMIZERS = [("adam", 0.0), ("adam", 0.01), ("lamb", 0.01), ("adagrad", 0.0), ("adadelta", 0.0)]
 

@@ -12,8 +12,8 @@ from easytransfer_mtl.models.joint_step import task_gram
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.models.task_losses import LossOptions
+from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.optimizers import make_optimizer
 from easytransfer_mtl.weighting import (
     FAMO,
     METHODS,

@@ -15,12 +15,13 @@ from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
+from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.step_options import StepOptions
+from easytransfer_mtl.runs.checkpoints import checkpoint_steps
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
-from easytransfer_mtl.training.checkpoints import checkpoint_steps, restore_model
 from easytransfer_mtl.training.trainer import run_training
 from easytransfer_mtl.weighting import Fixed
 
@@ -188,10 +189,10 @@ def test_subclass_that_overrides_everything_trains_without_retracing(tiny_settin
     assert Overridden.traced == 1
     assert "tnews_logits" in trained.model.predict_step(batch_of(0, [0, 1]))
     prefix, again = checkpoint_steps(trained.folder.path)[6], build_model(trained.folder, Overridden)
-    restore_model(again, prefix)
+    Weights((prefix,)).restore(again)
     np.testing.assert_array_equal(again.between.kernel, trained.model.between.kernel)
     with pytest.raises(UserError, match="MultiTaskModel has .* it is of another model class"):
-        restore_model(MultiTaskModel(again.encoder, again.tasks), prefix)
+        Weights((prefix,)).restore(MultiTaskModel(again.encoder, again.tasks))
     with pytest.raises(UserError, match="trained with the class Overridden"):
         build_model(trained.folder)
 

@@ -18,9 +18,9 @@ from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
 from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.models.task_parts import task_spec
 from easytransfer_mtl.models.variables import build_variables, own_variables, parameter_counts
+from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCNLI, TNEWS
 from easytransfer_mtl.training.distribution import BATCH_SIGNATURE
-from easytransfer_mtl.training.optimizers import make_optimizer
 
 CONFIG = BertConfig(
     vocab_size=30,

@@ -10,7 +10,7 @@ from transformers import BertConfig
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.head import MaskedWordHead, stored_head
-from easytransfer_mtl.training.optimizers import decays
+from easytransfer_mtl.runs.optimizers import decays
 
 CONFIG = BertConfig(vocab_size=9, hidden_size=4, num_attention_heads=2, intermediate_size=6)
 NAMES = {

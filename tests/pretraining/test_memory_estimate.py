@@ -11,7 +11,7 @@ from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.pretraining import memory_estimate
 from easytransfer_mtl.pretraining.memory_estimate import check_memory, estimated_gb, num_parameters
 from easytransfer_mtl.pretraining.model import MaskedLanguageModel
-from easytransfer_mtl.training import machine_memory
+from easytransfer_mtl.runs import memory as machine_memory
 
 Settings = Callable[..., PretrainSettings]
 

@@ -11,8 +11,8 @@ from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.pretraining.trainer import run_pretraining
-from easytransfer_mtl.training.checkpoints import checkpoint_steps
-from easytransfer_mtl.training.run_lock import run_lock
+from easytransfer_mtl.runs.checkpoints import checkpoint_steps
+from easytransfer_mtl.runs.lock import run_lock
 
 LETTERS = "天地人日月山水火木金土心手口目耳田禾米竹"
 Settings = Callable[..., PretrainSettings]

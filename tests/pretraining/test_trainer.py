@@ -25,7 +25,7 @@ from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.pretraining.model import MaskedLanguageModel
 from easytransfer_mtl.pretraining.step_log import PretrainingLog
 from easytransfer_mtl.pretraining.trainer import PretrainedRun, run_pretraining
-from easytransfer_mtl.training.checkpoints import checkpoint_steps
+from easytransfer_mtl.runs.checkpoints import checkpoint_steps
 
 Settings = Callable[..., PretrainSettings]
 

@@ -21,8 +21,8 @@ from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.encoders.saving import save_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, write_json
+from easytransfer_mtl.runs.checkpoints import checkpoint_steps
 from easytransfer_mtl.tasks import CONTEST_TASKS, task_named
-from easytransfer_mtl.training.checkpoints import checkpoint_steps
 from easytransfer_mtl.training.trainer import run_training
 
 Settings = Callable[..., Any]

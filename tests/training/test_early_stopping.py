@@ -20,11 +20,11 @@ from easytransfer_mtl.evaluation.kept_scores import FILE
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_task
 from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.runs.checkpoints import checkpoint_steps
+from easytransfer_mtl.runs.step_plan import StepPlan
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training import early_stopping
-from easytransfer_mtl.training.checkpoints import checkpoint_steps
 from easytransfer_mtl.training.early_stopping import EarlyStopping, Standing, standing_of
-from easytransfer_mtl.training.step_plan import StepPlan
 from easytransfer_mtl.training.trainer import run_training
 
 RIGHT = [3, 7, 5, 7, 6, 9]

@@ -21,9 +21,9 @@ from easytransfer_mtl.data.tfrecords import read_tfrecords
 from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.step_options import StepOptions
+from easytransfer_mtl.runs.optimizers import make_optimizer
+from easytransfer_mtl.runs.schedule import WarmupDecay
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.optimizers import make_optimizer
-from easytransfer_mtl.training.schedule import WarmupDecay
 
 ADAM, ADAMW, CONSTANT = "nodrop_noshuffle_adam", "nodrop_noshuffle_adamw", "nodrop_noshuffle_constlr_clip1e9"
 LOSS, NORM, WEIGHT, SLOT, LOGIT = 1e-5, 1e-5, 5e-6, 5e-5, 1e-5

@@ -15,10 +15,11 @@ from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.evaluation.export import load_exported
+from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import read_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.training.checkpoints import checkpoint_steps, restore_model
-from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.runs.checkpoints import checkpoint_steps
+from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.training.trainer import run_training
 
 Settings = Callable[..., Any]
@@ -76,7 +77,7 @@ def test_exported_model_stands_alone(whole: Run) -> None:
     assert model.architecture.heads == {"TNEWS": "bilstm:4", "OCEMOTION": "multi_dropout:3"}
     assert set(inputs) == {"TNEWS", "OCEMOTION", "OCNLI"}
     again = build_model(RunFolder(folder))
-    restore_model(again, checkpoint_steps(folder)[read_json(folder / "best" / "export.json", "")["step"]])
+    Weights((checkpoint_steps(folder)[read_json(folder / "best" / "export.json", "")["step"]],)).restore(again)
     ids = tf.constant([[2, 7, 8, 3, 9, 3], [2, 7, 3, 0, 0, 0]])
     segments = tf.constant([[0, 0, 0, 0, 1, 1], [0] * 6])
     features = {"input_ids": ids, "input_mask": tf.cast(ids > 0, tf.int32), "segment_ids": segments}

@@ -15,9 +15,9 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.sharing_options import SharingOptions
+from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.learning_rates import RateShares, choose_rate_shares
-from easytransfer_mtl.training.optimizers import make_optimizer
 
 OPTIMIZERS = [("adam", 0.0), ("adam", 0.3), ("lamb", 0.3), ("adagrad", 0.0), ("adadelta", 0.0)]
 NAMES = [task.name for task in CONTEST_TASKS]

@@ -19,10 +19,10 @@ from easytransfer_mtl.models.architecture_checks import architecture_from_json
 from easytransfer_mtl.models.sharing import SHARINGS as STRUCTURES
 from easytransfer_mtl.models.sharing.sizes import size_of
 from easytransfer_mtl.models.sharing_options import OPTIONS_OF, OPTIONS_OF_PART, SharingOptions, options_read
-from easytransfer_mtl.training import machine_memory
+from easytransfer_mtl.runs import memory as machine_memory
+from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.training.memory_estimate import tell
 from easytransfer_mtl.training.preparation import prepare
-from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.trainer import run_training
 
 Settings = Callable[..., TrainSettings]

@@ -17,7 +17,7 @@ from easytransfer_mtl.files import read_json
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.task_losses import LossOptions
-from easytransfer_mtl.training.checkpoints import checkpoint_steps
+from easytransfer_mtl.runs.checkpoints import checkpoint_steps
 from easytransfer_mtl.training.model_choice import check_class
 from easytransfer_mtl.training.trainer import run_training
 

@@ -17,9 +17,9 @@ from easytransfer_mtl.config.settings import ConvertSettings, EvaluateSettings
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import Ensemble
-from easytransfer_mtl.evaluation.members import find_members
 from easytransfer_mtl.evaluation.prediction import Predictor
-from easytransfer_mtl.training.checkpoints import checkpoint_steps
+from easytransfer_mtl.evaluation.stored_models import find_models
+from easytransfer_mtl.runs.checkpoints import checkpoint_steps
 
 LETTERS = "天地人日月山水火木金土心手口目耳田禾米竹"
 TOKENS = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "天", "$", *LETTERS[1:6], "$", "[UNK]", *LETTERS[6:]]
@@ -170,7 +170,7 @@ def test_models_of_both_rules_are_averaged_on_texts_and_not_on_ids(settings: Cal
     checkpoints = ",".join(map(str, runs.values()))
     text = tmp_path / "test.csv"
     text.write_text("0\t天竹鱼\n", encoding="utf-8")
-    pair = Ensemble(find_members(checkpoints)).predict_files({"TNEWS": text})["TNEWS"]
+    pair = Ensemble(find_models(checkpoints)).predict_files({"TNEWS": text})["TNEWS"]
     alone = [Predictor(str(run)).predict("TNEWS", ["0"], [("天竹鱼",)]).probabilities for run in runs.values()]
     assert abs(pair.probabilities - sum(alone) / 2).max() < 1e-6
     for rule in runs:

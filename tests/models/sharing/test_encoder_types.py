@@ -15,8 +15,8 @@ from easytransfer_mtl.evaluation.export import export_model, load_exported
 from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.sharing.sizes import size_of
+from easytransfer_mtl.runs.folder import RunFolder, TaskInput
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
 
 Build, Batch = Callable[..., MultiTaskModel], Callable[..., dict[str, tf.Tensor]]
 SIZES = {

@@ -10,8 +10,8 @@ import tf_keras
 
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.sharing.distance import l2, squared_distance
+from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.optimizers import make_optimizer
 
 Build, Batch = Callable[..., MultiTaskModel], Callable[..., dict[str, tf.Tensor]]
 

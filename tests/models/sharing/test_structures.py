@@ -16,9 +16,9 @@ from easytransfer_mtl.models.encoded import LAYERS, POOLED, SEQUENCE
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.sharing.sizes import size_of
 from easytransfer_mtl.models.variables import own_variables
+from easytransfer_mtl.runs.folder import RunFolder, TaskInput
+from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.optimizers import make_optimizer
-from easytransfer_mtl.training.run_folder import RunFolder, TaskInput
 
 Build = Callable[..., MultiTaskModel]
 CASES: dict[str, tuple[str, dict[str, Any]]] = {

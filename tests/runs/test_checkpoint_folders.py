@@ -13,8 +13,8 @@ from easytransfer_mtl.commands.evaluate import run as evaluate
 from easytransfer_mtl.commands.predict import run as predict
 from easytransfer_mtl.config.settings import EvaluateSettings, PredictSettings
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.members import find_members
-from easytransfer_mtl.training.checkpoints import INTERRUPTED, checkpoint_steps
+from easytransfer_mtl.evaluation.stored_models import find_models
+from easytransfer_mtl.runs.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.trainer import run_training
 
 Settings = Callable[..., Any]
@@ -132,5 +132,5 @@ def test_names_that_look_like_patterns_are_names(
 def test_a_pattern_in_a_folder_with_a_bracket_is_told_how_to_write_it(tiny_settings: Settings, tmp_path: Path) -> None:
     train_on(tiny_settings, tmp_path / "a[1]" / "run", 0.2)
     with pytest.raises(UserError, match=r"is written \[\[\]"):
-        find_members(f"{tmp_path}/a[1]/run/model.ckpt-*")
-    assert len(find_members(f"{tmp_path}/a[[]1]/run/model.ckpt-*")) == len(checkpoint_steps(tmp_path / "a[1]" / "run"))
+        find_models(f"{tmp_path}/a[1]/run/model.ckpt-*")
+    assert len(find_models(f"{tmp_path}/a[[]1]/run/model.ckpt-*")) == len(checkpoint_steps(tmp_path / "a[1]" / "run"))

@@ -15,8 +15,8 @@ from easytransfer_mtl.commands.train import run as train
 from easytransfer_mtl.config.settings import EvaluateSettings
 from easytransfer_mtl.config.study_settings import CompareSettings
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.training import run_lock as module
-from easytransfer_mtl.training.run_lock import run_lock
+from easytransfer_mtl.runs import lock as module
+from easytransfer_mtl.runs.lock import run_lock
 from easytransfer_mtl.training.trainer import run_training
 
 Settings = Callable[..., Any]

@@ -9,8 +9,8 @@ from easytransfer_mtl.data.list_files import TaskFile, check_vocabulary, task_fi
 from easytransfer_mtl.data.tfrecords import padded_length_of, read_tfrecords
 from easytransfer_mtl.data.tokenization import Vocabulary
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.runs.folder import TaskInput
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.run_folder import TaskInput
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import pytest
 import tf_keras
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.training.checkpoints import INTERRUPTED, Progress, RunCheckpoints, checkpoint_steps, restore_model
-from easytransfer_mtl.training.optimizers import make_optimizer
+from easytransfer_mtl.evaluation.weights import Weights
+from easytransfer_mtl.runs.checkpoints import INTERRUPTED, Progress, RunCheckpoints, checkpoint_steps
+from easytransfer_mtl.runs.optimizers import make_optimizer
 
 
 class Small(tf_keras.Model):
@@ -163,7 +164,7 @@ def test_another_model_or_number_of_slots_is_an_error(other: Callable[[], Small]
 def test_weights_alone_for_evaluation(saved: Callable, tmp_path: Path) -> None:
     states = saved(5, 9)
     model = Small()
-    restore_model(model, checkpoint_steps(tmp_path)[5])
+    Weights((checkpoint_steps(tmp_path)[5],)).restore(model)
     assert_equal([variable.numpy() for variable in model.trainable_variables], states[5][:2])
 
 
@@ -173,13 +174,13 @@ def test_weights_of_another_model_are_an_error_in_evaluation(
 ) -> None:
     saved(5)
     with pytest.raises(UserError, match="model.ckpt-5 cannot be restored"):
-        restore_model(other(), checkpoint_steps(tmp_path)[5])
+        Weights((checkpoint_steps(tmp_path)[5],)).restore(other())
 
 
 def test_weights_that_the_model_has_no_place_for_are_an_error_in_evaluation(tmp_path: Path) -> None:
     parts(tmp_path, model=Small(more=True))[2].save(5)
     with pytest.raises(UserError, match="holds 4 weights, Small has 2: it is of another model class"):
-        restore_model(Small(), checkpoint_steps(tmp_path)[5])
+        Weights((checkpoint_steps(tmp_path)[5],)).restore(Small())
 
 
 def test_damaged_or_missing_checkpoint_is_an_error_in_evaluation(saved: Callable, tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_damaged_or_missing_checkpoint_is_an_error_in_evaluation(saved: Callable
     truncate(tmp_path / "model.ckpt-5.data-00000-of-00001")
     for prefix in (tmp_path / "model.ckpt-5", tmp_path / "model.ckpt-6"):
         with pytest.raises(UserError, match=f"{prefix.name} cannot be restored"):
-            restore_model(Small(), prefix)
+            Weights((prefix,)).restore(Small())
 
 
 def test_list_is_in_ascending_order_and_without_incomplete_or_foreign_ones(saved: Callable, tmp_path: Path) -> None:
@@ -287,4 +288,4 @@ def test_weights_that_are_not_finite_are_refused_with_file_and_variable(value: f
     model.dense.bias.assign([0.0, value, 0.0])
     checkpoints.save(2)
     with pytest.raises(UserError, match=r"Checkpoint .*model.ckpt-2: 1 of the 3 values of bias are no numbers"):
-        restore_model(Small(), tmp_path / "model.ckpt-2")
+        Weights((tmp_path / "model.ckpt-2",)).restore(Small())

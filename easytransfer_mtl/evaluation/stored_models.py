@@ -10,33 +10,33 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.easytransfer_checkpoint import EasyTransferFolder, is_easytransfer_checkpoint
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.evaluation.export import EXPORT_FILE, load_exported
-from easytransfer_mtl.evaluation.prefixes import Prefix, parse_prefix, split_kind
+from easytransfer_mtl.evaluation.weights import EMA, Weights, has_averages, split_kind, weights_at
 from easytransfer_mtl.files import real_path
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.runs.checkpoint_files import INTERRUPTED, NAME, checkpoint_steps
+from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
-from easytransfer_mtl.training.checkpoint_files import INTERRUPTED, NAME, checkpoint_steps
-from easytransfer_mtl.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
-class Member:
+class StoredModel:
     """A model on disk.
 
     Attributes:
         name: its path, as it is shown.
         folder: an exported folder (``best/``), a run's, or that of a checkpoint of EasyTransfer's.
-        prefix: the checkpoint that holds the weights, and which of them; None for an exported folder.
+        weights: those in a checkpoint; None for an exported folder.
     """
 
     name: str
     folder: RunFolder
-    prefix: Prefix | None = None
+    weights: Weights | None = None
 
     @property
     def run(self) -> RunFolder:
         """The run that the model is of; an exported folder that lies elsewhere than in its run is taken for itself."""
         path = real_path(self.folder.path)
-        return RunFolder(path.parent) if self.prefix is None and path.name == "best" else self.folder
+        return RunFolder(path.parent) if self.weights is None and path.name == "best" else self.folder
 
     def load(self, model_class: type[MultiTaskModel] = MultiTaskModel) -> MultiTaskModel:
         """Builds the model with its weights.
@@ -45,18 +45,20 @@ class Member:
             UserError: it is damaged, or of another class.
             NonFiniteError: a weight is NaN or infinite.
         """
-        if self.prefix is None:
+        if self.weights is None:
             return load_exported(str(self.folder.path), model_class)[0]
-        if self.prefix.path.name == f"{NAME}-0":
+        if self.weights.prefix.name == f"{NAME}-0":
             logging.warning("%s is the start of its run (step 0), before any training.", self.name)
         if isinstance(self.folder, EasyTransferFolder):
             return self.folder.load(model_class)
         model = build_model(self.folder, model_class)
-        self.prefix.restore(model)
+        self.weights.restore(model)
+        if not self.weights.is_ema and has_averages(prefix := self.weights.prefix):
+            logging.info("%s: the weights of its last step; its moving averages are %s%s", prefix, prefix, EMA)
         return model
 
 
-def member_at(path: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> Member:
+def stored_model_at(path: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> StoredModel:
     """Finds the model at a path: an exported folder, a run's folder (its ``best/``), or a checkpoint prefix.
 
     Args:
@@ -76,13 +78,14 @@ def member_at(path: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> Member:
     for name, folder in ((path, place), (str(place / "best"), place / "best")):
         if (folder / EXPORT_FILE).is_file():
             check_hashes(folder, with_weights=False)  # of what is read before the model is loaded, which checks all
-            return Member(name, RunFolder(folder))
+            return StoredModel(name, RunFolder(folder))
     if Path(f"{bare}.index").is_file():
         run = place.parent.parent if place.parent.name == INTERRUPTED else place.parent
-        prefix = parse_prefix(path)
-        prefix.check()
-        is_original = is_easytransfer_checkpoint(prefix.path)
-        return Member(path, EasyTransferFolder(run, prefix.path, tasks) if is_original else RunFolder(run), prefix)
+        weights = weights_at(path)
+        weights.check()
+        is_original = is_easytransfer_checkpoint(weights.prefix)
+        folder = EasyTransferFolder(run, weights.prefix, tasks) if is_original else RunFolder(run)
+        return StoredModel(path, folder, weights)
     if place.is_dir():
         originals = [str(found) for found in sorted(checkpoint_steps(place).values()) if is_easytransfer_checkpoint(found)]
         if originals:
@@ -97,17 +100,17 @@ def member_at(path: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> Member:
     )
 
 
-def find_members(checkpoints: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> list[Member]:
+def find_models(checkpoints: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> list[StoredModel]:
     """Finds the models of ``--checkpoints``.
 
     Args:
-        checkpoints: paths as for ``member_at``, separated by commas; each may be a pattern with ``*``, ``?`` or ``[...]``.
-        tasks: as for ``member_at``.
+        checkpoints: paths as for ``stored_model_at``, separated by commas; each may be a pattern (``*``, ``?``, ``[...]``).
+        tasks: as for ``stored_model_at``.
 
     Raises:
         UserError: a path or a pattern leads to no model, or two lead to the same.
     """
-    members = [member_at(path, tasks) for entry in checkpoints.split(",") for path in _matches(entry.strip())]
+    members = [stored_model_at(path, tasks) for entry in checkpoints.split(",") for path in _matches(entry.strip())]
     places = [_place(member) for member in members]
     twice = sorted({member.name for member, place in zip(members, places) if places.count(place) > 1})
     if twice:
@@ -115,10 +118,10 @@ def find_members(checkpoints: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> l
     return members
 
 
-def _place(member: Member) -> tuple[Path, bool]:
+def _place(member: StoredModel) -> tuple[Path, bool]:
     """Returns what tells a model from another: where its weights lie, and which of them are meant."""
-    prefix = member.prefix
-    return real_path(prefix.path if prefix else member.folder.path), bool(prefix and prefix.is_ema)
+    weights = member.weights
+    return real_path(weights.prefix if weights else member.folder.path), bool(weights and weights.is_ema)
 
 
 def _matches(entry: str) -> list[str]:
@@ -142,7 +145,7 @@ def _matches(entry: str) -> list[str]:
     return sorted(f"{path}{kind}" for path in fitting)
 
 
-def check_alike(members: list[Member]) -> tuple[Task, ...]:
+def check_alike(members: list[StoredModel]) -> tuple[Task, ...]:
     """Returns the tasks that all models have, in the first one's order.
 
     Vocabularies, lengths and encoders may differ, since every model reads the texts for itself.
@@ -170,7 +173,7 @@ def check_alike(members: list[Member]) -> tuple[Task, ...]:
     return first.folder.read_tasks()[0]
 
 
-def _meanings(member: Member) -> dict[str, dict[str, str]]:
+def _meanings(member: StoredModel) -> dict[str, dict[str, str]]:
     """Returns what a model's probabilities of each task are of: labels, the columns read, how texts are normalized."""
     tasks, inputs = member.folder.read_tasks()
     return {

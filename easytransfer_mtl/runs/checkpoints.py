@@ -10,8 +10,7 @@ import tf_keras
 from easytransfer_mtl.encoders.finite import check_variables
 from easytransfer_mtl.errors import NonFiniteError, UserError, problem_of
 from easytransfer_mtl.files import readable_by_tensorflow
-from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.training.checkpoint_files import (
+from easytransfer_mtl.runs.checkpoint_files import (
     INTERRUPTED,
     add_to_state,
     checkpoint_steps,
@@ -22,6 +21,8 @@ from easytransfer_mtl.training.checkpoint_files import (
     to_disk,
 )
 
+AVERAGES = "averages"
+"""What a checkpoint calls the moving averages in it."""
 UNUSABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 """What TensorFlow raises for a checkpoint that is damaged or of another model."""
 
@@ -146,39 +147,3 @@ class RunCheckpoints:
         self._current = step
         if self._is_chief:
             shutil.rmtree(self.folder / INTERRUPTED, ignore_errors=True)
-
-
-def restore_model(model: MultiTaskModel, prefix: Path) -> None:
-    """Gives a model the weights of a run's checkpoint, without optimizer and progress.
-
-    Raises:
-        UserError: the checkpoint is damaged or does not fit.
-        NonFiniteError: a weight is NaN or infinite.
-    """
-    read_model(model, prefix)
-    check_variables(model.variables, f"Checkpoint {prefix}")
-
-
-def read_model(model: MultiTaskModel, prefix: Path) -> None:
-    """Does the same whatever the numbers are, for callers that replace some of them.
-
-    Raises:
-        UserError: the checkpoint is damaged or does not fit.
-    """
-    try:
-        with readable_by_tensorflow(prefix) as path:
-            status = tf.train.Checkpoint(model=model).read(path)
-            status.expect_partial().assert_existing_objects_matched()
-            stored = [name for name, _ in tf.train.list_variables(path) if _is_weight(name)]
-    except UNUSABLE as error:
-        raise UserError(f"Checkpoint {prefix} cannot be restored: {str(error).splitlines()[0]}") from None
-    if len(stored) > len(model.variables):
-        raise UserError(
-            f"Checkpoint {prefix} holds {len(stored)} weights, {type(model).__name__} has {len(model.variables)}: it is of "
-            "another model class. Evaluate it with the class it was trained with."
-        )
-
-
-def _is_weight(stored: str) -> bool:
-    """Whether a stored name is a weight's that predictions may depend on."""
-    return stored.startswith("model/") and not stored.startswith(("model/optimizer/", "model/weighting/"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from easytransfer_mtl.training.schedule import WarmupDecay
+from easytransfer_mtl.runs.schedule import WarmupDecay
 
 
 def rates(schedule: WarmupDecay, steps: int) -> list[float]:

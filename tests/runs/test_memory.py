@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from easytransfer_mtl.training import machine_memory
-from easytransfer_mtl.training.machine_memory import machine_gb, shortage
+from easytransfer_mtl.runs import memory as machine_memory
+from easytransfer_mtl.runs.memory import machine_gb, shortage
 
 
 def test_a_limit_of_the_process_counts_if_it_is_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

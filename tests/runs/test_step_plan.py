@@ -2,7 +2,7 @@
 
 import pytest
 
-from easytransfer_mtl.training.step_plan import StepPlan, plan_steps
+from easytransfer_mtl.runs.step_plan import StepPlan, plan_steps
 
 
 @pytest.mark.parametrize(

@@ -4,21 +4,26 @@ Settings are compared by name and warned of; what lies behind an unchanged path 
 """
 
 import hashlib
+import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from transformers import PretrainedConfig
 
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.data.encoded_rows import EncodedRows
-from easytransfer_mtl.encoders.finding import EncoderFiles
+from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
+from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import sha256_of
+from easytransfer_mtl.runs.checkpoint_files import has_checkpoints
+from easytransfer_mtl.runs.folder import RunFolder
+from easytransfer_mtl.runs.task_data import TaskData
 from easytransfer_mtl.tasks import Task
-from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.task_data import TaskData
 
 NOT_OF_THE_ENCODER = ("transformers_version", "_name_or_path", "architectures", "torch_dtype", "dtype")
 """Keys of a config that say nothing of what is computed."""
@@ -111,3 +116,24 @@ def _changes(old: dict[str, Any], new: dict[str, Any], positions: int | None) ->
                 changes.append("other rows, labels, or another order of them")
             break
     return [f"{task} ({file}): {', '.join(changes)}"] if changes else []
+
+
+def find_encoder_files(settings: TrainSettings | PretrainSettings) -> EncoderFiles:
+    """Finds the encoder's files, its vocabulary read as by the run that goes on, if one does; warns if that matters.
+
+    Raises:
+        UserError: they are not found, or the vocabulary is none.
+    """
+    name, zoo = settings.pretrain_model_name_or_path, settings.modelZooBasePath
+    files = find_encoder(name, zoo, not settings.random_init, settings.vocabulary_rule)
+    if has_checkpoints(Path(settings.model_dir)):
+        files = RunFolder(Path(settings.model_dir)).with_its_rule(files)
+    warn_of_rules(files.vocabulary, files.vocabulary_file)
+    return files
+
+
+def warn_of_changes(settings: TrainSettings | PretrainSettings) -> None:
+    """Names in the log what differs from the settings that the folder's run was started with."""
+    folder = RunFolder(Path(settings.model_dir))
+    for change in folder.changed_settings(asdict(settings)):
+        logging.warning("%s was started with another setting: %s", folder.path, change)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from easytransfer_mtl.training.metrics_log import COLUMNS, MetricsLog
+from easytransfer_mtl.runs.metrics_log import COLUMNS, MetricsLog
 
 TASKS = ["TNEWS", "OCNLI"]
 

@@ -10,12 +10,10 @@ import tensorflow as tf
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
-from easytransfer_mtl.evaluation.members import find_members, member_at
-from easytransfer_mtl.evaluation.prefixes import parse_prefix, split_kind
+from easytransfer_mtl.evaluation.stored_models import find_models, stored_model_at
+from easytransfer_mtl.evaluation.weights import Weights, split_kind, weights_at
 from easytransfer_mtl.models.averages import WeightAverages
-from easytransfer_mtl.training.averaged_weights import averages_part
-from easytransfer_mtl.training.checkpoints import restore_model
-from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -23,30 +21,32 @@ def run(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory)
     """A run whose checkpoint 5 has averages, all 0.25, and whose checkpoint 3 has none."""
     folder = make_run(tmp_path_factory.mktemp("prefixes") / "run", 1)
     model = build_model(RunFolder(folder))
-    restore_model(model, folder / "model.ckpt-3")
+    Weights((folder / "model.ckpt-3",)).restore(model)
     averages = WeightAverages(model.trainable_variables, 0.9)
     for average in averages.averages:
         average.assign(tf.fill(average.shape, 0.25))
-    tf.train.Checkpoint(model=model, **averages_part(averages)).write(str(folder / "model.ckpt-5"))
+    tf.train.Checkpoint(model=model, averages=tf.train.Checkpoint(values=averages.averages)).write(
+        str(folder / "model.ckpt-5")
+    )
     return folder
 
 
-def weights_at(path: str) -> list[np.ndarray]:
-    return [variable.numpy() for variable in member_at(path).load().trainable_variables]
+def values_at(path: str) -> list[np.ndarray]:
+    return [variable.numpy() for variable in stored_model_at(path).load().trainable_variables]
 
 
 def test_the_index_file_stands_for_its_prefix(run: Path) -> None:
     assert split_kind(f"{run}/model.ckpt-3.index") == (f"{run}/model.ckpt-3", "")
-    for one, other in zip(weights_at(f"{run}/model.ckpt-3.index"), weights_at(f"{run}/model.ckpt-3"), strict=True):
+    for one, other in zip(values_at(f"{run}/model.ckpt-3.index"), values_at(f"{run}/model.ckpt-3"), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_a_prefix_is_the_last_weights_unless_it_says_averages(run: Path, caplog: pytest.LogCaptureFixture) -> None:
     prefix = f"{run}/model.ckpt-5"
     with caplog.at_level(logging.INFO):
-        bare = weights_at(prefix)
+        bare = values_at(prefix)
     assert f"its moving averages are {prefix}@ema" in caplog.text
-    raw, trained, averaged = (weights_at(path) for path in (f"{prefix}@raw", f"{run}/model.ckpt-3", f"{prefix}@ema"))
+    raw, trained, averaged = (values_at(path) for path in (f"{prefix}@raw", f"{run}/model.ckpt-3", f"{prefix}@ema"))
     for one, same, last, average in zip(bare, raw, trained, averaged, strict=True):
         np.testing.assert_array_equal(one, last)
         np.testing.assert_array_equal(same, last)
@@ -55,27 +55,27 @@ def test_a_prefix_is_the_last_weights_unless_it_says_averages(run: Path, caplog:
 
 def test_both_kinds_of_one_checkpoint_are_two_models(run: Path) -> None:
     prefix = f"{run}/model.ckpt-5"
-    assert [member.name for member in find_members(f"{prefix},{prefix}@ema")] == [prefix, f"{prefix}@ema"]
+    assert [member.name for member in find_models(f"{prefix},{prefix}@ema")] == [prefix, f"{prefix}@ema"]
     with pytest.raises(UserError, match="more than once"):
-        find_members(f"{prefix},{prefix}@raw")
+        find_models(f"{prefix},{prefix}@raw")
 
 
 def test_a_kind_behind_a_pattern_is_that_of_all_its_checkpoints(run: Path) -> None:
-    names = [member.name for member in find_members(f"{run}/model.ckpt-*@raw")]
+    names = [member.name for member in find_models(f"{run}/model.ckpt-*@raw")]
     assert names == [f"{run}/model.ckpt-{step}@raw" for step in (3, 5)]
     with pytest.raises(UserError, match="model.ckpt-3@ema: the checkpoint holds no moving averages"):
-        find_members(f"{run}/model.ckpt-*@ema")
+        find_models(f"{run}/model.ckpt-*@ema")
 
 
 def test_folders_have_one_kind_and_missing_checkpoints_are_missing(run: Path) -> None:
     for folder in (run, run / "best"):
         with pytest.raises(UserError, match="@ema belongs behind a checkpoint prefix"):
-            member_at(f"{folder}@ema")
+            stored_model_at(f"{folder}@ema")
     with pytest.raises(UserError, match=r"there is no .*model.ckpt-4.index"):
-        member_at(f"{run}/model.ckpt-4@ema")
+        stored_model_at(f"{run}/model.ckpt-4@ema")
     model = build_model(RunFolder(run))
     with pytest.raises(UserError, match="model.ckpt-4 cannot be restored"):
-        parse_prefix(f"{run}/model.ckpt-4@ema").restore(model)
+        weights_at(f"{run}/model.ckpt-4@ema").restore(model)
 
 
 def test_a_file_that_is_called_so_is_itself(tmp_path: Path) -> None:

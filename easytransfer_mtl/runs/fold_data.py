@@ -10,8 +10,8 @@ from easytransfer_mtl.config.ensemble_settings import FoldSettings
 from easytransfer_mtl.data.encoded_rows import concatenate
 from easytransfer_mtl.data.folds import Folds, TaskFolds, read_folds
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.task_data import TaskData
+from easytransfer_mtl.runs.folder import RunFolder
+from easytransfer_mtl.runs.task_data import TaskData
 
 Read = Callable[[str], list[TaskData]]
 

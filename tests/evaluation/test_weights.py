@@ -9,12 +9,11 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.candidates import Candidate, candidates_of, load_candidate
 from easytransfer_mtl.evaluation.evaluator import build_model
+from easytransfer_mtl.evaluation.weights import Weights, has_averages, weights_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.training.averaged_weights import has_averages, restore_averages
-from easytransfer_mtl.training.checkpoints import checkpoint_steps, restore_model
-from easytransfer_mtl.training.run_folder import RunFolder
+from easytransfer_mtl.runs.checkpoints import checkpoint_steps
+from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.training.trainer import TrainedRun, run_training
 
 
@@ -40,25 +39,25 @@ def test_averages_come_out_of_a_checkpoint_as_they_went_in(trained: TrainedRun) 
     checkpoints = checkpoint_steps(trained.folder.path)
     last, model = max(checkpoints), build_model(trained.folder)
     assert has_averages(checkpoints[last])
-    restore_averages(model, checkpoints[last])
+    Weights((checkpoints[last],), is_ema=True).restore(model)
     for weight, average in zip(weights_of(model), trained.model.averages.averages, strict=True):
         np.testing.assert_array_equal(weight, average)
     raw = build_model(trained.folder)
-    restore_model(raw, checkpoints[last])
+    Weights((checkpoints[last],)).restore(raw)
     assert any(np.any(one != other) for one, other in zip(weights_of(raw), weights_of(model)))
 
 
 def test_mean_of_the_last_checkpoints(trained: TrainedRun) -> None:
     checkpoints = checkpoint_steps(trained.folder.path)
-    candidates = candidates_of(checkpoints, 3)
+    candidates = weights_in(checkpoints, 3)
     assert [str(candidate) for candidate in candidates] == [
         "0", "2", "2 ema", "4", "4 ema", "6", "6 ema", "7", "7 ema", "swa of 3 checkpoints",
     ]  # fmt: skip
     model, parts = build_model(trained.folder), []
     for step in (4, 6, 7):
-        restore_model(model, checkpoints[step])
+        Weights((checkpoints[step],)).restore(model)
         parts.append(weights_of(model))
-    load_candidate(model, candidates[-1], checkpoints)
+    candidates[-1].restore(model)
     for weight, *values in zip(weights_of(model), *parts, strict=True):
         np.testing.assert_allclose(weight, np.mean(values, axis=0, dtype=float), rtol=1e-5, atol=1e-7)
 
@@ -67,9 +66,15 @@ def test_the_start_is_no_part_of_a_mean_and_one_checkpoint_is_none(
     trained: TrainedRun, caplog: pytest.LogCaptureFixture
 ) -> None:
     checkpoints = checkpoint_steps(trained.folder.path)
-    assert candidates_of(checkpoints, 9)[-1] == Candidate(7, 4) and not caplog.messages
+    mean = Weights(tuple(prefix for step, prefix in checkpoints.items() if step))
+    assert weights_in(checkpoints, 9)[-1] == mean and not caplog.messages
+    folder = trained.folder.path
     few = {step: checkpoints[step] for step in (0, 2)}
-    assert candidates_of(few, 9) == [Candidate(0), Candidate(2), Candidate(2, is_ema=True)]
+    assert weights_in(few, 9) == [
+        Weights.of_step(folder, 0),
+        Weights.of_step(folder, 2),
+        Weights.of_step(folder, 2, is_ema=True),
+    ]
     assert caplog.messages == ["swa_checkpoints has no effect: a mean needs 2 checkpoints or more, and there is 1."]
 
 
@@ -78,9 +83,11 @@ def test_checkpoint_without_averages(trained: TrainedRun, tiny_settings: Callabl
     prefix = checkpoint_steps(plain.folder.path)[1]
     names = [name for name, _ in tf.train.list_variables(str(prefix))]
     assert not has_averages(prefix) and not [name for name in names if "ema" in name]
-    assert candidates_of(checkpoint_steps(plain.folder.path), 0) == [Candidate(0), Candidate(1)]
-    with pytest.raises(UserError, match="The averages in .*model.ckpt-1 cannot be restored"):
-        restore_averages(build_model(RunFolder(plain.folder.path)), prefix)
+    assert weights_in(checkpoint_steps(plain.folder.path), 0) == [
+        Weights.of_step(plain.folder.path, step) for step in (0, 1)
+    ]
+    with pytest.raises(UserError, match="model.ckpt-1@ema: the checkpoint holds no moving averages"):
+        Weights((prefix,), True).restore(build_model(RunFolder(plain.folder.path)))
 
 
 def test_unreadable_checkpoint_has_no_averages(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import pytest
 from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.runs.folder import TaskInput
+from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION, OCNLI, TNEWS, Task
-from easytransfer_mtl.training.run_folder import TaskInput
-from easytransfer_mtl.training.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 
 Read = Callable[..., list[TaskData]]
 

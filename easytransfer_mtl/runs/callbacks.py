@@ -6,9 +6,9 @@ from typing import Any
 
 import tf_keras
 
-from easytransfer_mtl.training.checkpoints import RunCheckpoints
-from easytransfer_mtl.training.metrics_log import MetricsLog
-from easytransfer_mtl.training.step_plan import StepPlan
+from easytransfer_mtl.runs.checkpoints import RunCheckpoints
+from easytransfer_mtl.runs.metrics_log import MetricsLog
+from easytransfer_mtl.runs.step_plan import StepPlan
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that end a run in good order: from the keyboard, from a batch system, from a terminal that was closed."""

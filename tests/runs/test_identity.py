@@ -14,9 +14,9 @@ from easytransfer_mtl.encoders.dropout import SeededDropout
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
+from easytransfer_mtl.runs.checkpoints import checkpoint_steps
+from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.tasks import TNEWS
-from easytransfer_mtl.training.checkpoints import checkpoint_steps
-from easytransfer_mtl.training.run_folder import RunFolder
 from easytransfer_mtl.training.trainer import run_training
 
 Settings = Callable[..., Any]

@@ -19,11 +19,11 @@ from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, write_json
+from easytransfer_mtl.runs.fold_data import FoldChoice, held_out_rows, read_fold_data
+from easytransfer_mtl.runs.folder import RunFolder
+from easytransfer_mtl.runs.task_data import TaskData, read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.fold_data import FoldChoice, held_out_rows, read_fold_data
 from easytransfer_mtl.training.preparation import prepare
-from easytransfer_mtl.training.run_folder import RunFolder
-from easytransfer_mtl.training.task_data import TaskData, read_task_data
 from easytransfer_mtl.training.trainer import run_training
 
 Settings = Callable[..., Any]

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.training.optimizers import decays, make_optimizer
+from easytransfer_mtl.runs.optimizers import decays, make_optimizer
 
 RATES = [0.1, 0.05, 0.2, 0.01, 0.1]
 NAMES = ("encoder/dense/kernel", "encoder/dense/bias", "encoder/LayerNorm/gamma", "encoder/layer_norm/beta")

@@ -1,0 +1,1 @@
+"""What a run on disk is, for whoever trains: its folder, checkpoints, plan, optimizer, log, signals."""
