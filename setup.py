@@ -35,7 +35,7 @@ setup(
     ],
     extras_require={
         "test": TEST,
-        "dev": [*TEST, "ruff>=0.17,<0.18"],
+        "dev": [*TEST, "mypy>=2.4,<3", "ruff>=0.17,<0.18"],
         "benchmark": ["torch>=2.13,<3"],
         "plot": ["matplotlib>=3.10,<4"],
         "pretrain": ["jieba>=0.42.1,<0.43"],

@@ -4,8 +4,8 @@ import logging
 import sys
 
 from benchmarks.settings import BenchmarkSettings
+from easytransfer_mtl.config.base import load_settings
 from easytransfer_mtl.config.help_text import command_help
-from easytransfer_mtl.config.merging import load_settings
 from easytransfer_mtl.environment import check_environment, import_tensorflow
 from easytransfer_mtl.errors import UserError
 

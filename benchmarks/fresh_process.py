@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.training_speed import TrainStep
+    from benchmarks.training_speed import TimedStep
     from easytransfer_mtl.data.encoded_rows import Batch
 
 STEPS = 3
@@ -70,18 +70,18 @@ def read_case() -> Case:
     return case
 
 
-def prepare(case: Case) -> tuple["TrainStep", "Batch"]:
+def prepare(case: Case) -> tuple["TimedStep", "Batch"]:
     """Returns the case's train step, not yet traced, and its batch."""
     from benchmarks.joint_steps import joint_batches, joint_step, weightings
     from benchmarks.models import make_model
-    from benchmarks.training_speed import TrainStep, random_batch
+    from benchmarks.training_speed import TimedStep, random_batch
     from easytransfer_mtl.tasks import CONTEST_TASKS
 
     model = make_model(case.layers, case.hidden_size, CONTEST_TASKS, case.original)
     if case.weighting:
         step = joint_step(model, *weightings(CONTEST_TASKS)[case.weighting])
         return step, joint_batches(case.rows, case.length, CONTEST_TASKS)
-    step = TrainStep(model, "float32" if case.original else "bfloat16")
+    step = TimedStep(model, "float32" if case.original else "bfloat16")
     return step, random_batch(case.rows, case.length, CONTEST_TASKS[0].num_labels)
 
 

@@ -5,12 +5,13 @@ Run as ``python -m benchmarks.head_speed``. Processor time, which other programs
 
 import statistics
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from benchmarks.training_speed import TrainStep
+    from benchmarks.training_speed import TimedStep
     from easytransfer_mtl.data.encoded_rows import Batch
 
 SIZE, SHAPE, ROUNDS = (4, 256), (64, 40), 5
@@ -22,16 +23,17 @@ CASES = (
 """What every task reads and, after it, its head; without it ``dense``."""
 
 
-def step_of(case: str) -> "TrainStep":
-    """Returns the train step of a case, empty for the baseline; a pair is compared for all tasks, whatever their texts."""
+def step_of(case: str) -> "TimedStep":
+    """Returns the train step of a case, empty for the baseline; of tasks that all are of pairs, so that one is compared."""
     from benchmarks.models import make_model
-    from benchmarks.training_speed import TrainStep
+    from benchmarks.training_speed import TimedStep
     from easytransfer_mtl.models.architecture import Architecture
     from easytransfer_mtl.tasks import CONTEST_TASKS
 
     features, _, head = case.partition(" ")
     parts = [dict.fromkeys([task.name for task in CONTEST_TASKS], text) if text else {} for text in (features, head)]
-    return TrainStep(make_model(*SIZE, CONTEST_TASKS, architecture=Architecture(features=parts[0], heads=parts[1])))
+    tasks = tuple(replace(task, second_sequence=task.first_sequence) for task in CONTEST_TASKS)
+    return TimedStep(make_model(*SIZE, tasks, architecture=Architecture(features=parts[0], heads=parts[1])))
 
 
 def batches() -> list["Batch"]:
@@ -54,7 +56,7 @@ def main() -> None:
     check_environment()
     work = batches()
 
-    def processor_seconds(step: "TrainStep") -> float:
+    def processor_seconds(step: "TimedStep") -> float:
         started = time.process_time()
         step.seconds(work)
         return time.process_time() - started

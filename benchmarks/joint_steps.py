@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from benchmarks.training_speed import JOINT, TrainStep, random_batch
-from easytransfer_mtl.config.weighting_settings import WeightingSettings
+from benchmarks.models import use_weighting
+from benchmarks.training_speed import JOINT, TimedStep, random_batch
+from easytransfer_mtl.config.train_settings import WeightingSettings
 from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.models.step_options import StepOptions
-from easytransfer_mtl.models.task_losses import LossOptions
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.weighting import METHODS, RunFacts, TaskWeighting, make_weighting
 
@@ -24,11 +23,10 @@ def weightings(tasks: tuple[Task, ...]) -> dict[str, tuple[TaskWeighting, str]]:
     return found
 
 
-def joint_step(model: MultiTaskModel, weighting: TaskWeighting, gram_variables: str) -> TrainStep:
+def joint_step(model: MultiTaskModel, weighting: TaskWeighting, gram_variables: str) -> TimedStep:
     """Gives the model a weighting and the losses that it asks for; returns its joint step, to be traced before the next."""
-    loss = LossOptions(focal_gamma={task.name: weighting.focal_gamma for task in model.tasks})
-    model.weighting, model.options = weighting, StepOptions(loss=loss, gram_variables=gram_variables)
-    return TrainStep(model, "bfloat16", JOINT)
+    use_weighting(model, model.optimizer, weighting, gram_variables)
+    return TimedStep(model, "bfloat16", JOINT)
 
 
 def joint_batches(rows: int, length: int, tasks: tuple[Task, ...]) -> dict[str, Batch]:

@@ -11,13 +11,13 @@ from benchmarks.lengths import measured_histograms, stored_histograms
 from benchmarks.machine import machine_facts, peak_memory_gb
 from benchmarks.parts import PARTS, Setup
 from benchmarks.settings import BenchmarkSettings
-from easytransfer_mtl.config.options import to_number
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.tokenization import Tokenizer
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import check_outputs, files_in, write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.values import to_number
 
 PROFILE_LINES = 12
 LARGEST, MOST_TOGETHER = 65_536, 1 << 20

@@ -1,16 +1,22 @@
 """The models that are measured: ours, and the recipe of the original on stock layers."""
 
+from types import MappingProxyType
+
 import tensorflow as tf
 import tf_keras
 
 from benchmarks.sizes import bert_config
+from easytransfer_mtl.config.train_settings import StepSettings
 from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
+from easytransfer_mtl.models.task_loss import TaskLoss
 from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.seeding import DEFAULT_SEED
 from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.training.step import TrainStep
+from easytransfer_mtl.weighting import Equal, TaskWeighting
 
 
 class OriginalRecipe(MultiTaskModel):
@@ -39,6 +45,18 @@ def make_model(
         optimizer = tf_keras.optimizers.AdamW(1e-5, weight_decay=0.01, jit_compile=False)
     else:
         optimizer = make_optimizer("adam", 1e-5, 0.01)
-    model.compile(optimizer=optimizer)
     optimizer.build(model.trainable_variables)
+    use_weighting(model, optimizer, Equal(len(tasks)))
     return model
+
+
+def use_weighting(
+    model: MultiTaskModel,
+    optimizer: tf_keras.optimizers.Optimizer,
+    weighting: TaskWeighting,
+    gram_variables: str | None = None,
+) -> None:
+    """Gives a model a weighting, the losses that it asks for, and their step, to be traced before the next is given."""
+    losses = {task.name: TaskLoss(task.num_labels, focal_gamma=weighting.focal_gamma) for task in model.tasks}
+    model.task_losses = MappingProxyType(losses)
+    model.compile(optimizer, TrainStep(model, weighting, optimizer, StepSettings(gram_variables=gram_variables)))

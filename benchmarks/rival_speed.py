@@ -9,7 +9,7 @@ from benchmarks.lengths import rows_of_lengths
 from benchmarks.models import make_model
 from benchmarks.rival import RivalProcess, Shapes
 from benchmarks.sizes import VOCABULARY_SIZE
-from benchmarks.training_speed import TrainStep, random_batch
+from benchmarks.training_speed import TimedStep, random_batch
 from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.pipeline import evaluation_batches
 from easytransfer_mtl.evaluation.inference import Inference
@@ -38,7 +38,7 @@ def training_against_rival(
         rival: PyTorch's process, of the same size.
         rounds: how often.
     """
-    step = TrainStep(make_model(*size, tasks), "bfloat16")
+    step = TimedStep(make_model(*size, tasks), "bfloat16")
     work = {
         f"{rows}x{length}": [random_batch(rows, length, tasks[0].num_labels)] * STEPS_PER_SHAPE for rows, length in shapes
     }

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from easytransfer_mtl.config.common import CommonSettings
-from easytransfer_mtl.config.limits import LONGEST_ROW, MOST_ROWS
+from easytransfer_mtl.config.base import CommonSettings
 from easytransfer_mtl.config.options import option
+from easytransfer_mtl.config.sections import LONGEST_ROW, MOST_ROWS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,7 @@ def training_modes(batch_size: int) -> tuple[TrainingMode, ...]:
     )
 
 
-class TrainStep:
+class TimedStep:
     """A model's train step as one traced function."""
 
     def __init__(self, model: MultiTaskModel, precision: str = "float32", signature: Any = BATCH_SIGNATURE) -> None:
@@ -168,7 +168,7 @@ def training_speeds(
         rounds: how often.
     """
     models = {original: make_model(*size, tasks, original) for original in {mode.original for mode in modes}}
-    steps = {mode.name: TrainStep(models[mode.original], mode.precision) for mode in modes}
+    steps = {mode.name: TimedStep(models[mode.original], mode.precision) for mode in modes}
     work = {mode.name: work_of(rows, tasks, mode, length) for mode in modes}
     seconds: dict[str, list[float]] = {mode.name: [] for mode in modes}
     for name, step in steps.items():

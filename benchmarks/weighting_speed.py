@@ -6,9 +6,8 @@ from collections.abc import Callable
 from benchmarks.comparison import spread
 from benchmarks.fresh_process import Case, cost_of
 from benchmarks.joint_steps import joint_batches, joint_step, weightings
-from benchmarks.models import make_model
-from benchmarks.training_speed import TrainStep
-from easytransfer_mtl.models.step_options import StepOptions
+from benchmarks.models import make_model, use_weighting
+from benchmarks.training_speed import TimedStep
 from easytransfer_mtl.tasks import Task
 
 ALTERNATING = "three alternating steps"
@@ -36,8 +35,8 @@ def weighting_costs(
         step = joint_step(model, weighting, gram_variables)
         steps[name] = lambda step=step: step.seconds([batches])
         steps[name]()  # traces now, while the model has this weighting
-    model.weighting, model.options = weightings(tasks)["equal"][0], StepOptions()
-    alternating = TrainStep(model, "bfloat16")
+    use_weighting(model, model.optimizer, weightings(tasks)["equal"][0])
+    alternating = TimedStep(model, "bfloat16")
     steps[ALTERNATING] = lambda: alternating.seconds(list(batches.values()))
     steps[ALTERNATING]()
     seconds: dict[str, list[float]] = {name: [] for name in steps}

@@ -1,8 +1,8 @@
 """EasyTransfer's multi-task baseline on TensorFlow 2: one Chinese BERT, several tasks.
 
-The commands are functions of the same names: each takes its settings (``train(TrainSettings(...))``), train, evaluate,
-predict and submit also the ``model_class`` of a model of one's own, and returns the command's exit status. All names are
-imported on first use, so that importing the package costs nothing.
+The commands are functions with the same names. Each takes its settings (``train(TrainSettings(...))``) and returns the
+command's exit status; train, evaluate, predict and submit also take the ``model_class`` of a user-defined model. All names
+are imported on first use, so that importing the package is cheap.
 """
 
 import importlib
@@ -11,23 +11,34 @@ from typing import Any
 __version__ = "0.1.0"
 
 _SETTINGS = {
-    "easytransfer_mtl.config.settings": (
-        "CheckSubmissionSettings", "ConvertSettings", "EvaluateSettings", "PredictSettings", "SubmitSettings",
-        "TrainSettings",
+    "easytransfer_mtl.config.convert_settings": ("ConvertSettings", "SplitSettings"),
+    "easytransfer_mtl.config.predict_settings": (
+        "CheckSubmissionSettings", "EvaluateSettings", "PredictSettings", "SubmitSettings",
     ),
-    "easytransfer_mtl.config.ensemble_settings": ("SplitSettings",),
     "easytransfer_mtl.config.pretrain_settings": ("PretrainSettings",),
     "easytransfer_mtl.config.study_settings": ("CompareSettings", "PlotSettings"),
+    "easytransfer_mtl.config.train_settings": ("TrainSettings",),
 }  # fmt: skip
 _LIGHT = {
     "Task": "easytransfer_mtl.tasks",
     "load_tasks": "easytransfer_mtl.tasks",
     "UserError": "easytransfer_mtl.errors",
+    "option": "easytransfer_mtl.config.options",
     **{name: home for home, names in _SETTINGS.items() for name in names},
 }
 _NEED_TENSORFLOW = {
     "MultiTaskModel": "easytransfer_mtl.models.multitask_model",
     "Predictor": "easytransfer_mtl.evaluation.prediction",
+    "load": "easytransfer_mtl.evaluation.stored_models",
+    "TrainStep": "easytransfer_mtl.training.step",
+    "TaskWeighting": "easytransfer_mtl.weighting",
+    "Signals": "easytransfer_mtl.weighting",
+    "Head": "easytransfer_mtl.models.heads",
+    "HeadFacts": "easytransfer_mtl.models.heads",
+    "FeaturePart": "easytransfer_mtl.models.features",
+    "FeatureFacts": "easytransfer_mtl.models.features",
+    "Sharing": "easytransfer_mtl.models.sharing",
+    "TaskSampling": "easytransfer_mtl.data.task_order",
 }
 _COMMANDS = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "compare")
 _LIGHT_COMMANDS = ("split", "check_submission", "plot")

@@ -1,5 +1,6 @@
 """``python -m easytransfer_mtl COMMAND --flags`` and the console script ``easytransfer_mtl``."""
 
+import contextlib
 import difflib
 import importlib
 import logging
@@ -9,30 +10,34 @@ import sys
 from typing import NamedTuple
 
 from easytransfer_mtl import __version__
-from easytransfer_mtl.config.ensemble_settings import SplitSettings
+from easytransfer_mtl.config.base import CommonSettings, load_settings, settings_for
+from easytransfer_mtl.config.convert_settings import ConvertSettings, SplitSettings
 from easytransfer_mtl.config.help_text import command_help
-from easytransfer_mtl.config.merging import load_settings
-from easytransfer_mtl.config.pretrain_settings import PretrainSettings
-from easytransfer_mtl.config.settings import (
+from easytransfer_mtl.config.predict_settings import (
     CheckSubmissionSettings,
-    ConvertSettings,
     EvaluateSettings,
     PredictSettings,
     SubmitSettings,
-    TrainSettings,
 )
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.study_settings import CompareSettings, PlotSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.environment import check_environment, import_tensorflow, lasting_streams
 from easytransfer_mtl.errors import Stopped, UserError, problem_of
 
 
 class Command(NamedTuple):
-    """A command: its settings, what it does, whether it needs TensorFlow and, beyond that, BERT, and its main setting.
+    """A command.
 
-    The main setting's value may come first and without the flag's name.
+    Attributes:
+        settings: its settings class.
+        purpose: one line for the help.
+        uses_tensorflow: whether TensorFlow is imported before it runs.
+        uses_bert: whether TensorFlow's import includes BERT.
+        main_setting: setting whose value may come first on the command line, without the flag's name.
     """
 
-    settings: type
+    settings: type[CommonSettings]
     purpose: str
     uses_tensorflow: bool = True
     uses_bert: bool = True
@@ -53,11 +58,11 @@ COMMANDS: dict[str, Command] = {
     ),
     "compare": Command(CompareSettings, "train several settings over several seeds, and their table"),
 }
-"""The code of a command is in ``easytransfer_mtl.commands.<command>``."""
+"""A command's code is in ``easytransfer_mtl.commands.<command>``."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command and returns its exit status: 0 well, 1 the command's own no, 2 a mistake of the user's."""
+    """Runs one command and returns its exit status: 0 success, 1 the command reports a failure, 2 user error."""
     with lasting_streams() as lost:
         status = _status(sys.argv[1:] if arguments is None else arguments)
         problem = lost()
@@ -99,7 +104,10 @@ def _run(command: str, arguments: list[str]) -> int:
         raise UserError(f"unknown command {command!r}; {hint} commands are {', '.join(COMMANDS)}.")
     chosen = COMMANDS[command]
     if any(word in ("--help", "-h", "-help", "--helpfull", "--helpshort") for word in arguments):
-        return _show(command_help(f"easytransfer_mtl {command}", chosen.purpose, chosen.settings))
+        declared = chosen.settings
+        with contextlib.suppress(UserError):  # --help works even if other flags are wrong
+            declared = settings_for(declared, arguments)
+        return _show(command_help(f"easytransfer_mtl {command}", chosen.purpose, declared))
     _check_current_folder()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("absl").setLevel(logging.WARNING)
@@ -127,7 +135,7 @@ def _show(text: str) -> int:
 def _overview() -> str:
     lines = [f"easytransfer_mtl {__version__}: EasyTransfer's multi-task baseline on TensorFlow 2", "", "commands:"]
     lines += [f"  {name:<18} {chosen.purpose}" for name, chosen in COMMANDS.items()]
-    return "\n".join([*lines, "", "easytransfer_mtl COMMAND --help tells the flags of a command."])
+    return "\n".join([*lines, "", "easytransfer_mtl COMMAND --help shows the flags of a command."])
 
 
 if __name__ == "__main__":

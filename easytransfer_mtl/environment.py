@@ -1,4 +1,4 @@
-"""What the program runs in: installed packages that must work together, TensorFlow's messages, the standard streams."""
+"""The program's environment: installed packages that must work together, TensorFlow's messages, the standard streams."""
 
 import contextlib
 import errno
@@ -18,16 +18,16 @@ MEND = f"{sys.executable} -m pip install 'tensorflow>=2.21,<2.22' 'tf-keras>=2.2
 
 
 def check_environment() -> None:
-    """Makes TensorFlow use tf-keras and refuses a combination of packages that cannot work.
+    """Makes TensorFlow use tf-keras and refuses package versions that do not work together.
 
-    transformers 5 has no TensorFlow classes any more, and those of 4.x need tf-keras (Keras 2) of TensorFlow's own minor
-    version, not Keras 3.
+    transformers 5 has no TensorFlow classes; those of 4.x need tf-keras (Keras 2) of TensorFlow's own minor version, not
+    Keras 3.
 
     Raises:
-        UserError: a package is missing or of the wrong version; gives the command that mends it.
+        UserError: a package is missing or has the wrong version; gives the command that corrects it.
     """
-    versions = {name: _version(name) for name in ("tensorflow", "tf-keras", "transformers")}
-    missing = [name for name, found in versions.items() if found is None]
+    versions = {name: _version(name) or "" for name in ("tensorflow", "tf-keras", "transformers")}
+    missing = [name for name, found in versions.items() if not found]
     if missing:
         raise UserError(f"Not installed: {', '.join(missing)}. Install with:\n  {MEND}")
     if _major(versions["transformers"]) >= 5:
@@ -45,14 +45,14 @@ def check_environment() -> None:
     if legacy.lower() not in ("1", "true"):
         raise UserError(f"TF_USE_LEGACY_KERAS is {legacy!r}, which selects Keras 3. Mend with:\n  unset TF_USE_LEGACY_KERAS")
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    # Where PyTorch is installed too, transformers would import it: seconds for nothing, and builds of both with compilers of
-    # their own crash in one process.
+    # If PyTorch is installed too, transformers would import it: that takes seconds, and builds of both by different
+    # compilers crash in one process.
     os.environ |= {"USE_TF": "1", "USE_TORCH": "0"}
     os.environ.setdefault(LOG_LEVEL, "3")
 
 
 def _version(name: str) -> str | None:
-    """Returns a package's installed version, trying the names that its CPU and GPU builds go by."""
+    """Returns a package's installed version; also tries the names of its CPU and GPU builds."""
     for candidate in (name, f"{name}-cpu", f"{name.replace('-', '_')}"):
         try:
             return version(candidate)
@@ -68,8 +68,8 @@ def _major(found: str) -> int:
 def import_tensorflow(with_bert: bool) -> None:
     """Imports TensorFlow and, ``with_bert``, tf-keras and transformers' BERT, without the messages of their compiled parts.
 
-    Those go to the standard error's file descriptor before any log level can hold them back, the last of them when
-    TensorFlow first looks for a GPU. Who sets TF_CPP_MIN_LOG_LEVEL to less than 3 wants them and gets them.
+    These messages go to the file descriptor of standard error before any log level can hold them back, the last of them when
+    TensorFlow first looks for a GPU. They are shown if TF_CPP_MIN_LOG_LEVEL is less than 3.
     """
     with contextlib.nullcontext() if os.environ.get(LOG_LEVEL, "3") in ("0", "1", "2") else _silent_descriptor(2):
         import tensorflow
@@ -80,9 +80,9 @@ def import_tensorflow(with_bert: bool) -> None:
         import tf_keras  # noqa: F401
         import transformers
         import transformers.models.bert.modeling_tf_bert  # noqa: F401
-    # Its advice to move to PyTorch is no use to someone who trains with TensorFlow.
+    # Hides transformers' advice to move to PyTorch, which is of no use for training with TensorFlow.
     transformers.utils.logging.set_verbosity_error()
-    # Saving and scoring take longer than a small model's step, which is no news to who asked for them.
+    # Hides warnings of slow callbacks: saving and scoring are expected to take longer than a small model's step.
     logging.getLogger("tensorflow").addFilter(_is_no_advice_on_callbacks)
 
 
@@ -94,7 +94,7 @@ def _is_no_advice_on_callbacks(record: logging.LogRecord) -> bool:
 def _silent_descriptor(descriptor: int) -> Iterator[None]:
     try:
         kept = os.dup(descriptor)
-    except OSError:  # closed: nothing is to be seen of it anyway
+    except OSError:  # closed: its messages are not shown anyway
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -108,14 +108,14 @@ def _silent_descriptor(descriptor: int) -> Iterator[None]:
 
 
 class _LastingFile(io.FileIO):
-    """A standard stream's descriptor that takes on what is written after its reader has gone: the work is worth more."""
+    """A standard stream's file that ignores failed writes, for instance once its reader has ended: the work goes on."""
 
     problem: OSError | None = None
 
-    def write(self, content: Any) -> int | None:
+    def write(self, content: Any) -> int:
         if self.problem is None:
             try:
-                return super().write(content)
+                return super().write(content) or 0
             except OSError as error:
                 self.problem = error
         return memoryview(content).nbytes
@@ -123,16 +123,16 @@ class _LastingFile(io.FileIO):
 
 @contextlib.contextmanager
 def lasting_streams() -> Iterator[Callable[[], OSError | None]]:
-    """Gives the process a standard output and error that no write to fails, and takes them back when the block ends.
+    """Gives the process a standard output and error on which no write fails; restores the old ones when the block ends.
 
-    A stream that is closed goes nowhere, instead of into the first file that is opened. Characters that a stream's encoding
-    lacks are written as their codes. Streams that someone has put in place of the process's own are left as they are.
+    A closed stream writes to nowhere, instead of into the first file that is opened. Characters that a stream's encoding
+    lacks are escaped. Streams that have already replaced the process's own stay.
 
     Yields:
-        What tells why something of the standard output was lost, None if nothing was; a reader that has seen enough
+        A function that returns the error by which a part of standard output was lost, or None; a reader that has seen enough
         (``| head``) is no loss.
     """
-    for descriptor in (0, 1, 2):  # in this order, as each takes the first number that is free
+    for descriptor in (0, 1, 2):  # in this order, as each open takes the lowest free number
         try:
             os.fstat(descriptor)
         except OSError:
@@ -159,7 +159,7 @@ def lasting_streams() -> Iterator[Callable[[], OSError | None]]:
 
 
 def _text_stream(file: _LastingFile, like: TextIO | None) -> TextIO:
-    """Returns a text stream that writes as ``like`` does, which is None for a stream that was closed."""
+    """Returns a text stream that writes as ``like`` does; None stands for a stream that was closed."""
     if like is not None:
         like.flush()
     return io.TextIOWrapper(
@@ -172,7 +172,7 @@ def _text_stream(file: _LastingFile, like: TextIO | None) -> TextIO:
 
 
 def make_deterministic() -> None:
-    """Has TensorFlow repeat bit for bit on a CPU; on a GPU that would cost speed."""
+    """Makes TensorFlow's results repeatable bit for bit on a CPU; not on a GPU, where that would cost speed."""
     import tensorflow
 
     if not tensorflow.config.list_physical_devices("GPU"):

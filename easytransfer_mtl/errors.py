@@ -1,4 +1,4 @@
-"""Ends of a command that are no bugs: a mistake that the user can mend, a stop that was asked for, the machine's limits."""
+"""Errors that are not bugs: mistakes that the user can correct, requested stops, and limits of the machine."""
 
 import errno
 import os
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 MOST_LISTED = 20
 LONGEST_SHOWN = 60
-"""Characters of one text from a file that a message quotes."""
+"""Most characters of a text from a file that a message quotes."""
 LONGEST_CLIPPED = 120
 MOST_BITS = 512
 
 
 class UserError(Exception):
-    """Something the user can mend: bad input, a bad flag, a file that does not fit.
+    """An error that the user can correct: bad input, a bad flag, a file that does not match.
 
     The message says what is wrong, where, what was found, what is allowed and what to do. Commands print it without a
     traceback and exit with status 2.
@@ -27,10 +27,10 @@ class NonFiniteError(UserError):
 
 
 class Stopped(Exception):
-    """A signal ended the work; what was done is kept, and the same command goes on from there.
+    """A signal ended the work; its results so far are kept, and the same command continues from there.
 
     Attributes:
-        exit_code: 128 plus the signal's number, as shells have it.
+        exit_code: 128 plus the signal's number, as in shells.
     """
 
     def __init__(self, message: str, signal_number: int) -> None:
@@ -39,7 +39,7 @@ class Stopped(Exception):
 
 
 def shown(value: object) -> str:
-    """Returns a value for a message: quoted, printable, and short however long, wide or deep the value is."""
+    """Returns a value for a message: quoted, printable, and short however long, wide or deeply nested the value is."""
     return _SHORT.repr(value)
 
 
@@ -55,7 +55,7 @@ class _ShortRepr(reprlib.Repr):
         self.maxlist = self.maxtuple = self.maxdict = 10
 
     def repr_int(self, x: int, level: int) -> str:
-        # Python refuses to write more than 4,300 digits.
+        # Python refuses to convert more than 4,300 digits to text.
         return repr(x) if x.bit_length() < MOST_BITS else f"<whole number of {x.bit_length()} bits>"
 
 
@@ -63,7 +63,7 @@ _SHORT = _ShortRepr()
 
 
 def listed(names: Sequence[str], separator: str = ", ") -> str:
-    """Returns names for a message, the first ``MOST_LISTED`` of them in full and the rest as a number."""
+    """Returns names for a message: the first ``MOST_LISTED`` of them in full and the number of the others."""
     text = separator.join(names[:MOST_LISTED])
     return text if len(names) <= MOST_LISTED else f"{text} and {len(names) - MOST_LISTED:,} more"
 
@@ -80,18 +80,18 @@ HINTS = {
 }
 OUT_OF_MEMORY = "Take fewer rows a batch, shorter rows or a smaller encoder, or free some memory."
 _UNFINISHED = re.compile(r"(?<![^/])\.+(?=[^/]+\.\d+\.tmp$)|(\.\d+\.tmp)+$|_temp(/part-.*)?$")
-"""What the name of a file that is being written has beyond its final one."""
+"""The parts of an unfinished file's name that its final name lacks."""
 _OF_FILES = ("PermissionDeniedError", "DataLossError", "UnavailableError")
 _ABOUT_FOLDERS = re.compile(r"is (not )?a directory$|^Failed to find any matching files|^Unsuccessful TensorSliceReader")
-"""What TensorFlow says of files in its own words."""
+"""TensorFlow's own messages about files."""
 _REASONS = {os.strerror(code): code for code in errno.errorcode}
 
 
 def problem_of(error: BaseException) -> str | None:
-    """Returns what to tell the user of an error that the machine caused; None for one that is a bug.
+    """Returns the message for an error that the machine caused; None for a bug.
 
-    The machine's are errors of files and streams (full disk, no permission, a file that is gone) and a lack of memory,
-    whether Python, TensorFlow or safetensors met them.
+    The machine causes errors of files and streams (full disk, no permission, a missing file) and lack of memory, whether
+    Python, TensorFlow or safetensors raised them.
     """
     if isinstance(error, OSError):
         files = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
@@ -107,7 +107,7 @@ def problem_of(error: BaseException) -> str | None:
 
 def _problem_of_tensorflow(error: BaseException) -> str | None:
     lines = str(getattr(error, "message", error)).splitlines()
-    # TensorFlow tells a file's error as "path; reason".
+    # TensorFlow reports a file's error as "path; reason".
     for line in lines:
         path, _, reason = re.sub(r"^\{\{.*?\}\}\s*|\s*\[Op:\w+\].*", "", line).rpartition("; ")
         if reason in _REASONS:

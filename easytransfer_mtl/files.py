@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are complete."""
+"""Writes files that appear under their final name only when complete; checks paths; reads JSON."""
 
 import contextlib
 import hashlib
@@ -13,34 +13,34 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from easytransfer_mtl.config.json_values import DEEPEST_JSON, TOO_LARGE, problem_in
 from easytransfer_mtl.errors import UserError, listed, shown
+from easytransfer_mtl.values import DEEPEST_JSON, TOO_LARGE, problem_in
 
 LARGEST_JSON = 16 << 20
-"""Bytes of the largest JSON file that is read, unless told otherwise."""
+"""Largest JSON file that is read by default, in bytes."""
 
 _PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|!--|html|head|body|\?xml|error)", re.IGNORECASE)
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 try:
     import fcntl
-except ImportError:  # on Windows
-    fcntl = None
+except ImportError:  # not available on Windows
+    fcntl = None  # type: ignore[assignment]
 
 PATTERN_SIGNS = "[\\" if os.sep == "/" else "["
-"""What TensorFlow takes for a pattern in the path of a checkpoint, and then does not find the file of that name."""
+"""Characters in a checkpoint path that TensorFlow takes for a pattern, and therefore does not find the file of that name."""
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary path beside ``path`` to write to; renames it to ``path`` when the block ends well.
+    """Yields a temporary path beside ``path`` to write to; renames it to ``path`` when the block ends without an error.
 
-    If the block raises, the temporary file is removed and a file already at ``path`` is left as it was. What processes
-    that were killed have left of the same file is removed too. The block must write into the temporary file and put no
-    other in its place: that it is in use is told by a lock on it.
+    If the block raises, the temporary file is removed and an existing file at ``path`` stays unchanged. Temporary files of
+    the same path that killed processes left behind are removed too. The block must write into the temporary file and not
+    replace it by another file: a lock on it shows that it is in use.
 
     Raises:
-        UserError: there can be no file at ``path``, known before the block is entered.
+        UserError: there can be no file at ``path``; raised before the block is entered.
         OSError: the file cannot be written to its end; names ``path``.
     """
     path = Path(path)
@@ -53,13 +53,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(stream.fileno())
             os.replace(temporary, path)
     finally:
-        with contextlib.suppress(OSError):  # what ended the block is what matters
+        with contextlib.suppress(OSError):  # the error that ended the block matters more
             temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def naming(path: str | os.PathLike[str], temporary: str | os.PathLike[str] | None = None) -> Iterator[None]:
-    """Gives the name of ``path`` to an error of writing that names no file, or the ``temporary`` one in its place."""
+    """Adds the name ``path`` to an OSError that names no file, or puts it in place of ``temporary``."""
     try:
         yield
     except OSError as error:
@@ -89,10 +89,10 @@ def _opened_for_writing(path: Path, temporary: Path) -> BinaryIO:
 
 
 def try_lock(descriptor: int) -> bool | None:
-    """Locks an open file for this process, until it is closed or the process ends, however it ends.
+    """Locks an open file for this process, until the file is closed or the process ends in any way.
 
     Returns:
-        Whether that succeeded; False if another has locked it, None if files cannot be locked here.
+        True if the file was locked, False if another process has locked it, None if files cannot be locked here.
     """
     if fcntl is None:
         return None
@@ -120,9 +120,9 @@ def _remove_left(path: Path, ending: str) -> None:
 
 
 def _is_running(process: int) -> bool:
-    """Tells whether there is a process of this number; where that cannot be asked, there is."""
+    """Returns whether a process with this id exists; True if that cannot be found out."""
     if os.name != "posix":
-        return True  # os.kill would end it
+        return True  # os.kill would end the process
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -133,7 +133,7 @@ def _is_running(process: int) -> bool:
 
 
 def _is_unlocked(path: Path) -> bool:
-    """Tells whether nobody writes to a file: a process in another container or on another machine is not seen."""
+    """Returns whether no process writes to a file, including processes in other containers or on other machines."""
     try:
         with open(path, "r+b") as stream:
             return try_lock(stream.fileno()) is True
@@ -143,10 +143,10 @@ def _is_unlocked(path: Path) -> bool:
 
 @contextlib.contextmanager
 def readable_by_tensorflow(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Gives a path of the same file, or prefix of files, that TensorFlow does not take for a pattern.
+    """Yields a path to the same file, or prefix of files, that TensorFlow does not take for a pattern.
 
-    It is ``path`` itself where nothing in it looks like one, else a link in a temporary folder, for as long as the block
-    lasts.
+    This is ``path`` itself if nothing in it looks like a pattern, else a link in a temporary folder, which exists as long as
+    the block runs.
     """
     path = Path(path)
     if not any(sign in str(path) for sign in PATTERN_SIGNS):
@@ -163,18 +163,18 @@ def check_outputs(
     inputs: Iterable[str | os.PathLike[str]],
     folders: Iterable[str | os.PathLike[str]] = (),
 ) -> None:
-    """Checks, before the first expensive step, that a command can write what it will, and over nothing that it reads.
+    """Checks, before the first expensive step, that a command can write its outputs and overwrites none of its inputs.
 
     Args:
-        files: what it will write.
-        inputs: files that it reads, whether they are there or not; they are known by what they are, under whatever name.
-        folders: folders that it will replace, with all that is in them.
+        files: files that it will write.
+        inputs: files that it reads, whether they exist or not; they are recognized under any name.
+        folders: folders that it will replace, with everything in them.
 
     Raises:
-        UserError: something cannot be written, or would be written over.
+        UserError: an output cannot be written, or would overwrite an input.
     """
     read = [Path(path) for path in inputs]
-    by_identity = {os.path.realpath(path): path for path in read}
+    by_identity: dict[object, Path] = {os.path.realpath(path): path for path in read}
     by_identity |= {_identity(path): path for path in read if path.exists()}
     for path in map(Path, files):
         _check_place(path, "file")
@@ -219,36 +219,36 @@ def _check_place(path: Path, kind: str) -> None:
 
 
 def files_in(folder: str | os.PathLike[str]) -> list[Path]:
-    """Returns the files of a folder, without those of folders in it; none if there is no such folder."""
+    """Returns the files of a folder, without those in its subfolders; empty if the folder does not exist."""
     folder = Path(folder)
     return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes ``text`` as UTF-8 with LF line ends, whole or not at all; what UTF-8 lacks is written as its code."""
+    """Writes ``text`` as UTF-8 with LF line ends, whole or not at all; characters that UTF-8 cannot encode are escaped."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes ``value`` as indented JSON (UTF-8, non-ASCII characters as they are), whole or not at all."""
+    """Writes ``value`` as indented JSON (UTF-8, non-ASCII characters unescaped), whole or not at all."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def read_json(path: str | os.PathLike[str], what: str = "JSON file", largest: int = LARGEST_JSON) -> Any:
-    """Reads a JSON file, which a stranger may have written.
+    """Reads an untrusted JSON file.
 
     Args:
         path: the file.
         what: what the file is to the user, named in the error.
-        largest: bytes that it may have; its objects take up to 25 times as many in memory.
+        largest: maximum size in bytes; the objects take up to 25 times as much memory.
 
     Returns:
         The value; its numbers are finite and below 10^300, its texts can be written as UTF-8.
 
     Raises:
-        UserError: the file cannot be read, is too large, is not UTF-8, is not JSON (names line and column), has a key twice,
-            or holds what is said above that it does not.
+        UserError: the file cannot be read, is too large, is not UTF-8, is not JSON (names line and column), is nested too
+            deeply, has a key twice in an object, or holds other numbers or texts than may be returned.
     """
     try:
         with open(path, "rb") as stream:
@@ -273,7 +273,7 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file", largest: in
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise UserError(f"{what} {path} is not valid JSON: {place}: {error.msg}.") from None
-    except ValueError:  # from Python 3.11 on, of a whole number with more than 4,300 digits
+    except ValueError:  # from Python 3.11 on, for an integer with more than 4,300 digits
         raise UserError(f"{what} {path}: {TOO_LARGE}.") from None
     if problem := problem_in(value):
         raise UserError(f"{what} {path}: {problem}.")
@@ -281,7 +281,7 @@ def read_json(path: str | os.PathLike[str], what: str = "JSON file", largest: in
 
 
 def placeholder(head: bytes) -> tuple[str, str] | None:
-    """Returns what a download left in a file's place, known by its first bytes, and what to do; None for anything else."""
+    """Returns what a download left in a file's place, judged by the first bytes, and what to do; None for anything else."""
     if head.startswith(_POINTER):
         return "a git-lfs pointer", "run git lfs pull, or download the file itself"
     if _PAGE.match(head):
@@ -290,7 +290,7 @@ def placeholder(head: bytes) -> tuple[str, str] | None:
 
 
 def _object(pairs: list[tuple[str, Any]], what: str, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Refuses a key that stands twice in one object, of which JSON readers silently keep the last."""
+    """Raises UserError if a key stands twice in an object; JSON readers silently keep the last value."""
     value = dict(pairs)
     if len(value) < len(pairs):
         twice = sorted(shown(key)[1:-1] for key, times in Counter(key for key, _ in pairs).items() if times > 1)
@@ -299,7 +299,7 @@ def _object(pairs: list[tuple[str, Any]], what: str, path: str | os.PathLike[str
 
 
 def why_no_file(path: str | os.PathLike[str]) -> str:
-    """Returns what to tell of a path at which there is no regular file: the end of a sentence that begins with the path."""
+    """Returns why there is no regular file at a path, as the end of a sentence that begins with the path."""
     try:
         status = os.stat(path)
     except OSError:
@@ -308,18 +308,18 @@ def why_no_file(path: str | os.PathLike[str]) -> str:
 
 
 def real_path(path: str | os.PathLike[str]) -> Path:
-    """Returns a path without links and ``..``, whether there is such a file or not; a link to itself stays as it is."""
+    """Returns a path without links and ``..``, whether the file exists or not; a link to itself stays as it is."""
     return Path(os.path.realpath(path))
 
 
 def plain_path(path: str | os.PathLike[str]) -> Path:
-    """Returns a path without ``folder/..`` where that names the same file, which it does not behind a linked folder."""
+    """Returns a path without ``folder/..`` if it still names the same file, which it does not if ``folder`` is a link."""
     plain = Path(os.path.normpath(path))
     return plain if real_path(plain) == real_path(path) else Path(path)
 
 
 def home_expanded(path: str | os.PathLike[str]) -> Path:
-    """Returns a path with ``~`` replaced by the user's folder, where the user has one."""
+    """Returns a path with ``~`` replaced by the user's home folder, if the user has one."""
     return Path(os.path.expanduser(path))
 
 
@@ -334,10 +334,10 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
 
 @contextlib.contextmanager
 def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives the path of a folder to make beside ``path``; it takes the place of ``path`` when the block ends well.
+    """Yields the path of a folder to create beside ``path``; it replaces ``path`` when the block ends without an error.
 
-    If the block raises, what it made is removed and a folder already at ``path`` is left as it was. What processes that
-    were killed have left of the same folder is removed too. A link at ``path`` gives way, and what it leads to stays.
+    If the block raises, the new folder is removed and an existing folder at ``path`` stays unchanged. Folders for the same
+    path that killed processes left behind are removed too. A link at ``path`` is replaced, and its target stays.
 
     Raises:
         UserError: ``path`` is a file.
@@ -347,7 +347,7 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise UserError(f"{path} cannot be written: it is a file, and a folder belongs there. Move it away.")
     fresh, old = path.with_name(f".{path.name}.{os.getpid()}.new"), path.with_name(f".{path.name}.old")
     if old.is_dir() and not os.path.lexists(path):
-        os.replace(old, path)  # of a process that was killed between the two
+        os.replace(old, path)  # a process was killed between the two renames below
     if path.parent.is_dir():
         _remove_left(path, "new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -363,7 +363,7 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _remove(path: Path) -> None:
-    """Removes a folder with all that is in it, or a link, as far as that is possible."""
+    """Removes a folder with its content, or a link, as far as possible."""
     if path.is_symlink():
         with contextlib.suppress(OSError):
             path.unlink()

@@ -1,4 +1,4 @@
-"""Named random streams: everything random in a run comes from one seed and a name."""
+"""Named random streams: all randomness of a run comes from one seed and a name."""
 
 import hashlib
 
@@ -11,8 +11,8 @@ DEFAULT_SEED = 123123
 def stream_seed(seed: int, *names: str | int) -> int:
     """Returns the 63-bit seed of the stream ``names`` of ``seed``.
 
-    Streams with different names are independent, so a new use of randomness never shifts an old one, and a stream that
-    is named by its position (epoch, window) needs no stored generator to resume.
+    Streams with different names are independent, so a new use of randomness never changes an old one, and a stream that is
+    named by its position (epoch, window) needs no stored generator to resume.
     """
     text = "\x1f".join([str(seed), *map(str, names)])
     return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "little") >> 1
@@ -24,11 +24,11 @@ def generator(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def truncated_normal(shape: tuple[int, ...], stddev: float, seed: int, *names: str | int) -> np.ndarray:
-    """Draws float32 values from N(0, ``stddev``), cut at two standard deviations as TensorFlow's truncated normal.
+    """Draws float32 values from N(0, ``stddev``), truncated at two standard deviations like TensorFlow's truncated normal.
 
     Args:
         shape: shape of the result.
-        stddev: standard deviation before the cut.
+        stddev: standard deviation before truncation.
         seed: the run's seed.
         *names: the stream's name, for instance the variable's.
     """

@@ -1,4 +1,4 @@
-"""What a task is, and the three tasks of the contest."""
+"""The description of a task, and the three tasks of the contest."""
 
 import os
 import re
@@ -11,23 +11,23 @@ from easytransfer_mtl.files import read_json
 
 METRICS = ("macro_f1", "accuracy")
 LONGEST_NAME, LONGEST_WORD = 64, 256
-"""Characters: names of files are made of a task's name."""
+"""In characters; file names contain the task's name."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One classification task: how its rows look and what its labels are.
+    """One classification task: the format of its rows and its labels.
 
     Attributes:
         name: upper- or lower-case identifier, for instance ``TNEWS``; names the head (``tnews_dense``), the logits
             (``tnews_logits``) and the submission file (``tnews_predict.json``).
-        columns: the columns of a labelled row, in order; an unlabelled row is the same without the label column.
+        columns: columns of a labelled row, in order; an unlabelled row lacks the label column.
         first_sequence: column of the first text.
         label_enumerate_values: label strings; the position is the label id. The order is part of the model.
         second_sequence: column of the second text of a pair, or None.
         label_name: column of the label.
-        id_column: column of the row's id, which is kept as it stands in the file.
-        metric: what the task is scored by, one of ``METRICS``.
+        id_column: column of the row's id, which is kept unchanged.
+        metric: the task's score, one of ``METRICS``.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Task:
 
     @property
     def submission_file(self) -> str:
-        """The contest's name of the task's prediction file."""
+        """The contest's name for the task's prediction file."""
         return f"{self.name.lower()}_predict.json"
 
     @property
@@ -90,7 +90,7 @@ class Task:
 
 
 def _check_words(key: str, words: tuple[str, ...], where: str) -> None:
-    """Checks names of columns or labels: different ones, which can stand in a line of a tab separated UTF-8 file."""
+    """Checks column names or labels: they must differ and be able to stand in a line of a tab separated UTF-8 file."""
     seen: set[str] = set()
     for word in words:
         if word in seen:
@@ -133,10 +133,10 @@ CONTEST_TASKS: tuple[Task, ...] = (TNEWS, OCEMOTION, OCNLI)
 def task_from_json(value: Any, where: str = "task") -> Task:
     """Builds a task from a JSON object with the field names of ``Task``.
 
-    Lists may be JSON lists or EasyTransfer's comma strings.
+    Lists may be JSON lists or EasyTransfer's comma-separated strings.
 
     Raises:
-        UserError: a key is unknown or missing, or a value does not fit.
+        UserError: a key is unknown or missing, or a value is invalid.
     """
     known = [field.name for field in fields(Task)]
     if not isinstance(value, dict):
@@ -155,7 +155,7 @@ def task_from_json(value: Any, where: str = "task") -> Task:
 
 
 def check_tasks(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
-    """Returns ``tasks``, or raises UserError if there is none or two share a name (upper and lower case are the same)."""
+    """Returns ``tasks``; raises UserError if there are none or two share a name (upper and lower case are the same)."""
     names = [task.name.lower() for task in tasks]
     if not names or len(set(names)) != len(names):
         raise UserError(f"Tasks need different names (upper and lower case are the same), found {listed(names) or 'none'}.")
@@ -166,7 +166,7 @@ def load_tasks(path: str | os.PathLike[str]) -> tuple[Task, ...]:
     """Reads tasks from a JSON file ``{"tasks": [{...}, ...]}``.
 
     Raises:
-        UserError: the file or a task in it is not right.
+        UserError: the file or a task in it is invalid.
     """
     value = read_json(path, "tasks file")
     if not isinstance(value, dict) or not isinstance(value.get("tasks"), list):
@@ -179,10 +179,10 @@ def load_tasks(path: str | os.PathLike[str]) -> tuple[Task, ...]:
 
 
 def read_model_tasks(folder: str | os.PathLike[str]) -> tuple[tuple[Task, ...], dict[str, Any]]:
-    """Reads the tasks.json of a run or an exported model: its tasks, and all that the file says.
+    """Returns the tasks in the tasks.json of a run or an exported model, and the file's whole content.
 
     Raises:
-        UserError: the folder is neither's, or the file is damaged.
+        UserError: the folder is neither, or the file is damaged.
     """
     path = os.path.join(folder, "tasks.json")
     if not os.path.exists(path):

@@ -63,13 +63,10 @@ def golden_model(golden_files: Any) -> Callable[..., Any]:
     from easytransfer_mtl.encoders.loading import load_encoder
     from easytransfer_mtl.models.architecture import Architecture
     from easytransfer_mtl.models.multitask_model import MultiTaskModel
-    from easytransfer_mtl.models.step_options import StepOptions
 
-    def build(heads: str = "checkpoint/heads.npz", options: StepOptions | None = None, **more: Any) -> MultiTaskModel:
+    def build(heads: str = "checkpoint/heads.npz", **more: Any) -> MultiTaskModel:
         encoder = load_encoder(golden_files, DropoutClock(0)).encoder
-        model = MultiTaskModel(
-            encoder, CONTEST_TASKS, options=options or StepOptions(), architecture=Architecture(head_dropout=0.0), **more
-        )
+        model = MultiTaskModel(encoder, CONTEST_TASKS, **{"architecture": Architecture(head_dropout=0.0), **more})
         with np.load(GOLDEN / heads) as values:
             for task in CONTEST_TASKS:
                 model.heads[task.logits_name].set_weights(
@@ -137,7 +134,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory, convert_rows: Callable[.
 @pytest.fixture
 def tiny_settings(tmp_path: Path, tiny_encoder: Path, tiny_data: Path) -> Callable[..., Any]:
     """Builds settings of a run of the tiny encoder on the tiny data in ``tmp_path/run``; arguments change them."""
-    from easytransfer_mtl.config.settings import TrainSettings
+    from easytransfer_mtl.config.train_settings import TrainSettings
 
     def build(**changes: Any) -> TrainSettings:
         values = {

@@ -69,7 +69,7 @@ def test_settings_read_their_file_and_what_is_given_wins(config: str) -> None:
 
 
 def test_it_is_the_command_lines_precedence(config: str) -> None:
-    from easytransfer_mtl.config.merging import load_settings
+    from easytransfer_mtl.config.base import load_settings
 
     flags = load_settings(TrainSettings, [f"--config={config}", "--num_epochs=1", "--seed=4"], "train")
     assert flags == TrainSettings(config=config, num_epochs=1.0, seed=4)

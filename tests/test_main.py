@@ -209,7 +209,8 @@ def test_settings_are_checked_before_the_environment(
 
     monkeypatch.setattr(program, "check_environment", never)
     assert program.main(["train"]) == 2
-    assert "Missing: --pretrain_model_name_or_path" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "error: train: Missing: --" in message and "--pretrain_model_name_or_path (JSON: " in message
 
 
 def test_exit_codes_reach_the_shell() -> None:

@@ -52,6 +52,8 @@ def test_every_flag_and_file_that_is_named_exists(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     commands = [BenchmarkSettings, *(command.settings for command in COMMANDS.values())]
     known = {flag for settings in commands for flag in options_of(settings)}
+    files = [path.read_text(encoding="utf-8") for path in (ROOT / "docs/extending").glob("*.py")]
+    known |= {name for text in files for name in re.findall(r"(\w+): \w+ = option\(", text)}
     scripts_own = {"help", "encoder", "vocab", "output"}
     links = re.findall(r"\]\(([^)#]*)[^)]*\)", text)
     assert set(re.findall(r"--([A-Za-z_]+)", re.sub(r"\]\([^)]*\)", "", text))) <= known | scripts_own

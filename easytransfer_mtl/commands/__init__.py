@@ -1,1 +1,1 @@
-"""One file a command: read flags, call the rooms, print."""
+"""One file per command: takes the settings, calls the other packages, prints."""

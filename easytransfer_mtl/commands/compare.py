@@ -1,10 +1,11 @@
-"""Trains with several settings, loss weightings first of all, over several seeds and tells which differences hold."""
+"""Trains with several settings, above all loss weightings, over several seeds; reports which differences hold."""
 
 import dataclasses
 import logging
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from types import FrameType
 
@@ -14,11 +15,11 @@ from transformers import PretrainedConfig
 
 from easytransfer_mtl.comparing.report import TABLES, write_comparison
 from easytransfer_mtl.comparing.runs import Job, RunResult, TrainingProcesses
-from easytransfer_mtl.comparing.variants import Variant, parse_seeds, parse_variants, training_of
+from easytransfer_mtl.comparing.variants import Variant, check_common, parse_seeds, parse_variants, training_of
+from easytransfer_mtl.config.by_task import task_part
 from easytransfer_mtl.config.options import options_of
-from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.config.study_settings import CompareSettings
-from easytransfer_mtl.config.weighting_settings import WeightingSettings
+from easytransfer_mtl.config.train_settings import TrainSettings, WeightingSettings
 from easytransfer_mtl.data.list_files import TaskFile, task_files
 from easytransfer_mtl.data.tfrecords import count_records
 from easytransfer_mtl.encoders.finding import find_encoder
@@ -28,24 +29,18 @@ from easytransfer_mtl.files import check_outputs
 from easytransfer_mtl.runs.callbacks import stopping_signals
 from easytransfer_mtl.runs.lock import run_lock
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
-from easytransfer_mtl.training.architecture_choice import choose_part_dropout
-from easytransfer_mtl.training.choices import Choices, choose
-from easytransfer_mtl.training.learning_rates import choose_rate_shares
-from easytransfer_mtl.training.model_choice import check_encoder, checked_architecture
-from easytransfer_mtl.weighting.task_values import task_part
+from easytransfer_mtl.training.plan import RunPlan, plan_run
 
 SINGLE = "single"
-PER_TASK = (
-    "features", "heads", "head_dropout", "part_dropout", "head_lr", "class_weights", "label_smoothing", "focal_gamma",
-    "token_dropout",
-)  # fmt: skip
-"""Settings that may have a value for each task."""
-KEPT_ALONE = ("config", "on_nonfinite")
-"""Settings of a weighting that mean the same for one task."""
+OF_SEVERAL_TASKS = {field.name for field in dataclasses.fields(WeightingSettings)} | {
+    "joint_batch_sizes", "task_sampling", "sampling_temperature", "task_rates", "scale_heads", "gram_variables",
+    "log_gradients_every",
+}  # fmt: skip
+"""Settings that have no meaning for a single task."""
 
 
 def run(settings: CompareSettings) -> int:
-    """Trains what is not trained yet, writes and prints the table; returns the exit status: 1 if a training failed."""
+    """Runs the trainings that are missing, writes and prints the table; returns the exit status: 1 if a training failed."""
     if not settings.predict_input_fp or settings.tables:
         raise UserError("compare needs --predict_input_fp, the dev files that scores are taken on, and takes no --tables.")
     with run_lock(Path(settings.model_dir or "")):
@@ -54,8 +49,9 @@ def run(settings: CompareSettings) -> int:
 
 def _compare(settings: CompareSettings) -> int:
     seeds, variants, output = parse_seeds(settings.seeds), parse_variants(settings.variants), Path(settings.model_dir or "")
+    check_common(settings, variants)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
-    train, dev = (task_files(path, tasks) for path in (settings.train_input_fp, settings.predict_input_fp))
+    train, dev = task_files(settings.train_input_fp, tasks), task_files(str(settings.predict_input_fp), tasks)
     read = [file.path for file in (*train, *dev)]
     check_outputs([output / name for name in TABLES], [*read, *settings.named_files])
     rows = [count_records(file.path) for file in train] if settings.single_task else []
@@ -84,44 +80,46 @@ def _variant_job(settings: CompareSettings, variant: Variant, output: Path, seed
 
 
 def _check_jobs(jobs: list[Job], train: list[TaskFile]) -> None:
-    """Raises UserError before the first training if one of them cannot begin."""
-    configs: dict[tuple[str | None, ...], PretrainedConfig] = {}
+    """Raises UserError, before the first training, if one of the trainings cannot start."""
     for job in jobs:
-        own, settings = [file for file in train if str(file.path) == job.settings.train_input_fp] or train, job.settings
-        tasks = [file.task for file in own]
-        names = settings.pretrain_model_name_or_path, settings.modelZooBasePath, settings.gelu
-        if names not in configs:
-            configs[names] = load_config(find_encoder(*names[:2], needs_weights=False), settings.gelu)
-        check_encoder(settings, configs[names])
-        choose_rate_shares(settings, [task.name for task in tasks])
-        weighting = choose(settings, tasks, [1] * len(own)).weighting
-        choose_part_dropout(settings, checked_architecture(settings, tasks, configs[names], weighting), tasks)
+        own = [file for file in train if str(file.path) == job.settings.train_input_fp] or train
+        _plan(job.settings, own, [1] * len(own))
         job.check_folder()
 
 
+def _plan(settings: TrainSettings, train: list[TaskFile], rows: list[int]) -> RunPlan:
+    config = _config(settings.pretrain_model_name_or_path, settings.modelZooBasePath, settings.gelu)
+    return plan_run(settings, [file.task for file in train], rows, config)
+
+
+@cache
+def _config(name: str, model_zoo: str | None, gelu: str) -> PretrainedConfig:
+    return load_config(find_encoder(name, model_zoo, needs_weights=False), gelu)
+
+
 def _single_task_jobs(like: Job, train: list[TaskFile], dev: list[TaskFile], rows: list[int]) -> list[Job]:
-    """Returns a training of each task alone, on as many batches of it, as large and as often evaluated as in ``like``."""
+    """Returns a training of each task alone, with as many, equally large batches and as many evaluations as in ``like``."""
     dev_of = {file.task.name: file for file in dev}
     missing = [file.task.name for file in train if file.task.name not in dev_of]
     if missing:
         raise UserError(
             f"compare needs dev rows of every task; {like.settings.predict_input_fp} has none of {', '.join(missing)}."
         )
-    choices = choose(like.settings, [file.task for file in train], rows)
-    weighting = [field.name for field in dataclasses.fields(WeightingSettings) if field.name not in KEPT_ALONE]
-    plain = {name: options_of(WeightingSettings)[name].default for name in weighting}
+    plan = _plan(like.settings, train, rows)
+    options = options_of(TrainSettings)
+    plain = {name: options[name].default for name in OF_SEVERAL_TASKS}
     jobs = []
     for place, file in enumerate(train):
-        size, batches = choices.sizes[place], _batches_of(choices, place)
+        size, batches = plan.sizes[place], _batches_of(plan, place)
         folder = like.folder.parent.parent / SINGLE / file.task.name / like.folder.name
-        saves = choices.plan.save_steps
+        saves = plan.steps.save_steps
         more = {
-            "adversarial_weight": 0.0,  # one task has no others to be told from
+            "adversarial_weight": 0.0,  # there are no other tasks to be distinguished from
             "train_input_fp": str(file.path),
             "predict_input_fp": str(dev_of[file.task.name].path),
             "train_batch_size": size // like.settings.num_accumulated_batches,
             "num_epochs": (batches - 0.5) * size / rows[place],
-            "save_steps": saves and max(1, batches * saves // choices.plan.train_steps),
+            "save_steps": saves and max(1, batches * saves // plan.steps.train_steps),
             "model_dir": str(folder / "model"),
             **_own_part(like.settings, file.task.name),
         }
@@ -130,22 +128,24 @@ def _single_task_jobs(like: Job, train: list[TaskFile], dev: list[TaskFile], row
 
 
 def _own_part(settings: TrainSettings, task_name: str) -> dict[str, str | None]:
-    """Returns what settings of one value a task are for a task alone."""
-    options = options_of(TrainSettings)
-    values = {name: getattr(settings, name) for name in PER_TASK}
-    return {name: value and (task_part(str(value), task_name) or options[name].default) for name, value in values.items()}
+    """Returns the values for a single task in the settings that have one value per task."""
+    found: dict[str, str | None] = {}
+    for name, item in options_of(TrainSettings).items():
+        if item.by_task and name not in OF_SEVERAL_TASKS:
+            value = getattr(settings, name)
+            found[name] = value and (task_part(value, task_name) or item.default)
+    return found
 
 
-def _batches_of(choices: Choices, task: int) -> int:
-    """Returns how many batches of a task the run has."""
-    steps = choices.plan.train_steps
-    if choices.order is None:
+def _batches_of(plan: RunPlan, task: int) -> int:
+    steps = plan.steps.train_steps
+    if plan.order is None:
         return steps
-    return max(1, sum(choices.order.place(step)[0] == task for step in range(steps)))
+    return max(1, sum(plan.order.place(step)[0] == task for step in range(steps)))
 
 
 def _run_all(jobs: list[Job], settings: CompareSettings) -> tuple[dict[str, list[RunResult]], list[str]]:
-    """Runs the trainings, some at a time; returns name -> results in the order of the seeds, and what failed."""
+    """Runs the trainings, several at a time; returns name -> results in the order of the seeds, and the failures."""
     threads = max(1, (os.cpu_count() or 1) // settings.jobs) if settings.jobs > 1 else 0
     trainings = TrainingProcesses(threads, settings.keep_runs)
     results: dict[str, list[RunResult]] = {}

@@ -1,10 +1,10 @@
-"""CSV to TFRecord: one file (EasyTransfer's preprocess mode), or all contest files of a folder."""
+"""Converts CSV to TFRecord: one file (EasyTransfer's preprocess mode), or all contest files of a folder."""
 
 import itertools
 from dataclasses import replace
 from pathlib import Path
 
-from easytransfer_mtl.config.settings import ConvertSettings
+from easytransfer_mtl.config.convert_settings import ConvertSettings
 from easytransfer_mtl.data.contest_files import find_labelled, report_boards
 from easytransfer_mtl.data.conversion import (
     Conversion,
@@ -31,7 +31,7 @@ FEATURES = "input_ids,input_mask,segment_ids,label_id"
 
 
 def run(settings: ConvertSettings) -> int:
-    """Converts and prints a line a file; returns the exit status."""
+    """Converts and prints a report for each file; returns the exit status."""
     if settings.mode not in MODES:
         raise UserError(f"--mode={settings.mode} is not convert's; it is preprocess (training is the train command).")
     if settings.output_schema.replace(" ", "") not in (FEATURES, "bert_finetune"):
@@ -50,20 +50,19 @@ def run(settings: ConvertSettings) -> int:
     if settings.data_dir:
         check_sources(conversions, settings.on_bad_row, settings.header, max_bad_share)
         conversions = _with_dev(settings, conversions)
-        max_bad_share = 1.0  # of a part of a file that was found good enough as a whole
+        max_bad_share = 1.0  # the whole file was checked; a part of it may have more
     reports = []
     for conversion in conversions:
         report = convert_file(conversion, builder, settings.on_bad_row, settings.header, max_bad_share)
         print("\n".join(report.lines()), flush=True)
         reports.append(report)
     _print_shared(reports)
-    if settings.data_dir:
+    if settings.data_dir and settings.output_dir:
         _write_lists(Path(settings.output_dir), conversions)
     return 0
 
 
 def _print_shared(reports: list[ConversionReport]) -> None:
-    """Prints for each task how many dev rows have a text of the train file."""
     for train, dev in itertools.pairwise(reports):
         if train.conversion.task == dev.conversion.task:
             line = shared_texts(train, dev)
@@ -72,12 +71,11 @@ def _print_shared(reports: list[ConversionReport]) -> None:
 
 
 def _check_encoder(sequence_length: int, files: EncoderFiles) -> None:
-    """Raises UserError if rows may be longer than the encoder takes, or hold ids that it has no embeddings for; a vocabulary
-    without a config does not tell."""
+    """Raises UserError if rows can be longer than the encoder takes, or ids can lack an embedding. Needs a config."""
     try:
         config_file = files.config_file
         value = read_json(config_file, "encoder config")
-    except UserError:  # convert can do without
+    except UserError:  # convert works without a config
         return
     if not isinstance(value, dict):
         return
@@ -92,7 +90,8 @@ def _check_encoder(sequence_length: int, files: EncoderFiles) -> None:
 
 
 def _folder(settings: ConvertSettings, tasks: tuple[Task, ...]) -> list[Conversion]:
-    """Plans the train file and, where there is one, the dev file of every task, one after the other."""
+    """Plans the conversion of every task's train file and, if there is one, its dev file."""
+    assert settings.data_dir
     if not settings.output_dir:
         raise UserError("convert with --data_dir needs --output_dir.")
     found = dict(zip(("train", "dev"), find_labelled(settings.data_dir, tasks)))
@@ -106,7 +105,7 @@ def _folder(settings: ConvertSettings, tasks: tuple[Task, ...]) -> list[Conversi
 
 
 def _with_dev(settings: ConvertSettings, conversions: list[Conversion]) -> list[Conversion]:
-    """Makes the end of the train file the dev file of a task that has none, unless dev_share is 0."""
+    """Splits dev rows off the end of the train file of each task without a dev file, unless dev_share is 0."""
     tasks = [item.task for item in conversions]
     result = []
     for item in conversions:
@@ -131,10 +130,10 @@ def _dev_output(train: Conversion) -> Path:
 def _check_outputs(settings: ConvertSettings, conversions: list[Conversion], encoder: list[Path]) -> None:
     outputs = [item.output for item in conversions]
     outputs = [*outputs, *map(manifest_path, outputs), *map(rejects_path, outputs)]
-    if settings.data_dir:
+    if settings.data_dir and settings.output_dir:
         tasks = [item.task for item in conversions]
         for item in conversions:
-            if tasks.count(item.task) == 1 and settings.dev_share:  # the end of the train file will be dev
+            if tasks.count(item.task) == 1 and settings.dev_share:  # the end of the train file becomes dev rows
                 dev = _dev_output(item)
                 outputs += [*tail_paths(item.source, _split_folder(item)), dev, manifest_path(dev), rejects_path(dev)]
         outputs += [Path(settings.output_dir) / f"{kind}.list_tfrecord" for kind in ("train", "dev")]
@@ -149,7 +148,7 @@ def _write_lists(output: Path, conversions: list[Conversion]) -> None:
             write_text(path, "".join(f"{name}\n" for name in names))
             print(f"wrote {path}")
         else:
-            path.unlink(missing_ok=True)  # of an earlier conversion, with dev rows that are train rows now
+            path.unlink(missing_ok=True)  # from an earlier conversion; its dev rows are train rows now
 
 
 def _single(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Conversion:
@@ -163,7 +162,7 @@ def _single(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Conversion:
 
 
 def _task(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Task:
-    """Finds the task: by name, or by EasyTransfer's label list; columns are those of ``input_schema`` if it is given."""
+    """Finds the task by name or by EasyTransfer's label list; takes the columns from ``input_schema`` if given."""
     labels = tuple(settings.label_enumerate_values.split(",")) if settings.label_enumerate_values else None
     if settings.task:
         task = task_named(settings.task, tasks)
@@ -179,7 +178,7 @@ def _task(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Task:
     if not settings.input_schema:
         return task
     columns = _columns(settings.input_schema)
-    # Without label_name no column is the label, whatever it is called.
+    # Without label_name no column is the label, whatever its name.
     label = settings.label_name or "(no label)"
     return replace(
         task,
@@ -192,7 +191,6 @@ def _task(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Task:
 
 
 def _first_but(label: str, columns: tuple[str, ...]) -> str:
-    """Returns the first column that is not the label, or the label if there is no other."""
     return next((column for column in columns if column != label), label)
 
 

@@ -1,23 +1,23 @@
-"""Scores every kept checkpoint of a run on the dev files and exports the best, or scores an average of models."""
+"""Scores every kept checkpoint of a run on the dev files and exports the best one, or scores an average of models."""
 
 import dataclasses
 import logging
 from contextlib import nullcontext
 from pathlib import Path
 
-from easytransfer_mtl.config.settings import EvaluateSettings
+from easytransfer_mtl.config.predict_settings import EvaluateSettings
 from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.easytransfer_checkpoint import is_easytransfer_checkpoint
 from easytransfer_mtl.evaluation.ensemble_scores import read_dev_data, score_ensemble
-from easytransfer_mtl.evaluation.evaluator import build_model, evaluate_run, score_rows
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore
 from easytransfer_mtl.evaluation.metrics import best_of
+from easytransfer_mtl.evaluation.model_class import ModelClass, model_class_of
 from easytransfer_mtl.evaluation.model_scores import MODELS, models_text, write_model_scores
-from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
 from easytransfer_mtl.evaluation.reports import (
     SUMMARIES,
@@ -38,8 +38,9 @@ from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, read_task_
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 
 
-def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
+def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] | None = None) -> int:
     """Evaluates and prints tables; returns the exit status."""
+    chosen = model_class_of(settings, model_class)
     options = EvaluationOptions(
         batch_size=settings.eval_batch_size or settings.predict_batch_size,
         max_batches=settings.num_eval_steps,
@@ -50,18 +51,18 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
     if settings.swa_checkpoints and (settings.checkpoints or settings.eval_checkpoint_path):
         logging.warning("swa_checkpoints has no effect: only the checkpoints that are named are scored.")
     if settings.checkpoints:
-        return _evaluate_models(settings, options, model_class)
+        return _evaluate_models(settings, options, chosen)
     if settings.eval_checkpoint_path:
-        return _evaluate_checkpoint(settings, options, model_class)
+        return _evaluate_checkpoint(settings, options, chosen)
     folder = RunFolder(Path(settings.model_dir or ""))
     options = dataclasses.replace(options, swa_checkpoints=_swa_checkpoints(settings, folder))
-    folder.read_tasks()  # a folder that is no run's is left alone
-    whole = options.max_batches is None  # a part of the rows is scored for the eye only
+    folder.read_tasks()  # raises before a folder that is not a run's is changed
+    whole = options.max_batches is None  # a score of a part of the rows is only printed
     with run_lock(folder.path) if whole else nullcontext():
         data = _read_data(settings, folder, folder)
         if whole:
             _check_outputs(folder.path, settings, data)
-        evaluation = evaluate_run(build_model(folder, model_class), folder, data, options)
+        evaluation = evaluate_run(build_model(folder, chosen), folder, data, options)
     scores = evaluation.scores[evaluation.best]
     print(summary_text(evaluation.scores))
     print("\n".join(class_report_text(score) for score in scores))
@@ -77,8 +78,8 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] = MultiTas
     return 0
 
 
-def _evaluate_checkpoint(settings: EvaluateSettings, options: EvaluationOptions, model_class: type[MultiTaskModel]) -> int:
-    """Scores one checkpoint and writes nothing, so that its run may go on meanwhile; returns the exit status."""
+def _evaluate_checkpoint(settings: EvaluateSettings, options: EvaluationOptions, model_class: ModelClass) -> int:
+    """Scores one checkpoint and writes nothing, so that its run can continue meanwhile; returns the exit status."""
     member = _checkpoint(settings)
     data = _read_data(settings, member.folder, member.run)
     inference = Inference(member.load(model_class), options.batch_size, options.precision)
@@ -91,7 +92,7 @@ def _evaluate_checkpoint(settings: EvaluateSettings, options: EvaluationOptions,
 
 
 def _checkpoint(settings: EvaluateSettings) -> StoredModel:
-    """Returns the one checkpoint; of a run its folder may be elsewhere, which ``model_dir`` tells then."""
+    """Returns the checkpoint to score; ``model_dir`` names the run's folder if the checkpoint lies elsewhere."""
     path = str(settings.eval_checkpoint_path)
     weights = weights_at(path)
     if settings.model_dir and not is_easytransfer_checkpoint(weights.prefix):
@@ -115,7 +116,7 @@ def _check_outputs(run: Path, settings: EvaluateSettings, data: list[TaskData]) 
 
 
 def _swa_checkpoints(settings: EvaluateSettings, folder: RunFolder) -> int:
-    """Returns of how many checkpoints to score the mean: what is asked for, else what the run was trained with."""
+    """Returns the number of checkpoints to average: the one given, else that of the run's training."""
     if settings.swa_checkpoints is None:
         return folder.written_settings().get("swa_checkpoints", 0)
     if settings.swa_checkpoints == 1:
@@ -124,7 +125,7 @@ def _swa_checkpoints(settings: EvaluateSettings, folder: RunFolder) -> int:
 
 
 def _read_data(settings: EvaluateSettings, folder: RunFolder, run: RunFolder) -> list[TaskData]:
-    """Returns the rows to score a model on: the dev files', or else those of the fold that its run left out."""
+    """Returns the rows to score a model on: those of the dev files or, without dev files, of the fold its run left out."""
     tasks, inputs = folder.read_tasks()
     files, source = folder.encoder_files, _source(settings)
     vocabulary, positions = files.vocabulary, most_tokens(load_config(files).to_dict())
@@ -137,13 +138,13 @@ def _read_data(settings: EvaluateSettings, folder: RunFolder, run: RunFolder) ->
     return data
 
 
-def _evaluate_models(settings: EvaluateSettings, options: EvaluationOptions, model_class: type[MultiTaskModel]) -> int:
-    """Scores models and their average on dev files, or those of folds each on its own rows; returns the exit status."""
+def _evaluate_models(settings: EvaluateSettings, options: EvaluationOptions, model_class: ModelClass) -> int:
+    """Scores models and their average on dev files, or each fold's model on its own rows; returns the exit status."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     members = find_models(str(settings.checkpoints), tasks)
     output, source = Path(settings.output_dir or ""), _source(settings)
     outputs = [output / name for name in (*MODELS, *report_files(check_alike(members)))]
-    check_outputs(outputs, [])  # before the data are read, which takes time too
+    check_outputs(outputs, [])  # before the data is read, which takes time
     data = read_dev_data(source, members) if source else []
     read = [*_inputs(settings, data), *(path for member in members for path in files_in(member.folder.path))]
     check_outputs(outputs, read)
@@ -160,7 +161,6 @@ def _evaluate_models(settings: EvaluateSettings, options: EvaluationOptions, mod
 
 
 def _print_legacy(name: str, score: LegacyScore) -> None:
-    """Prints what the original would have logged."""
     print(f"the original would have printed: best ckpt {name}, best best_macro_f1 {score.mean}")
     if score.misplaced:
         print(

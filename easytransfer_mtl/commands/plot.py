@@ -9,7 +9,7 @@ from easytransfer_mtl.tasks import read_model_tasks
 
 
 def run(settings: PlotSettings) -> int:
-    """Writes the pictures and prints their paths; returns the exit status."""
+    """Writes the images and prints their paths; returns the exit status."""
     folder = Path(settings.model_dir)
     tasks, _ = read_model_tasks(folder)
     output = Path(settings.output) if settings.output else folder / "plots"

@@ -1,9 +1,9 @@
-"""Labels and probabilities of unlabelled files, as one CSV a task."""
+"""Writes labels and probabilities for unlabelled files, one CSV per task."""
 
 from pathlib import Path
 
 from easytransfer_mtl.commands.unlabelled import test_files
-from easytransfer_mtl.config.settings import PredictSettings
+from easytransfer_mtl.config.predict_settings import PredictSettings
 from easytransfer_mtl.evaluation.ensemble import ensemble_of
 from easytransfer_mtl.evaluation.prediction import Prediction
 from easytransfer_mtl.evaluation.tables import csv_text
@@ -11,8 +11,8 @@ from easytransfer_mtl.files import check_outputs, write_text
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
 
-def run(settings: PredictSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
-    """Predicts and prints a line a file; returns the exit status."""
+def run(settings: PredictSettings, model_class: type[MultiTaskModel] | None = None) -> int:
+    """Predicts, and prints a line per file; returns the exit status."""
     ensemble = ensemble_of(settings, model_class)
     files = test_files(settings, ensemble.tasks)
     outputs = {name: Path(settings.predict_output_fp) / f"{name.lower()}_predictions.csv" for name in files}

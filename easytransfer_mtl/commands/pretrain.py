@@ -5,7 +5,7 @@ from easytransfer_mtl.pretraining.trainer import run_pretraining
 
 
 def run(settings: PretrainSettings) -> int:
-    """Pre-trains and prints what came of it; returns the exit status."""
+    """Pre-trains and prints the results; returns the exit status."""
     done = run_pretraining(settings)
     texts = done.prepared.num_texts
     print(f"texts: {texts['train']} trained on, {texts['held_out']} held out")

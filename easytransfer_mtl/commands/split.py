@@ -1,10 +1,10 @@
-"""Labelled files to folds: a fold file for training, and a table of how even the folds are."""
+"""Splits labelled files into folds: writes a fold file for training, and prints how even the folds are."""
 
 from pathlib import Path
 
 import numpy as np
 
-from easytransfer_mtl.config.ensemble_settings import SplitSettings
+from easytransfer_mtl.config.convert_settings import SplitSettings
 from easytransfer_mtl.data.contest_files import find_labelled, require_files
 from easytransfer_mtl.data.csv_reader import Row, check_rows, read_csv, require_rows
 from easytransfer_mtl.data.fold_assignment import assign_folds, group_numbers
@@ -18,7 +18,7 @@ from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 
 
 def run(settings: SplitSettings) -> int:
-    """Splits every task's rows, writes the folds and prints a table a task; returns the exit status."""
+    """Splits every task's rows, writes the folds and prints a table per task; returns the exit status."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     if settings.include_dev:
         train, dev = find_labelled(settings.data_dir, tasks)
@@ -47,7 +47,7 @@ def _split_task(task: Task, paths: list[Path], settings: SplitSettings) -> tuple
     sources = []
     for path in paths:
         content = read_csv(path, task, labelled=True, header=settings.header)
-        # Skipped rows are left out here and set aside by convert, which has a file for them.
+        # Skipped rows are left out here; convert writes them to a file of their own.
         check_rows(content, settings.on_bad_row, max_bad_share=settings.max_bad_share)
         require_rows(content)
         rows += content.rows
@@ -68,7 +68,7 @@ def _split_task(task: Task, paths: list[Path], settings: SplitSettings) -> tuple
 
 
 def _report(task: Task, label_ids: np.ndarray, groups: np.ndarray, folds: np.ndarray) -> str:
-    """Returns what became of a task's rows: sizes, the share of each label in each fold, and what to beware of."""
+    """Returns the report on a task's folds: sizes, the share of each label in each fold, warnings."""
     num_folds = int(folds.max()) + 1
     counts = np.zeros((task.num_labels, num_folds), np.int64)
     np.add.at(counts, (label_ids, folds), 1)

@@ -1,9 +1,9 @@
-"""The contest's submission: three JSON-lines files, result.zip, and its check."""
+"""Writes and checks the contest's submission: three JSON-lines files and result.zip."""
 
 from pathlib import Path
 
 from easytransfer_mtl.commands.unlabelled import test_files
-from easytransfer_mtl.config.settings import SubmitSettings
+from easytransfer_mtl.config.predict_settings import SubmitSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import ensemble_of
 from easytransfer_mtl.files import check_outputs
@@ -12,8 +12,8 @@ from easytransfer_mtl.submission.checker import check_submission, report_text
 from easytransfer_mtl.submission.writer import RESULT_NAME, package, write_predictions
 
 
-def run(settings: SubmitSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
-    """Predicts, writes, packs and checks; returns 0 if the check found no error, else 1."""
+def run(settings: SubmitSettings, model_class: type[MultiTaskModel] | None = None) -> int:
+    """Predicts, writes, packs and checks the submission; returns 0 if the check found no error, else 1."""
     ensemble = ensemble_of(settings, model_class)
     files = test_files(settings, ensemble.tasks)
     missing = [task.name for task in ensemble.tasks if task.name not in files]

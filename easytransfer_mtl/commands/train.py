@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import evaluate_run
 from easytransfer_mtl.evaluation.reports import best_line, final_table, summary_text
@@ -11,20 +11,19 @@ from easytransfer_mtl.runs.lock import run_lock
 from easytransfer_mtl.training.trainer import evaluation_options, run_training
 
 
-def run(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> int:
+def run(settings: TrainSettings, model_class: type[MultiTaskModel] | None = None) -> int:
     """Trains and evaluates; returns the exit status.
 
     Args:
         settings: the configuration.
-        model_class: ``MultiTaskModel`` or a subclass of it.
+        model_class: a subclass of ``MultiTaskModel``; None for the class named in the settings.
     """
     if settings.mode and not settings.mode.startswith("train"):
         raise UserError(f"--mode={settings.mode} is not train's; use the command convert, evaluate or predict.")
     if settings.tables:
         tables = settings.tables.split(",")
-        settings = replace(
-            settings, train_input_fp=tables[0], predict_input_fp=(tables[1:] or [settings.predict_input_fp])[0]
-        )
+        dev = tables[1] if tables[1:] else settings.predict_input_fp
+        settings = replace(settings, train_input_fp=tables[0], predict_input_fp=dev)
     trained = run_training(settings, model_class)
     if not trained.is_chief:
         return 0

@@ -1,8 +1,8 @@
-"""Which unlabelled files a command works on; shared by predict, submit and check_submission."""
+"""Finds the unlabelled files of a command; shared by predict, submit and check_submission."""
 
 from pathlib import Path
 
-from easytransfer_mtl.config.settings import CheckSubmissionSettings, PredictSettings
+from easytransfer_mtl.config.predict_settings import CheckSubmissionSettings, PredictSettings
 from easytransfer_mtl.data.contest_files import find_test_files, parse_task_paths
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import Task

@@ -1,1 +1,1 @@
-"""Several trainings side by side: what to train, one process each, and what their scores do and do not show."""
+"""Compares several trainings: variants, one process per training, and statistics of their scores."""

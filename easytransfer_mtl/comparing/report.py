@@ -21,11 +21,11 @@ Results = dict[str, list[RunResult]]
 
 
 def comparison_rows(results: Results, single: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """Returns a row per variant, differences and costs against the first.
+    """Returns a row per variant, with differences and costs relative to the first variant.
 
     Args:
-        results: variant -> a result a seed.
-        single: task -> the single-task models' scores, one a seed; may be empty.
+        results: variant -> one result per seed.
+        single: task -> scores of the single-task models, one per seed; may be empty.
     """
     first = next(iter(results.values()))
     reference = [_mean(result) for result in first]
@@ -51,13 +51,13 @@ def _mean(result: RunResult) -> float:
 
 
 def _ratio(runs: list[RunResult], first: list[RunResult], name: str) -> float | None:
-    """Returns the ratio of medians; None where a cost is unknown."""
+    """Returns the ratio of the medians; None if a cost is unknown."""
     values, reference = ([getattr(run, name) for run in part if getattr(run, name) is not None] for part in (runs, first))
     return float(np.median(values) / np.median(reference)) if values and reference else None
 
 
 def comparison_text(rows: list[dict[str, Any]], single: dict[str, list[float]]) -> str:
-    """Returns the table with what it does not show said below it."""
+    """Returns the table, followed by notes on what it does not show."""
     tasks, reference, seeds = list(rows[0]["tasks"]), rows[0]["variant"], rows[0]["seeds"]
     table = [["variant", *tasks, "mean", f"against {reference}", "", "delta-m", "time", "memory"]]
     table += [_line(row) for row in rows]
@@ -86,7 +86,7 @@ def _shown(mean: float, deviation: float) -> str:
 
 
 def write_comparison(folder: Path, results: Results, single: dict[str, list[float]]) -> str:
-    """Writes compare.txt, .csv and .json; returns the text."""
+    """Writes compare.txt, .csv and .json; returns the content of compare.txt."""
     rows = comparison_rows(results, single)
     text = comparison_text(rows, single)
     flat = [

@@ -1,4 +1,4 @@
-"""One training in a process of its own, its result kept in a file, so that a comparison can go on where it stopped."""
+"""Runs trainings in their own processes and stores the results, so that a comparison can be resumed."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from easytransfer_mtl.comparing.variants import command_line
-from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.data.list_files import read_list
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.weight_files.find import find_weights
@@ -27,7 +27,7 @@ LAST_LINES = 15
 
 @dataclass(frozen=True)
 class Job:
-    """A training to do: what it is called in the table, its folder, its settings (``model_dir`` is ``model`` in it)."""
+    """A training to run: its name in the table, its folder, its settings (``model_dir`` is ``model`` in the folder)."""
 
     name: str
     folder: Path
@@ -35,18 +35,18 @@ class Job:
 
     @property
     def flags(self) -> list[str]:
-        """The settings as flags, without the folder, which may be moved."""
+        """The settings as flags, without ``model_dir``, since the folder may be moved."""
         return [flag for flag in command_line(self.settings) if not flag.startswith("--model_dir=")]
 
     def inputs(self) -> dict[str, str]:
-        """The hashes of what the training reads: its data, the encoder, and the file of indicators."""
+        """Returns the hashes of the files that the training reads: data, encoder, and file of indicators."""
         settings = self.settings
         files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, needs_weights=False)
         paths = {"encoder config": files.config_file, "vocabulary": files.vocabulary_file}
         if not settings.random_init:
-            with contextlib.suppress(UserError):  # that there are none is told by the training
+            with contextlib.suppress(UserError):  # missing weights are reported by the training
                 weights, _ = find_weights(files.location)
-                # Of TensorFlow 1 the index, which holds check sums of the rest.
+                # For TensorFlow 1 the index file, which holds checksums of the data.
                 paths["encoder weights"] = weights if weights.is_file() else weights.with_name(f"{weights.name}.index")
         for kind, source in (("train", settings.train_input_fp), ("dev", settings.predict_input_fp)):
             paths |= {f"{kind} file {place}": path for place, path in enumerate(_listed(source or ""), start=1)}
@@ -55,7 +55,7 @@ class Job:
         return {name: _sha256(path, path.stat().st_mtime_ns) for name, path in paths.items() if path.is_file()}
 
     def check_folder(self) -> None:
-        """Raises UserError if the folder holds a training with other settings or on other files, finished or not."""
+        """Raises UserError if the folder holds a training, finished or not, with other settings or other input files."""
         path = self.folder / FLAGS
         written = read_json(path, "flags of a run") if path.exists() else self.flags
         if written != self.flags:
@@ -72,7 +72,7 @@ class Job:
             )
 
     def result(self) -> "RunResult | None":
-        """Returns the result if the training is done."""
+        """Returns the result; None if the training is not finished."""
         path = self.folder / RESULT
         if not path.exists():
             return None
@@ -89,13 +89,13 @@ class Job:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a training came to.
+    """The result of a training.
 
     Attributes:
         scores: task name -> score of the checkpoint with the best mean.
-        best_step: that checkpoint's.
-        seconds: wall time; None if the training was interrupted and went on.
-        memory_gb: largest resident size, 10^9 bytes; None as well.
+        best_step: step of that checkpoint.
+        seconds: wall time; None if the training was interrupted and resumed.
+        memory_gb: maximum resident size, 10^9 bytes; None in the same case.
     """
 
     scores: dict[str, float]
@@ -106,26 +106,26 @@ class RunResult:
 
 @cache
 def _sha256(path: Path, changed: int) -> str:
-    """Returns a file's hash, worked out once for all trainings as long as its time of change is the same."""
+    """Returns a file's hash, computed once for all trainings as long as its modification time is the same."""
     del changed
     return sha256_of(path)
 
 
-_listed = cache(read_list)  # which warns of a list's blank lines
+_listed = cache(read_list)  # cached since it warns of blank lines
 
 
 class TrainingProcesses:
-    """Runs trainings, from several threads if need be."""
+    """Runs trainings; can be used from several threads."""
 
     def __init__(self, threads: int, keep: bool) -> None:
-        """Takes TensorFlow's threads in each (0: its own choice), and whether checkpoints and best/ stay."""
+        """Takes TensorFlow's threads per training (0: its own choice), and whether checkpoints and best/ are kept."""
         self.threads, self.keep = threads, keep
         self._lock = threading.Lock()
         self._running: set[int] = set()
         self._stopped = False
 
     def run(self, job: Job) -> RunResult:
-        """Trains, evaluates, and writes the result; a run that is done is not repeated.
+        """Trains, evaluates, and writes the result; a finished run is not repeated.
 
         Raises:
             UserError: the training failed.
@@ -152,7 +152,7 @@ class TrainingProcesses:
         return result
 
     def stop(self) -> None:
-        """Lets the running trainings save the step that they are at and end; no other starts."""
+        """Lets the running trainings save their current step and end; no others are started."""
         with self._lock:
             self._stopped = True
             for pid in self._running:
@@ -160,7 +160,7 @@ class TrainingProcesses:
                     os.kill(pid, signal.SIGTERM)
 
     def _train(self, folder: Path, flags: list[str]) -> float:
-        """Runs the process and returns its largest resident size in GB."""
+        """Runs the process; returns its maximum resident size in GB."""
         environment = dict(os.environ)
         if self.threads:
             environment |= {"TF_NUM_INTRAOP_THREADS": str(self.threads), "TF_NUM_INTEROP_THREADS": "1"}
@@ -171,7 +171,7 @@ class TrainingProcesses:
                     raise UserError(f"The training in {folder} was not started.")
                 process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
                 self._running.add(process.pid)
-            _, status, usage = os.wait4(process.pid, 0)  # the only one who waits: it tells the process's memory
+            _, status, usage = os.wait4(process.pid, 0)  # wait4 returns the process's memory too; nothing else may wait
             with self._lock:
                 self._running.discard(process.pid)
             process.returncode = os.waitstatus_to_exitcode(status)

@@ -1,4 +1,4 @@
-"""What a few seeds say: means, spreads, differences that hold and that do not."""
+"""Statistics over a few seeds: means, spreads, and whether differences are supported."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Difference:
-    """A variant's mean score against the first variant's, seed by seed.
+    """The difference between the mean scores of a variant and of the first variant, paired by seed.
 
     Attributes:
-        mean: of the differences.
-        margin: half of the interval that holds the true mean with 95 % confidence (Student's t); None for one seed.
+        mean: mean of the differences.
+        margin: half the width of the 95 % confidence interval of the mean (Student's t); None for one seed.
     """
 
     mean: float
@@ -22,12 +22,12 @@ class Difference:
 
     @property
     def supported(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the confidence interval excludes zero."""
         return self.margin is not None and abs(self.mean) > self.margin
 
 
 def paired_difference(scores: list[float], reference: list[float]) -> Difference:
-    """Compares scores of the same seeds."""
+    """Compares two lists of scores for the same seeds."""
     differences = np.subtract(scores, reference)
     if len(differences) < 2:
         return Difference(float(differences.mean()), None)
@@ -39,11 +39,11 @@ def paired_difference(scores: list[float], reference: list[float]) -> Difference
 def delta_m(scores: dict[str, float], single: dict[str, float]) -> float:
     """Returns the mean relative gain over single-task models in percent: 100 / K sum (M_i - S_i) / S_i.
 
-    (Vandenhende et al. 2021.)
+    Vandenhende et al. 2021.
     """
     return 100.0 * float(np.mean([(scores[task] - single[task]) / single[task] for task in scores]))
 
 
 def spread(values: list[float]) -> float:
-    """Returns the standard deviation of a sample; 0 for one value."""
+    """Returns the standard deviation of a sample; 0 for a single value."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -1,28 +1,27 @@
-"""What is compared: variants of one training."""
+"""The variants of a training that are compared."""
 
 import dataclasses
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from easytransfer_mtl.config.options import options_of
-from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.options import check_effects, options_of, without_effect
 from easytransfer_mtl.config.study_settings import CompareSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.errors import UserError, shown
-from easytransfer_mtl.models.sharing_options import SharingOptions, options_read
 
 FIXED = ("config", "model_dir", "seed", "train_input_fp", "predict_input_fp", "tables", "mode")
-"""Settings that a variant cannot have of its own."""
+"""Settings that a variant cannot change."""
 MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train.
+    """A variant of the training.
 
     Attributes:
         name: as the user wrote it.
-        settings: what differs from the command's own settings.
+        settings: the differences from the command's own settings.
     """
 
     name: str
@@ -30,7 +29,7 @@ class Variant:
 
     @property
     def folder(self) -> str:
-        """The name as a folder's."""
+        """The name with characters that are safe in a folder's name."""
         return re.sub(r"[^A-Za-z0-9.=,+-]+", "_", self.name)
 
 
@@ -38,7 +37,7 @@ def parse_variants(text: str) -> list[Variant]:
     """Parses ``equal; fixed task_weights=ocnli=2``.
 
     Raises:
-        UserError: a variant or a setting is unknown, does not fit, or is there twice.
+        UserError: there is no variant, one is given twice, or a variant or a setting is unknown or invalid.
     """
     options = options_of(TrainSettings)
     variants = []
@@ -60,7 +59,7 @@ def parse_seeds(text: str) -> list[int]:
     """Parses ``1,2,3``.
 
     Raises:
-        UserError: something is no whole number, or twice.
+        UserError: an item is not a whole number or is given twice, or there are too many.
     """
     try:
         seeds = [options_of(TrainSettings)["seed"].convert(part.strip(), "seeds") for part in text.split(",")]
@@ -75,16 +74,24 @@ def training_of(settings: CompareSettings, variant: Variant, seed: int, model_di
     """Returns the settings of one training.
 
     Raises:
-        UserError: they do not fit together.
+        UserError: the settings do not fit together.
     """
-    own = {field.name: getattr(settings, field.name) for field in dataclasses.fields(TrainSettings)}
-    values = {**own, **variant.settings}
-    # What all variants have in common may be of one structure only.
-    read = options_read(*(values[name] for name in ("sharing", "private_part", "private_layers")))
-    unread = {option.name: option.default for option in dataclasses.fields(SharingOptions) if option.name not in read}
-    return TrainSettings(
-        **{**own, **unread, **variant.settings, "seed": seed, "model_dir": model_dir, "config": None, **more}
-    )
+    values = {**_common(settings), **variant.settings, "seed": seed, "model_dir": model_dir, "config": None, **more}
+    # What all variants have in common may have an effect with some of them only.
+    idle = set(without_effect(TrainSettings(**values))) - variant.settings.keys()
+    return TrainSettings(**{**values, **{name: options_of(TrainSettings)[name].default for name in idle}})
+
+
+def check_common(settings: CompareSettings, variants: list[Variant]) -> None:
+    """Raises UserError if a setting that all variants have in common has an effect with none of them."""
+    every = [TrainSettings(**{**_common(settings), **variant.settings, "config": None}) for variant in variants]
+    idle = [set(without_effect(made)) - variant.settings.keys() for made, variant in zip(every, variants)]
+    if set.intersection(*idle):
+        check_effects(every[0])
+
+
+def _common(settings: CompareSettings) -> dict[str, Any]:
+    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(TrainSettings)}
 
 
 def command_line(settings: TrainSettings) -> list[str]:

@@ -1,1 +1,17 @@
-"""EasyTransfer's JSON sections and absl flags to one validated, typed, frozen configuration per command."""
+"""The settings of every command: EasyTransfer's keys under their original names and sections, and additional keys."""
+
+from easytransfer_mtl.config.base import COMMANDS_SETTINGS
+from easytransfer_mtl.config.convert_settings import ConvertSettings, SplitSettings
+from easytransfer_mtl.config.predict_settings import (
+    CheckSubmissionSettings,
+    EvaluateSettings,
+    PredictSettings,
+    SubmitSettings,
+)
+from easytransfer_mtl.config.pretrain_settings import PretrainSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
+
+COMMANDS_SETTINGS += [
+    SplitSettings, ConvertSettings, PretrainSettings, TrainSettings, EvaluateSettings, PredictSettings, SubmitSettings,
+    CheckSubmissionSettings,
+]  # fmt: skip

@@ -1,17 +1,20 @@
-"""The settings that EasyTransfer's engine has for all its commands, and those of conversion."""
+"""The settings of EasyTransfer's engine, common to its commands, and the settings of convert and split."""
 
 from dataclasses import dataclass
 
-from easytransfer_mtl.config.common import (
+from easytransfer_mtl.config.base import BadRowSettings, CommonSettings
+from easytransfer_mtl.config.options import option
+from easytransfer_mtl.config.sections import (
+    LARGEST_SEED,
+    LONGEST_ROW,
+    MOST_STEPS,
     NORMALIZATIONS,
     PREPROCESS,
+    SMALLEST_SEED,
     VOCABULARY_RULE,
     VOCABULARY_RULES,
-    BadRowSettings,
-    CommonSettings,
 )
-from easytransfer_mtl.config.limits import LONGEST_ROW, MOST_STEPS
-from easytransfer_mtl.config.options import option
+from easytransfer_mtl.seeding import DEFAULT_SEED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,14 +33,19 @@ class EasyTransferSettings(CommonSettings):
         "", "training: GPUs a worker; 0 is the same as 1", 1, json_key="num_gpus", minimum=0, maximum=10_000
     )
     workerCount: int = option(
-        "", "training: workers; may be left out, as worker_hosts tells", 1, json_key="num_workers", minimum=0, maximum=10_000
+        "",
+        "training: workers; may be left out with worker_hosts",
+        1,
+        json_key="num_workers",
+        minimum=0,
+        maximum=10_000,
     )
     workerCPU: int = option(None, "EasyTransfer flag without effect, there and here", 1, minimum=0, maximum=1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertSettings(BadRowSettings, EasyTransferSettings):
-    """CSV to TFRecord: one file, or all contest files of a folder."""
+    """Settings of convert: CSV to TFRecord, one file or all contest files of a folder."""
 
     data_dir: str | None = option(PREPROCESS, "folder of contest files; converts train and dev of every task")
     output_dir: str | None = option(PREPROCESS, "with data_dir: where TFRecords, train.list_tfrecord, dev.list_tfrecord go")
@@ -53,7 +61,7 @@ class ConvertSettings(BadRowSettings, EasyTransferSettings):
     preprocess_batch_size: int = option(
         PREPROCESS, "EasyTransfer key without effect here", 16, minimum=0, maximum=MOST_STEPS
     )
-    task: str | None = option(PREPROCESS, "task of the one file; not needed where the label list tells it")
+    task: str | None = option(PREPROCESS, "task of the one file; not needed where the label list determines it")
     input_schema: str | None = option(PREPROCESS, "columns, for instance idx:str:1,sentence1:str:1,label:str:1")
     first_sequence: str | None = option(PREPROCESS, "column of the first text")
     second_sequence: str | None = option(PREPROCESS, "column of the second text")
@@ -61,7 +69,7 @@ class ConvertSettings(BadRowSettings, EasyTransferSettings):
     label_enumerate_values: str | None = option(PREPROCESS, "comma list of labels; the position is the id")
     labelled: bool = option(PREPROCESS, "whether the file has the label column", True)
     output_schema: str = option(PREPROCESS, "features to write", "input_ids,input_mask,segment_ids,label_id")
-    tokenizer_name_or_path: str | None = option(
+    tokenizer_name_or_path: str = option(
         PREPROCESS, "encoder (name, folder or checkpoint prefix) whose vocab.txt is used", required=True
     )
     vocabulary_rule: str = option(PREPROCESS, VOCABULARY_RULE, "auto", choices=VOCABULARY_RULES)
@@ -72,4 +80,19 @@ class ConvertSettings(BadRowSettings, EasyTransferSettings):
         "none",
         choices=NORMALIZATIONS,
     )
+    header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSettings(BadRowSettings):
+    """Settings of split: labelled files to folds."""
+
+    tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
+    data_dir: str = option(PREPROCESS, "folder of contest files; every task's train file is split", required=True)
+    output_dir: str = option(PREPROCESS, "where folds.json and a CSV a task go", required=True)
+    folds: int = option(PREPROCESS, "number of folds", 5, json_key="num_folds", minimum=2, maximum=100_000)
+    seed: int = option(
+        PREPROCESS, "seed of the order in which rows are dealt", DEFAULT_SEED, minimum=SMALLEST_SEED, maximum=LARGEST_SEED
+    )
+    include_dev: bool = option(PREPROCESS, "split the dev files' rows too, together with the train files'", False)
     header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)

@@ -1,4 +1,4 @@
-"""``--help`` of a command, from its declared settings."""
+"""Generates a command's ``--help`` from its declared settings."""
 
 import textwrap
 
@@ -8,7 +8,10 @@ WIDTH = 100
 
 
 def command_help(command: str, purpose: str, settings: type) -> str:
-    """Returns every flag of a command, ``easytransfer_mtl train``, with help, default, allowed values and JSON key."""
+    """Returns the help text of a command such as ``easytransfer_mtl train``.
+
+    It lists every flag with its help, default, allowed values and JSON key.
+    """
     lines = [f"{command}: {purpose}", "", f"usage: {command} --flag=value ...", ""]
     for item in options_of(settings).values():
         lines += _flag(item)
@@ -19,7 +22,8 @@ def _flag(item: Option) -> list[str]:
     name = f"  --[no]{item.name}" if item.kind is bool else f"  --{item.name}"
     facts = ["required"] if item.required else [] if item.default is None else [f"default: {item.default}"]
     if item.choices:
-        facts.append(f"one of: {', '.join(item.choices)}")
+        own = ", or file.py:Class" if item.own_code else ""
+        facts.append(f"one of: {', '.join(item.choices)}{own}")
     if item.range:
         facts.append(item.range)
     if item.place:

@@ -1,20 +1,36 @@
-"""How a setting is declared: once, as a dataclass field, which gives the flag, the JSON key, the help and the checks."""
+"""Declaration of settings: one dataclass field defines a setting's flag, JSON key, help and checks."""
 
 import dataclasses
-import math
 import os
 import types
 import typing
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from absl import flags
 
+from easytransfer_mtl.config.by_task import ByTask, parse_by_task
 from easytransfer_mtl.errors import UserError, clipped, shown
+from easytransfer_mtl.own_code import is_own
+from easytransfer_mtl.values import to_number
 
 LONGEST_ERROR = 500
-"""Characters of what absl says of a flag, which it quotes whole."""
+"""Maximum number of characters shown of an absl error message, which quotes the whole flag."""
 TRUE_WORDS, FALSE_WORDS = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
+
+
+@dataclass(frozen=True)
+class OtherThan:
+    """A condition of ``only_with``: any value other than ``value``."""
+
+    value: Any
+
+    def __str__(self) -> str:
+        return f"other than {self.value}"
+
+
+Conditions = dict[str, tuple[str, ...] | OtherThan]
 
 
 def option(
@@ -27,20 +43,31 @@ def option(
     minimum: float | None = None,
     above: float | None = None,
     maximum: float | None = None,
+    below: float | None = None,
+    only_with: Conditions | None = None,
+    by_task: ByTask | None = None,
+    own_code: bool = False,
 ) -> Any:
-    """Declares a setting as a dataclass field.
+    """Declares a setting as a dataclass field, which defines its checks and its help.
+
+    A user-defined class (see ``own_code``) declares its options in the same way, as class attributes.
 
     Args:
-        section: JSON section that holds it, dotted (``train_config.optimizer_config``), ``""`` for the top level, None
-            for a flag without a JSON key.
+        section: dotted JSON section (``train_config.optimizer_config``), ``""`` for the top level. None means a flag without
+            a JSON key, or, in a user-defined class, the section of the setting that names the class.
         text: help.
-        default: value when neither flag nor JSON gives one.
-        required: whether one of them must.
-        choices: allowed values, if only some are.
-        json_key: key in the section where it differs from the flag's name.
+        default: value if neither a flag nor JSON gives one.
+        required: whether a flag or JSON must give a value.
+        choices: allowed values; empty for no restriction.
+        json_key: key in the section, if it differs from the flag's name.
         minimum: smallest allowed number.
-        above: what a number must be more than.
-        maximum: largest allowed number; every number has one, so that a slip of the pen costs no memory.
+        above: exclusive lower limit.
+        maximum: largest allowed number; every number has a limit, so that a typing error does not exhaust memory.
+        below: exclusive upper limit.
+        only_with: other settings -> values that all of them must have for this setting to have an effect, see
+            ``check_effects``.
+        by_task: given if the text has a value for each task; limits and choices then apply to these values.
+        own_code: whether the setting may name a user-defined class instead.
     """
     metadata = {
         "section": section,
@@ -51,6 +78,10 @@ def option(
         "minimum": minimum,
         "above": above,
         "maximum": maximum,
+        "below": below,
+        "only_with": only_with or {},
+        "by_task": by_task,
+        "own_code": own_code,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -71,27 +102,32 @@ class Option:
     minimum: float | None
     above: float | None
     maximum: float | None
+    below: float | None
+    only_with: Conditions
+    by_task: ByTask | None
+    own_code: bool
 
     @property
     def range(self) -> str:
-        """The allowed numbers in words, or an empty string."""
+        """The allowed range in words, or an empty string."""
         parts = [f"at least {self.minimum}"] if self.minimum is not None else []
         parts += [f"more than {self.above}"] if self.above is not None else []
         parts += [f"at most {self.maximum}"] if self.maximum is not None else []
+        parts += [f"less than {self.below}"] if self.below is not None else []
         return " and ".join(parts)
 
     @property
     def place(self) -> str:
-        """Dotted JSON path, or an empty string."""
+        """The dotted JSON path, or an empty string."""
         return "" if self.section is None else f"{self.section}.{self.json_key}".lstrip(".")
 
     def convert(self, value: Any, where: str) -> Any:
-        """Returns ``value`` as the setting's type; ``where`` names its origin in the error.
+        """Returns ``value`` converted to the setting's type; ``where`` names its origin in errors.
 
         Raises:
-            UserError: it is not of the type, not one of the choices, or too small or too large.
+            UserError: the value has the wrong type, is not one of the choices, or is out of range.
         """
-        if value is None and self.nullable:
+        if value is None and (self.nullable or self.required):
             return None
         try:
             result = _cast(value, self.kind)
@@ -100,17 +136,40 @@ class Option:
             raise UserError(f"{where}: {shown(value)} is not {_KIND_NAMES[self.kind]}{allowed}.") from None
         if self.kind is str:
             _check_text(result, where)
-        if self.choices and result not in self.choices:
-            raise UserError(f"{where}: {shown(value)} is not allowed; allowed: {', '.join(self.choices)}.")
-        is_small = self.minimum is not None and result < self.minimum or self.above is not None and result <= self.above
-        if is_small or (self.maximum is not None and result > self.maximum):
-            wrong = "small" if is_small else "large"
-            raise UserError(f"{where}: {shown(value)} is too {wrong}; it must be {self.range}.")
+        if self.by_task is None and (problem := self._problem(result)):
+            raise UserError(f"{where}: {shown(value)} {problem}.")
         return result
+
+    def of_tasks(self, value: str | None, task_names: list[str], otherwise: Any = None) -> dict[str, Any]:
+        """Returns task name -> value, for a setting declared with ``by_task``.
+
+        Args:
+            value: the setting's text.
+            task_names: the tasks.
+            otherwise: value of tasks that are not named, if the declaration has none.
+
+        Raises:
+            UserError: see ``parse_by_task``.
+        """
+        how = self.by_task
+        assert how is not None
+        missing = otherwise if how.otherwise is None else how.otherwise
+        return parse_by_task(self.name, value or "", task_names, how, missing, self._problem)
+
+    def _problem(self, value: Any) -> str | None:
+        """Returns a description of why a value of the right type is not allowed, or None."""
+        if self.choices and value not in self.choices and not (self.own_code and is_own(value)):
+            own = ", or a class of your own (file.py:Class)" if self.own_code else ""
+            return f"is not allowed; allowed: {', '.join(self.choices)}{own}"
+        if self.minimum is not None and value < self.minimum or self.above is not None and value <= self.above:
+            return f"is too small; it must be {self.range}"
+        if self.maximum is not None and value > self.maximum or self.below is not None and value >= self.below:
+            return f"is too large; it must be {self.range}"
+        return None
 
 
 def _check_text(text: str, where: str) -> None:
-    """Raises UserError for text that cannot be a file's name everywhere: Python would open it, TensorFlow would not."""
+    """Raises UserError for text that is not a valid file name in TensorFlow, even if Python could open it."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -139,28 +198,15 @@ def _cast(value: Any, kind: type) -> Any:
     return to_number(value, kind)
 
 
-Number = TypeVar("Number", int, float)
-
-
-def to_number(value: str | int | float, kind: type[Number]) -> Number:
-    """Returns a finite number, from text in plain digits or from another number; 3.0 is whole.
-
-    Raises:
-        ValueError, OverflowError: it is none.
-    """
-    if isinstance(value, str) and (not value.isascii() or "_" in value):  # which Python's int and float take
-        raise ValueError
-    if kind is float and not math.isfinite(float(value)):
-        raise ValueError
-    if kind is int and isinstance(value, float) and not value.is_integer():
-        raise ValueError
-    return kind(value)
-
-
 def options_of(settings: type) -> dict[str, Option]:
     """Returns the options that a settings dataclass declares, by name."""
-    hints = typing.get_type_hints(settings)
-    return {field.name: _option(field, hints[field.name]) for field in dataclasses.fields(settings)}
+    if settings not in _KNOWN:
+        hints = typing.get_type_hints(settings)
+        _KNOWN[settings] = {field.name: _option(field, hints[field.name]) for field in dataclasses.fields(settings)}
+    return _KNOWN[settings]
+
+
+_KNOWN: dict[type, dict[str, Option]] = {}
 
 
 def _option(field: dataclasses.Field, hint: Any) -> Option:
@@ -173,10 +219,20 @@ def _option(field: dataclasses.Field, hint: Any) -> Option:
     )
 
 
-def check_settings(settings: Any) -> None:
-    """Checks every value of a settings object, however it was made, and gives each its option's type.
+def declared_options(owner: type) -> dict[str, tuple[Any, dataclasses.Field]]:
+    """Returns the options that a class declares as attributes: name -> type and field."""
+    found = {}
+    for part in reversed(owner.__mro__):
+        for name, value in vars(part).items():
+            if isinstance(value, dataclasses.Field) and "only_with" in value.metadata:
+                found[name] = typing.get_type_hints(part)[name], value
+    return found
 
-    Without that a text such as "no", which a flag may say, would count as true.
+
+def check_settings(settings: Any) -> None:
+    """Checks every value of a settings object, and converts it to its option's type.
+
+    Without the conversion a text such as "no", which a flag may have, would count as true.
 
     Raises:
         UserError: a required setting is missing, or a value does not fit.
@@ -192,13 +248,85 @@ def check_settings(settings: Any) -> None:
             object.__setattr__(settings, item.name, item.convert(value, f"--{item.name}"))  # the dataclasses are frozen
 
 
+def by_task(settings: Any, name: str, task_names: list[str], otherwise: Any = None) -> dict[str, Any]:
+    """Returns task name -> value of the setting ``name``; other arguments and errors as in ``Option.of_tasks``."""
+    return options_of(type(settings))[name].of_tasks(getattr(settings, name), task_names, otherwise)
+
+
+def without_effect(settings: Any) -> list[str]:
+    """Returns the names of settings that differ from their default but have no effect with the other settings' values."""
+    return [item.name for item in _changed(settings) if not has_effect(item, settings)]
+
+
+def has_effect(item: Option, settings: Any) -> bool:
+    """Returns whether a setting has an effect with the other settings' values."""
+    return not _unmet(item, settings)
+
+
+def check_effects(settings: Any) -> None:
+    """Checks that every changed setting has an effect.
+
+    A user-defined class (``module:Class``) meets every condition, since it may read any setting.
+
+    Raises:
+        UserError: a setting has no effect; the message names the values with which it would have one.
+    """
+    for item in _changed(settings):
+        if unmet := _unmet(item, settings):
+            met = ", ".join(f"{name} {getattr(settings, name)}" for name in unmet)
+            wanted = " ".join(
+                _flag_text(name, values)
+                for name, values in item.only_with.items()
+                if not _meets(getattr(settings, name), values)
+            )
+            raise UserError(f"{item.name} has no effect with {met}. Set {wanted}, or leave it out.")
+
+
+def _changed(settings: Any) -> Iterator[Option]:
+    for item in options_of(type(settings)).values():
+        if getattr(settings, item.name) not in (item.default, ""):
+            yield item
+
+
+def _unmet(item: Option, settings: Any) -> list[str]:
+    """Returns the names of the conditions up to the first unmet one; empty if all are met."""
+    for number, (name, values) in enumerate(item.only_with.items(), 1):
+        if not _meets(getattr(settings, name), values):
+            return list(item.only_with)[:number]
+    return []
+
+
+def _meets(value: Any, values: tuple[str, ...] | OtherThan) -> bool:
+    if isinstance(values, OtherThan):
+        return value != values.value
+    return value in values or is_own(value)
+
+
+def _flag_text(name: str, values: tuple[str, ...] | OtherThan) -> str:
+    return f"--{name} {values}" if isinstance(values, OtherThan) else f"--{name}={' or '.join(values)}"
+
+
+def own_code_flags(options: dict[str, Option], arguments: list[str]) -> dict[str, str]:
+    """Returns the unchecked values of flags that may name user-defined classes; ignores all other arguments."""
+    values = flags.FlagValues()
+    for item in options.values():
+        if item.own_code:
+            flags.DEFINE_string(item.name, None, item.help, flag_values=values)
+    try:
+        values(["", *arguments], known_only=True)
+    except flags.Error:
+        return {}
+    return {name: str(values[name].value) for name in values if values[name].present and values[name].value}
+
+
 def parse_flags(options: dict[str, Option], arguments: list[str], command: str) -> dict[str, Any]:
     """Parses a command's flags with absl; returns those that were given.
 
-    A flag with nothing behind its ``=`` gives the default, whatever a JSON file says, where a setting may be left out.
+    An empty value (``--flag=``) sets a nullable or required setting to its default, which overrides a JSON file.
 
     Raises:
-        UserError: a flag is unknown (the nearest known one is named), a value does not fit, or words are left over.
+        UserError: a flag is unknown (the message names the nearest known one), a value does not fit, or there are arguments
+            that are no flags.
     """
     values = flags.FlagValues()
     for item in options.values():
@@ -215,4 +343,4 @@ def parse_flags(options: dict[str, Option], arguments: list[str], command: str) 
 
 
 def _of_flag(item: Option, value: Any) -> Any:
-    return item.default if value == "" and item.nullable else item.convert(value, f"flag --{item.name}")
+    return item.default if value == "" and (item.nullable or item.required) else item.convert(value, f"flag --{item.name}")

@@ -2,45 +2,43 @@
 
 from dataclasses import dataclass
 
-from easytransfer_mtl.config.common import (
-    NORMALIZATIONS,
-    PRECISIONS,
-    PREPROCESS,
-    PRETRAIN,
-    VOCABULARY_RULE,
-    VOCABULARY_RULES,
-    CommonSettings,
-)
-from easytransfer_mtl.config.limits import (
+from easytransfer_mtl.config.base import CommonSettings
+from easytransfer_mtl.config.options import option
+from easytransfer_mtl.config.sections import (
     LARGEST_NORM,
     LARGEST_SEED,
     LONGEST_ROW,
     MOST_EPOCHS,
     MOST_ROWS,
     MOST_STEPS,
+    NORMALIZATIONS,
+    PRECISIONS,
+    PREPROCESS,
+    PRETRAIN,
     SMALLEST_SEED,
+    VOCABULARY_RULE,
+    VOCABULARY_RULES,
 )
-from easytransfer_mtl.config.options import option
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
 MASKINGS = ("token", "wwm", "ngram")
 PACKINGS = ("full", "none")
 TEXTS = "texts"
-"""The word_vectors that are worked out of the texts."""
+"""Value of ``word_vectors`` for vectors computed from the texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainSettings(CommonSettings):
-    """Further training of an encoder on the tasks' own texts."""
+    """Settings of pretrain: further pre-training of an encoder on the tasks' texts."""
 
     tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
     modelZooBasePath: str | None = option("", "folder of EasyTransfer's model zoo; default ~/.eztransfer_modelzoo")
-    data_dir: str | None = option(
+    data_dir: str = option(
         PREPROCESS, "folder of contest files; the texts of all train, dev and test files are used, no labels", required=True
     )
     header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
     text_normalization: str = option(PREPROCESS, "as convert's; take the same here", "none", choices=NORMALIZATIONS)
-    pretrain_model_name_or_path: str | None = option(
+    pretrain_model_name_or_path: str = option(
         PRETRAIN, "encoder to go on from: as train's, also the final/ folder of another pre-training", required=True
     )
     vocabulary_rule: str = option(PRETRAIN, VOCABULARY_RULE, "auto", choices=VOCABULARY_RULES)
@@ -51,7 +49,7 @@ class PretrainSettings(CommonSettings):
         "with random_init, what the tokens' embeddings start from: texts, vectors worked out of the texts themselves; or a "
         "text file of static vectors (word2vec, fastText)",
     )
-    model_dir: str | None = option(PRETRAIN, "folder of the run: checkpoints, logs, final/", required=True)
+    model_dir: str = option(PRETRAIN, "folder of the run: checkpoints, logs, final/", required=True)
     sequence_length: int = option(PRETRAIN, "tokens a row at most", 128, minimum=5, maximum=LONGEST_ROW)
     packing: str = option(
         PRETRAIN, "full: several single texts a row; none: one. Pairs have a row of their own", "full", choices=PACKINGS

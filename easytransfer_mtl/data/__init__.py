@@ -1,1 +1,1 @@
-"""Text to features to TFRecord to batches. Knows no model."""
+"""Turns text into features, TFRecord files and batches. Does not depend on any model."""

@@ -1,14 +1,14 @@
-"""Zip archives from strangers, opened and read in bounded memory."""
+"""Opens and reads untrusted zip archives in bounded memory."""
 
 import zipfile
 from typing import Any, BinaryIO
 
 MAX_DIRECTORY_BYTES = 16 << 20
-"""Largest table of contents; an entry takes about 60 bytes and the length of its name."""
+"""Largest table of contents (central directory) that is read; an entry takes about 60 bytes plus its name."""
 
 
 class _DirectoryGuard:
-    """A stream that refuses to read much at once until ``opened``: zipfile reads the table of contents in one piece."""
+    """Refuses large reads until ``opened`` is set: zipfile reads the whole table of contents with one call."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self.opened = stream, False
@@ -26,10 +26,10 @@ def open_archive(stream: BinaryIO) -> zipfile.ZipFile:
     """Opens a zip archive for reading.
 
     Args:
-        stream: the file, open in binary; it stays open.
+        stream: the file, open in binary mode; it stays open.
 
     Raises:
-        zipfile.BadZipFile: it is no zip archive, is damaged, or its table of contents is too large.
+        zipfile.BadZipFile: the file is not a zip archive, is damaged, or its table of contents is too large.
     """
     guard: Any = _DirectoryGuard(stream)
     try:
@@ -37,17 +37,17 @@ def open_archive(stream: BinaryIO) -> zipfile.ZipFile:
     except zipfile.BadZipFile:
         raise
     except Exception as error:
-        # zipfile lets through whatever a damaged archive makes of it: struct.error, UnicodeDecodeError, OSError, ...
+        # zipfile does not wrap the errors that a damaged archive causes: struct.error, UnicodeDecodeError, OSError, ...
         raise zipfile.BadZipFile(f"damaged: {error}") from None
     guard.opened = True
     return archive
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Returns a member's bytes, never unpacking more than the size in the table of contents.
+    """Returns a member's content; never unpacks more than the size in the table of contents.
 
     Raises:
-        zipfile.BadZipFile: it is encrypted, packed by something else than deflate, or damaged.
+        zipfile.BadZipFile: the member is encrypted, is neither stored nor deflated, or is damaged.
     """
     if member.flag_bits & 1:
         raise zipfile.BadZipFile("it is encrypted")
@@ -55,7 +55,7 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         raise zipfile.BadZipFile(f"it is packed with method {member.compress_type}, not with deflate")
     try:
         with archive.open(member) as stream:
-            # Without a size, zipfile would unpack all there is before it cuts it off.
+            # Without a size, zipfile unpacks the whole member before it truncates it.
             data = stream.read(member.file_size) if member.file_size else b""
     except zipfile.BadZipFile:
         raise

@@ -1,26 +1,29 @@
-"""What is wrong with a file's rows, told by cause: one sentence a cause, in memory that does not grow with the file."""
+"""Collects a file's bad rows by cause, one sentence per cause, in memory that does not grow with the file."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.data.wrong_files import decodes
+from easytransfer_mtl.errors import UserError, listed, shown
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 
 RANGES_SHOWN, VALUES_SHOWN = 5, 5
 SEVERAL = 3
 LONGEST_BAD_LINE = 1 << 16
-"""Bytes; what is longer and no row is many rows, whose line ends are lost."""
+"""In bytes; a longer bad line is taken for many rows whose line ends are lost."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a line is no row.
+    """Why a line is not a valid row.
 
     Attributes:
-        cause: what rows are told together by.
-        reason: the whole of it for this line, without hints.
-        value: what differs between rows of one cause, if that is worth showing.
-        hints: what may have happened, the best guess first; of many rows only what fits all is told.
-        shared_hints: the same, but by chance also true of a single row; told if it fits several rows and no other hint does.
+        cause: key by which bad rows are grouped.
+        reason: full explanation for this line, without hints.
+        value: the part that differs between rows of one cause; empty if it is not worth showing.
+        hints: possible explanations, the most likely first; for many rows only those that fit all of them are shown.
+        shared_hints: hints that may fit a single row by chance; shown if they fit ``SEVERAL`` rows or more and no other hint
+            does.
     """
 
     cause: str
@@ -31,7 +34,7 @@ class Problem:
 
     @property
     def sentence(self) -> str:
-        """The reason and the best guess."""
+        """The reason, followed by the most likely hint."""
         return _with_hint(self.reason, self.hints)
 
 
@@ -41,7 +44,7 @@ def _with_hint(reason: str, hints: tuple[str, ...]) -> str:
 
 @dataclass
 class _Cause:
-    """The rows of one cause: how many, the first of them, and where the first few ranges of them are."""
+    """The bad rows of one cause: their number, the first of them, and the first few line ranges."""
 
     first: Problem
     hints: tuple[str, ...]
@@ -57,7 +60,7 @@ class _Cause:
         self.shared_hints = tuple(hint for hint in self.shared_hints if hint in problem.shared_hints)
         if self.ranges and self.ranges[-1][1] == line - 1:
             self.ranges[-1][1] = line
-        elif len(self.ranges) <= RANGES_SHOWN:  # one more than is shown, so that a later row is never taken for the next
+        elif len(self.ranges) <= RANGES_SHOWN:  # one more than is shown
             self.ranges.append([line, line])
         if len(self.values) < VALUES_SHOWN:
             self.values[problem.value] = None
@@ -85,7 +88,7 @@ class _Cause:
 
 
 class BadRows:
-    """The bad rows of one file, which are counted and not kept."""
+    """Counts the bad rows of one file without keeping them."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -99,12 +102,12 @@ class BadRows:
 
         Args:
             path: the file.
-            line: the row's line, from 1; lines come in order.
-            size: the line's bytes.
-            problem: what is wrong with it.
+            line: number of the row's line, from 1; lines must come in ascending order.
+            size: length of the line in bytes.
+            problem: what is wrong with the row.
 
         Raises:
-            UserError: the line is so long that it must be many rows.
+            UserError: the line is longer than ``LONGEST_BAD_LINE``, so it must be many rows.
         """
         if size > LONGEST_BAD_LINE:
             raise UserError(
@@ -116,5 +119,75 @@ class BadRows:
         cause.add(line, problem)
 
     def sentences(self) -> list[str]:
-        """Returns a sentence for each cause, in the order of their first rows."""
+        """Returns one sentence per cause, in the order of the causes' first rows."""
         return [cause.sentence() for cause in self._causes.values()]
+
+
+ID_NAMES = ("id", "idx", "index")
+SEPARATORS = {",": "commas", ";": "semicolons", "|": "bars", "  ": "spaces", "\\t": "backslashes and t"}
+BYTES_SHOWN = 4
+AROUND_LABELS = " \t\v\f\u3000\xa0\"'"
+
+
+def encoding_problem(line: bytes, place: int) -> Problem:
+    """Returns the problem of a line that is not UTF-8 at byte ``place``, counted from 0."""
+    found = line[place : place + BYTES_SHOWN]
+    hints = ("is it GBK or GB18030?",) if decodes(line, "gb18030") else ()
+    return Problem("encoding", f"byte {place + 1} of the line is not UTF-8 (found {found!r})", shared_hints=hints)
+
+
+def header_problem(fields: list[str], columns: tuple[str, ...], task: Task, labelled: bool) -> Problem | None:
+    """Returns the problem of a file's first line if it looks like a header, else None."""
+    names = [value.strip().lower() for value in fields]
+    heads_column = names[0] in (*ID_NAMES, task.id_column.lower()) and len(names) > 1
+    if not heads_column and names != [column.lower() for column in columns]:
+        if not labelled or fields[-1] != task.label_name:
+            return None
+    what = f"label {shown(fields[-1])}" if labelled else f"id {shown(fields[0])}"
+    return Problem("header", f"{what} looks like a header's: pass --header if the first line is one")
+
+
+def column_problem(fields: list[str], columns: tuple[str, ...], task: Task, labelled: bool) -> Problem:
+    """Returns the problem of a line with a wrong number of columns; empty ``fields`` mean an empty line."""
+    if not fields:
+        return Problem("empty line", f"the line is empty; expected {len(columns)} columns")
+    text = fields[0] if len(fields) == 1 else ""
+    hints = [f"are they separated by {name}?" for mark, name in SEPARATORS.items() if text.count(mark) >= len(columns) - 1]
+    if labelled and len(fields) == len(task.unlabelled_columns):
+        hints.append("is it a file without labels?")
+    if not labelled and len(fields) == len(task.columns):
+        hints.append("is it a file with labels?")
+    if any("\0" in value for value in fields):
+        hints.insert(0, "the line has NUL bytes: was the file cut off while it was written?")
+    reason = f"found {len(fields)} columns, expected {len(columns)} ({listed(columns)}) separated by tabs"
+    return Problem("columns", reason, f"{len(fields)} columns", tuple(hints))
+
+
+def label_problem(label: str, values: dict[str, str], task: Task) -> Problem:
+    """Returns the problem of a row whose label is not one of the task's; ``values`` is column -> value."""
+    labels = task.label_enumerate_values
+    allowed = listed(labels, ",")
+    if label == "":
+        return Problem("no label", f"the label is missing; allowed: {allowed}", shared_hints=_other_columns(values, task))
+    near = [known for known in labels if known.lower() == label.strip(AROUND_LABELS).lower()]
+    hints = []
+    if near:
+        hints.append(f"did you mean {shown(near[0])} (labels are compared exactly)?")
+        hints.append("labels are compared exactly: upper and lower case, white space and quotes count")
+    elif label.isascii() and label.isdigit() and int(label[:9]) < len(labels):
+        hints.append("are these label ids (places in the list, from 0)? Write the labels themselves")
+    hints += [
+        f"{other.name} has such labels: is it the file of another task?"
+        for other in CONTEST_TASKS
+        if other.label_enumerate_values != labels and label in other.label_enumerate_values
+    ]
+    reason = f"unknown label {shown(label)}; allowed: {allowed}"
+    return Problem("label", reason, shown(label), tuple(hints), _other_columns(values, task))
+
+
+def _other_columns(values: dict[str, str], task: Task) -> tuple[str, ...]:
+    return tuple(
+        f"column {place} ({name}) holds such labels: are the columns in another order?"
+        for place, (name, value) in enumerate(values.items(), start=1)
+        if name != task.label_name and value in task.label_enumerate_values
+    )

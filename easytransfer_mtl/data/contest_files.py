@@ -1,4 +1,4 @@
-"""The contest's files in a folder, under the names that they go by."""
+"""Finds the contest's files in a folder by their known names."""
 
 import logging
 import os
@@ -18,32 +18,37 @@ NAMES: dict[str, tuple[str, ...]] = {
     "b": ("{task}_test_b.csv", "{task}_b.csv", "b/{task}_test_b.csv"),
     "a": ("{task}_a.csv", "{task}_test_a.csv"),
 }
-"""Kind of file to names of it, for messages; see ``find_files`` for all that is known."""
+"""Kind of file -> examples of its names, for messages; ``find_files`` accepts more."""
 
 AUTO_BOARDS = ("test", "b", "a")
 TOTAL = "total"
-"""A train file that holds the dev rows too, by its name."""
+"""Kind of a train file whose name says that it holds the dev rows too."""
 
 _WORDS = (("train", r"train\d*"), (TOTAL, "total"), ("dev", "dev"), ("test", "test"), ("a", "(test_)?a"), ("b", "(test_)?b"))
 _FOLDERS = {"tianchi_datasets": None, "tcdata": None, "nlp_round1_data": "a", "nlp_round2_data": "b", "a": "a", "b": "b"}
-"""Folders that the contest's files were published in, and the board of the unlabelled files in them."""
+"""Folders in which the contest's files were published -> the board of the unlabelled files in them, or None."""
 _ENDINGS = (".csv", ".tsv")
 _DEEPEST = 4
 
 
 @dataclass
 class _Listing:
-    """The contest's files of a folder: (kind, task name) -> paths, the shortest first; and the other files' names."""
+    """The contest's files in a folder.
+
+    Attributes:
+        found: (kind, task name) -> paths, the shortest first.
+        others: paths of files that have a task's name in theirs but are not recognized.
+    """
 
     folder: Path
     found: dict[tuple[str, str], list[Path]] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
 
     def one(self, kind: str, task: Task) -> Path | None:
-        """Returns the file of a kind.
+        """Returns the task's file of a kind, or None if there is none.
 
         Raises:
-            UserError: there are several that differ.
+            UserError: there are several files with different content.
         """
         paths = self.found.get((kind, task.name), [])
         if len(paths) > 1 and len({sha256_of(path) for path in paths}) > 1:
@@ -57,12 +62,11 @@ class _Listing:
         return {name: path for name, path in paths.items() if path is not None}
 
     def names(self, kind: str, tasks: Sequence[Task]) -> list[str]:
-        """Returns the names of all files of a kind."""
+        """Returns the paths of all files of a kind, relative to the folder."""
         paths = (path for task in tasks for path in self.found.get((kind, task.name), []))
         return [str(path.relative_to(self.folder)) for path in paths]
 
     def missing(self, kind: str, tasks: Sequence[Task]) -> list[str]:
-        """Returns the names of the tasks that have no file of a kind."""
         return [task.name for task in tasks if (kind, task.name) not in self.found]
 
 
@@ -82,7 +86,7 @@ def _listing(folder: str | os.PathLike[str], tasks: Sequence[Task]) -> _Listing:
 
 
 def _files(folder: Path, task_names: set[str], depth: int = 1) -> Iterator[Path]:
-    """Yields the files in a folder and in those below it that have a name of the contest."""
+    """Yields the files in a folder and in its subfolders that are named as in ``_FOLDERS`` or after a task."""
     for path in folder.iterdir():
         if path.is_file():
             yield path
@@ -91,7 +95,7 @@ def _files(folder: Path, task_names: set[str], depth: int = 1) -> Iterator[Path]
 
 
 def _meaning(folders: list[str], name: str, names: dict[str, str]) -> tuple[str, str] | None:
-    """Returns kind and task name of a file, or None if its name says neither; all names are in lower case."""
+    """Returns (kind, task name) of a file, or None if its name is not known; all path parts must be in lower case."""
     stem, ending = os.path.splitext(name)
     named = [task for task in names if stem.startswith(f"{task}_")]
     if named:
@@ -101,7 +105,7 @@ def _meaning(folders: list[str], name: str, names: dict[str, str]) -> tuple[str,
         task = folders[-1]
     else:
         return None
-    boards = [_FOLDERS[part] for part in folders if _FOLDERS.get(part)]
+    boards = [board for part in folders if (board := _FOLDERS.get(part))]
     for kind, pattern in _WORDS:
         if ending in _ENDINGS and re.fullmatch(pattern, stem):
             return (boards[-1] if kind == "test" and boards else kind), names[task]
@@ -111,13 +115,14 @@ def _meaning(folders: list[str], name: str, names: dict[str, str]) -> tuple[str,
 def find_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
     """Returns task name -> file of one kind of ``NAMES``, for the tasks that have one.
 
-    A file is ``<TASK>_<word>`` or lies in a folder ``<TASK>``, ends with .csv or .tsv, and lies in ``folder`` or in
-    ``tianchi_datasets``, ``tcdata``, ``nlp_round1_data`` or ``a``, ``nlp_round2_data`` or ``b`` below it. The words are
-    train (with a number behind it or not), total, dev, test, a or test_a, b or test_b; a test file in a board's folder is
-    that board's. Upper and lower case are the same. ``total`` is the train file where there is no other.
+    A file is named ``<TASK>_<word>`` or lies in a folder ``<TASK>``, and ends with .csv or .tsv. It lies in ``folder`` or
+    below it in ``tianchi_datasets``, ``tcdata``, ``nlp_round1_data`` or ``a`` (board a), ``nlp_round2_data`` or ``b`` (board
+    b). The words are train (also with a number after it), total, dev, test, a or test_a, b or test_b; a test file in a
+    board's folder belongs to that board. Upper and lower case are the same. ``total`` is the train file if there is no
+    other.
 
     Raises:
-        UserError: the folder does not exist, or a task has several files of the kind that differ.
+        UserError: the folder does not exist, or a task has several files of the kind with different content.
     """
     return _find(_listing(folder, tasks), kind, tasks)
 
@@ -135,10 +140,10 @@ def _find(listing: _Listing, kind: str, tasks: Sequence[Task]) -> dict[str, Path
 
 
 def require_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
-    """The same as ``find_files``, but every task must have one.
+    """Returns task name -> file like ``find_files``, but every task must have one.
 
     Raises:
-        UserError: a task has none; lists names that are looked for and files of other names.
+        UserError: a task has no file; the message lists the expected names and similar files.
     """
     return _require(_listing(folder, tasks), kind, tasks)
 
@@ -160,11 +165,11 @@ def _names(kind: str, task_name: str) -> str:
 
 
 def find_labelled(folder: str | os.PathLike[str], tasks: tuple[Task, ...]) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Returns task name -> train file of every task, and task name -> dev file of those that have one.
+    """Returns task name -> train file for every task, and task name -> dev file for the tasks that have one.
 
     Raises:
-        UserError: a task has no train file, or several files of a kind that differ, or its train and dev file are not of one
-            split: rows that are scored would be trained on.
+        UserError: a task has no train file or several different files of a kind, or its train and dev file are not from one
+            split, so that training would see rows that are scored.
     """
     listing = _listing(folder, tasks)
     train, dev = _require(listing, "train", tasks), _find(listing, "dev", tasks)
@@ -184,10 +189,13 @@ def find_labelled(folder: str | os.PathLike[str], tasks: tuple[Task, ...]) -> tu
 
 
 def find_test_files(folder: str | os.PathLike[str], board: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
-    """Returns the unlabelled files of a board, ``auto`` being the first of test, b, a; the log says which and why.
+    """Returns task name -> unlabelled file of a board.
+
+    The board ``auto`` is the first of test, b, a that is found; if there are others, the log names the choice and the
+    reason.
 
     Raises:
-        UserError: there are none, or ``auto`` would pass over a board of which some tasks' files are there.
+        UserError: there are no files, or the board (with ``auto`` the first that is found) lacks those of some tasks.
     """
     listing = _listing(folder, tasks)
     there = [kind for kind in AUTO_BOARDS if listing.names(kind, tasks)]
@@ -212,14 +220,14 @@ def find_test_files(folder: str | os.PathLike[str], board: str, tasks: tuple[Tas
 
 
 def _also(listing: _Listing, kind: str, tasks: Sequence[Task]) -> str:
-    """Says that another board's files are there, and how they are taken or which of them are missing."""
+    """Returns a part of a message: another board's files exist, and how to choose them or which are missing."""
     missing = listing.missing(kind, tasks)
     how = f"no file of {', '.join(missing)}" if missing else f"--board={kind} takes it"
     return f"Board {kind} is there ({listed(listing.names(kind, tasks))}): {how}"
 
 
 def report_boards(folder: str | os.PathLike[str], tasks: tuple[Task, ...]) -> None:
-    """Says in the log which board's files ``find_test_files`` will take, if there is a choice, or why it will take none."""
+    """Logs which board's files ``find_test_files`` will take if there is a choice, or warns why it will take none."""
     listing = _listing(folder, tasks)
     if any(listing.names(kind, tasks) for kind in AUTO_BOARDS):
         try:
@@ -229,7 +237,7 @@ def report_boards(folder: str | os.PathLike[str], tasks: tuple[Task, ...]) -> No
 
 
 def parse_task_paths(text: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
-    """Parses ``TNEWS=a.csv,OCNLI=b.csv``.
+    """Parses ``TNEWS=a.csv,OCNLI=b.csv`` into task name -> path.
 
     Raises:
         UserError: an item is not TASK=FILE, or a task is unknown or given twice.

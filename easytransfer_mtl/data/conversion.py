@@ -1,4 +1,4 @@
-"""CSV to TFRecord: one file, with its manifest and a report."""
+"""Converts one CSV file to TFRecord, with a manifest and a report."""
 
 import time
 import unicodedata
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from easytransfer_mtl.config.common import MAX_BAD_SHARE
+from easytransfer_mtl.config.sections import MAX_BAD_SHARE
 from easytransfer_mtl.data.csv_reader import CsvTally, Row, check_rows, require_rows, stream_rows
 from easytransfer_mtl.data.features import FeatureBuilder, Features
 from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
@@ -22,7 +22,7 @@ from easytransfer_mtl.tasks import Task
 
 @dataclass(frozen=True)
 class Conversion:
-    """One file to convert: source CSV, output TFRecord, the task, and whether the rows have labels."""
+    """One file to convert: source CSV, output TFRecord, task, and whether the rows have labels."""
 
     source: Path
     output: Path
@@ -32,10 +32,10 @@ class Conversion:
 
 @dataclass(frozen=True)
 class ConversionReport:
-    """What became of a file: counts of rows and tokens, and the seconds it took.
+    """Counts of rows and tokens of a converted file, and the time it took in seconds.
 
-    ``text_hashes``, int64 [rows], are equal where texts are equal but for width, case and the width of white space; they
-    hold within one process.
+    ``text_hashes``, int64 [rows], are equal for rows whose texts differ only in width (NFKC), case and the amount of white
+    space; they are comparable only within one process.
     """
 
     conversion: Conversion
@@ -70,7 +70,7 @@ class ConversionReport:
 
 @dataclass
 class _Counts:
-    """What is counted while rows are written; see ``ConversionReport``."""
+    """Counters of ``ConversionReport``, updated while rows are written."""
 
     full_length: int = 0
     tokens: int = 0
@@ -79,17 +79,17 @@ class _Counts:
 
 
 def rejects_path(output: Path) -> Path:
-    """Returns where the bad rows of an output's source go."""
+    """Returns the path for the bad rows of an output's source."""
     return Path(f"{output}.rejects.tsv")
 
 
 def check_sources(
     conversions: Sequence[Conversion], on_bad_row: str, header: bool = False, max_bad_share: float = MAX_BAD_SHARE
 ) -> None:
-    """Reads every source once, so that what is wrong with any of them is told before something is written.
+    """Reads every source once, so that the problems of all of them are reported before anything is written.
 
     Raises:
-        UserError: sources are missing, empty, or have rows that ``convert_file`` would refuse; tells all of it.
+        UserError: sources are missing, empty, or have rows that ``convert_file`` would refuse; lists all problems.
     """
     wrong = []
     for conversion in conversions:
@@ -117,13 +117,13 @@ def convert_file(
     Args:
         conversion: what to convert.
         builder: tokenizer and length.
-        on_bad_row: ``error`` (all bad rows in one error) or ``skip`` (set aside and counted).
+        on_bad_row: ``error`` (one error lists all bad rows) or ``skip`` (bad rows go to ``rejects_path`` and are counted).
         header: whether the first line is a header.
-        max_bad_share: with ``skip``, the largest share of the rows that may be bad.
+        max_bad_share: with ``skip``, the largest share of bad rows.
 
     Raises:
-        UserError: the source is missing, is the output too, or has bad rows that are not to be skipped or are too many;
-            everything is left as it was then.
+        UserError: the source is missing, is also the output, or has bad rows that are not skipped or are too many; no file
+            is changed then.
     """
     started = time.perf_counter()
     check_outputs([conversion.output], [conversion.source])
@@ -135,7 +135,7 @@ def convert_file(
         check_rows(tally, on_bad_row, rejects, max_bad_share)
         if not tally.bad_rows:
             rejects.unlink(missing_ok=True)
-        # An old manifest must never stand beside new records, not even if the process ends between the two.
+        # An old manifest must never lie beside new records, not even if the process ends between the two steps.
         manifest_path(conversion.output).unlink(missing_ok=True)
 
     examples = _examples(_while_good(source, tally, on_bad_row), tally, builder, counts)
@@ -155,7 +155,7 @@ def convert_file(
 
 
 def shared_texts(train: ConversionReport, dev: ConversionReport) -> str | None:
-    """Returns a line on the dev rows whose texts stand in the train file too, or None if there are none."""
+    """Returns a warning about the dev rows whose texts occur in the train file too, or None if there are none."""
     shared = int(np.isin(dev.text_hashes, train.text_hashes).sum())
     if not shared:
         return None
@@ -184,7 +184,7 @@ def _manifest(conversion: Conversion, builder: FeatureBuilder, rows: int) -> Man
 
 
 def _while_good(source: Iterator[Row], tally: CsvTally, on_bad_row: str) -> Iterator[Row]:
-    """Yields rows until one is bad and an error is certain; the rest is read for its bad rows only."""
+    """Yields rows; if bad rows are an error, stops after the first one and reads on only to find the others."""
     for row in source:
         if on_bad_row == "skip" or not tally.bad_rows:
             yield row

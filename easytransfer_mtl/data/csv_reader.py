@@ -1,4 +1,4 @@
-"""Reads the contest's tab separated files line by line, as EasyTransfer did, and tells what is wrong with them."""
+"""Reads the contest's tab separated files line by line, as EasyTransfer did, and reports what is wrong with them."""
 
 import functools
 import logging
@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from easytransfer_mtl.config.common import MAX_BAD_SHARE
-from easytransfer_mtl.data.bad_rows import BadRows, Problem
-from easytransfer_mtl.data.row_problems import column_problem, encoding_problem, header_problem, label_problem
+from easytransfer_mtl.config.sections import MAX_BAD_SHARE
+from easytransfer_mtl.data.bad_rows import BadRows, Problem, column_problem, encoding_problem, header_problem, label_problem
 from easytransfer_mtl.data.wrong_files import check_is_text
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import naming, replacing
@@ -17,12 +16,12 @@ from easytransfer_mtl.tasks import Task
 
 BOM = b"\xef\xbb\xbf"
 LONGEST_LINE = 1 << 20
-"""Bytes; the contest's longest row has about 900."""
+"""In bytes; the contest's longest row has about 900."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a contest file: its id as it stands there, one or two texts, and the label or None."""
+    """One row of a contest file: the unchanged id, one or two texts, and the label or None."""
 
     row_id: str
     texts: tuple[str, ...]
@@ -31,17 +30,17 @@ class Row:
 
 @dataclass
 class CsvTally:
-    """A tab separated file, how its rows look, and what was found in it so far.
+    """A tab separated file, the format of its rows, and what was found in it so far.
 
     Attributes:
         path: the file (UTF-8 with or without a byte order mark, LF or CRLF).
-        task: gives columns and labels.
+        task: defines columns and labels.
         labelled: whether the rows have the label column.
-        header: whether the first line is a header, to be passed over.
-        bytes_read: of the file.
-        good_rows: their number.
-        bad_rows: the bad ones, told by cause.
-        empty_texts: how many good rows have an empty text.
+        header: whether the first line is a header, which is skipped.
+        bytes_read: bytes of the file that were read.
+        good_rows: number of good rows.
+        bad_rows: the bad rows by cause.
+        empty_texts: number of good rows with an empty text.
     """
 
     path: Path
@@ -55,28 +54,28 @@ class CsvTally:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of a row."""
+        """The columns of a row, with the label column if ``labelled``."""
         return self.task.columns if self.labelled else self.task.unlabelled_columns
 
 
 @dataclass
 class CsvContent(CsvTally):
-    """The same of a whole file, with its good rows."""
+    """A ``CsvTally`` of a whole file, with its good rows."""
 
     rows: list[Row] = field(default_factory=list)
 
 
 def split_lines(content: bytes) -> list[bytes]:
-    """Splits at LF only and keeps every other byte; what follows the last LF is a line unless it is empty or CRs."""
+    """Splits at LF only and keeps every other byte; the part after the last LF is a line unless it is empty or only CRs."""
     lines = content.split(b"\n")
     return lines if lines[-1].strip(b"\r") else lines[:-1]
 
 
 def read_csv(path: str | os.PathLike[str], task: Task, labelled: bool, header: bool = False) -> CsvContent:
-    """Reads every row of a file into memory; arguments as of ``CsvTally``, errors as ``stream_rows``.
+    """Reads all rows of a file into memory; arguments as in ``CsvTally``, errors as in ``stream_rows``.
 
     Returns:
-        The good rows, and what is wrong with the bad ones; see ``check_rows`` for what to do with those.
+        The good rows, and the problems of the bad ones, which ``check_rows`` handles.
     """
     content = CsvContent(Path(path), task, labelled, header)
     content.rows.extend(stream_rows(content))
@@ -84,10 +83,10 @@ def read_csv(path: str | os.PathLike[str], task: Task, labelled: bool, header: b
 
 
 def stream_rows(tally: CsvTally) -> Iterator[Row]:
-    """Yields the good rows of a file, one in memory at a time, and counts what is found; quotes are ordinary.
+    """Yields the good rows of a file one by one and updates the counts; quotes are ordinary characters.
 
     Raises:
-        UserError: there is no such file, or it is wrong as a whole: of another format or encoding, or without line ends.
+        UserError: the file does not exist or is wrong as a whole: another format or encoding, or no line ends.
     """
     if not tally.path.is_file():
         raise UserError(f"{tally.task.name}: {tally.path} is not a file.")
@@ -107,7 +106,7 @@ def _counted(tally: CsvTally) -> Iterator[Row]:
 
 
 def _parsed_lines(tally: CsvTally) -> Iterator[tuple[int, bytes, Row | Problem | None]]:
-    """Yields number from 1, bytes, and row or problem of every line; None for the header."""
+    """Yields (number from 1, bytes, row or problem) of every line; the third is None for the header."""
     with naming(tally.path), open(tally.path, "rb") as stream:
         for number, line in enumerate(iter(functools.partial(stream.readline, LONGEST_LINE + 1), b""), start=1):
             if len(line) > LONGEST_LINE:
@@ -119,7 +118,7 @@ def _parsed_lines(tally: CsvTally) -> Iterator[tuple[int, bytes, Row | Problem |
             if not content.endswith(b"\n") and not content.strip(b"\r"):
                 return  # nothing but CRs after the last LF
             # EasyTransfer's line reader dropped every CR, also inside a line.
-            parsed = _parse(content.removesuffix(b"\n").replace(b"\r", b""), tally, number)
+            parsed: Row | Problem | None = _parse(content.removesuffix(b"\n").replace(b"\r", b""), tally, number)
             if tally.header and number == 1:
                 if isinstance(parsed, Row) and parsed.row_id.isdigit():
                     logging.warning("%s: the first line is passed over as a header, but it looks like a row", tally.path)
@@ -155,17 +154,17 @@ def check_rows(
     rejects_path: str | os.PathLike[str] | None = None,
     max_bad_share: float = MAX_BAD_SHARE,
 ) -> None:
-    """Deals with the bad rows of a file that was read to its end: one error that tells all, or passed over.
+    """Handles the bad rows of a file that was read to its end: raises one error for all of them, or skips them.
 
     Args:
         tally: the file.
-        on_bad_row: ``error`` or ``skip``; None is error where rows cannot be skipped.
-        rejects_path: with ``skip``, where the bad lines go: line number, reason and the line as it is, tab separated. None
-            leaves them out.
-        max_bad_share: with ``skip``, the largest share of the rows that may be bad; one bad row always may, if not all are.
+        on_bad_row: ``error`` or ``skip``; None is an error too, for callers that cannot skip rows.
+        rejects_path: with ``skip``, the file for the bad lines: line number, reason and the unchanged line, tab separated.
+            None writes no file.
+        max_bad_share: with ``skip``, the largest share of bad rows; one bad row is always allowed, if there is a good one.
 
     Raises:
-        UserError: there are bad rows, and they are not to be skipped or are too many. Nothing was written then.
+        UserError: there are bad rows that are not skipped or are too many; nothing is written then.
     """
     bad, good = len(tally.bad_rows), tally.good_rows
     if not bad:
@@ -186,7 +185,7 @@ def check_rows(
 
 
 def require_rows(tally: CsvTally) -> None:
-    """Raises UserError if a file that was read to its end has no good row where some are needed."""
+    """Raises UserError if a file that was read to its end has no good row."""
     if not tally.good_rows:
         size = tally.path.stat().st_size
         what = "is empty" if not tally.bytes_read else "has no row"
@@ -194,7 +193,7 @@ def require_rows(tally: CsvTally) -> None:
 
 
 def _write_rejects(tally: CsvTally, path: str | os.PathLike[str]) -> None:
-    """Reads the file once more, since its bad lines were not kept, and copies them."""
+    """Reads the file again, since its bad lines were not kept, and copies them."""
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         for number, line, parsed in _parsed_lines(tally):
             if isinstance(parsed, Problem):

@@ -12,13 +12,13 @@ Batch = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """N rows with T real tokens in all.
+    """N rows with T real tokens in total.
 
     Attributes:
-        input_ids: int32 [T], the rows' token ids one after another.
+        input_ids: int32 [T], the token ids of all rows, concatenated.
         segment_ids: uint8 [T].
         offsets: int64 [N + 1]; row i is ``offsets[i]:offsets[i + 1]``.
-        label_ids: int32 [N]; zeros where there are no labels.
+        label_ids: int32 [N]; zeros without labels.
     """
 
     input_ids: np.ndarray
@@ -41,18 +41,18 @@ class EncodedRows:
         return EncodedRows(self.input_ids[:end], self.segment_ids[:end], self.offsets[: count + 1], self.label_ids[:count])
 
     def take(self, rows: np.ndarray) -> "EncodedRows":
-        """Returns the rows of these numbers, int [M], in this order."""
+        """Returns the rows with the given numbers, int [M], in the given order."""
         lengths = self.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         tokens = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
         return EncodedRows(self.input_ids[tokens], self.segment_ids[tokens], offsets, self.label_ids[rows])
 
     def batch(self, rows: np.ndarray, padded_lengths: np.ndarray | None = None) -> Batch:
-        """Pads rows to one length, the longest row's unless told.
+        """Pads rows to the length of the longest one, or to one of ``padded_lengths``.
 
         Args:
             rows: row numbers, int [B].
-            padded_lengths: ascending; pad to the first of these that holds the longest row instead.
+            padded_lengths: ascending; the batch gets the first length that holds its longest row.
 
         Returns:
             input_ids, input_mask, segment_ids (int32 [B, S]) and label_ids (int32 [B]).
@@ -72,7 +72,7 @@ class EncodedRows:
 
 
 def from_arrays(input_ids: np.ndarray, lengths: np.ndarray, segment_ids: np.ndarray, label_ids: np.ndarray) -> EncodedRows:
-    """Builds rows from padded [N, S] ids and segments and the rows' lengths [N]."""
+    """Builds rows from padded token ids and segment ids [N, S], row lengths [N] and label ids [N]."""
     real = np.arange(input_ids.shape[1]) < lengths[:, None]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return EncodedRows(
@@ -81,7 +81,7 @@ def from_arrays(input_ids: np.ndarray, lengths: np.ndarray, segment_ids: np.ndar
 
 
 def from_features(features: Iterable[Features], label_ids: Iterable[int] | None = None) -> EncodedRows:
-    """Builds rows from ``FeatureBuilder.encode`` results; without labels they are zeros."""
+    """Builds rows from results of ``FeatureBuilder.encode``; without labels, the label ids are zeros."""
     features = list(features)
     lengths = np.array([len(row.input_ids) for row in features], np.int64)
     first = np.array([row.first_length for row in features], np.int64)
@@ -94,7 +94,7 @@ def from_features(features: Iterable[Features], label_ids: Iterable[int] | None 
 
 
 def concatenate(parts: list[EncodedRows]) -> EncodedRows:
-    """Joins parts in order; no parts give no rows."""
+    """Joins parts in order; an empty list gives no rows."""
     if not parts:
         empty = np.zeros(0, np.int32)
         return EncodedRows(empty, empty.astype(np.uint8), np.zeros(1, np.int64), empty)

@@ -1,4 +1,4 @@
-"""Texts to token ids in BERT's layout, with EasyTransfer's truncation."""
+"""Converts texts to token ids in BERT's layout, with EasyTransfer's truncation."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class Features:
 
     Attributes:
         input_ids: token ids, [CLS] a [SEP] or [CLS] a [SEP] b [SEP].
-        first_length: number of leading tokens with segment id 0; the rest has 1.
+        first_length: number of leading tokens with segment id 0; the others have 1.
     """
 
     input_ids: list[int]
@@ -20,10 +20,10 @@ class Features:
 
 
 def truncated_lengths(first: int, second: int, limit: int) -> tuple[int, int]:
-    """Returns the lengths of a pair cut to ``limit`` tokens in all.
+    """Returns the lengths of a pair truncated to ``limit`` tokens in total.
 
-    The same as removing one token at a time from the end of the longer text, from the second on a tie (EasyTransfer's
-    ``_truncate_seq_pair``).
+    The result equals that of removing one token at a time from the end of the longer text, from the second on a tie
+    (EasyTransfer's ``_truncate_seq_pair``).
     """
     if first + second <= limit:
         return first, second
@@ -37,9 +37,9 @@ def truncated_lengths(first: int, second: int, limit: int) -> tuple[int, int]:
 
 
 class FeatureBuilder:
-    """Encodes rows of one length limit.
+    """Encodes rows up to a maximum length.
 
-    A single text keeps ``sequence_length`` - 2 tokens. A pair keeps ``sequence_length`` - 3 in all, even if the second
+    A single text keeps ``sequence_length`` - 2 tokens. A pair keeps ``sequence_length`` - 3 in total, even if the second
     text is empty; an empty second text gets no second [SEP].
     """
 
@@ -60,7 +60,7 @@ class FeatureBuilder:
         """Encodes one text or a pair of texts.
 
         Raises:
-            UserError: ``texts`` is a string, of which the first two characters would be taken for a pair.
+            UserError: ``texts`` is a string, whose first two characters would be taken for a pair.
         """
         if isinstance(texts, str):
             raise UserError(f"{shown(texts)} is a string where a tuple of one or two texts is wanted; write (text,).")

@@ -1,4 +1,4 @@
-"""Rows to folds: every label spread evenly, and rows of one text never apart."""
+"""Assigns rows to folds: every label is spread evenly, and rows with the same text stay together."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -6,22 +6,22 @@ from collections.abc import Iterable
 import numpy as np
 
 SCALE = 1 << 32
-"""Labels are weighed by whole numbers of this scale, so that ties are exact and folds the same on every machine."""
+"""Label weights are integers on this scale, so that ties are exact and folds are the same on every machine."""
 
 
 def text_key(text: str) -> str:
-    """Returns what a text is compared by: width (NFKC), case and white space do not count."""
+    """Returns the key by which texts are compared; it ignores width (NFKC), case and white space."""
     return "".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
 def group_numbers(first_texts: Iterable[str]) -> np.ndarray:
     """Numbers the groups of rows that must stay together, in the order of their first rows.
 
-    Two rows are of one group if they have the same first text: the text of a single task, the premise of a pair. A pair that
-    is repeated has its premise repeated, so it needs no rule of its own.
+    Two rows belong to one group if they have the same first text: the text of a single-text task, the premise of a pair. A
+    repeated pair has a repeated premise, so pairs need no rule of their own.
 
     Args:
-        first_texts: the rows' first texts, N of them.
+        first_texts: the first text of each of the N rows.
 
     Returns:
         int64 [N], 0 to the number of groups - 1.
@@ -34,12 +34,12 @@ def group_numbers(first_texts: Iterable[str]) -> np.ndarray:
 def assign_folds(
     label_ids: np.ndarray, groups: np.ndarray, num_folds: int, num_labels: int, random: np.random.Generator
 ) -> np.ndarray:
-    """Deals whole groups to folds, each to where it disturbs the labels' even spread least.
+    """Assigns whole groups to folds, each to the fold where it disturbs the even spread of labels least.
 
-    The unevenness is U = sum over folds f and labels k of n[f, k]^2 / n[k]. A group with c[k] rows of label k adds
-    2 n[f, k] c[k] / n[k], summed over k, and a part that is the same in every fold; it goes where that sum is least, and to
-    the smaller fold on a tie. Large groups go first, equal ones in random order. Of single rows every label's are dealt in
-    turn.
+    The unevenness is U = sum over folds f and labels k of n[f, k]^2 / n[k]. A group with c[k] rows of label k adds 2 n[f, k]
+    c[k] / n[k], summed over k, and a term that is the same for every fold. The group goes to the fold with the smallest sum,
+    on a tie to the smaller fold. Large groups go first, groups of equal size in random order. If all groups are single rows,
+    those of each label go to the folds in turn.
 
     scikit-learn's ``StratifiedGroupKFold`` has the same aim; see docs/ensembles.md for why it is not used.
 
@@ -51,7 +51,7 @@ def assign_folds(
         random: breaks ties.
 
     Returns:
-        int64 [N], each row's fold, 0 to K - 1.
+        int64 [N], the fold of each row, 0 to K - 1.
     """
     num_groups = int(groups.max(initial=-1)) + 1
     of_groups = np.zeros((num_groups, num_labels + 1), np.int64)  # the last column counts all rows

@@ -1,4 +1,4 @@
-"""The fold file: which fold each row of the labelled files is in, as folds.json and one CSV a task beside it."""
+"""Reads and writes the folds of the labelled files' rows: folds.json and one CSV file per task beside it."""
 
 import csv
 import hashlib
@@ -20,7 +20,7 @@ MOST_FOLDS = 100_000
 
 @dataclass(frozen=True)
 class FoldSource:
-    """A CSV file that was split: its name, the hash of its bytes, and its number of good rows."""
+    """A CSV file that was split: its name, the SHA-256 of its bytes, and its number of good rows."""
 
     name: str
     sha256: str
@@ -32,8 +32,8 @@ class TaskFolds:
     """The folds of one task's N rows.
 
     Attributes:
-        sources: the files, whose rows follow one another.
-        ids: the rows' ids as they stand in the files; N of them.
+        sources: the files; their rows are concatenated in this order.
+        ids: the N row ids, unchanged.
         folds: int64 [N].
     """
 
@@ -42,7 +42,7 @@ class TaskFolds:
     folds: np.ndarray
 
     def of_source(self, sha256: str) -> tuple[FoldSource, np.ndarray] | None:
-        """Returns the source of this hash and its rows' folds, or None if there is none."""
+        """Returns the source with this SHA-256 and the folds of its rows, or None if there is none."""
         start = 0
         for source in self.sources:
             if source.sha256 == sha256:
@@ -53,7 +53,7 @@ class TaskFolds:
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """What a fold file says: K, the seed, and task name -> its rows' folds."""
+    """The content of a fold file: the number of folds K, the seed, and task name -> folds of its rows."""
 
     num_folds: int
     seed: int
@@ -61,7 +61,7 @@ class Folds:
 
     @property
     def sha256(self) -> str:
-        """Hash of all that is said, wherever the file lies."""
+        """SHA-256 of the whole content; it does not depend on where the file lies."""
         digest = hashlib.sha256(str(_description(self)).encode("utf-8"))
         for task in self.tasks.values():
             digest.update(_table(task).encode("utf-8"))
@@ -69,9 +69,9 @@ class Folds:
 
 
 def write_folds(folder: str | os.PathLike[str], folds: Folds) -> Path:
-    """Writes folds.json and ``<TASK>_folds.csv`` (id, fold; in the files' order) to ``folder``.
+    """Writes folds.json and ``<TASK>_folds.csv`` (id, fold; in the order of the files' rows) to ``folder``.
 
-    Folds that are there already and are the same are left alone.
+    If the same folds are there already, nothing is written.
 
     Returns:
         The path of folds.json.
@@ -97,7 +97,7 @@ def read_folds(path: str | os.PathLike[str]) -> Folds:
     """Reads a folds.json with its CSV files.
 
     Raises:
-        UserError: a file is missing or damaged, or they do not fit each other.
+        UserError: a file is missing or damaged, or the files do not match each other.
     """
     path = Path(path)
     value = read_json(path, "folds file")
@@ -138,7 +138,7 @@ def _table(task: TaskFolds) -> str:
 
 
 def _read_task(path: Path, sources: list[dict[str, Any]], num_folds: int) -> TaskFolds:
-    """Reads one task's CSV file and checks it against what folds.json says."""
+    """Reads one task's CSV file and checks it against folds.json."""
     try:
         with open(path, encoding="utf-8", newline="") as stream:
             header, *rows = csv.reader(stream)

@@ -1,4 +1,4 @@
-"""EasyTransfer's ``*.list_tfrecord`` files, and which task each TFRecord file belongs to."""
+"""Reads EasyTransfer's ``*.list_tfrecord`` files and finds the task of each TFRecord file."""
 
 import contextlib
 import logging
@@ -14,12 +14,12 @@ from easytransfer_mtl.tasks import Task, task_named
 
 LIST_MARK = ".list_tfrecord"
 LARGEST_LIST, LONGEST_PATH = 1 << 20, 4096
-"""Bytes of a list file, and characters of a line of it."""
+"""Limits: bytes of a list file, characters of one of its lines."""
 
 
 @dataclass(frozen=True)
 class TaskFile:
-    """A TFRecord file, its task, and its manifest where it has one."""
+    """A TFRecord file, its task, and its manifest if it has one."""
 
     task: Task
     path: Path
@@ -27,14 +27,14 @@ class TaskFile:
 
 
 def read_list(path: str | os.PathLike[str]) -> list[Path]:
-    """Returns the files that ``path`` stands for: itself, or the lines of a ``*.list_tfrecord`` file.
+    """Returns the files that ``path`` stands for: the file itself, or the lines of a ``*.list_tfrecord`` file.
 
-    Blank lines and a count line are passed over. A relative line is looked for from the current folder, then from the
-    list file's.
+    Blank lines and a count line are skipped. A relative path is looked for in the current folder, then in the list file's
+    folder.
 
     Raises:
-        UserError: the list or a file in it does not exist, or the list is empty, too large or not UTF-8, or a line of it
-            can be no path.
+        UserError: the list or a file in it does not exist; the list is empty, too large or not UTF-8; or a line cannot be a
+            path.
     """
     path = Path(path)
     if LIST_MARK not in path.name:
@@ -60,7 +60,7 @@ def read_list(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def _existing(path: Path, base: Path, what: str) -> Path:
-    with contextlib.suppress(OSError):  # such as a name too long for the file system
+    with contextlib.suppress(OSError):  # for instance a name too long for the file system
         for candidate in (path, base / path):
             if candidate.is_file():
                 return plain_path(candidate)
@@ -69,17 +69,18 @@ def _existing(path: Path, base: Path, what: str) -> Path:
 
 
 def task_files(path: str | os.PathLike[str], tasks: tuple[Task, ...]) -> list[TaskFile]:
-    """Says which task each file of a list belongs to.
+    """Finds the task of each file of a list.
 
-    By the manifest beside it; without one by the task's name in the file's name or else in the nearest folder that names
-    one; without that by its place in the list (EasyTransfer's rule).
+    The manifest beside a file names the task. Without a manifest it is the task named in the file's name, or else in the
+    nearest folder that names one; without that, the position in the list decides (EasyTransfer's rule).
 
     Args:
         path: a list file or one TFRecord file.
-        tasks: the tasks that may occur.
+        tasks: the possible tasks.
 
     Raises:
-        UserError: a file fits no task, fits the task's name but not its label map, or two files have one task.
+        UserError: a file matches no task, matches a task by name but not by labels or text columns, or two files have one
+            task.
     """
     files = read_list(path)
     result = [_task_file(file, index, tasks) for index, file in enumerate(files)]
@@ -120,7 +121,7 @@ def _texts(task: Task) -> list[str]:
 
 
 def _text_places(task: Task) -> list[int]:
-    """Returns where a task's texts stand among the columns of an unlabelled row; the columns' names are free."""
+    """Returns the positions of a task's texts among the columns of an unlabelled row; column names do not matter."""
     return [task.unlabelled_columns.index(column) for column in _texts(task)]
 
 
@@ -134,7 +135,7 @@ def _named_tasks(path: Path, tasks: tuple[Task, ...]) -> list[Task]:
 
 
 def check_vocabulary(file: TaskFile, vocabulary: Vocabulary, where: str) -> None:
-    """Raises UserError if the file was made with another vocabulary than the model's (``where`` says whose that is)."""
+    """Raises UserError if the file was made with another vocabulary than the model's, which comes from ``where``."""
     manifest = file.manifest
     if manifest is None and not vocabulary.is_read_alike:
         logging.warning(

@@ -1,4 +1,4 @@
-"""What a TFRecord file holds and how it was made, in a JSON file beside it."""
+"""The manifest of a TFRecord file: its content and provenance, in a JSON file beside it."""
 
 import os
 from dataclasses import asdict, dataclass, fields
@@ -20,7 +20,7 @@ class Manifest:
     Attributes:
         task: the task with its label map.
         rows: number of records.
-        labelled: whether label_id is a real label (0 everywhere otherwise).
+        labelled: whether label_id is a real label (otherwise it is 0 everywhere).
         sequence_length: padded length of the features.
         text_normalization: applied before tokenizing; prediction applies the same.
         vocabulary_sha256: see ``Vocabulary.sha256``.
@@ -43,7 +43,7 @@ class Manifest:
 
 
 def manifest_path(tfrecord: str | os.PathLike[str]) -> Path:
-    """Returns the path of the manifest of a TFRecord file."""
+    """Returns the path of a TFRecord file's manifest."""
     return Path(f"{tfrecord}.manifest.json")
 
 
@@ -54,10 +54,10 @@ def write_manifest(tfrecord: str | os.PathLike[str], manifest: Manifest) -> None
 
 
 def read_manifest(tfrecord: str | os.PathLike[str]) -> Manifest | None:
-    """Reads the manifest beside ``tfrecord``; None if there is none, as with files that EasyTransfer wrote.
+    """Reads the manifest beside ``tfrecord``; returns None if there is none, as for files that EasyTransfer wrote.
 
     Raises:
-        UserError: the manifest is damaged or of another format version.
+        UserError: the manifest is damaged or has another format version.
     """
     path = manifest_path(tfrecord)
     if not path.exists():
@@ -65,7 +65,7 @@ def read_manifest(tfrecord: str | os.PathLike[str]) -> Manifest | None:
     value = read_json(path, "manifest")
     names = [field.name for field in fields(Manifest)]
     if isinstance(value, dict):
-        # Manifests without it are of a time when there was this one alone.
+        # Older manifests lack the key: EasyTransfer's was the only rule then.
         value.setdefault("vocabulary_rule", EASYTRANSFER)
     if not isinstance(value, dict) or set(value) != {"format_version", *names}:
         raise UserError(f"manifest {path}: expected the keys format_version, {', '.join(names)}; convert the data again.")
@@ -76,10 +76,12 @@ def read_manifest(tfrecord: str | os.PathLike[str]) -> Manifest | None:
 
 
 def _check_types(value: dict[str, Any], path: Path) -> None:
-    wanted = {"rows": int, "sequence_length": int, "vocabulary_size": int, "labelled": bool}
+    wanted: dict[str, type] = {"rows": int, "sequence_length": int, "vocabulary_size": int, "labelled": bool}
     for key, content in value.items():
         kind = wanted.get(key, str)
-        wrong = type(content) is not kind or (kind is int and not 0 <= content <= LARGEST_NUMBER)
+        wrong = type(content) is not kind or (
+            kind is int and isinstance(content, int) and not 0 <= content <= LARGEST_NUMBER
+        )
         if kind is str and not wrong:
             wrong = len(content) > LONGEST_TEXT or not content.isprintable()
         if key != "task" and wrong:

@@ -1,6 +1,6 @@
-"""Training batches: rows reshuffled every epoch, every batch a function of its step number.
+"""Training batches: rows are reshuffled every epoch, and every batch is a function of its step number.
 
-Because a batch depends on nothing but the seed and the step, going on after a stop needs no stored position.
+Because a batch depends only on the seed and the step, a run resumes without a stored position.
 """
 
 from collections.abc import Iterator
@@ -14,24 +14,24 @@ from easytransfer_mtl.data.task_order import TaskOrder
 from easytransfer_mtl.seeding import generator
 
 EVALUATION_LENGTHS, BATCHES_PER_LENGTH = 32, 4
-"""Evaluation's batches have at most so many lengths, and one for every few batches, since each has to be compiled."""
+"""Most lengths of evaluation batches, and batches per length: each length has to be compiled."""
 
 
 @dataclass
 class RowOrder:
     """The endless order in which one task's rows are drawn.
 
-    The stream is one epoch after another, each a fresh permutation; a batch may reach from one epoch into the next, as
-    EasyTransfer's did, so batches are always full.
+    The rows form a stream of epochs, each a new permutation. A batch may reach from one epoch into the next, as in
+    EasyTransfer, so batches are always full.
 
     Attributes:
         num_rows: rows of the task.
         seed: the run's seed.
-        name: the task's name, which names the random stream.
+        name: the task's name; part of the random stream's name.
         shuffle: False keeps the file's order in every epoch.
-        batch_size: rows a batch.
-        group: with more than 1, this many consecutive batches are sorted by length and their batches then drawn in random
-            order, so that rows of a batch are about as long as each other.
+        batch_size: rows per batch.
+        group: if more than 1, the rows of this many consecutive batches are sorted by length and their batches are drawn in
+            random order, so that the rows of a batch have similar lengths.
         lengths: the rows' lengths, needed for grouping.
     """
 
@@ -46,7 +46,7 @@ class RowOrder:
     _windows: dict[int, np.ndarray] = field(default_factory=dict, init=False)
 
     def batch_rows(self, index: int) -> np.ndarray:
-        """Returns the row numbers of the task's batch ``index``, int64 [batch_size]."""
+        """Returns the row numbers of batch ``index``, int64 [batch_size]."""
         if self.group <= 1:
             return self._stream(index * self.batch_size, self.batch_size)
         window, place = divmod(index, self.group)
@@ -57,6 +57,7 @@ class RowOrder:
     def _grouped(self, window: int) -> np.ndarray:
         size = self.group * self.batch_size
         rows = self._stream(window * size, size)
+        assert self.lengths is not None
         order = np.argsort(self.lengths[rows], kind="stable")
         batches = rows[order].reshape(self.group, self.batch_size)
         return generator(self.seed, "batch order", self.name, window).permutation(batches)
@@ -82,12 +83,12 @@ class RowOrder:
 
 @dataclass
 class TaskBatches:
-    """The batches of K tasks, each an endless row of its own.
+    """The endless batches of K tasks.
 
     Attributes:
         rows: one ``EncodedRows`` per task, in the model's order.
         orders: one ``RowOrder`` per task, in the same order; its name is the task's.
-        padded_lengths: ascending lengths that batches may have; None for their longest rows'.
+        padded_lengths: ascending lengths that batches may have; None pads each batch to its longest row.
     """
 
     rows: list[EncodedRows]
@@ -100,21 +101,21 @@ class TaskBatches:
         return {**batch, "task_id": np.array(task, np.int32)}
 
     def of_all(self, index: int) -> dict[str, Batch]:
-        """Returns every task's batch ``index`` by its name."""
+        """Returns task name -> batch ``index`` of that task."""
         return {order.name: self.of_task(task, index) for task, order in enumerate(self.orders)}
 
     def copy(self) -> "TaskBatches":
-        """Returns the same batches with a memory of their own, for another thread or another place in the order."""
+        """Returns the same batches with their own caches, for another thread or another position in the order."""
         return replace(self, orders=[replace(order) for order in self.orders])
 
 
 @dataclass
 class TrainingBatches:
-    """What a run's steps train on: one task's batch a step, or in joint steps a batch of every task.
+    """The batches of training steps: one task's batch per step, or in joint steps one batch of every task.
 
     Attributes:
         tasks: the tasks' batches.
-        order: whose batch a step gets; None for joint steps.
+        order: which task each step trains; None for joint steps.
     """
 
     tasks: TaskBatches
@@ -122,22 +123,22 @@ class TrainingBatches:
 
     @property
     def rows_per_step(self) -> int:
-        """Rows that a step sees, whichever task's."""
+        """Number of rows per step, of all its tasks."""
         sizes = [order.batch_size for order in self.tasks.orders]
         return sum(sizes) if self.order is None else sizes[0]
 
     def batch(self, step: int) -> Batch | dict[str, Batch]:
-        """Returns the batch of a step, or its batches by task name."""
+        """Returns the batch of a step; in joint steps, task name -> batch."""
         return self.tasks.of_all(step) if self.order is None else self.tasks.of_task(*self.order.place(step))
 
     def rows_of(self, step: int) -> dict[str, np.ndarray]:
-        """Returns task name -> the numbers of the rows that a step trains on, from 0."""
+        """Returns task name -> numbers, from 0, of the rows that a step trains on."""
         orders = self.tasks.orders
         places = [(task, step) for task in range(len(orders))] if self.order is None else [self.order.place(step)]
         return {orders[task].name: orders[task].batch_rows(index) for task, index in places}
 
     def copy(self) -> "TrainingBatches":
-        """Returns the same batches with a memory of their own, for another thread or another place in the order."""
+        """Returns the same batches with their own caches, for another thread or another position in the order."""
         return TrainingBatches(self.tasks.copy(), self.order and replace(self.order))
 
     def steps(self, start: int, stop: int) -> Iterator[Batch | dict[str, Batch]]:
@@ -147,7 +148,7 @@ class TrainingBatches:
 
 
 def evaluation_batches(rows: EncodedRows, batch_size: int) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Yields every row in batches of one size and of few lengths: row numbers [B] and their batch; longest rows first.
+    """Yields (row numbers [B], batch) until all rows are covered; batches have one size and few lengths, longest rows first.
 
     The order of rows is free in evaluation, since results are put back by row number. The last batch is filled up with
     copies of its last row.

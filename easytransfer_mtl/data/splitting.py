@@ -1,4 +1,4 @@
-"""A dev part from the end of a train file."""
+"""Splits a dev part off the end of a train file."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ from easytransfer_mtl.files import replacing
 
 
 def split_tail(source: Path, share: float, folder: Path, header: bool = False) -> tuple[Path, Path]:
-    """Writes the first part of a file's lines and the rest to two files, bytes as they are.
+    """Writes the first lines of a file and the rest to two files, bytes unchanged.
 
     The contest's train files end with CLUE's own dev rows, so the tail is their natural dev part.
 
     Args:
         source: the train file.
         share: share of the lines that goes to the dev part, at least one line.
-        folder: where ``<name>_train_part.csv`` and ``<name>_dev_part.csv`` go.
-        header: whether the first line is a header, which both parts then get.
+        folder: gets ``<name>_train_part.csv`` and ``<name>_dev_part.csv``.
+        header: whether the first line is a header, which is copied to both parts.
 
     Raises:
         UserError: the share is not between 0 and 1, or the file has fewer than two rows.
@@ -36,5 +36,5 @@ def split_tail(source: Path, share: float, folder: Path, header: bool = False) -
 
 
 def tail_paths(source: Path, folder: Path) -> tuple[Path, Path]:
-    """Returns where ``split_tail`` writes the train part and the dev part."""
+    """Returns the paths of the train part and the dev part that ``split_tail`` writes."""
     return folder / f"{source.stem}_train_part.csv", folder / f"{source.stem}_dev_part.csv"

@@ -17,11 +17,11 @@ SEQUENCE_FEATURES = ("input_ids", "input_mask", "segment_ids")
 LABEL_FEATURE = "label_id"
 RECORDS_PER_READ = 2048
 HEAD_BYTES, FRAME_BYTES = 12, 16
-"""What TFRecord puts before a record, its length and a check sum, and with another one behind it what it adds in all."""
+"""Bytes before a record (length and checksum), and all bytes around it (another checksum follows the record)."""
 
 
 def serialize(features: Features, label_id: int, sequence_length: int) -> bytes:
-    """Returns the tf.train.Example of one row, padded with zeros to ``sequence_length``."""
+    """Returns one row as a serialized tf.train.Example, padded with zeros to ``sequence_length``."""
     length = len(features.input_ids)
     padding = [0] * (sequence_length - length)
     values = {
@@ -43,8 +43,8 @@ def write_tfrecords(
 
     Args:
         path: the file.
-        examples: serialized.
-        before_complete: called when all are written, before the file takes its place; what it raises prevents that.
+        examples: serialized tf.train.Examples.
+        before_complete: called after the last example, before the file gets its final name; an exception prevents that.
 
     Returns:
         The number of examples.
@@ -64,12 +64,12 @@ def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_siz
 
     Args:
         path: the file, written by this program or by EasyTransfer.
-        num_labels: label ids must be below it.
-        vocabulary_size: token ids must be below it.
+        num_labels: label ids must be smaller.
+        vocabulary_size: token ids must be smaller.
 
     Raises:
-        UserError: the file is missing, truncated or corrupt, or a record has other features or ids out of range (its
-            number is named), or the manifest beside it tells another number of rows.
+        UserError: the file is missing, truncated or corrupt; a record (the message gives its number) has other features or
+            ids out of range; or the manifest beside the file has another number of rows.
     """
     path = Path(path)
     if not path.is_file():
@@ -94,7 +94,7 @@ def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_siz
 
 
 def _check_complete(path: Path, rows: int, size: int) -> None:
-    """Finds what TensorFlow passes over: less than a record's head at the end, and whole records missing there."""
+    """Raises UserError for what TensorFlow ignores at the end of a file: an incomplete record head, and missing records."""
     surplus = path.stat().st_size - size
     if surplus:
         raise UserError(
@@ -107,14 +107,14 @@ def _check_complete(path: Path, rows: int, size: int) -> None:
 
 
 def _check_lengths(path: Path) -> None:
-    """Raises UserError if a record says that it is longer than the file: TensorFlow would make room for it first."""
+    """Raises UserError if a record's length exceeds the file: TensorFlow would allocate that much memory first."""
     size = path.stat().st_size
     with open(path, "rb") as stream:
         number = place = 0
         while len(head := stream.read(HEAD_BYTES)) == HEAD_BYTES:
             place += FRAME_BYTES + int.from_bytes(head[:8], "little")
             if place > size:
-                # A damaged length before leads astray.
+                # A damaged length of an earlier record may have led here.
                 good = _good_records(tf.data.TFRecordDataset(str(path)).take(number))
                 raise UserError(
                     f"TFRecord file {path} is corrupt or truncated at record {good} (counted from 0): a record says that it "
@@ -125,13 +125,13 @@ def _check_lengths(path: Path) -> None:
 
 
 def count_records(path: str | os.PathLike[str]) -> int:
-    """Returns how many records a file holds, whatever is in them."""
+    """Returns the number of records in a file, whatever their content."""
     _check_lengths(Path(path))
     return int(tf.data.TFRecordDataset(str(path)).reduce(np.int64(0), lambda count, _: count + 1))
 
 
 def padded_length_of(path: str | os.PathLike[str]) -> int:
-    """Returns the padded length of a TFRecord file's rows, read off its first record; 0 for an empty file."""
+    """Returns the padded length of a TFRecord file's rows, read from its first record; 0 for an empty file."""
     _check_lengths(Path(path))
     for serialized in tf.data.TFRecordDataset(str(path)).take(1):
         return _sequence_length(Path(path), serialized.numpy())
@@ -139,10 +139,14 @@ def padded_length_of(path: str | os.PathLike[str]) -> int:
 
 
 def _sequence_length(path: Path, first: bytes) -> int:
-    """Returns the padded length of a file's first record."""
+    """Returns the padded length of a file's first record.
+
+    Raises:
+        UserError: the record is not a tf.train.Example with the expected features.
+    """
     try:
         example = tf.train.Example.FromString(first)
-    except Exception as error:  # protobuf's DecodeError has no common public home across its versions
+    except Exception as error:  # protobuf's DecodeError has no public import path common to all versions
         raise UserError(f"TFRecord file {path}, record 0: not a tf.train.Example ({error}).") from None
     found = {name: len(value.int64_list.value) for name, value in example.features.feature.items()}
     lengths = {found.get(name, 0) for name in SEQUENCE_FEATURES}
@@ -174,7 +178,7 @@ def _parse(serialized: tf.Tensor, length: int, path: Path, first: int, num_label
 
 
 def _parse_examples(serialized: tf.Tensor, length: int, path: Path, first: int) -> dict[str, np.ndarray]:
-    # A value takes a byte at least. TensorFlow makes room for all rows before it finds that one is short.
+    # A value takes at least one byte. TensorFlow allocates all rows before it finds that one is too short.
     short = np.flatnonzero(tf.strings.length(serialized).numpy() < len(SEQUENCE_FEATURES) * length)
     if len(short):
         raise UserError(
@@ -186,7 +190,7 @@ def _parse_examples(serialized: tf.Tensor, length: int, path: Path, first: int) 
     try:
         return {name: value.numpy() for name, value in tf.io.parse_example(serialized, spec).items()}
     except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
-        # The latter where TensorFlow quotes the record's bytes in its message.
+        # UnicodeDecodeError occurs where TensorFlow quotes the record's bytes in its message.
         if len(serialized) == 1:
             reason = getattr(error, "message", "not a tf.train.Example")
             raise UserError(f"TFRecord file {path}, record {first} (counted from 0): {reason}") from None

@@ -1,8 +1,8 @@
 """EasyTransfer's BERT tokenizer: lower-casing, per-character Chinese, WordPiece (its ``preprocessors/tokenization.py``).
 
-Chinese characters and white space separate words before anything else looks at the text, so a text is a sequence of
-independent chunks: single Chinese characters and runs of anything else. Each distinct chunk is worked out once and
-remembered, which makes the exact rules as fast as a table look-up.
+Chinese characters and white space separate words before any other rule applies, so a text is a sequence of independent
+chunks: single Chinese characters and runs of other characters. The ids of each distinct chunk are computed once and cached,
+which makes the exact rules as fast as a table look-up.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ CJK = (
 )
 CHINESE_WORD = re.compile(f"[{CJK}]{{2,}}")
 MOST_WORDS = 0.05
-"""Share of Chinese words among the tokens above which a vocabulary is one of words."""
+"""A vocabulary with a larger share of Chinese words among its tokens is taken for a word-based one."""
 SPACE = " \t\n\r\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 CHUNK = re.compile(f"[{CJK}]|[^{CJK}{SPACE}]+")
 MAX_WORD_CHARACTERS = 200
@@ -32,19 +32,19 @@ VOCABULARY_RULES = LINES, EASYTRANSFER = "lines", "easytransfer"
 RULE_NAMES = {LINES: "line numbers", EASYTRANSFER: "EasyTransfer's rule"}
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 MASK_TOKEN = "[MASK]"
-"""What takes a token's place in pre-training and token dropout; a vocabulary may be without it."""
+"""Replaces tokens in pre-training and token dropout; a vocabulary may lack it."""
 MOST_BYTES = 16 << 20
-"""Of a vocab.txt; the largest published ones have 5 MB."""
+"""Largest vocab.txt that is read; the largest published ones have 5 MB."""
 
 
 class Vocabulary:
     """The tokens of a vocab.txt and their ids.
 
     Attributes:
-        tokens: what stands for each id, by id. A token that stands twice has the last one's id, as in transformers.
+        tokens: token of each id. A token that occurs twice has the id of its last occurrence, as in transformers.
         ids: token -> id.
-        rule: of ``VOCABULARY_RULES``, how the ids follow from the file that the tokens were first read from.
-        sha256: hash over which id each token of a text gets; equal for files, and rules, that give the same.
+        rule: one of ``VOCABULARY_RULES``: how the ids follow from the file that the tokens were first read from.
+        sha256: hash of the ids of all tokens that can occur in a text; equal for files, and rules, that give the same ids.
     """
 
     def __init__(self, tokens: Sequence[str], source: str = "vocabulary", rule: str = LINES) -> None:
@@ -64,25 +64,25 @@ class Vocabulary:
         self.sha256 = hashlib.sha256("\n".join(self._identity()).encode("utf-8")).hexdigest()
 
     def __len__(self) -> int:
-        """Returns how many ids there are, up to the last that a token of a text has."""
+        """Returns the number of ids up to the last one that a token of a text can have."""
         return max(self._found.values()) + 1
 
     @property
     def is_read_alike(self) -> bool:
-        """Whether a file of these lines gives the same ids by every rule."""
+        """Whether a file with these tokens as lines gives the same ids by every rule."""
         return found_ids(easytransfer_tokens(self.tokens)) == self._found
 
     def _identity(self) -> list[str]:
-        """Returns what the hash is over: where the rules agree what it always was, EasyTransfer's tokens."""
+        """Returns what is hashed: where the rules agree, EasyTransfer's tokens, as in earlier versions."""
         if self.is_read_alike:
             return easytransfer_tokens(self.tokens)
         return [token if self._found.get(token) == index else "" for index, token in enumerate(self.tokens[: len(self)])]
 
 
 def found_ids(tokens: Sequence[str]) -> dict[str, int]:
-    """Returns the ids of the tokens that a text can have.
+    """Returns the ids of the tokens that can occur in a text.
 
-    They are without white space, which separates a text's words, and more than the mark of a word's later pieces, which is
+    Such tokens hold no white space, which separates words, and are more than the mark ``##`` of later word pieces, which is
     what EasyTransfer made of bert-base-chinese's ``##\\u2028``.
     """
     return {token: index for index, token in enumerate(tokens) if token.split() == [token] and token != "##"}
@@ -91,19 +91,19 @@ def found_ids(tokens: Sequence[str]) -> dict[str, int]:
 def easytransfer_tokens(lines: Sequence[str]) -> list[str]:
     """Returns a vocabulary's tokens by EasyTransfer's rule.
 
-    A token is the first piece of a line between white space, a blank line is the token ``" "``, a token seen before is
-    passed over and ids stay without gaps.
+    A token is the first part of a line between white space, and a blank line is the token ``" "``. Repeated tokens are
+    skipped, and ids have no gaps.
     """
     return list(dict.fromkeys((line.split() or [" "])[0] for line in lines))
 
 
 def read_vocabulary_tokens(path: str | os.PathLike[str], rule: str = LINES) -> list[str]:
-    """Reads the tokens of a vocab.txt, in id order; a byte order mark at its start is none's.
+    """Reads the tokens of a vocab.txt in id order; ignores a byte order mark at the start.
 
     Args:
         path: the file.
-        rule: ``lines``, transformers' (``load_vocab`` of its BertTokenizer): every line is a token, white space and all;
-            or ``easytransfer``, see ``easytransfer_tokens``.
+        rule: ``lines``, as in transformers (``load_vocab`` of its BertTokenizer): every line is a token, including its white
+            space; or ``easytransfer``, see ``easytransfer_tokens``.
 
     Raises:
         UserError: the file is missing, too large or not UTF-8.
@@ -128,12 +128,12 @@ def read_vocabulary_tokens(path: str | os.PathLike[str], rule: str = LINES) -> l
 
 
 def load_vocabulary(path: str | os.PathLike[str], rule: str = LINES) -> Vocabulary:
-    """Reads a vocab.txt into a ``Vocabulary``; arguments and errors as ``read_vocabulary_tokens`` and ``Vocabulary``."""
+    """Reads a vocab.txt into a ``Vocabulary``; arguments and errors as in ``read_vocabulary_tokens`` and ``Vocabulary``."""
     return Vocabulary(read_vocabulary_tokens(path, rule), f"vocabulary {path}", rule)
 
 
 def warn_of_words(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
-    """Warns if many tokens are Chinese words, which a tokenizer that splits Chinese text into characters never finds."""
+    """Warns if many tokens are Chinese words, which a tokenizer that splits Chinese text into characters never produces."""
     words = sum(CHINESE_WORD.fullmatch(token) is not None for token in vocabulary.ids)
     if words > MOST_WORDS * len(vocabulary):
         logging.warning(
@@ -147,15 +147,15 @@ def warn_of_words(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
 
 
 class Tokenizer:
-    """Text to WordPiece ids, equal to EasyTransfer's ``FullTokenizer`` with ``do_lower_case=True``.
+    """Converts text to WordPiece ids, equal to EasyTransfer's ``FullTokenizer`` with ``do_lower_case=True``.
 
-    Literal special tokens in a text ("[SEP]") are ordinary characters, as there.
+    Literal special tokens in a text ("[SEP]") are ordinary characters, as in EasyTransfer.
     """
 
     def __init__(self, vocabulary: Vocabulary, text_normalization: str = "none") -> None:
-        """Takes a vocabulary and a normalization of ``TEXT_NORMALIZATIONS``.
+        """Takes a vocabulary and one of ``TEXT_NORMALIZATIONS``.
 
-        ``nfkc`` folds full-width punctuation, letters and digits into the half-width ones before everything else.
+        ``nfkc`` converts full-width punctuation, letters and digits to half-width ones before all other rules.
         """
         self.vocabulary = vocabulary
         self.text_normalization = text_normalization
@@ -175,11 +175,11 @@ class Tokenizer:
         return result
 
     def normalized(self, text: str) -> str:
-        """Returns ``text`` as it is before it is cut into chunks."""
+        """Returns ``text`` with the text normalization applied."""
         return unicodedata.normalize("NFKC", text) if self.text_normalization == "nfkc" else text
 
     def chunk_ids(self, chunk: str) -> tuple[int, ...]:
-        """Returns the token ids of one match of ``CHUNK`` in a normalized text; a text's ids are its chunks' joined."""
+        """Returns the token ids of one match of ``CHUNK`` in a normalized text; a text's ids are those of its chunks."""
         ids = self._remembered.get(chunk)
         return self._remember(chunk) if ids is None else ids
 
@@ -195,7 +195,7 @@ class Tokenizer:
         return ids
 
     def _word_pieces(self, word: str) -> list[int]:
-        """Greedy longest match first; a word with any part unmatched is one [UNK]."""
+        """Splits greedily, longest match first; a word with an unmatched part becomes one [UNK]."""
         if len(word) > MAX_WORD_CHARACTERS:
             return [self._unknown]
         table = self.vocabulary.ids
@@ -214,7 +214,7 @@ class Tokenizer:
 
 
 def basic_words(chunk: str) -> list[str]:
-    """Splits a chunk without white space into words: clean, lower, strip accents, split at punctuation."""
+    """Splits a chunk without white space into words: clean, lower-case, strip accents, split at punctuation."""
     cleaned = "".join(char for char in chunk if not _is_dropped(char)).lower()
     plain = "".join(char for char in unicodedata.normalize("NFD", cleaned) if unicodedata.category(char) != "Mn")
     spaced = "".join(f" {char} " if _is_punctuation(char) else char for char in plain)

@@ -1,4 +1,4 @@
-"""Whether it matters by which rule ids follow from a vocab.txt."""
+"""Finds vocab.txt files whose token ids depend on the vocabulary rule."""
 
 import logging
 import os
@@ -7,9 +7,9 @@ from easytransfer_mtl.data.tokenization import RULE_NAMES, VOCABULARY_RULES, Voc
 
 
 def differing_tokens(path: str | os.PathLike[str]) -> dict[str, list[int | None]]:
-    """Returns the tokens of a vocab.txt whose ids the rules do not agree on, with their ids in the order of the rules.
+    """Returns the tokens of a vocab.txt whose ids depend on the rule -> their ids in the order of ``VOCABULARY_RULES``.
 
-    None stands for a token that a rule does not give; errors as ``read_vocabulary_tokens``.
+    None means that a rule has no such token. Errors as in ``read_vocabulary_tokens``.
     """
     tables = [found_ids(read_vocabulary_tokens(path, rule)) for rule in VOCABULARY_RULES]
     ids = {token: [table.get(token) for table in tables] for table in tables for token in table}
@@ -17,7 +17,7 @@ def differing_tokens(path: str | os.PathLike[str]) -> dict[str, list[int | None]
 
 
 def warn_of_rules(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
-    """Warns if it matters by which rule a vocabulary was read; says which was taken."""
+    """Warns if the ids of a vocabulary depend on the rule, and names the rule that was used."""
     differing = differing_tokens(path)
     if differing:
         token, ids = next(iter(differing.items()))

@@ -1,4 +1,4 @@
-"""Files that are no tab separated UTF-8 text at all, known by their first bytes."""
+"""Recognizes files that are not tab separated UTF-8 text at all by their first bytes."""
 
 import re
 from pathlib import Path
@@ -33,15 +33,15 @@ _OBJECT = re.compile(rb"\s*[{\[]")
 
 
 def check_is_text(path: Path, num_columns: int) -> None:
-    """Checks the start of a file for what makes every row of it wrong for one cause.
+    """Checks the start of a file for a cause that makes all its rows wrong.
 
     Args:
         path: an existing file.
-        num_columns: of a row.
+        num_columns: columns of a row.
 
     Raises:
         UserError: the file is an archive, a table of another program, a web page, JSON, a git-lfs pointer, in another
-            encoding, or has other line ends; says which, and what to do.
+            encoding, or has other line ends; the message says which, and what to do.
     """
     with open(path, "rb") as stream:
         head = stream.read(HEAD_BYTES)
@@ -69,7 +69,7 @@ def _binary(head: bytes) -> tuple[str, str] | None:
 
 
 def _unicode(head: bytes) -> tuple[str, str] | None:
-    """Finds UTF-16 and UTF-32, by their mark or else by where the zero bytes are, and other bytes that are no text."""
+    """Finds UTF-16 and UTF-32, by byte order mark or by the positions of zero bytes, and other binary files."""
     zeros = head.count(b"\0")
     for encoding, mark in _UNICODE:
         decoded = head[: len(head) // 4 * 4 or None].decode(encoding, errors="replace")
@@ -91,9 +91,9 @@ def _other_text(head: bytes) -> tuple[str, str] | None:
 
 
 def _chinese(head: bytes) -> tuple[str, str] | None:
-    """Finds GBK, GB2312 and GB18030: most lines with Chinese are not UTF-8, and all of those can be read as GB18030."""
+    """Finds GBK, GB2312 and GB18030: most non-ASCII lines are not UTF-8, and all of those are valid GB18030."""
     lines = head.split(b"\n")
-    lines = lines[:-1] if len(head) == HEAD_BYTES else lines  # the last one may be cut within a character
+    lines = lines[:-1] if len(head) == HEAD_BYTES else lines  # the last line may end inside a character
     foreign = [line for line in lines if not line.isascii()]
     wrong = [line for line in foreign if not decodes(line, "utf-8")]
     if not wrong or 2 * len(wrong) <= len(foreign) or not all(decodes(line, "gb18030") for line in wrong):
@@ -102,7 +102,7 @@ def _chinese(head: bytes) -> tuple[str, str] | None:
 
 
 def decodes(line: bytes, encoding: str) -> bool:
-    """Returns whether the bytes are text of an encoding."""
+    """Returns whether the bytes are valid text in an encoding."""
     try:
         line.decode(encoding)
     except UnicodeDecodeError:

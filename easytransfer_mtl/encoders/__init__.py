@@ -1,1 +1,1 @@
-"""BERT encoders: reading published weights and building the model that takes them."""
+"""BERT encoders: reads published weights and builds the models for them."""

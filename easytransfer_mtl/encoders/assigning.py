@@ -1,4 +1,4 @@
-"""An encoder's weights: matched name by name and given all or none, or drawn at random."""
+"""Assigns an encoder's weights, matched by name, all or none; or draws random ones."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class WeightMismatch:
 
     @property
     def lacks_pooler_only(self) -> bool:
-        """Whether nothing but the pooler is wrong."""
+        """Whether the missing pooler is the only difference."""
         return bool(self.missing) and set(self.missing) <= set(POOLER) and not self.left_over and not self.shapes
 
     def text(self, source: str) -> str:
-        """Returns the error's text: of a missing pooler a sentence, else the differences, one kind a line, and advice."""
+        """Returns the error message: one sentence for a missing pooler, else one line per kind of difference, and advice."""
         if self.lacks_pooler_only:
             return (
                 f"The weights in {source} have no pooler, missing ({len(self.missing)}): {', '.join(self.missing)}. Models "
@@ -58,17 +58,17 @@ def assign_weights(
     source: str,
     beside: tuple[str, ...] = (),
 ) -> None:
-    """Gives the encoder its weights, all or none.
+    """Assigns the encoder's weights, all or none.
 
     Args:
         encoder: the encoder.
         arrays: float32 arrays by canonical name.
-        left_over: stored names that fit nothing; an error too.
-        source: where the weights are from, for the error.
-        beside: stored names of what is no part of the encoder; no error, but named in one.
+        left_over: stored names that match nothing in the encoder; an error too.
+        source: origin of the weights, for the error.
+        beside: stored names of parts outside the encoder; not an error, but listed in one.
 
     Raises:
-        UserError: names are missing, left over or of another shape.
+        UserError: names are missing or left over, or have another shape.
     """
     variables = encoder.canonical_variables
     missing = tuple(name for name in variables if name not in arrays)
@@ -87,12 +87,12 @@ def assign_weights(
 
 
 def random_weights(encoder: Encoder, seed: int, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-    """Draws EasyTransfer's random start: truncated normal for kernels, embeddings and q/k/v biases; other biases 0.
+    """Draws EasyTransfer's random initialization: truncated normal for kernels, embeddings and q/k/v biases; other biases 0.
 
     Args:
-        encoder: gives shapes.
-        seed: each variable has a stream of its own.
-        names: canonical names of the variables that are wanted; None for all.
+        encoder: gives shapes and ``initializer_range``.
+        seed: the run's seed; each variable has its own stream.
+        names: canonical names of the wanted variables; None for all.
     """
     stddev = encoder.config.initializer_range
     arrays = {}

@@ -1,4 +1,4 @@
-"""The TensorFlow BERT encoder: the variables of transformers' TFBertMainLayer, run by ``transformer``."""
+"""The TensorFlow BERT encoder: the variables of transformers' TFBertMainLayer, computed by the module ``transformer``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,22 +18,22 @@ GRAPH_OPTIMIZER_OFF = "disable_meta_optimizer"
 
 
 class BertEncoder(Encoder, TFBertMainLayer):
-    """BERT with pooler. Pooled output is tanh of a dense layer on the last layer's first token.
+    """BERT with pooler. The pooled output is tanh of a dense layer on the last layer's first token.
 
-    ``config.hidden_act`` is ``gelu_new`` for the tanh approximation that EasyTransfer always used, ``gelu`` for the
-    exact one.
+    ``config.hidden_act`` is ``gelu_new`` for the tanh approximation that EasyTransfer always used, ``gelu`` for the exact
+    one.
 
     Attributes:
         clock: drives dropout.
-        state_type: type of the layers' states and matrix products in graphs that are traced from now on: float32, or
-            bfloat16 (about twice as fast where the processor has it). Variables, sums, softmax, LayerNorm and what the
-            encoder returns are float32 either way.
+        state_type: type of the layers' states and matrix products in graphs traced from now on: float32, or bfloat16 (about
+            twice as fast on processors that support it). Variables, sums, softmax, LayerNorm and the encoder's outputs are
+            always float32.
     """
 
     def __init__(self, config: BertConfig, clock: DropoutClock, name: str = "bert") -> None:
-        """Builds all variables (values are arbitrary until ``assign_weights``) and puts seeded dropout in.
+        """Builds all variables (values are arbitrary until ``assign_weights``) and inserts seeded dropout.
 
-        The name is that of the variables' scope and of the dropout's streams.
+        ``name`` is the variables' scope and part of the names of the dropout's streams.
         """
         super().__init__(config, add_pooling_layer=True, name=name)
         with tf.name_scope(self.name):
@@ -46,7 +46,8 @@ class BertEncoder(Encoder, TFBertMainLayer):
     def computing_in(self, precision: str) -> Iterator[None]:
         """Sets ``state_type``, ``float32`` or ``bfloat16``, for graphs that are traced and run inside the ``with`` block.
 
-        TensorFlow's graph optimizer is off there: it lengthens the first step by a fifth and makes no later one shorter.
+        Turns TensorFlow's graph optimizer off in the block: it makes the first step a fifth longer and no later step
+        shorter.
         """
         before, self.state_type = self.state_type, tf.as_dtype(precision)
         optimizer_was_off = tf.config.optimizer.get_experimental_options().get(GRAPH_OPTIMIZER_OFF, False)
@@ -60,7 +61,7 @@ class BertEncoder(Encoder, TFBertMainLayer):
     def encode(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the last layer's states [B, S, H] and the pooled output [B, H] of int32 [B, S] inputs."""
+        """Returns the last layer's states [B, S, H] and the pooled output [B, H] for int32 [B, S] inputs."""
         states, layout = self._below_last_layer(input_ids, input_mask, segment_ids, training)
         states = run_layer(self.encoder.layer[-1], states, layout, training)
         sequence = tf.reshape(tf.cast(states, tf.float32), [layout.rows, layout.length, states.shape[-1]])
@@ -69,9 +70,9 @@ class BertEncoder(Encoder, TFBertMainLayer):
     def pooled_output(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
     ) -> tf.Tensor:
-        """Returns what ``encode`` has as pooled output [B, H], leaving out what the last layer does for other tokens.
+        """Returns the pooled output [B, H] of ``encode`` without computing the last layer for the other tokens.
 
-        With dropout the last layer draws other masks than in ``encode``, of the same distribution.
+        With dropout, the last layer draws other masks than in ``encode``, from the same distribution.
         """
         states, layout = self._below_last_layer(input_ids, input_mask, segment_ids, training)
         states = run_layer(self.encoder.layer[-1], states, layout, training, first_only=True)
@@ -80,7 +81,7 @@ class BertEncoder(Encoder, TFBertMainLayer):
     def hidden_states(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
     ) -> list[tf.Tensor]:
-        """Returns the embeddings' output and every layer's, float32 [B, S, H] each; the last is ``encode``'s sequence."""
+        """Returns the outputs of the embeddings and of every layer, float32 [B, S, H] each; the last as in ``encode``."""
         layout = layout_of(input_mask)
         found = [self.embedded(input_ids, segment_ids, training)]
         for layer in self.encoder.layer:
@@ -103,12 +104,12 @@ class BertEncoder(Encoder, TFBertMainLayer):
 
     @property
     def own_layers(self) -> list[tf_keras.layers.Layer]:
-        """The layers, from the bottom, if each has variables of its own; none if all are one."""
+        """The layers, from the bottom, if each has its own variables; empty if all layers share theirs."""
         return list(self.encoder.layer)
 
     @property
     def canonical_variables(self) -> dict[str, tf.Variable]:
-        """The variables by canonical name (Google's, below ``bert/``)."""
+        """Canonical name (Google's, below ``bert/``) -> variable."""
         found = {}
         for variable in self.weights:
             if variable is not self.clock.time:

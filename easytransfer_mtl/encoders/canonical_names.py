@@ -1,11 +1,13 @@
-"""One name for every encoder weight: Google's TensorFlow 1 name of the BERT part that it is, below ``bert/``.
+"""Canonical names of encoder weights: Google's TensorFlow 1 names of the corresponding BERT parts, below ``bert/``.
 
-``embeddings/projection`` is the dense layer from narrow embeddings to the layers' width, which BERT has not. ALBERT's group
-of shared layers is a layer, and DeBERTa's parts have the names that transformers gives them.
+``embeddings/projection`` is the dense layer from narrow embeddings to the layers' width, which BERT lacks. ALBERT's group of
+shared layers counts as one layer. DeBERTa's parts have the names that transformers gives them.
 """
 
 import re
 from collections.abc import Collection
+
+import numpy as np
 
 _DENSE = r"(kernel|bias)"
 _NORM = r"LayerNorm/(gamma|beta)"
@@ -23,7 +25,7 @@ _MODEL_SCOPE = re.compile(
     r"|\w*pre_trained_model\w*|model|module)"
 )
 _WRAPPERS = ("model", "module")
-"""Scopes that hold heads beside the encoder."""
+"""Scopes that hold heads as well as the encoder."""
 _SECTIONS = (["embeddings"], ["encoder"], ["pooler"], ["embeddings_project"])
 _PROJECTIONS = r"^(encoder/embedding_hidden_mapping_in|embeddings_project|embeddings/embed_proj)/"
 _ALBERT_LAYER = re.compile(
@@ -39,7 +41,7 @@ ALBERT_PARTS = (
     ("ffn_output/", "output/dense/"),
     ("full_layer_layer_norm/", "output/LayerNorm/"),
 )
-"""A part of an ALBERT layer in transformers' names -> of a BERT layer."""
+"""Name of a part of an ALBERT layer in transformers -> name of that part in a BERT layer."""
 _ALBERT_PARTS = (
     *ALBERT_PARTS,
     # In Google's names.
@@ -60,8 +62,8 @@ def canonical_name(stored: str) -> str | None:
             (``bert/encoder/layer_0/output/dense/kernel``), with or without the scopes of the model around the encoder.
 
     Returns:
-        For instance ``encoder/layer_0/output/dense/kernel``. A PyTorch Linear's weight gets the name of a kernel, but is
-        its transpose: see ``canonical_weights``.
+        For instance ``encoder/layer_0/output/dense/kernel``. The weight of a PyTorch Linear gets the name of a kernel, but
+        is its transpose: see ``canonical_weights``.
     """
     name = _as_bert("/".join(below_model(stored)))
     if is_torch_name(stored):
@@ -78,17 +80,17 @@ def canonical_name(stored: str) -> str | None:
 
 
 def scope_of(stored: str) -> tuple[str, ...]:
-    """Returns the scopes of the model around what a stored name is the name of, outermost first."""
+    """Returns the scopes of the model around the encoder in a stored name, outermost first."""
     parts = _parts(stored)
     return tuple(parts[: len(parts) - len(below_model(stored))])
 
 
 def is_in_encoder(stored: str, scopes: Collection[tuple[str, ...]]) -> bool:
-    """Tells whether a stored name is that of a part of the encoder, known or not, and no head beside it.
+    """Returns whether a stored name is that of an encoder part, known or not, and not of a head beside the encoder.
 
     Args:
         stored: the name.
-        scopes: those in which the encoder's weights are stored.
+        scopes: the scopes in which the encoder's weights are stored.
     """
     scope = scope_of(stored)
     if scope not in scopes:
@@ -98,7 +100,7 @@ def is_in_encoder(stored: str, scopes: Collection[tuple[str, ...]]) -> bool:
 
 
 def is_torch_name(stored: str) -> bool:
-    """Tells whether a stored name is PyTorch's."""
+    """Returns whether a stored name is PyTorch's."""
     return "/" not in stored
 
 
@@ -116,9 +118,50 @@ def _parts(stored: str) -> list[str]:
 
 
 def _as_bert(name: str) -> str:
-    """Renames parts that other types of encoder call otherwise than BERT does."""
+    """Renames parts that other encoder types name differently than BERT."""
     layer = _ALBERT_LAYER.fullmatch(name)
     if layer:
         part = next((new + layer[3][len(old) :] for old, new in _ALBERT_PARTS if layer[3].startswith(old)), layer[3])
         return f"encoder/layer_{layer[1] or layer[2]}/{part}"
     return re.sub(r"^pooler/(?=\w+$)", "pooler/dense/", re.sub(_PROJECTIONS, "embeddings/projection/", name))
+
+
+_TORCH_PROJECTIONS = {
+    "albert": "encoder/embedding_hidden_mapping_in/",
+    "electra": "embeddings_project/",
+    "roformer": "embeddings_project/",
+}
+"""``model_type`` -> name of the dense layer from narrow embeddings to the layers' width."""
+
+
+def torch_name(canonical: str, model_type: str) -> str:
+    """Returns the name in the state dict of transformers' class, for instance ``encoder.layer.0.output.dense.weight``.
+
+    The inverse of ``canonical_name`` for PyTorch's names.
+
+    Args:
+        canonical: see ``canonical_names``.
+        model_type: one of ``KINDS``.
+    """
+    name = canonical
+    if model_type in _TORCH_PROJECTIONS:
+        name = name.replace("embeddings/projection/", _TORCH_PROJECTIONS[model_type])
+    if model_type == "albert":
+        name = _as_albert(name)
+    name = re.sub(r"^encoder/layer_(\d+)/", r"encoder/layer/\1/", name)
+    name = re.sub(r"/(kernel|gamma)$", "/weight", re.sub(r"/beta$", "/bias", name))
+    return re.sub(r"(_embeddings|/embed_positions)$", r"\1/weight", name).replace("/", ".")
+
+
+def torch_array(canonical: str, array: np.ndarray) -> np.ndarray:
+    """Returns a weight as PyTorch stores it: a kernel [in, out] as [out, in], a convolution's as [out, in, width]."""
+    return np.ascontiguousarray(array.T if canonical.endswith("/kernel") else array)
+
+
+def _as_albert(name: str) -> str:
+    name = name.replace("pooler/dense/", "pooler/")
+    layer = re.fullmatch(r"encoder/layer_(\d+)/(.+)", name)
+    if not layer:
+        return name
+    new, old = next((new, old) for new, old in ALBERT_PARTS if layer[2].startswith(old))
+    return f"encoder/albert_layer_groups/{layer[1]}/albert_layers/0/{new}{layer[2][len(old) :]}"

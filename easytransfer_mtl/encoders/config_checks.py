@@ -1,4 +1,4 @@
-"""What an encoder's config.json must hold before anything is built from it."""
+"""Checks an encoder's config.json before anything is built from it."""
 
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ OPTIONAL = {
     "max_relative_positions": (-1, 65_536),
     "conv_kernel_size": (0, 63),
 }
-"""Sizes that some types have, and that may be missing or null."""
+"""Sizes that only some types have and that may be missing or null -> smallest and largest value."""
 RANGES = {
     "hidden_dropout_prob": (0, 1),
     "attention_probs_dropout_prob": (0, 1),
@@ -29,13 +29,13 @@ RANGES = {
 }
 BOOLEANS = ("rotary_value", "use_task_id", "relative_attention", "position_biased_input", "share_att_key")
 WORDS = {"pos_att_type": ("c2p", "p2c"), "norm_rel_ebd": ("none", "layer_norm")}
-"""DeBERTa's words joined by ``|``; ``pos_att_type`` may be a list of them."""
+"""DeBERTa's settings of words joined by ``|`` -> known words; ``pos_att_type`` may be a list too."""
 ABSOLUTE = ("bert", "ernie", "albert", "electra")
-"""Types whose positions are embeddings; the others do not read what ``position_embedding_type`` says."""
+"""Types whose positions are embeddings; the others ignore ``position_embedding_type``."""
 
 
 class Only(NamedTuple):
-    """The one value of a setting that is supported, why, and the types that read it; none: all."""
+    """The only supported value of a setting, the reason, and the types that read the setting; no types mean all."""
 
     value: Any
     reason: str
@@ -52,26 +52,26 @@ FIXED = {
     "inner_group_num": Only(1, "the layers of every published ALBERT are single"),
     "talking_head": Only(False, "transformers' TensorFlow DeBERTa cannot build it"),
     "conv_groups": Only(1, "transformers' TensorFlow DeBERTa knows no others"),
-    # Not transformers' own settings, but of encoders that are published as one of these types:
+    # Not settings of transformers, but of encoders that are published as one of these types:
     "directionality": Only("bidi", "tokens see those behind them too"),
     "use_relative_position": Only(False, "NEZHA's positions are not computed"),
     "ln_type": Only("postln", "LayerNorm stands behind attention and dense layers"),
     "norm_type": Only("layer_norm", "RoFormer v2 is another network"),
     "use_bias": Only(True, "RoFormer v2 is another network"),
 }
-"""Settings of which one value is supported."""
+"""Settings with a single supported value."""
 
 
 def check_config(value: dict[str, Any], model_type: str, where: str) -> None:
-    """Checks that sizes, probabilities and other settings are what they can be.
+    """Checks that sizes, probabilities and other settings are valid.
 
     Args:
         value: the parsed config.json.
-        model_type: what it is the config of.
+        model_type: the encoder's type.
         where: the file, for errors.
 
     Raises:
-        UserError: something is missing or absurd.
+        UserError: a setting is missing or absurd.
     """
     for key, limit in LIMITS.items():
         low = 0 if key == "type_vocab_size" and model_type.startswith("deberta") else 1
@@ -85,7 +85,7 @@ def check_config(value: dict[str, Any], model_type: str, where: str) -> None:
 
 
 def check_supported(value: dict[str, Any], model_type: str, where: str) -> None:
-    """Checks that an encoder is computed as its config says; arguments as ``check_config``, which comes first.
+    """Checks that all settings of an encoder are supported; arguments as in ``check_config``, which must come first.
 
     Raises:
         UserError: a setting has a value that is not supported.
@@ -131,10 +131,10 @@ def _check_kinds(value: dict[str, Any], model_type: str, where: str) -> None:
 
 
 def most_tokens(value: dict[str, Any]) -> int | None:
-    """Returns the tokens of the longest row that an encoder takes, or None if there is no such limit.
+    """Returns the most tokens that a row of an encoder may have, or None without a limit.
 
-    It is the size of its table of positions: learned, or with RoFormer computed, for as many as the encoder was made for.
-    DeBERTa without ``position_biased_input`` has no table, since it sees distances only, and puts all far ones together.
+    This is the size of the position table: learned, or with RoFormer computed, for as many positions as the encoder was made
+    for. DeBERTa without ``position_biased_input`` has no table: it sees distances only, and puts all far ones together.
 
     Args:
         value: config.json, or a built config's ``to_dict()``.
@@ -151,7 +151,7 @@ def _check_whole(size: Any, key: str, low: int, limit: int, where: str) -> None:
 
 
 def check_heads(width: int, heads: int, model_type: str, where: str) -> None:
-    """Raises UserError if a type's layers cannot be so wide with so many heads."""
+    """Raises UserError if layers of a type cannot have this width and number of heads."""
     if width % heads:
         raise UserError(f"{where}: hidden_size {width} cannot be divided among {heads} heads.")
     if model_type == "roformer" and width // heads % 2:

@@ -1,7 +1,8 @@
-"""DeBERTa, versions 1 and 2: transformers' own layers in float32, since their attention is not BERT's."""
+"""DeBERTa, versions 1 and 2: transformers' own layers in float32, since their attention differs from BERT's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
@@ -19,19 +20,20 @@ STABLE_DROPOUTS = (TFDebertaStableDropout, TFDebertaV2StableDropout)
 
 
 class DebertaEncoder(Encoder, tf_keras.layers.Layer):
-    """DeBERTa with BERT's pooler, which it has not itself."""
+    """DeBERTa with BERT's pooler, which DeBERTa itself lacks."""
 
     state_type = tf.float32
 
     def __init__(self, config: PretrainedConfig, clock: DropoutClock, name: str = "deberta") -> None:
-        """Builds all variables (values are arbitrary until ``assign_weights``) and puts seeded dropout in.
+        """Builds all variables (values are arbitrary until ``assign_weights``) and inserts seeded dropout.
 
-        The name is that of the variables' scope and of the dropout's streams.
+        ``name`` is the variables' scope and part of the names of the dropout's streams.
         """
         super().__init__(name=name)
         self.config, self.clock = config, clock
         self.main = MAIN_LAYERS[config.model_type](config, name="deberta")
-        self.pooler = TFBertPooler(config, name="pooler")
+        bert_config: Any = config
+        self.pooler = TFBertPooler(bert_config, name="pooler")
         for scope, layer in ((name, self.main), (f"{name}/pooler", self.pooler)):
             with tf.name_scope(scope):
                 layer.build(None)
@@ -40,23 +42,23 @@ class DebertaEncoder(Encoder, tf_keras.layers.Layer):
     def encode(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the last layer's states [B, S, H] and the pooled output [B, H] of int32 [B, S] inputs."""
+        """Returns the last layer's states [B, S, H] and the pooled output [B, H] for int32 [B, S] inputs."""
         sequence = self.hidden_states(input_ids, input_mask, segment_ids, training)[-1]
         return sequence, self.pooler(sequence)
 
     def pooled_output(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
     ) -> tf.Tensor:
-        """Returns what ``encode`` has as pooled output [B, H]."""
+        """Returns the pooled output [B, H] of ``encode``."""
         return self.encode(input_ids, input_mask, segment_ids, training)[1]
 
     def hidden_states(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
     ) -> list[tf.Tensor]:
-        """Returns the embeddings, then every layer's states, float32 [B, S, H]."""
+        """Returns the outputs of the embeddings and of every layer, float32 [B, S, H] each."""
         return list(self._states(input_ids, input_mask, segment_ids, training))
 
-    # Its code branches on tensors, which needs AutoGraph; a train step has it off.
+    # transformers' code branches on tensors, which needs AutoGraph; train steps have it off.
     @tf.function(reduce_retracing=True, experimental_attributes={"_noinline": True})
     def _states(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool
@@ -73,7 +75,7 @@ class DebertaEncoder(Encoder, tf_keras.layers.Layer):
 
     @contextmanager
     def computing_in(self, precision: str) -> Iterator[None]:
-        """Does nothing: ``check_precision`` has refused all but ``float32`` before."""
+        """Does nothing: ``check_precision`` has already refused everything but ``float32``."""
         del precision
         yield
 
@@ -84,6 +86,6 @@ class DebertaEncoder(Encoder, tf_keras.layers.Layer):
 
     @property
     def canonical_variables(self) -> dict[str, tf.Variable]:
-        """The variables by canonical name."""
+        """Canonical name -> variable."""
         own = [variable for variable in self.weights if variable is not self.clock.time]
         return {str(canonical_name(variable.name.split(f"{self.name}/", 1)[-1])): variable for variable in own}

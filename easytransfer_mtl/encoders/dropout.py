@@ -1,4 +1,4 @@
-"""Dropout whose mask is a function of the run's seed, the layer's name and the step, so that it needs no stored state."""
+"""Dropout whose mask is a function of the run's seed, the layer's name and the step, so that no state has to be stored."""
 
 import tensorflow as tf
 import tf_keras
@@ -10,17 +10,17 @@ from easytransfer_mtl.seeding import stream_seed
 
 
 class DropoutClock(tf.Module):
-    """Where training is: read by every ``SeededDropout`` of a model, set by its train step.
+    """The time of training: set by the model's train step, read by all its ``SeededDropout`` layers.
 
     Attributes:
         seed: the run's seed.
-        time: int64 variable; the same time gives the same masks.
+        time: int64 variable; equal times give equal masks.
     """
 
     def __init__(self, seed: int) -> None:
         super().__init__(name="dropout_clock")
         self.seed = seed
-        # Every replica sets its own, to the same time.
+        # Every replica sets its own copy, to the same time.
         self.time = tf.Variable(
             0,
             dtype=tf.int64,
@@ -35,7 +35,7 @@ class SeededDropout(tf_keras.layers.Layer):
     """Inverted dropout: in training each value is zeroed with probability ``rate``, the others divided by 1 - ``rate``."""
 
     def __init__(self, rate: float, stream: str, clock: DropoutClock) -> None:
-        """Takes the rate (0 to below 1), a name that no other dropout of the model has, and the model's clock.
+        """Takes the rate, a stream name that is unique among the model's dropouts, and the model's clock.
 
         Raises:
             UserError: the rate is not from 0 to below 1.
@@ -54,7 +54,7 @@ class SeededDropout(tf_keras.layers.Layer):
         return dropout(inputs, self.mask_keys(), self.rate)
 
     def mask_keys(self) -> tf.Tensor:
-        """Returns the keys of this replica's part of the mask at the clock's time, uint32 [3]."""
+        """Returns the keys of this replica's part of the mask at the current time, uint32 [3]."""
         return keys_at(self._time, self._key)
 
 
@@ -62,8 +62,8 @@ def keys_at(time: tf.Variable, stream: int) -> tf.Tensor:
     """Returns the keys of this replica's part of a mask, uint32 [3].
 
     Args:
-        time: the clock's.
-        stream: the seed of the mask's stream.
+        time: the variable ``DropoutClock.time``.
+        stream: seed of the mask's stream.
     """
     context = tf.distribute.get_replica_context()
     part = 0 if context is None else context.replica_id_in_sync_group
@@ -71,7 +71,7 @@ def keys_at(time: tf.Variable, stream: int) -> tf.Tensor:
 
 
 def uniform_at(time: tf.Variable, stream: int, shape: list[int | tf.Tensor] | tf.Tensor) -> tf.Tensor:
-    """Returns numbers from 0 to below 1, float32 of ``shape``, drawn anew at every time; arguments as ``keys_at``'s."""
+    """Returns numbers from 0 to below 1, float32 of ``shape``, new ones at every time; arguments as in ``keys_at``."""
     keys = tf.bitcast(keys_at(time, stream), tf.int32)
     return tf.random.stateless_uniform(shape, tf.stack([keys[0], keys[1] + keys[2]]), alg="philox")
 
@@ -79,12 +79,12 @@ def uniform_at(time: tf.Variable, stream: int, shape: list[int | tf.Tensor] | tf
 def use_seeded_dropout(
     layer: tf_keras.layers.Layer, clock: DropoutClock, others: tuple[type[tf_keras.layers.Layer], ...] = ()
 ) -> int:
-    """Replaces every Keras dropout below ``layer`` by a ``SeededDropout``; returns how many there were.
+    """Replaces every Keras dropout below ``layer`` by a ``SeededDropout``; returns the number of replaced layers.
 
     Args:
-        layer: what to search.
-        clock: drives the new ones.
-        others: classes of dropouts that have ``drop_prob`` instead of Keras's ``rate``, to be replaced too.
+        layer: where to search.
+        clock: drives the new layers.
+        others: further dropout classes to replace, which have ``drop_prob`` instead of Keras's ``rate``.
     """
     places = [
         (path, owner, name)
@@ -100,7 +100,7 @@ def use_seeded_dropout(
 
 
 def _walk(layer: tf_keras.layers.Layer, path: str) -> list[tuple[str, tf_keras.layers.Layer]]:
-    """Returns ``layer`` and every layer below it with a path of names, which tells layers of one name apart."""
+    """Returns (path, layer) for ``layer`` and every layer below it; the paths distinguish layers of the same name."""
     found = [(path, layer)]
     for child in layer._flatten_layers(recursive=False, include_self=False):
         found += _walk(child, f"{path}/{child.name}")

@@ -1,7 +1,7 @@
-"""BERT's embedding layer over the variables of transformers' layer, LayerNorm and dropout included, and its variants.
+"""BERT's embedding layer with LayerNorm and dropout, over the variables of transformers' layer, and its variants.
 
-Tables are read as tensors: TensorFlow copies a variable that rows are gathered from at its every other use, the optimizer's
-included.
+Tables are converted to tensors first: if rows are gathered from a variable, TensorFlow copies the variable at each of its
+other uses, including the optimizer's.
 """
 
 import tensorflow as tf
@@ -13,16 +13,16 @@ from easytransfer_mtl.encoders.fused.layer_norm import dropout_add_norm
 
 
 class ProjectedEmbeddings(tf_keras.layers.Layer):
-    """The variables of embeddings of one width (``lookup``) and of a dense layer to another (``projection``)."""
+    """The variables of embeddings of one width (``lookup``) and of a dense layer to another width (``projection``)."""
 
     def __init__(self, lookup: tf_keras.layers.Layer, width: int, lookup_width: int) -> None:
-        """Takes the embeddings and both widths."""
+        """Takes the embeddings, the output width and the embeddings' width."""
         super().__init__(name="embeddings")
         self.lookup, self.lookup_width = lookup, lookup_width
         self.projection = tf_keras.layers.Dense(width, name="projection")
 
     def build(self, input_shape: tf.TensorShape | None = None) -> None:
-        """Makes the variables, under the names that the embeddings alone would have, and ``projection``."""
+        """Creates the variables: the embeddings' under the same names as without a projection, and the projection's."""
         self.lookup.build(None)
         with tf.name_scope(self.projection.name):
             self.projection.build((None, self.lookup_width))
@@ -32,11 +32,11 @@ class ProjectedEmbeddings(tf_keras.layers.Layer):
 def embed(layer: tf_keras.layers.Layer, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
     """Returns the embeddings of tokens, float32 [B * S, H].
 
-    The gradient of the table of words is IndexedSlices, one for each token, that of the others dense: segments are looked up
-    by a one-hot product and positions sliced, as in the original.
+    The gradient of the word table is IndexedSlices, one slice per token; those of the other tables are dense: segments are
+    looked up by a one-hot product and positions are sliced, as in EasyTransfer.
 
     Args:
-        layer: holds the variables: transformers' TFBertEmbeddings, TFRoFormerEmbeddings, which has no positions, or
+        layer: holds the variables: transformers' TFBertEmbeddings, TFRoFormerEmbeddings (which has no positions), or
             ProjectedEmbeddings of one of them.
         input_ids: int32 [B, S].
         segment_ids: int32 [B, S].
@@ -70,7 +70,8 @@ def _normalized(
 ) -> tf.Tensor:
     """Returns dropout(LayerNorm(tokens + places)).
 
-    A function of its own, since a hand-written gradient does not find its forward pass's values in a branch of the graph.
+    This is a separate TensorFlow function, since a hand-written gradient does not find the values of its forward pass in a
+    branch of the graph.
     """
     states = dropout_add_norm(tokens, tf.zeros_like(gamma), places, gamma, beta, None, 0.0, epsilon)
     return states if keys is None else dropout(states, keys, rate)

@@ -1,4 +1,4 @@
-"""A name, a folder or a checkpoint prefix to the files of an encoder."""
+"""Finds the files of an encoder by a name, a folder or a checkpoint prefix."""
 
 import difflib
 from dataclasses import dataclass, replace
@@ -28,9 +28,9 @@ class EncoderFiles:
 
     Attributes:
         location: folder, TF1 checkpoint prefix or weights file.
-        folder: the folder that holds config and vocabulary.
-        tanh_gelu: whether the original computes this encoder with the tanh GELU where its config says GELU.
-        vocabulary_rule: how its vocab.txt is read, see ``read_vocabulary``.
+        folder: holds config and vocabulary.
+        tanh_gelu: whether to use the tanh GELU where the config says GELU, as EasyTransfer and Google did.
+        vocabulary_rule: how to read vocab.txt, see ``read_vocabulary``.
     """
 
     location: Path
@@ -40,10 +40,10 @@ class EncoderFiles:
 
     @property
     def config_file(self) -> Path:
-        """config.json, or Google's bert_config.json or albert_config.json, or else the only encoder's config there is.
+        """config.json, or Google's bert_config.json or albert_config.json, or else the folder's only encoder config.
 
         Raises:
-            UserError: there is none of them, or there are several of other names.
+            UserError: there is none of these, or there are several with other names.
         """
         for name in CONFIG_NAMES:
             if (self.folder / name).is_file():
@@ -59,10 +59,10 @@ class EncoderFiles:
 
     @property
     def vocabulary_file(self) -> Path:
-        """vocab.txt in the same folder, or else the only text file with vocab in its name.
+        """vocab.txt in the same folder, or else the only .txt file with vocab in its name.
 
         Raises:
-            UserError: there are several of other names. That there is none is said when it is read.
+            UserError: there are several with other names. A missing file is reported only when it is read.
         """
         usual = self.folder / VOCABULARY_FILE
         if usual.is_file():
@@ -73,7 +73,7 @@ class EncoderFiles:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The vocabulary; errors as ``read_vocabulary``."""
+        """The vocabulary; errors as in ``read_vocabulary``."""
         path = self.vocabulary_file
         if not path.is_file():
             raise UserError(
@@ -108,19 +108,19 @@ def _names_in(folder: Path) -> str:
 def find_encoder(
     name: str, model_zoo: str | None = None, needs_weights: bool = True, vocabulary_rule: str = AUTO
 ) -> EncoderFiles:
-    """Finds the files of an encoder, downloading them if it is the name of one on the Hugging Face hub.
+    """Finds the files of an encoder; downloads them if the name is one on the Hugging Face hub.
 
-    Looked for in this order: a name of EasyTransfer's (its folder in the model zoo, then its Hugging Face counterpart),
-    a folder, a weights file, a TF1 checkpoint prefix, a Hugging Face name.
+    Search order: a name of EasyTransfer's (its folder in the model zoo, then its Hugging Face counterpart), a folder, a TF1
+    checkpoint prefix, a weights file, a Hugging Face name.
 
     Args:
-        name: what the user gave as ``pretrain_model_name_or_path`` or ``tokenizer_name_or_path``.
+        name: the user's ``pretrain_model_name_or_path`` or ``tokenizer_name_or_path``.
         model_zoo: EasyTransfer's ``modelZooBasePath``; ``~/.eztransfer_modelzoo`` if None.
-        needs_weights: False to look for config and vocabulary only.
-        vocabulary_rule: how its vocab.txt is to be read, see ``read_vocabulary``.
+        needs_weights: False looks for config and vocabulary only.
+        vocabulary_rule: how to read vocab.txt, see ``read_vocabulary``.
 
     Raises:
-        UserError: nothing fits, or the folder is an export whose files are others than were exported.
+        UserError: nothing is found, or the folder is an export whose files differ from the exported ones.
     """
     return replace(_find(name, model_zoo, needs_weights), vocabulary_rule=vocabulary_rule)
 
@@ -152,7 +152,7 @@ def _find(name: str, model_zoo: str | None, needs_weights: bool) -> EncoderFiles
 
 
 def _has_tf1_checkpoint(folder: Path) -> bool:
-    """Whether a folder's weights are a TF1 checkpoint, which EasyTransfer and Google computed with the tanh GELU."""
+    """Returns whether a folder's weights are a TF1 checkpoint, which EasyTransfer and Google computed with the tanh GELU."""
     try:
         return find_weights(folder)[1] == TF1_FORMAT
     except UserError:
@@ -173,7 +173,7 @@ def _find_in_zoo(name: str, zoo: Path, needs_weights: bool) -> EncoderFiles:
 
 
 def _downloaded(name: str, tanh_gelu: bool, needs_weights: bool) -> EncoderFiles:
-    """Fetches config, vocabulary and one kind of weights from the hub, or takes them from its cache."""
+    """Downloads config, vocabulary and one format of weights from the hub, or takes them from its cache."""
     from huggingface_hub import snapshot_download
 
     wanted = DOWNLOADED if needs_weights else DOWNLOADED[:2]
@@ -183,7 +183,7 @@ def _downloaded(name: str, tanh_gelu: bool, needs_weights: bool) -> EncoderFiles
             if any(any(folder.glob(pattern)) for pattern in ("*.safetensors", "tf_model*.h5")):
                 break
             folder = Path(snapshot_download(name, allow_patterns=list(patterns)))
-    except Exception as error:  # the hub client raises many kinds: no network, no such model, no access
+    except Exception as error:  # the hub client raises many types: no network, no such model, no access
         near = difflib.get_close_matches(name, EASYTRANSFER_ENCODERS, n=1, cutoff=0.5)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise UserError(

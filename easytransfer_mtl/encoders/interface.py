@@ -1,12 +1,12 @@
-"""What models, training and evaluation ask of an encoder, whatever its type."""
+"""The interface of all encoder types for models, training and evaluation."""
 
 import re
 from contextlib import AbstractContextManager
 from functools import cached_property
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
-from transformers import PretrainedConfig
 
 from easytransfer_mtl.encoders.dropout import DropoutClock
 
@@ -14,32 +14,34 @@ POOLER = ("pooler/dense/kernel", "pooler/dense/bias")
 
 
 class Encoder:
-    """The base of every encoder; what is computed here follows from the canonical names of its variables.
+    """Base class of every encoder; what is computed here depends only on the canonical names of its variables.
 
     Shapes: B rows, S tokens, H hidden size, L layers, V vocabulary size, E width of the embeddings (H, or less).
 
     Attributes:
-        config: transformers' config, with the ``model_type`` that files of this encoder name.
+        config: transformers' config, with the ``model_type`` in this encoder's files.
         clock: drives dropout.
-        state_type: type of the layers' states in graphs that are traced from now on.
-        pooler: BERT's, a dense layer of the first token's state and tanh: [B, S, H] to [B, H].
+        state_type: type of the layers' states in graphs traced from now on.
+        pooler: BERT's pooler, a dense layer with tanh on the first token's state: [B, S, H] to [B, H].
     """
 
-    config: PretrainedConfig
+    config: Any
     clock: DropoutClock
     state_type: tf.DType
     pooler: tf_keras.layers.Layer
+    weights: list[tf.Variable]
+    trainable_variables: list[tf.Variable]
 
     def encode(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the last layer's states [B, S, H] and the pooled output [B, H], float32, of int32 [B, S] inputs."""
+        """Returns the last layer's states [B, S, H] and the pooled output [B, H], float32, for int32 [B, S] inputs."""
         raise NotImplementedError
 
     def pooled_output(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
     ) -> tf.Tensor:
-        """Returns what ``encode`` has as pooled output, with as little work as the encoder can."""
+        """Returns the pooled output of ``encode`` with as little computation as the encoder allows."""
         raise NotImplementedError
 
     def hidden_states(
@@ -49,17 +51,17 @@ class Encoder:
         raise NotImplementedError
 
     def computing_in(self, precision: str) -> AbstractContextManager[None]:
-        """Sets the number format, ``float32`` or ``bfloat16``, of graphs that are traced and run inside ``with``."""
+        """Sets the number format, ``float32`` or ``bfloat16``, of graphs traced and run inside the ``with`` block."""
         raise NotImplementedError
 
     @property
     def canonical_variables(self) -> dict[str, tf.Variable]:
-        """The variables by canonical name, see ``canonical_names``."""
+        """Canonical name -> variable, see ``canonical_names``."""
         raise NotImplementedError
 
     @property
     def word_embeddings(self) -> tf.Variable:
-        """The table of tokens [V, E]."""
+        """The table of token embeddings [V, E]."""
         return self.canonical_variables["embeddings/word_embeddings"]
 
     @property
@@ -69,22 +71,22 @@ class Encoder:
 
     @property
     def last_layer_variables(self) -> list[tf.Variable]:
-        """The last layer's variables; ALBERT's are those of every layer."""
+        """The last layer's variables; in ALBERT all layers share them."""
         return self._at_depth(self.config.num_hidden_layers)
 
     @property
     def own_layers(self) -> list[tf_keras.layers.Layer]:
-        """The layers, from the bottom, if each has variables of its own; none if all are one."""
+        """The layers, from the bottom, if each has its own variables; empty if all layers share theirs."""
         raise NotImplementedError
 
     def depth_of(self, variable: tf.Variable) -> int:
-        """Returns where a variable is: 0 in the embeddings, 1 to L in a layer, L + 1 in the pooler.
+        """Returns the depth of a variable: 0 for embeddings, 1 to L for a layer, L + 1 for the pooler.
 
-        DeBERTa's table of relative positions, which all layers read, counts as embeddings. ALBERT's one layer counts as
+        DeBERTa's table of relative positions, which all layers read, counts as embeddings. ALBERT's single layer counts as
         the last, L.
 
         Raises:
-            KeyError: the variable is not the encoder's.
+            KeyError: the variable does not belong to the encoder.
         """
         return self._depths[id(variable)]
 
@@ -96,13 +98,13 @@ class Encoder:
         layer = re.match(r"encoder/layer_(\d+)/", name)
         if layer:
             return self._depth_of_layer(int(layer.group(1)))
-        # DeBERTa's convolution is a part of its first layer.
+        # DeBERTa's convolution belongs to its first layer.
         if name.startswith("encoder/conv/"):
             return 1
         return self.config.num_hidden_layers + 1 if name in POOLER else 0
 
     def _depth_of_layer(self, number: int) -> int:
-        """Returns the depth of the variables that are named as layer ``number``, which counts from 0."""
+        """Returns the depth of the variables in the scope of layer ``number``, which counts from 0."""
         return number + 1
 
     def _at_depth(self, depth: int) -> list[tf.Variable]:

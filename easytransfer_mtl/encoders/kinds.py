@@ -1,4 +1,4 @@
-"""The types of encoder, by the ``model_type`` of their config.json: how each is built, saved and completed."""
+"""The encoder types, by the ``model_type`` in their config.json: how each is built, saved and completed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,16 +9,17 @@ import transformers
 from transformers import PretrainedConfig
 
 from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.bert_variants import VariantEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.fused.rotary import position_table
 from easytransfer_mtl.encoders.interface import Encoder
-from easytransfer_mtl.encoders.variants import VariantEncoder
 from easytransfer_mtl.errors import UserError
 
-Arrays, Config = dict[str, np.ndarray], dict[str, Any]
+Arrays = dict[str, np.ndarray]
+Config = dict[str, Any]
 TASK_TYPES, TOKEN_TYPES = "embeddings/task_type_embeddings", "embeddings/token_type_embeddings"
 POSITIONS, POSITION_TOLERANCE = "encoder/embed_positions", 0.01
-"""RoFormer's stored table of sines and cosines; half precision stores it to within the tolerance."""
+"""RoFormer's stored table of sines and cosines; in half precision it is exact to within the tolerance."""
 
 
 def _deberta(config: PretrainedConfig, clock: DropoutClock, name: str = "deberta") -> Encoder:
@@ -32,12 +33,12 @@ def _fold_task_types(arrays: Arrays, value: Config, source: str) -> Arrays:
     """Adds ERNIE's embedding of task type 0, which every token has here, to both token types.
 
     Raises:
-        UserError: the config says that there are task types, and there are none.
+        UserError: an ERNIE's config says that it has task types, but the weights have none.
     """
     if not value.get("use_task_id"):
         return arrays
     if TASK_TYPES not in arrays or TOKEN_TYPES not in arrays:
-        # A BERT that was trained on from ERNIE may have the setting without the weights.
+        # A BERT whose training started from ERNIE may have the setting without the weights.
         if value["model_type"] == "ernie":
             raise UserError(f"{source} has no {TASK_TYPES}, which use_task_id in its config.json says it has.")
         return arrays
@@ -47,10 +48,10 @@ def _fold_task_types(arrays: Arrays, value: Config, source: str) -> Arrays:
 
 
 def _drop_positions(arrays: Arrays, value: Config, source: str) -> Arrays:
-    """Leaves out RoFormer's table of positions, which is computed, if it is the one that would be.
+    """Removes RoFormer's stored position table if it equals the computed one.
 
     Raises:
-        UserError: it is another.
+        UserError: the stored table differs.
     """
     stored = arrays.get(POSITIONS)
     if stored is None:
@@ -70,14 +71,15 @@ class Kind:
 
     Attributes:
         config_class: transformers' class of its config.
-        torch_class: transformers' class of its PyTorch model; that of TensorFlow has TF before the name.
-        torch_prefix: what it is called inside transformers' classes with a head.
-        build: config, clock and optionally a name of its own to an encoder whose values are arbitrary.
+        torch_class: transformers' class of its PyTorch model; the TensorFlow class has TF before the name.
+        torch_prefix: name of the encoder inside transformers' classes with a head.
+        build: config, clock and optionally a name -> encoder with arbitrary values.
         has_pooler: whether published checkpoints have BERT's pooler; the others get a random one.
-        precisions: number formats that it computes in.
-        shares_layers: whether all layers are one.
-        has_bert_layers: whether its layers are BERT's, which structures of sharing may copy or put something between.
-        adapt: brings weights under canonical names to those of the encoder; given config.json and the weights' source.
+        precisions: supported number formats.
+        shares_layers: whether all layers share their variables.
+        has_bert_layers: whether its layers are BERT's, which sharing structures may copy or put parts between.
+        adapt: converts weights under canonical names to those of the encoder; also gets config.json and the source of the
+            weights.
     """
 
     config_class: str
@@ -104,17 +106,17 @@ KINDS: dict[str, Kind] = {
 
 
 def kind_of(config: PretrainedConfig) -> Kind:
-    """Returns the kind of a config that ``load_config`` made."""
+    """Returns the kind of a config from ``load_config``."""
     return KINDS[config.model_type]
 
 
 def transformers_class(name: str) -> type:
-    """Returns a class of transformers by name, importing what it needs."""
+    """Returns a class of transformers by name; imports it on demand."""
     return getattr(transformers, name)
 
 
 def check_precision(config: PretrainedConfig, precision: str) -> None:
-    """Raises UserError if an encoder does not compute in a number format."""
+    """Raises UserError if an encoder does not support a number format."""
     known = kind_of(config).precisions
     if precision not in known:
         raise UserError(
@@ -124,7 +126,7 @@ def check_precision(config: PretrainedConfig, precision: str) -> None:
 
 
 def check_frozen_layers(config: PretrainedConfig, num_layers: int) -> None:
-    """Raises UserError if an encoder's first layers cannot be frozen: it has fewer, or they are the others too."""
+    """Raises UserError if an encoder's first layers cannot be frozen: it has fewer, or all layers share variables."""
     depth = config.num_hidden_layers
     if num_layers > depth:
         raise UserError(f"num_freezed_layers is {num_layers}; the encoder has {depth} layers.")

@@ -1,4 +1,4 @@
-"""Encoder files to a ready encoder: config checked, weights matched name by name, or random on purpose."""
+"""Loads an encoder from its files: checks the config, matches weights by name, or draws random weights on request."""
 
 import inspect
 import logging
@@ -24,18 +24,18 @@ from easytransfer_mtl.errors import UserError, clipped, shown
 from easytransfer_mtl.files import read_json
 
 ACTIVATIONS = tuple(sorted(ACT2FN.keys() - {"glu"}))
-"""Those that keep the width."""
+"""Supported activations: those that keep the width."""
 CLASSIFIER = "classifier"
 BEYOND_SIGNATURE = frozenset(
     ("embedding_size", "attention_head_size", "position_buckets", "share_att_key", "norm_rel_ebd", "conv_kernel_size")
     + ("conv_act", "conv_groups", "tokenizer_class")
 )
-"""Settings that transformers' DeBERTa reads though its config does not declare them, and what AutoTokenizer needs."""
+"""Settings that transformers' DeBERTa reads although its config does not declare them, and one that AutoTokenizer needs."""
 
 
 @dataclass(frozen=True)
 class LoadedEncoder:
-    """An encoder with its vocabulary, and the task heads that its checkpoint held (canonical name -> array)."""
+    """An encoder, its vocabulary, and the task heads in its checkpoint (stored name -> array)."""
 
     encoder: Encoder
     vocabulary: Vocabulary
@@ -47,24 +47,24 @@ def load_config(files: EncoderFiles, gelu: str = "auto") -> PretrainedConfig:
 
     Args:
         files: the encoder's files.
-        gelu: ``tanh`` or ``exact`` to insist; ``auto`` takes tanh where EasyTransfer used it, else the config's.
+        gelu: ``tanh`` or ``exact`` forces one; ``auto`` takes tanh where EasyTransfer used it, else the config's activation.
 
     Returns:
-        The config of the encoder that is built: ERNIE and EasyTransfer's RoBERTa are a BERT.
+        The config of the encoder to build; ERNIE and EasyTransfer's RoBERTa become BERT.
 
     Raises:
-        UserError: the config is of an unsupported type, or a size is missing or absurd.
+        UserError: the type or a setting is not supported, or a setting is missing or absurd.
     """
     return _config_of(_read_config(files), files, gelu)
 
 
 def _read_config(files: EncoderFiles) -> dict[str, Any]:
-    """Reads and checks config.json; its ``model_type`` is a key of ``KINDS`` then."""
+    """Reads and checks config.json; in the result, ``model_type`` is a key of ``KINDS``."""
     path = files.config_file
     value = read_json(path, "encoder config")
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected a JSON object.")
-    # Google's own config files, of BERT and ALBERT, do not say.
+    # Google's own config files of BERT and ALBERT lack the key.
     model_type = value.get("model_type", "albert" if "num_hidden_groups" in value else "bert")
     model_type = "bert" if model_type == "roberta" and files.tanh_gelu else model_type
     if not isinstance(model_type, str) or model_type not in KINDS:
@@ -76,7 +76,7 @@ def _read_config(files: EncoderFiles) -> dict[str, Any]:
     try:
         check_supported(value, model_type, str(path))
     except UserError:
-        # What a run wrote was trained as it is computed, whatever its config says.
+        # An encoder that a run wrote was trained as it is computed here, whatever its config says.
         if not is_runs_folder(files.folder):
             raise
     return {**value, "model_type": model_type}
@@ -85,12 +85,12 @@ def _read_config(files: EncoderFiles) -> dict[str, Any]:
 def _config_of(value: dict[str, Any], files: EncoderFiles, gelu: str) -> PretrainedConfig:
     model_type = value["model_type"]
     config_class = transformers_class(KINDS[model_type].config_class)
-    # Nothing else of config.json, such as the labels of what a model was fine-tuned for, is the encoder's.
-    known = BEYOND_SIGNATURE.union(inspect.signature(config_class.__init__).parameters) - {"self", "kwargs"}
+    # The other settings in config.json, such as the labels of a fine-tuned model, do not concern the encoder.
+    known = BEYOND_SIGNATURE.union(inspect.signature(config_class).parameters) - {"self", "kwargs"}
     try:
         config = config_class(**{key: content for key, content in value.items() if key in known and content is not None})
     except Exception as error:
-        # transformers takes any value, and fails in many ways where it makes something of one.
+        # transformers accepts any value, and fails in many ways where it uses one.
         raise UserError(
             f"{files.config_file} cannot be read by transformers ({type(error).__name__}: {clipped(str(error))}). Compare "
             "it with the config.json of the model's page."
@@ -106,7 +106,7 @@ def _config_of(value: dict[str, Any], files: EncoderFiles, gelu: str) -> Pretrai
 
 def _activation(configured: str, gelu: str, tanh_gelu: bool) -> str:
     if gelu == "auto":
-        # Some, such as Google's large Chinese ALBERTs, were trained with another activation, and their configs say so.
+        # Some encoders, such as Google's large Chinese ALBERTs, were trained with another activation, as their configs say.
         return "gelu_new" if tanh_gelu and configured == "gelu" else configured
     return "gelu_new" if gelu == "tanh" else "gelu"
 
@@ -117,7 +117,6 @@ def check_embeddings(files: EncoderFiles, config: PretrainedConfig) -> None:
 
 
 def _checked_vocabulary(files: EncoderFiles, config: PretrainedConfig) -> Vocabulary:
-    """Returns the vocabulary; errors as ``check_embeddings``."""
     check_embeddings(files, config)
     vocabulary, path = files.vocabulary, files.vocabulary_file
     if len(vocabulary) < config.vocab_size:
@@ -129,7 +128,7 @@ def _checked_vocabulary(files: EncoderFiles, config: PretrainedConfig) -> Vocabu
 
 
 def _without_its_heads_pooler(weights: CanonicalWeights, kind: Kind) -> dict[str, np.ndarray]:
-    """Returns the encoder's weights without a pooler that is a classifier's: DeBERTa's is not BERT's."""
+    """Returns the encoder's weights without a pooler that belongs to a classifier: DeBERTa's is not BERT's."""
     if kind.has_pooler or not any(CLASSIFIER in below_model(name) for name in weights.beside):
         return weights.encoder
     return {name: array for name, array in weights.encoder.items() if name not in POOLER}
@@ -138,18 +137,18 @@ def _without_its_heads_pooler(weights: CanonicalWeights, kind: Kind) -> dict[str
 def load_encoder(
     files: EncoderFiles, clock: DropoutClock, random_init: bool = False, random_pooler: bool = False, gelu: str = "auto"
 ) -> LoadedEncoder:
-    """Builds an encoder and gives it its weights.
+    """Builds an encoder and loads its weights.
 
     Args:
         files: where config, vocabulary and weights are.
         clock: drives dropout; its seed also draws random weights.
-        random_init: start from random weights and read none.
+        random_init: draw random weights and read none.
         random_pooler: allow a checkpoint without pooler (such as a masked language model's) and draw a random one; types
-            whose published checkpoints have none need no leave.
+            whose published checkpoints have none do not need this.
         gelu: see ``load_config``.
 
     Raises:
-        UserError: a file is missing or damaged, or the weights do not match the config name by name.
+        UserError: a file is missing or damaged, or the weights do not match the config by name.
     """
     value = _read_config(files)
     config, kind = _config_of(value, files, gelu), KINDS[value["model_type"]]

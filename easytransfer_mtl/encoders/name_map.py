@@ -1,4 +1,4 @@
-"""Weights of any layout under canonical names, in canonical shapes."""
+"""Converts weights of any layout to canonical names and shapes."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import is_optimizer_state
 from easytransfer_mtl.errors import UserError
 
-# BERT's heads, ALBERT's, ELECTRA's with its whole generator, DeBERTa's.
+# Heads of BERT, ALBERT, ELECTRA (with its whole generator) and DeBERTa.
 _PRETRAINING_HEADS = ("cls", "mlm___cls", "nsp___cls", "predictions", "seq_relationship") + (
     "sop_classifier", "discriminator_predictions", "generator_predictions", "generator_lm_head", "generator",
     "temperature", "lm_predictions", "mask_predictions",
@@ -29,9 +29,9 @@ class CanonicalWeights:
 
     Attributes:
         encoder: float32 arrays by canonical name; kernels are [in, out], embeddings [rows, hidden].
-        heads: arrays of task heads by their own names, for instance ``tnews_dense/kernel`` [hidden, labels].
-        left_over: stored names of what is in the encoder's scope and neither its own nor known to be irrelevant, sorted.
-        beside: stored names of what is no part of the encoder: other heads, for pretraining too; sorted.
+        heads: arrays of task heads by stored name, for instance ``tnews_dense/kernel`` [hidden, labels].
+        left_over: stored names in the encoder's scope that are neither the encoder's nor known to be irrelevant; sorted.
+        beside: stored names outside the encoder: other heads, including those for pretraining; sorted.
     """
 
     encoder: dict[str, np.ndarray]
@@ -40,16 +40,16 @@ class CanonicalWeights:
     beside: tuple[str, ...] = ()
 
     def beside_text(self) -> str:
-        """Returns the parts beside the encoder, each with the number of its weights."""
+        """Returns the parts beside the encoder as text, each with its number of weights."""
         counts = Counter(below_model(name)[0] for name in self.beside if below_model(name))
         return ", ".join(f"{part} ({count} weight{'s' if count > 1 else ''})" for part, count in counts.items())
 
 
 def is_known_irrelevant(name: str) -> bool:
-    """Tells whether a stored name is none of the encoder's and safe to drop.
+    """Returns whether a stored name does not belong to the encoder and can safely be dropped.
 
-    These are what only pretraining needs (heads for masked words or next sentences, ELECTRA's generator), buffers of
-    position and type ids, and optimizer state.
+    This holds for pretraining parts (heads for masked words or next sentences, ELECTRA's generator), for buffers of position
+    and type ids, and for optimizer state.
     """
     return _is_pretraining_head(name) or _is_no_weight(name)
 
@@ -63,10 +63,11 @@ def _is_no_weight(name: str) -> bool:
 
 
 def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
-    """Brings weights of any layout to canonical names, shapes and float32.
+    """Converts weights of any layout to canonical names, canonical shapes and float32.
 
     Raises:
-        UserError: two stored weights have the same canonical name, or a weight is not a matrix or vector of floats.
+        UserError: two stored weights have the same canonical name, or a weight is not a float array with the expected number
+            of axes.
         NonFiniteError: a weight is NaN or infinite.
     """
     arrays = weight_file.arrays
@@ -83,7 +84,7 @@ def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
     chosen = {name: _only_one(name, group, stored_names, weight_file) for name, group in stored_names.items()}
     encoder = {name: _canonical_array(name, stored, arrays[stored], weight_file) for name, stored in chosen.items()}
     check_finite({chosen[name]: array for name, array in encoder.items()} | heads, f"Weight file {weight_file.path}")
-    # A pooler may be a head's.
+    # A pooler may belong to a head.
     scopes = {scope_of(stored) for name, stored in chosen.items() if not name.startswith("pooler/")}
     inside = {name for name in unknown if not _is_pretraining_head(name) and (not scopes or is_in_encoder(name, scopes))}
     passed_over = {stored for group in stored_names.values() for stored in group}.difference(chosen.values())
@@ -91,7 +92,7 @@ def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
 
 
 def _only_one(name: str, group: list[str], stored_names: dict[str, list[str]], weight_file: WeightFile) -> str:
-    """Returns the stored name that is the encoder's: of several, such as a head's pooler, that beside the embeddings.
+    """Returns the encoder's stored name: of several (one may be a head's pooler), the one beside the embeddings.
 
     Raises:
         UserError: the file holds several encoders.
@@ -113,6 +114,6 @@ def _canonical_array(name: str, stored: str, array: np.ndarray, weight_file: Wei
             f"Weight file {weight_file.path}: {stored!r} must have {axes} axes of floats, "
             f"found shape {list(array.shape)} of {array.dtype}."
         )
-    # PyTorch's Linear keeps [out, in], its Conv1d [out, in, width].
+    # PyTorch's Linear stores [out, in], its Conv1d [out, in, width].
     is_transposed = name.endswith("/kernel") and stored.endswith(".weight")
     return np.ascontiguousarray(array.T if is_transposed else array, dtype=np.float32)

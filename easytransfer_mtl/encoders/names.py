@@ -1,4 +1,4 @@
-"""EasyTransfer's encoder names: their sizes, where their files lie in its model zoo, and where else to get them."""
+"""EasyTransfer's encoder names: sizes, folders in its model zoo, and other sources of the weights."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,7 @@ class ZooEntry:
 
     Attributes:
         kind: folder of the model zoo, ``bert``, ``roberta`` (the same network) or ``albert``.
-        layers: number of layers.
-        hidden_size: width.
-        heads: attention heads.
-        hugging_face: id of the same weights on the Hugging Face hub, or None: bring EasyTransfer's files.
+        hugging_face: id of the same weights on the Hugging Face hub; None if only EasyTransfer's own files have them.
     """
 
     kind: str
@@ -48,13 +45,13 @@ EASYTRANSFER_ENCODERS: dict[str, ZooEntry] = {
 }
 """Names that EasyTransfer's ``get_pretrained_model`` accepted: BERT, RoBERTa in BERT form, Chinese ALBERT.
 
-Sizes are those that it published, but for Google's ALBERT large (24 layers, not 12) and xlarge (16 heads, not 32), whose own
-configs are otherwise.
+Sizes are those that EasyTransfer published, except for Google's ALBERT large (24 layers, not 12) and xlarge (16 heads, not
+32), which have other sizes in their own configs.
 """
 ENGLISH_ALBERTS = frozenset(
     f"{maker}-albert-{size}-en" for maker in ("google", "pai") for size in ("base", "large", "xlarge", "xxlarge")
 )
-"""Names of EasyTransfer's whose texts SentencePiece splits, which is not supported."""
+"""EasyTransfer's names of encoders whose texts are split by SentencePiece, which is not supported."""
 
 
 def encoder_table() -> str:

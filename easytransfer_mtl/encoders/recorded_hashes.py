@@ -1,4 +1,4 @@
-"""SHA-256 of an exported folder's files, recorded in one of them and checked before anything is made of the others."""
+"""SHA-256 of an exported folder's files: recorded in one of them, and checked before the others are used."""
 
 import logging
 from pathlib import Path
@@ -8,28 +8,28 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, sha256_of
 
 RECORDS = ("export.json", "pretraining.json")
-"""What may hold the record: of a model that training exported, and of an encoder that pre-training did."""
+"""Files that may hold the record: of a model exported by training, and of an encoder exported by pre-training."""
 KEY = "sha256"
 LARGE = ".safetensors"
 
 
 def hashes_of(folder: Path) -> dict[str, str]:
-    """Returns file name -> SHA-256 of all files of a folder, for ``KEY`` of its record; 0.23 s for BERT-base."""
+    """Returns file name -> SHA-256 for all files of a folder, for ``KEY`` of its record; takes 0.23 s for BERT-base."""
     return {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
 
 
 def check_hashes(folder: Path, with_weights: bool = True) -> None:
-    """Checks that the files of an exported folder are those that were exported.
+    """Checks that the files of an exported folder are unchanged.
 
-    Files that the record does not name are not checked: a folder of before there were records, what was added beside the
-    model, and what the user took out of the record after changing it on purpose. The log tells which model files these are.
+    Files without a recorded hash are not checked: folders from before hashes were recorded, files added beside the model,
+    and files whose hash the user removed after changing them on purpose. The log lists these files.
 
     Args:
-        folder: exported, or any other, which passes.
-        with_weights: False to leave out the weights, for callers that do not read them.
+        folder: an exported folder; any other folder passes.
+        with_weights: False leaves the weights out, for callers that do not read them.
 
     Raises:
-        UserError: a file is missing or another, or the record is damaged.
+        UserError: a file is missing or changed, or the record is damaged.
     """
     record = next((folder / name for name in RECORDS if (folder / name).is_file()), None)
     if record is None:
@@ -56,7 +56,7 @@ def check_hashes(folder: Path, with_weights: bool = True) -> None:
 
 
 def _recorded(record: Path) -> dict[str, str] | None:
-    """Returns what a record holds; None for one of before there were hashes."""
+    """Returns the hashes in a record; None for a record from before hashes were stored."""
     value: Any = read_json(record, record.name)
     found = value.get(KEY) if isinstance(value, dict) else value
     if found is None:

@@ -1,4 +1,4 @@
-"""An encoder as the folder that transformers' PyTorch class of its type loads, and ``load_encoder``."""
+"""Saves an encoder as a folder that transformers' PyTorch class of its type loads, and ``load_encoder``."""
 
 import json
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.encoders.canonical_names import torch_array, torch_name
 from easytransfer_mtl.encoders.finite import check_finite
 from easytransfer_mtl.encoders.fused.rotary import position_table
 from easytransfer_mtl.encoders.interface import POOLER, Encoder
 from easytransfer_mtl.encoders.kinds import POSITIONS, kind_of
-from easytransfer_mtl.encoders.torch_names import torch_array, torch_name
 from easytransfer_mtl.encoders.vocabularies import write_vocabulary
 from easytransfer_mtl.encoders.weight_files import ADDITIONAL_FILE, WEIGHTS_FILE
 from easytransfer_mtl.encoders.weight_files.safetensors_file import write_safetensors
@@ -24,11 +24,11 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Head:
-    """What was trained on top of an encoder and is saved with it.
+    """A head that was trained on top of an encoder and is saved with it.
 
     Attributes:
-        model_class: transformers' class of encoder and head; empty for the encoder's own.
-        arrays: the head's weights, under the names and in the shapes of that class.
+        model_class: transformers' class of encoder and head; empty for the encoder's own class.
+        arrays: weights under the names and in the shapes of that class.
         additional: weights for which no class of transformers has a place.
     """
 
@@ -40,13 +40,13 @@ class Head:
 def save_encoder(encoder: Encoder, vocabulary: Vocabulary, folder: Path, head: Head = Head()) -> None:
     """Writes config.json, model.safetensors, vocab.txt, vocabulary.json and tokenizer_config.json.
 
-    ``AutoModel`` and ``AutoTokenizer`` of transformers load them. What its class has no place for (the pooler of types
-    without one, ``Head.additional``) goes to additional.safetensors, where ``read_weights`` finds it.
+    ``AutoModel`` and ``AutoTokenizer`` of transformers load them. Weights for which the class has no place (the pooler of
+    types without one, ``Head.additional``) go to additional.safetensors, which ``read_weights`` reads too.
 
     Args:
-        encoder: with the weights to save.
-        vocabulary: its tokens.
-        folder: made if it is not there.
+        encoder: has the weights to save.
+        vocabulary: the encoder's tokens.
+        folder: created if it does not exist.
         head: saved too.
 
     Raises:
@@ -77,10 +77,10 @@ def _torch_arrays(values: Mapping[str, np.ndarray], model_type: str) -> Arrays:
 
 
 def _config_json(encoder: Encoder, model_class: str) -> dict[str, Any]:
-    """Returns what transformers saves of a config, the class that the weights are of included."""
+    """Returns the config as transformers saves it, with the class of the weights."""
     return {**json.loads(encoder.config.to_json_string(use_diff=True)), "architectures": [model_class]}
 
 
 def _tokenizer_json(max_positions: int) -> dict[str, Any]:
-    """Returns the settings of transformers' tokenizer that splits as ours, whatever type the encoder is of."""
+    """Returns the settings of the transformers tokenizer that splits texts as this program does, for every encoder type."""
     return {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": max_positions}

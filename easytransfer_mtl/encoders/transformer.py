@@ -1,8 +1,8 @@
 """BERT's layers over the variables of transformers' TFBertMainLayer, with the element-wise parts fused.
 
-Tokens are flat, [B * S, H], wherever attention does not need rows apart. Query, key and value are one matrix product.
-A layer is a function of tensors only, traced once for all layers, since tracing each takes longer than the first step; for
-the same reason it stays a function when the graph runs.
+Tokens are flat, [B * S, H], wherever attention does not need separate rows. Query, key and value are one matrix product. A
+layer is a function of tensors only, traced once for all layers, since tracing each layer takes longer than the first step.
+For the same reason it is not inlined when the graph runs.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ PADDING_SCORE = -10000.0
 
 
 class Layout(NamedTuple):
-    """How flat tokens stand in rows.
+    """How flat tokens are arranged in rows.
 
     Attributes:
         rows: int32 [], B.
@@ -65,7 +65,7 @@ class _Layer(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """What layers have in common that share a traced function; with the widths in it their shapes stay known."""
+    """The properties of layers that share a traced function; the widths are included so that shapes stay known."""
 
     width: int
     intermediate_width: int
@@ -91,8 +91,8 @@ def run_layer(layer: TFBertLayer, states: tf.Tensor, layout: Layout, training: b
 
     Args:
         layer: holds the variables.
-        states: [B * S, H], float32 or bfloat16: the type of the matrix products and of the result.
-        layout: the rows.
+        states: [B * S, H], float32 or bfloat16; matrix products and the result have the same type.
+        layout: how tokens are arranged in rows.
         training: whether dropout is on.
         first_only: compute only the first token of each row, which is all that a pooler reads.
 
@@ -157,7 +157,7 @@ def _run(layer: _Layer, states: tf.Tensor, layout: Layout, kind: _Kind) -> tf.Te
 
 
 def _heads(states: tf.Tensor, rows: tf.Tensor, length: tf.Tensor, layers: list[_Dense], num_heads: int) -> list[tf.Tensor]:
-    """Returns each dense layer's output for [B * S, H] as [B, A, S, H / A]; all layers are one product."""
+    """Returns each dense layer's output for [B * S, H] as [B, A, S, H / A]; all layers are computed in one product."""
     kernel = tf.concat([tf.cast(layer.kernel, states.dtype) for layer in layers], axis=1)
     bias = tf.concat([layer.bias for layer in layers], axis=0)
     shape = [rows, length, len(layers), num_heads, states.shape[-1] // num_heads]
@@ -165,7 +165,7 @@ def _heads(states: tf.Tensor, rows: tf.Tensor, length: tf.Tensor, layers: list[_
 
 
 def _rotated(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, layout: Layout, kind: _Kind) -> tuple[tf.Tensor, ...]:
-    """Turns queries and keys, and values where the model does, by their positions; the first position has the angle 0."""
+    """Rotates queries and keys, and values where the model does so, by their positions; the first position has angle 0."""
     table = tf.constant(position_table(kind.rotary_positions, kind.width // kind.num_heads))[: layout.length]
     query = query if kind.first_only else rotate(query, table)
     return query, rotate(key, table), rotate(value, table) if kind.rotary_values else value

@@ -1,7 +1,7 @@
-"""The vocabulary in an encoder's folder: by which rule its vocab.txt is read, and how a run's folder keeps it.
+"""The vocabulary in an encoder's folder: the rule for reading its vocab.txt, and how a run's folder stores it.
 
-A vocab.txt that a run writes has a line for every id, whatever the rule was: transformers and this program read the same ids
-from it. The rule lies beside it, in ``vocabulary.json``.
+A vocab.txt that a run writes has one line per id, whatever the rule was, so that transformers and this program read the same
+ids from it. The rule is stored beside it in ``vocabulary.json``.
 """
 
 from pathlib import Path
@@ -35,14 +35,15 @@ def read_vocabulary(file: Path, location: Path, requested: str = AUTO) -> Vocabu
     """Reads the vocabulary of an encoder.
 
     Args:
-        file: its vocab.txt.
-        location: its folder, weights file or TF1 checkpoint prefix.
-        requested: one of ``VOCABULARY_RULES``, or ``auto``: EasyTransfer's for what it trained (a folder with a name of its
-            model zoo, a TF1 checkpoint of its training) and for what this program wrote when it knew no other; line numbers
-            for everything else.
+        file: the encoder's vocab.txt.
+        location: the encoder's folder, weights file or TF1 checkpoint prefix.
+        requested: one of ``VOCABULARY_RULES``, or ``auto``: EasyTransfer's rule for encoders that EasyTransfer trained (a
+            folder with a name of its model zoo, a TF1 checkpoint of its training) and for folders that this program wrote
+            when it knew no other rule; line numbers for all others.
 
     Raises:
-        UserError: the file is missing or no vocabulary, or a run's folder is to be read by another rule than its own.
+        UserError: the file is missing or not a vocabulary, or the requested rule gives other ids than the rule of a run's
+            folder.
     """
     stored = _stored_rule(file.parent)
     if stored is None:
@@ -71,7 +72,7 @@ def check_size(vocabulary: Vocabulary, file: Path, vocab_size: int, config_file:
 
 
 def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
-    """Writes vocab.txt, a line for every id, and the rule beside it."""
+    """Writes vocab.txt with one line per id, and the rule beside it."""
     write_text(folder / VOCABULARY_FILE, "".join(f"{token}\n" for token in vocabulary.tokens))
     write_json(
         folder / RULE_FILE,
@@ -80,7 +81,7 @@ def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
 
 
 def is_runs_folder(folder: Path) -> bool:
-    """Tells whether this program wrote a folder: a run's, its ``best/`` or ``final/``."""
+    """Returns whether this program wrote a folder: a run's folder, its ``best/`` or ``final/``."""
     for name in WRITTEN_BY_RUNS:
         if (folder / name).is_file():
             value = read_json(folder / name, name)
@@ -101,7 +102,7 @@ def _stored_rule(folder: Path) -> str | None:
 
 
 def _trained_with(file: Path, location: Path) -> str:
-    """Returns the rule that an encoder was trained with, as far as its files tell; where both give the same, ``lines``."""
+    """Returns the rule that an encoder was trained with, judged by its files; ``lines`` if both give the same ids."""
     if not differing_tokens(file):
         return LINES
     folder = file.parent
@@ -110,7 +111,7 @@ def _trained_with(file: Path, location: Path) -> str:
 
 
 def _is_trained_checkpoint(location: Path) -> bool:
-    """Tells whether weights are a TF1 checkpoint of EasyTransfer's training; what cannot be read is not."""
+    """Returns whether weights are a TF1 checkpoint of EasyTransfer's training; False if they cannot be read."""
     try:
         path, file_format = find_weights(location)
         return file_format == TF1_FORMAT and any(EASYTRANSFER_SCOPE in name for name in variable_names(path))

@@ -1,1 +1,1 @@
-"""Checkpoints to predictions, predictions to scores, scores to tables and files, the best model to best/."""
+"""Evaluation and prediction: loads checkpoints, computes predictions and scores, writes tables, exports the best model."""

@@ -1,4 +1,4 @@
-"""A training checkpoint of EasyTransfer's (TensorFlow 1: encoder and task heads) as a model that scores and predicts."""
+"""Training checkpoints of EasyTransfer (TensorFlow 1: encoder and task heads), loaded for evaluation and prediction."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,11 @@ from easytransfer_mtl.tasks import Task
 
 OBJECT_FORM = ("_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/VARIABLE_VALUE")
 USUAL_LENGTH, SHORTEST = 128, 5
-"""Tokens that EasyTransfer's configuration files have, and the fewest that hold a pair."""
+"""Sequence length in EasyTransfer's configuration files, and the shortest one that holds a pair."""
 
 
 def is_easytransfer_checkpoint(prefix: Path) -> bool:
-    """Tells whether a checkpoint names its variables as TensorFlow 1 does; not one that cannot be read."""
+    """Returns whether a checkpoint has variable names of TensorFlow 1; False if it cannot be read."""
     try:
         return not any(name.endswith(OBJECT_FORM) for name in variable_names(prefix))
     except UserError:
@@ -31,12 +31,11 @@ def is_easytransfer_checkpoint(prefix: Path) -> bool:
 
 @dataclass(frozen=True)
 class EasyTransferFolder(RunFolder):
-    """The folder of such a checkpoint: config.json and vocab.txt beside it, and its tasks, which it does not tell.
+    """The folder of an EasyTransfer checkpoint, with config.json and vocab.txt. The checkpoint does not name its tasks.
 
     Attributes:
-        path: the folder.
-        prefix: the checkpoint's.
-        tasks: the tasks whose heads it holds.
+        prefix: the checkpoint prefix.
+        tasks: the tasks whose heads the checkpoint holds.
     """
 
     prefix: Path
@@ -48,21 +47,25 @@ class EasyTransferFolder(RunFolder):
         return EncoderFiles(self.prefix, self.path, tanh_gelu=True)
 
     def read_tasks(self) -> tuple[tuple[Task, ...], dict[str, TaskInput]]:
-        """Returns the tasks, and that texts are read as EasyTransfer reads them: as they are, to the length it was given."""
+        """Returns the tasks and their input settings: texts as they are (not normalized), cut at EasyTransfer's length."""
         return self.tasks, {task.name: TaskInput(self._sequence_length(), "none") for task in self.tasks}
 
     def read_architecture(self) -> Architecture:
-        """Returns the baseline's."""
+        """Returns the baseline architecture."""
         return BASELINE
 
+    def own_code(self) -> dict[str, dict[str, str]]:
+        """Returns an empty dictionary: the checkpoint names no user-defined classes."""
+        return {}
+
     def check_class(self, model_class: type) -> None:
-        """Accepts any class; ``load`` sees whether the checkpoint has its weights."""
+        """Accepts any class; ``load`` checks that the checkpoint has its weights."""
 
     def load(self, model_class: type[MultiTaskModel] = MultiTaskModel) -> MultiTaskModel:
         """Builds the model with the checkpoint's weights.
 
         Raises:
-            UserError: the checkpoint is damaged, lacks a head, or holds another shape.
+            UserError: the checkpoint is damaged, lacks a head, or holds a head of another shape.
         """
         loaded = load_encoder(self.encoder_files, DropoutClock(0))
         model = model_class(loaded.encoder, self.tasks, architecture=BASELINE)
@@ -85,7 +88,7 @@ class EasyTransferFolder(RunFolder):
         return model
 
     def _sequence_length(self) -> int:
-        """Returns the length that the training's configuration beside the checkpoint tells, or the usual one."""
+        """Returns the sequence length of the training configuration, or ``USUAL_LENGTH``; at most the encoder's."""
         longest = load_config(self.encoder_files).max_position_embeddings
         path = self.path / TRAIN_CONFIG
         found = _part(read_json(path, TRAIN_CONFIG) if path.exists() else {}, "preprocess_config", "sequence_length")
@@ -94,7 +97,7 @@ class EasyTransferFolder(RunFolder):
 
 
 def _part(value: Any, *names: str) -> Any:
-    """Returns a value inside JSON objects; None if it is not there."""
+    """Returns the value at a path of names in nested JSON objects; None if there is none."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value

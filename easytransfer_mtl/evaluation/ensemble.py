@@ -1,4 +1,4 @@
-"""Predictions averaged over models, of which one at a time is in memory."""
+"""Predictions averaged over several models; only one model at a time is in memory."""
 
 import gc
 import logging
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from easytransfer_mtl.config.settings import PredictSettings
+from easytransfer_mtl.config.predict_settings import PredictSettings
+from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass, model_class_of
 from easytransfer_mtl.evaluation.prediction import Prediction, Predictor, read_unlabelled
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.files import files_in
@@ -16,21 +17,21 @@ from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks, task_named
 
 
 def mean_probabilities(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the models' mean, float64 [N, C], the same bit for bit in whatever order they come.
+    """Returns the mean over the models, float64 [N, C]; bit for bit independent of their order.
 
     Args:
-        parts: one array [N, C] a model.
+        parts: one array [N, C] per model.
     """
     return np.sort(np.stack(parts), axis=0).mean(axis=0, dtype=np.float64)
 
 
 def average(predictions: Sequence[Prediction]) -> Prediction:
-    """Averages several models' probabilities of the same rows; the label is the one with the highest mean.
+    """Averages the probabilities of several models for the same rows; the label is the one with the highest mean.
 
-    One prediction alone is returned as it is.
+    A single prediction is returned unchanged.
 
     Args:
-        predictions: one a model, of the same rows and with the same labels.
+        predictions: one per model, for the same rows and with the same labels.
     """
     first = predictions[0]
     if len(predictions) == 1:
@@ -41,38 +42,38 @@ def average(predictions: Sequence[Prediction]) -> Prediction:
 
 
 def one_at_a_time(members: Sequence[StoredModel]) -> Iterator[StoredModel]:
-    """Yields the models and tells which of how many it is; what was loaded of the one before is freed first."""
+    """Yields the models one after another and logs the progress; memory of the previous model is freed first."""
     for number, member in enumerate(members, start=1):
-        gc.collect()  # Keras models refer to themselves
+        gc.collect()  # Keras models contain reference cycles
         if len(members) > 1:
             logging.info("model %d of %d: %s", number, len(members), member.name)
         yield member
 
 
 class Ensemble:
-    """One or more models that predict together: each by itself, then the mean of their probabilities."""
+    """One or more models; their prediction is the mean of their probabilities."""
 
     def __init__(
         self,
         members: list[StoredModel],
         batch_size: int = 64,
-        model_class: type[MultiTaskModel] = MultiTaskModel,
+        model_class: ModelClass = AS_STORED,
         precision: str = "float32",
     ) -> None:
-        """Takes the models, which are loaded only to predict; the other arguments are ``Predictor``'s.
+        """Takes the models, which are loaded only for prediction; the other arguments are those of ``Predictor``.
 
         Raises:
-            UserError: the models' tasks, labels or text normalization differ, or one was trained with another class.
+            UserError: the models differ in tasks, labels or text normalization, or one was trained with another class.
         """
         self.tasks = check_alike(members)
         for member in members:
-            member.folder.check_class(model_class)
+            model_class.of(member.folder)
         self._members = members
         self._options = (batch_size, model_class, precision)
 
     @property
     def files(self) -> list[Path]:
-        """The files of the models."""
+        """All files in the models' folders."""
         return [path for member in self._members for path in files_in(member.folder.path)]
 
     def predict_files(self, files: dict[str, Path], header: bool = False) -> dict[str, Prediction]:
@@ -80,10 +81,10 @@ class Ensemble:
 
         Args:
             files: task name -> file.
-            header: whether the files' first line is a header.
+            header: whether the first line of the files is a header.
 
         Raises:
-            UserError: a file is not as ``read_unlabelled`` wants it, found before a model is loaded; or a model is damaged.
+            UserError: ``read_unlabelled`` rejects a file (before a model is loaded), or a model is damaged.
         """
         contents = {name: read_unlabelled(path, task_named(name, self.tasks), header) for name, path in files.items()}
         predictions: dict[str, list[Prediction]] = {name: [] for name in files}
@@ -96,11 +97,12 @@ class Ensemble:
         return {name: average(items) for name, items in predictions.items()}
 
 
-def ensemble_of(settings: PredictSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> Ensemble:
-    """Returns the model or models that ``--predict_checkpoint_path`` or ``--checkpoints`` names; errors as ``Ensemble``."""
+def ensemble_of(settings: PredictSettings, model_class: type[MultiTaskModel] | None = None) -> Ensemble:
+    """Returns the model or models of ``--predict_checkpoint_path`` or ``--checkpoints``; raises what ``Ensemble`` raises."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     if settings.checkpoints:
         members = find_models(settings.checkpoints, tasks)
     else:
         members = [stored_model_at(str(settings.predict_checkpoint_path), tasks)]
-    return Ensemble(members, settings.predict_batch_size, model_class, settings.predict_precision)
+    chosen = model_class_of(settings, model_class)
+    return Ensemble(members, settings.predict_batch_size, chosen, settings.predict_precision)

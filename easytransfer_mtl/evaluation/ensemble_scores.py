@@ -1,4 +1,4 @@
-"""An average of models on dev files, beside each of them alone."""
+"""Scores of several models and of their average on dev files."""
 
 import numpy as np
 
@@ -6,19 +6,19 @@ from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import mean_probabilities, one_at_a_time
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import HeadOutput, Inference
 from easytransfer_mtl.evaluation.metrics import score_task
+from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass
 from easytransfer_mtl.evaluation.model_scores import ModelScores
-from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike
-from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, read_task_data
 
 
 def read_dev_data(path: str, members: list[StoredModel]) -> list[TaskData]:
-    """Reads dev files that all models can be scored on.
+    """Reads dev files for scoring all models.
 
-    TFRecords hold token ids, so the models must have one vocabulary.
+    TFRecords hold token ids, so the models must have the same vocabulary.
 
     Args:
         path: a list file or one TFRecord file.
@@ -47,15 +47,15 @@ def score_ensemble(
     members: list[StoredModel],
     data: list[TaskData],
     options: EvaluationOptions,
-    model_class: type[MultiTaskModel] = MultiTaskModel,
+    model_class: ModelClass = AS_STORED,
 ) -> ModelScores:
     """Scores every model and their average; one model at a time is in memory.
 
     Args:
         members: the models.
-        data: of ``read_dev_data``.
-        options: batch size, labels that macro-F1 averages over, and precision; the others are of runs.
-        model_class: what the models were trained with.
+        data: the result of ``read_dev_data``.
+        options: batch size, labels that macro-F1 averages over, and precision; the other options apply to runs only.
+        model_class: the class the models were trained with, and whether user-defined code may be imported.
     """
     outputs: dict[str, list[HeadOutput]] = {}
     for member in one_at_a_time(members):

@@ -1,4 +1,4 @@
-"""Every kept checkpoint of a run on the dev files; the best one exported."""
+"""Scores every kept checkpoint of a run on the dev files and exports the best one."""
 
 import logging
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from easytransfer_mtl.evaluation.export import export_model
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore, legacy_score
 from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, mean_score, score_task
-from easytransfer_mtl.evaluation.options import EvaluationOptions
+from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass
 from easytransfer_mtl.evaluation.reports import score_json, write_reports, write_summary
 from easytransfer_mtl.evaluation.weights import Weights, weights_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -26,14 +26,35 @@ from easytransfer_mtl.runs.task_data import TaskData
 
 
 @dataclass(frozen=True)
+class EvaluationOptions:
+    """How checkpoints are scored.
+
+    Attributes:
+        batch_size: rows per batch.
+        max_batches: maximum number of batches per task; None for all rows.
+        f1_labels: ``present`` or ``all``, see ``score_task``.
+        legacy: also compute the score that the original would have printed.
+        precision: ``float32``, or ``bfloat16`` for speed.
+        swa_checkpoints: number of last checkpoints whose mean weights are scored too; 0 for none.
+    """
+
+    batch_size: int = 64
+    max_batches: int | None = None
+    f1_labels: str = "present"
+    legacy: bool = False
+    precision: str = "float32"
+    swa_checkpoints: int = 0
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Scores of a run's checkpoints.
 
     Attributes:
         scores: weights -> one score per task.
-        best: the one with the highest mean; the last one of equals.
-        best_folder: the exported model; None if only a part of the rows was scored, which exports nothing.
-        legacy: weights -> what the original would have printed, where asked for and possible.
+        best: the weights with the highest mean; the last ones if several are equal.
+        best_folder: the exported model; None if only a part of the rows was scored, in which case nothing is exported.
+        legacy: weights -> the score that the original would have printed, if requested and possible.
     """
 
     scores: dict[Weights, list[TaskScore]]
@@ -42,12 +63,12 @@ class Evaluation:
     legacy: dict[Weights, LegacyScore]
 
 
-def build_model(folder: RunFolder, model_class: type[MultiTaskModel] = MultiTaskModel) -> MultiTaskModel:
-    """Builds a run's model from its folder, weights yet to be restored."""
+def build_model(folder: RunFolder, model_class: ModelClass = AS_STORED) -> MultiTaskModel:
+    """Builds a run's model from its folder; the weights still have to be restored."""
     tasks, _ = folder.read_tasks()
-    folder.check_class(model_class)
+    chosen = model_class.of(folder)
     encoder = load_encoder(folder.encoder_files, DropoutClock(0), random_init=True).encoder
-    model = model_class(encoder, tasks, architecture=folder.read_architecture())
+    model = chosen(encoder, tasks, architecture=folder.read_architecture())
     build_variables(model)
     return model
 
@@ -55,7 +76,7 @@ def build_model(folder: RunFolder, model_class: type[MultiTaskModel] = MultiTask
 def score_rows(
     inference: Inference, data: list[TaskData], options: EvaluationOptions, what: str
 ) -> tuple[list[TaskScore], LegacyScore | None]:
-    """Scores a model's present weights: each task's rows with its own head, whatever the tasks' sizes."""
+    """Scores a model's current weights: each task's rows with its own head, whatever the tasks' sizes."""
     names = [item.task.name for item in data]
     predictions: dict[str, dict[str, np.ndarray]] = {}
     truths: dict[str, np.ndarray] = {}
@@ -77,7 +98,7 @@ def _legacy(
     predictions: dict[str, dict[str, np.ndarray]],
     options: EvaluationOptions,
 ) -> LegacyScore | None:
-    """Returns the original's score where it is wanted and the original would have had one."""
+    """Returns the original's score; None if it is not requested or the original could not compute it."""
     if not options.legacy:
         return None
     try:
@@ -96,15 +117,15 @@ def evaluate_run(
 ) -> Evaluation:
     """Scores every kept checkpoint and its averages, writes tables to ``evaluation/`` and the best model to ``best/``.
 
-    What is not finite has no score: it is left out, with a warning. Step 0 is scored as in the original; a warning tells if
-    no later checkpoint is better.
+    Weights that are not finite are left out, with a warning. Step 0 is scored as in the original; warns if no later
+    checkpoint is better.
 
     Args:
-        model: built as the run's; its weights change.
+        model: the run's model; its weights are changed.
         folder: the run.
-        data: the dev files, already through ``check_dev_data``.
+        data: the dev files, after ``check_dev_data``.
         options: how to score.
-        known: scores that need not be found again.
+        known: scores that are already known and not computed again.
 
     Raises:
         UserError: the run has no checkpoint, one is damaged, or none is finite.
@@ -161,6 +182,6 @@ def _score_all(
 
 
 def score_text(scores: list[TaskScore]) -> str:
-    """Returns each task's score and their mean in one line."""
+    """Returns each task's score and their mean as one line."""
     each = ", ".join(f"{score.task.name} {score.score:.4f}" for score in scores)
     return f"{each}, mean {mean_score(scores):.4f}"

@@ -1,4 +1,4 @@
-"""Checks ids and texts that a caller hands over in Python, before a model sees them."""
+"""Checks of ids and texts passed from Python, before they reach a model."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,14 +12,14 @@ _NO_LISTS = (str, bytes, bytearray, Mapping, set, frozenset)
 
 
 def checked_ids(ids: Any, where: str) -> list[str]:
-    """Returns ids as a list of strings.
+    """Returns the ids as a list of strings.
 
     Args:
         ids: a list, array, series or generator of strings.
-        where: what is predicted, for errors.
+        where: the file or task, for error messages.
 
     Raises:
-        UserError: it is something else, or an id is no string or is there twice.
+        UserError: it is none of these, or an id is not a string or not unique.
     """
     result: list[str] = []
     first: dict[str, int] = {}
@@ -35,15 +35,15 @@ def checked_ids(ids: Any, where: str) -> list[str]:
 
 
 def checked_texts(texts: Any, task: Task) -> list[tuple[str, ...]]:
-    """Returns each row's texts as the task wants them.
+    """Returns each row's texts as a tuple.
 
     Args:
-        texts: a list, array, series or generator. A row of a task with one text is a string, or a tuple, list or array of
-            one; a row of a task with pairs is a tuple, list or array of two.
+        texts: a list, array, series or generator. For a task with one text a row is a string, or a tuple, list or array with
+            one string; for a task with pairs a tuple, list or array with two.
         task: the task.
 
     Raises:
-        UserError: it is something else; names the row, what was found and what is allowed.
+        UserError: it is none of these; the message names the row, what was found and what is allowed.
     """
     count = 2 if task.second_sequence else 1
     wanted = "a pair of texts, such as ('...', '...')" if count == 2 else "one text, a string"
@@ -66,7 +66,7 @@ def checked_texts(texts: Any, task: Task) -> list[tuple[str, ...]]:
 
 
 def check_lengths(ids: list[str], texts: list[tuple[str, ...]], task: Task) -> None:
-    """Raises UserError if there is not one id a row."""
+    """Raises UserError if there is not exactly one id per row."""
     if len(ids) != len(texts):
         raise UserError(f"{task.name}: there are {len(ids):,} ids and {len(texts):,} texts; give one id for each.")
 

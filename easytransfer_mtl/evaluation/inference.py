@@ -1,4 +1,4 @@
-"""Rows through a model: probabilities of every task's head, in the rows' order."""
+"""Runs rows through a model: label ids and probabilities of the task heads, in the order of the rows."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,15 +23,15 @@ class HeadOutput(NamedTuple):
 
 
 class Inference:
-    """Runs a model without dropout; one traced function serves every checkpoint's weights."""
+    """Runs a model without dropout; the function is traced once and serves the weights of all checkpoints."""
 
     def __init__(
         self, model: MultiTaskModel, batch_size: int, precision: str = "float32", source: str = "the model"
     ) -> None:
-        """Takes the model, rows a batch, the number format of the encoder's matrix products, and the model's name in errors.
+        """Takes the model, rows per batch, number format of the encoder's matrix products, and the model's name for errors.
 
         Raises:
-            UserError: the encoder does not compute in that format.
+            UserError: the encoder does not support the number format.
         """
         check_precision(model.encoder.config, precision)
         self.model = model
@@ -44,16 +44,16 @@ class Inference:
     def outputs(
         self, rows: EncodedRows, heads: Sequence[str], what: str, max_batches: int | None = None
     ) -> dict[str, HeadOutput]:
-        """Returns task name -> what ``build_predictions`` gives for the wanted heads, in the rows' order.
+        """Returns task name -> predictions of that task's head for all rows, in their order.
 
         Args:
             rows: N rows.
-            heads: names of the tasks whose heads are read.
-            what: shown beside the progress bar.
-            max_batches: only the first rows that fill as many batches, in file order; None for all.
+            heads: names of the tasks whose heads are used.
+            what: label of the progress bar.
+            max_batches: use only the first rows in file order, as many as fill this number of batches; None for all.
 
         Raises:
-            NonFiniteError: a probability is NaN or infinite, whose label would mean nothing.
+            NonFiniteError: a probability is NaN or infinite, so its label would be meaningless.
         """
         if max_batches is not None:
             rows = rows.first(max_batches * self.batch_size)
@@ -80,7 +80,7 @@ class Inference:
         return result
 
     def batch_outputs(self, batch: Batch, heads: Sequence[str]) -> dict[str, HeadOutput]:
-        """Returns the same of one padded batch."""
+        """Returns task name -> predictions of that task's head for one padded batch."""
         with self.model.encoder.computing_in(self.precision):
             outputs = self._step({name: tf.constant(batch[name]) for name in SEQUENCE_FEATURES})
         return {

@@ -1,4 +1,4 @@
-"""Scores that a run's checkpoints reached while it trained, kept in its folder, so that nothing is evaluated twice."""
+"""Scores of a run's checkpoints computed during training, stored in its folder so that nothing is evaluated twice."""
 
 import hashlib
 from pathlib import Path
@@ -15,18 +15,18 @@ from easytransfer_mtl.tasks import Task
 
 FILE = "evaluation/during_training.json"
 LARGEST = 256 << 20
-"""Bytes that it may have: a thousand labels make a matrix of 10 MB at every checkpoint."""
+"""Maximum size of the file in bytes: with a thousand labels, every checkpoint adds a matrix of 10 MB."""
 
 
 class KeptScores:
-    """The scores of one set of dev rows, as confusion matrices in a file that is written anew with each addition.
+    """The scores for one set of dev rows, stored as confusion matrices in a file that every addition rewrites.
 
     Attributes:
-        scores: weights -> one score per task, in order.
+        scores: weights -> one score per task, in the order of the weights.
     """
 
     def __init__(self, folder: Path, data: list[TaskData], precision: str, step: int) -> None:
-        """Reads what there is of these rows up to a step; what is later was left by a run that was cut off.
+        """Reads the stored scores of these rows up to ``step``; later ones were left by an interrupted run.
 
         Raises:
             UserError: the file is damaged.
@@ -49,7 +49,7 @@ class KeptScores:
         write_json(self._path, {"rows": self._rows, "scores": items})
 
     def best_of_steps(self) -> dict[int, float]:
-        """Returns step -> the best mean score of its weights."""
+        """Returns step -> the highest mean score of the weights of that step."""
         means: dict[int, float] = {}
         for weights, scores in self.scores.items():
             means[weights.step] = max(mean_score(scores), means.get(weights.step, -np.inf))
@@ -57,7 +57,7 @@ class KeptScores:
 
 
 def check_same_dev_rows(folder: Path, data: list[TaskData], precision: str) -> None:
-    """Raises UserError if a run that goes on has been stopped, or not, by scores of other dev rows than these."""
+    """Raises UserError if the run's stored scores are from other dev rows or another precision."""
     path = folder / FILE
     kept = read_json(path, "scores of a run") if path.exists() else {}
     if isinstance(kept, dict) and kept.get("scores") and kept.get("rows") != _fingerprint(data, precision):
@@ -69,7 +69,6 @@ def check_same_dev_rows(folder: Path, data: list[TaskData], precision: str) -> N
 
 
 def _fingerprint(data: list[TaskData], precision: str) -> str:
-    """Returns what tells other rows, labels, tasks or arithmetic apart."""
     digest = hashlib.sha256(precision.encode())
     for item in data:
         digest.update(repr((item.task.name, item.task.label_enumerate_values, len(item.rows))).encode())
@@ -97,10 +96,10 @@ def _from_json(folder: Path, item: dict[str, Any], data: list[TaskData]) -> tupl
 
 
 def _matrix(value: Any, task: Task, rows: int) -> np.ndarray:
-    """Returns a confusion matrix that a file holds.
+    """Returns a confusion matrix from the file.
 
     Raises:
-        ValueError: it is not one of the task's rows: counts, for each pair of labels, that add up to them.
+        ValueError: it is not a matrix of counts for the task's labels, or the counts do not add up to ``rows``.
     """
     found, size = np.array(value), task.num_labels
     is_count = found.shape == (size, size) and found.dtype.kind == "i" and found.min() >= 0 and found.max() <= rows

@@ -12,12 +12,12 @@ from easytransfer_mtl.tasks import Task
 
 @dataclass(frozen=True)
 class LegacyScore:
-    """What the original's evaluation would have printed.
+    """The score that the original's evaluation would have printed.
 
     Attributes:
-        macro_f1: task name to the macro-F1 read from the printed report, four digits.
+        macro_f1: task name -> macro-F1 read from the printed report, four digits.
         mean: mean of ``macro_f1``, by which the original chose its checkpoint.
-        misplaced: number of rows that were scored as another task's.
+        misplaced: number of rows scored as another task's.
     """
 
     macro_f1: dict[str, float]
@@ -31,21 +31,21 @@ def legacy_score(
     predictions: Mapping[str, Mapping[str, np.ndarray]],
     batch_size: int,
 ) -> LegacyScore:
-    """Reproduces the score that the original's evaluation printed, its defects included.
+    """Reproduces the score printed by the original's evaluation, including its defects.
 
-    The original reads one batch of each task in turn, skips a task that has run out, and takes batch i for one of task
-    i mod K whatever it really is: unless all tasks have equally many batches, rows are read with another task's head and
-    scored as that task's. The macro-F1 is the four-digit number of scikit-learn's printed report.
+    The original reads one batch of each task in turn, skips a task that has no more rows, and treats batch i as one of task
+    i mod K, whatever its real task. Unless all tasks have the same number of batches, rows are read with another task's head
+    and scored as that task's. The macro-F1 is the four-digit number in scikit-learn's printed report.
 
     Args:
         tasks: the K tasks in the order of the list file.
-        truths: task name to the true label ids [N] of its rows, in file order.
-        predictions: task name to the name of the task whose head was read to the ids [N] predicted for the former's rows.
-            Heads that no batch is read with may be left out.
+        truths: task name -> true label ids [N] of its rows, in file order.
+        predictions: task name -> name of the task whose head was used -> predicted ids [N] for the first task's rows. Heads
+            that no batch uses may be missing.
         batch_size: ``predict_batch_size``.
 
     Raises:
-        UserError: a batch has one row, on which the original fails, or no batch falls to a task.
+        UserError: a batch has one row, on which the original fails, or a task gets no batch.
     """
     pairs: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in tasks]
     misplaced = 0
@@ -67,13 +67,13 @@ def legacy_score(
 
 
 def round_robin(counts: list[int], batch_size: int) -> Iterator[tuple[int, int, int]]:
-    """Yields (task, first row, end row) of one pass over K tasks, a batch of each in turn, as the original read them.
+    """Yields (task, first row, end row) for one pass over K tasks, one batch of each in turn, as the original read them.
 
-    A task that has run out is passed over and the others go on; TensorFlow 2's own interleaving stops there by default.
+    A task that has no more rows is skipped and the others continue; TensorFlow 2's own interleaving stops there by default.
 
     Args:
         counts: rows per task.
-        batch_size: rows a batch; a task's last batch may be smaller.
+        batch_size: rows per batch; a task's last batch may be smaller.
     """
     position = [0] * len(counts)
     while any(place < count for place, count in zip(position, counts)):
@@ -89,5 +89,5 @@ def _printed_macro_f1(task: Task, pairs: Sequence[tuple[np.ndarray, np.ndarray]]
         raise UserError(f"{task.name}: no batch falls to this task, so the original could not score it. Add rows.")
     truth, predicted = (np.concatenate(column) for column in zip(*pairs, strict=True))
     report = classification_report(truth, predicted, digits=4, zero_division=0)
-    # Eight words from the end of the report stands the F1 of its line "macro avg"; the original reads it there.
+    # The original reads the F1 of the line "macro avg", which is the eighth word from the end of the report.
     return float(report.split()[-8])

@@ -1,4 +1,4 @@
-"""Exact scores of predicted label ids against the true ones."""
+"""Exact scores of predicted label ids."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,20 +16,19 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, eq=False)
 class TaskScore:
-    """How well one task's predictions fit its truth. C is the task's number of labels.
+    """Scores of one task's predictions. C is the task's number of labels.
 
     Attributes:
-        task: the task.
-        rows: number of rows scored.
+        rows: number of scored rows.
         macro_f1: unweighted mean of the F1 of the counted labels, not rounded.
-        accuracy: share of rows predicted right.
+        accuracy: share of correct rows.
         precision: [C] float64, in label order; 0 where nothing was predicted.
-        recall: [C] float64; 0 where the truth has no row.
+        recall: [C] float64; 0 for labels without a true row.
         f1: [C] float64.
-        support: [C] int64, the truth's rows of each label.
+        support: [C] int64, number of true rows per label.
         counted: [C] bool, the labels that ``macro_f1`` averages over.
-        confusion: [C, C] int64, a row for the true label and a column for the predicted one.
-        chance: what uniformly random guesses would score (see ``chance_score``).
+        confusion: [C, C] int64, rows are true labels, columns predicted ones.
+        chance: score of uniformly random guesses (see ``chance_score``).
     """
 
     task: Task
@@ -54,14 +53,14 @@ def score_task(task: Task, truth: np.ndarray, predicted: np.ndarray, labels: str
     """Scores predicted label ids against the true ones.
 
     Args:
-        task: the task the ids belong to.
+        task: the task of the ids.
         truth: [N] integers, true label ids.
         predicted: [N] integers, predicted label ids.
-        labels: what macro-F1 averages over: ``present``, the labels found in truth or prediction (scikit-learn's habit,
-            and the original's), or ``all``, every label of the task, where a label found in neither has an F1 of 0.
+        labels: the labels that macro-F1 averages over: ``present``, those in truth or prediction (as scikit-learn and the
+            original do), or ``all``, where a label in neither has an F1 of 0.
 
     Raises:
-        UserError: the lengths differ, there is no row, an id is no label of the task, or ``labels`` is unknown.
+        UserError: the lengths differ, there is no row, an id is not a label of the task, or ``labels`` is unknown.
     """
     if labels not in LABEL_SETS:
         raise UserError(f"labels={labels!r} is unknown; macro-F1 can average over the labels {' or '.join(LABEL_SETS)}.")
@@ -86,10 +85,10 @@ def score_task(task: Task, truth: np.ndarray, predicted: np.ndarray, labels: str
 
 
 def score_confusion(task: Task, confusion: np.ndarray) -> TaskScore:
-    """Returns the score of rows of which the confusion matrix is known, int [C, C], as ``score_task`` would.
+    """Returns the score of rows with a given confusion matrix, int [C, C]; the same as that of ``score_task``.
 
     Raises:
-        UserError: there is no row, or the matrix is not the task's.
+        UserError: the matrix counts no row.
     """
     labels = np.arange(task.num_labels)
     truth, predicted = (np.repeat(ids.ravel(), confusion.ravel()) for ids in np.meshgrid(labels, labels, indexing="ij"))
@@ -114,15 +113,15 @@ def _check_ids(task: Task, truth: np.ndarray, predicted: np.ndarray) -> None:
 
 
 def chance_score(task: Task, support: np.ndarray) -> float:
-    """Estimates what guessing every label with the same probability scores.
+    """Estimates the score of guessing every label with the same probability.
 
-    Over many rows, guesses of a label c with share p_c of the truth have precision p_c and recall 1/C, so its F1 is
-    2 (p_c / C) / (p_c + 1/C). The estimate is the mean over all C labels, since random guesses hit all of them; for a
-    task scored by accuracy it is 1/C.
+    Over many rows, guesses of a label c with share p_c of the truth have precision p_c and recall 1/C, so its F1 is 2 (p_c /
+    C) / (p_c + 1/C). The estimate is the mean over all C labels, since random guesses hit all of them; for a task scored by
+    accuracy it is 1/C.
 
     Args:
-        task: the task; its metric decides.
-        support: [C], the truth's rows of each label.
+        task: its metric decides which estimate is returned.
+        support: [C], number of true rows per label.
     """
     uniform = 1.0 / task.num_labels
     if task.metric == "accuracy":
@@ -143,12 +142,10 @@ def mean_score(scores: Sequence[TaskScore]) -> float:
 
 
 def best_of(means: Mapping[Key, float]) -> Key:
-    """Returns the best checkpoint, given step (or what else can be ordered) to mean score; of equal ones the later.
-
-    So it was in the original.
+    """Returns the key with the highest mean score, usually a step; of equal ones the last, as in the original.
 
     Raises:
-        UserError: there is no checkpoint.
+        UserError: ``means`` is empty.
     """
     if not means:
         raise UserError("There is no checkpoint to choose from; score at least one.")

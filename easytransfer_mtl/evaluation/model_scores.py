@@ -1,4 +1,4 @@
-"""Scores of several models beside what they come to together, as a table and as files."""
+"""Scores of several models and their combined score, as a table and as files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,12 @@ MODELS = ("models.txt", "models.csv", "models.json")
 
 @dataclass(frozen=True)
 class ModelScores:
-    """One score a task, every time of the same tasks.
+    """Scores of several models; every list has one score per task, for the same tasks.
 
     Attributes:
-        models: a model's name -> its own scores.
-        together: of all models together.
-        together_name: what that is called in tables: ``average``, or ``all folds``.
+        models: model name -> its scores.
+        together: scores of all models combined.
+        together_name: name of the combination in tables: ``average`` or ``all folds``.
     """
 
     models: dict[str, list[TaskScore]]
@@ -28,18 +28,18 @@ class ModelScores:
 
     @property
     def rows(self) -> dict[str, list[TaskScore]]:
-        """The table's rows by name: the models, then all together."""
+        """The table's rows by name: the models, then their combination."""
         return {**self.models, self.together_name: self.together}
 
 
 def models_text(scores: ModelScores) -> str:
-    """Returns the table of the models and, last, of all together."""
+    """Returns the table of the models and, in the last row, their combination."""
     header, *rows = _table(scores)
     return aligned([header, *([name, *map(digits, values)] for name, *values in rows)])
 
 
 def write_model_scores(folder: Path, scores: ModelScores) -> None:
-    """Writes models.txt, .csv and .json to ``folder``, and classes and confusions of all together as ``write_reports``."""
+    """Writes models.txt, .csv and .json to ``folder``, and the combination's tables with ``write_reports``."""
     write_reports(folder, scores.together)
     write_text(folder / "models.txt", models_text(scores))
     write_text(folder / "models.csv", csv_text(_table(scores)))

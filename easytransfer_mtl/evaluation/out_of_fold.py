@@ -1,6 +1,7 @@
-"""Every training row scored by the model that was not trained on it."""
+"""Scores every training row with the model that was not trained on it."""
 
 import logging
+from functools import partial
 
 import numpy as np
 
@@ -8,12 +9,12 @@ from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import one_at_a_time
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_task
+from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass
 from easytransfer_mtl.evaluation.model_scores import ModelScores
-from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike
-from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.runs.fold_data import held_out_rows
 from easytransfer_mtl.runs.task_data import TaskData, read_task_data
 
@@ -21,24 +22,24 @@ Parts = dict[str, list[tuple[np.ndarray, np.ndarray]]]
 
 
 def score_out_of_fold(
-    members: list[StoredModel], options: EvaluationOptions, model_class: type[MultiTaskModel] = MultiTaskModel
+    members: list[StoredModel], options: EvaluationOptions, model_class: ModelClass = AS_STORED
 ) -> ModelScores:
-    """Scores each fold's model on its fold, and all folds' predictions together as one.
+    """Scores each fold's model on its fold, and the predictions of all folds together.
 
     Args:
-        members: models of runs that were trained with ``--fold`` of one fold file, each of another fold.
-        options: batch size, labels that macro-F1 averages over, and precision; the others are of runs.
-        model_class: what the models were trained with.
+        members: models of runs trained with ``--fold`` of one fold file, each for another fold.
+        options: batch size, labels that macro-F1 averages over, and precision; the other options apply to runs only.
+        model_class: the class the models were trained with, and whether user-defined code may be imported.
 
     Raises:
-        UserError: they are not, or the runs' data has changed.
+        UserError: the models are not of different folds of one split, or the runs' data has changed.
     """
     tasks = check_alike(members)
     _check_folds(members)
     scores: dict[str, list[TaskScore]] = {}
     parts: Parts = {}
     for member in one_at_a_time(members):
-        data = held_out_rows(member.run, lambda path, member=member: _read(path, member))
+        data = held_out_rows(member.run, partial(_read, member))
         inference = Inference(member.load(model_class), options.batch_size, options.precision)
         scores[member.name] = []
         for item in data:
@@ -47,21 +48,23 @@ def score_out_of_fold(
             scores[member.name].append(score_task(item.task, truth, predictions, options.f1_labels))
             parts.setdefault(name, []).append((truth, predictions))
         del inference
-    together = [
-        score_task(task, *(np.concatenate(column) for column in zip(*parts[task.name])), options.f1_labels) for task in tasks
-    ]
+    together = []
+    for task in tasks:
+        truths, predictions = (np.concatenate(column) for column in zip(*parts[task.name]))
+        together.append(score_task(task, truths, predictions, options.f1_labels))
     return ModelScores(scores, together, "all folds")
 
 
 def _check_folds(members: list[StoredModel]) -> None:
-    """Checks that the models are of different folds of one split, and warns if some folds are missing."""
-    found = [member.run.written_fold() for member in members]
-    without = [member.name for member, fold in zip(members, found) if not fold]
+    """Raises UserError unless the models are of different folds of one split; warns if folds are missing."""
+    written = [member.run.written_fold() for member in members]
+    without = [member.name for member, fold in zip(members, written) if not fold]
     if without:
         raise UserError(
             f"evaluate needs --predict_input_fp: {', '.join(without)} was not trained with --fold, so there are no rows of "
             "its own to score it on."
         )
+    found = [fold for fold in written if fold]
     splits = {fold["folds_sha256"] for fold in found}
     numbers = [fold["fold"] for fold in found]
     if len(splits) > 1 or len(set(numbers)) < len(numbers):
@@ -75,7 +78,7 @@ def _check_folds(members: list[StoredModel]) -> None:
         logging.warning("There is no model of fold %s: its rows are not scored.", ", ".join(map(str, missing)))
 
 
-def _read(path: str, member: StoredModel) -> list[TaskData]:
+def _read(member: StoredModel, path: str) -> list[TaskData]:
     files, (tasks, _) = member.folder.encoder_files, member.folder.read_tasks()
     positions = most_tokens(load_config(files).to_dict())
     return read_task_data(path, tasks, files.vocabulary, files.vocabulary_file, positions)

@@ -1,4 +1,4 @@
-"""Unlabelled contest files through a trained model."""
+"""Predictions of a trained model for unlabelled contest files and for texts."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.config.options import options_of
-from easytransfer_mtl.config.settings import PredictSettings
+from easytransfer_mtl.config.predict_settings import PredictSettings
 from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv, require_rows
 from easytransfer_mtl.data.encoded_rows import from_features
 from easytransfer_mtl.data.features import FeatureBuilder
@@ -17,6 +17,7 @@ from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts
 from easytransfer_mtl.evaluation.inference import Inference
+from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.stored_models import StoredModel, stored_model_at
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, task_named
@@ -24,7 +25,7 @@ from easytransfer_mtl.tasks import CONTEST_TASKS, Task, task_named
 
 @dataclass(frozen=True)
 class Prediction:
-    """One task's predictions: the file's ids as they stand, labels, and probabilities float32 [N, C]."""
+    """One task's predictions: ids as in the file, labels, and probabilities float32 [N, C]."""
 
     task: Task
     ids: list[str]
@@ -33,10 +34,10 @@ class Prediction:
 
 
 def read_unlabelled(path: Path, task: Task, header: bool = False) -> CsvContent:
-    """Reads an unlabelled file whose every row is to be predicted.
+    """Reads an unlabelled file, every row of which is to be predicted.
 
     Raises:
-        UserError: the file is missing, has no row, has bad rows (all of them are told), or has an id twice.
+        UserError: the file is missing, has no row, has bad rows (all are listed), or has an id twice.
     """
     content = read_csv(path, task, labelled=False, header=header)
     check_rows(content)
@@ -46,34 +47,37 @@ def read_unlabelled(path: Path, task: Task, header: bool = False) -> CsvContent:
 
 
 class Predictor:
-    """A trained model with the tokenizer and the text normalization it was trained with."""
+    """A trained model with its tokenizer and text normalization."""
 
     def __init__(
         self,
         checkpoint: str | os.PathLike[str] | StoredModel,
         batch_size: int = 64,
-        model_class: type[MultiTaskModel] = MultiTaskModel,
+        model_class: type[MultiTaskModel] | ModelClass | None = None,
         precision: str = "float32",
         tasks: tuple[Task, ...] = CONTEST_TASKS,
+        trust_own_code: bool = False,
     ) -> None:
         """Loads a model.
 
         Args:
-            checkpoint: a run's ``best/``, the run's folder, a prefix of one of its checkpoints, or of one of EasyTransfer's.
-            batch_size: rows a batch.
-            model_class: what it was trained with.
+            checkpoint: a run's ``best/``, a run's folder, or a checkpoint prefix of a run or of EasyTransfer.
+            batch_size: rows per batch.
+            model_class: the class the model was trained with, if the folder does not name it.
             precision: ``float32``, or ``bfloat16`` for speed.
-            tasks: as for ``stored_model_at``.
+            tasks: see ``stored_model_at``.
+            trust_own_code: whether to import the user-defined classes named in the model's folder.
 
         Raises:
-            UserError: an argument is none of these; else as ``stored_model_at`` and ``StoredModel.load``.
+            UserError: an argument is invalid; also as ``stored_model_at`` and ``StoredModel.load``.
         """
         if not isinstance(checkpoint, (str, os.PathLike, StoredModel)):
             raise UserError(f"checkpoint is {shown(checkpoint)}; give the path of a run, of its best/ or of a checkpoint.")
         rows = int(batch_size) if isinstance(batch_size, np.integer) else batch_size
         batch_size = options_of(PredictSettings)["predict_batch_size"].convert(rows, "batch_size")
         member = checkpoint if isinstance(checkpoint, StoredModel) else stored_model_at(str(checkpoint), tasks)
-        self.model = member.load(model_class)
+        chosen = model_class if isinstance(model_class, ModelClass) else ModelClass(model_class, trust_own_code)
+        self.model = member.load(chosen)
         self._inputs = member.folder.read_tasks()[1]
         self._vocabulary = member.folder.encoder_files.vocabulary
         self._positions = most_tokens(self.model.encoder.config.to_dict())
@@ -88,7 +92,7 @@ class Predictor:
         """Predicts every row of an unlabelled file, in its order.
 
         Raises:
-            UserError: the task is unknown; else as ``read_unlabelled``.
+            UserError: the task is unknown; also as ``read_unlabelled``.
         """
         task = task_named(task_name, self.tasks)
         content = read_unlabelled(path, task, header)
@@ -99,18 +103,18 @@ class Predictor:
 
         Args:
             task_name: one of the model's tasks.
-            ids: one a row, all different.
-            texts: one a row: a string for a task with one text, a tuple or list of two strings for a task with pairs.
+            ids: one per row, all different.
+            texts: one per row: a string for a task with one text, a tuple or list of two strings for a task with pairs.
 
         Raises:
-            UserError: something does not fit the task; names the row, what was found and what is allowed.
+            UserError: an argument does not fit the task; the message names the row, what was found and what is allowed.
             NonFiniteError: the model's probabilities are NaN or infinite.
         """
         task = task_named(task_name, self.tasks)
         ids, texts = checked_ids(ids, task.name), checked_texts(texts, task)
         check_lengths(ids, texts, task)
         how = self._inputs[task.name]
-        # A run of an earlier version may say that its rows were longer than its encoder can read.
+        # Runs of earlier versions may record a sequence length that is longer than the encoder can read.
         length = min(how.sequence_length, self._positions or how.sequence_length)
         builder = FeatureBuilder(Tokenizer(self._vocabulary, how.text_normalization), length)
         rows = from_features(builder.encode(item) for item in texts)

@@ -1,4 +1,4 @@
-"""Scores as aligned text, CSV and JSON: each class, the confusion matrix, all checkpoints, the final table."""
+"""Scores as aligned text, CSV and JSON: classes, confusion matrix, all checkpoints, final table."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ METRIC_NAMES = {"macro_f1": "macro-F1", "accuracy": "accuracy"}
 
 
 def class_report_text(score: TaskScore) -> str:
-    """Returns a task's precision, recall, F1 and support of each label and their averages as an aligned table.
+    """Returns an aligned table of precision, recall, F1 and support of a task's labels, and of their averages.
 
-    A label that macro-F1 leaves out, since neither truth nor prediction has it, is marked with ``-``.
+    Labels that macro-F1 leaves out, since they occur in neither truth nor prediction, are marked with ``-``.
     """
     table = [["label", "precision", "recall", "F1", "support"]]
     for label, p, r, f1, support, counted in _classes(score):
@@ -36,7 +36,7 @@ def class_report_text(score: TaskScore) -> str:
 
 
 def class_report_csv(scores: Sequence[TaskScore]) -> str:
-    """Returns one CSV row per task and label (``kind`` is class) and two per task for the averages (``average``)."""
+    """Returns CSV with one row per task and label (``kind`` is class) and two per task for the averages (``average``)."""
     table: list[list[Any]] = [["task", "kind", "label", "precision", "recall", "f1", "support"]]
     for score in scores:
         name = score.task.name
@@ -46,7 +46,7 @@ def class_report_csv(scores: Sequence[TaskScore]) -> str:
 
 
 def score_json(score: TaskScore) -> dict[str, Any]:
-    """Returns everything known about a task's score as a JSON object."""
+    """Returns all values of a task's score as a JSON object."""
     return {
         "task": score.task.name,
         "rows": score.rows,
@@ -65,12 +65,12 @@ def score_json(score: TaskScore) -> dict[str, Any]:
 
 
 def confusion_text(score: TaskScore) -> str:
-    """Returns the confusion matrix as an aligned table: a row for the true label, a column for the predicted one."""
+    """Returns the confusion matrix as an aligned table: rows are true labels, columns predicted ones."""
     return f"{score.task.name}: rows are the truth, columns the prediction\n{aligned(_confusion(score))}"
 
 
 def confusion_csv(score: TaskScore) -> str:
-    """Returns the confusion matrix as CSV: a row for the true label, a column for the predicted one."""
+    """Returns the confusion matrix as CSV: rows are true labels, columns predicted ones."""
     return csv_text(_confusion(score))
 
 
@@ -92,13 +92,13 @@ def write_reports(folder: str | os.PathLike[str], scores: Sequence[TaskScore]) -
 
 
 def summary_json(scores: Mapping[Weights, Sequence[TaskScore]]) -> dict[str, Any]:
-    """Returns the best weights' step and kind and, for all, each task's score and the mean as a JSON object.
+    """Returns the best weights' step and kind, and each task's score and the mean for all weights, as a JSON object.
 
     Args:
-        scores: those of all tasks, every time the same tasks.
+        scores: one score per task, for the same tasks every time.
 
     Raises:
-        UserError: there is nothing scored, or something without a score.
+        UserError: ``scores`` is empty, or there are weights without a score.
     """
     means = {weights: mean_score(scores[weights]) for weights in sorted(scores)}
     best = best_of(means)
@@ -117,7 +117,7 @@ def summary_json(scores: Mapping[Weights, Sequence[TaskScore]]) -> dict[str, Any
 
 
 def summary_text(scores: Mapping[Weights, Sequence[TaskScore]]) -> str:
-    """Returns the table of all weights, a line each, the best marked (of equal ones the last)."""
+    """Returns the table of all weights, one line each, with the best one marked (the last of equal ones)."""
     rows = summary_json(scores)["checkpoints"]
     table = [["step", *rows[0]["scores"], "mean", ""]]
     for row in rows:
@@ -128,12 +128,12 @@ def summary_text(scores: Mapping[Weights, Sequence[TaskScore]]) -> str:
 
 
 def best_line(best: Weights) -> str:
-    """Returns the terminal's line that names the best."""
+    """Returns the line of terminal output that names the best checkpoint."""
     return f"best checkpoint: {best}" if best.is_trained else f"best checkpoint: {best} {UNTRAINED}"
 
 
 def summary_csv(scores: Mapping[Weights, Sequence[TaskScore]]) -> str:
-    """Returns the same as CSV: step, weights (raw, ema or swa), scores, mean, and best, 1 for the best and 0 else."""
+    """Returns the scores of all weights as CSV: step, weights (raw, ema or swa), scores, mean, best (1 or 0)."""
     rows = summary_json(scores)["checkpoints"]
     table = [["step", "weights", *rows[0]["scores"], "mean", "best"]]
     values = [[row["step"], row["weights"], *row["scores"].values(), row["mean"], int(row["best"])] for row in rows]
@@ -148,9 +148,9 @@ def write_summary(folder: str | os.PathLike[str], scores: Mapping[Weights, Seque
 
 
 def final_table(scores: Sequence[TaskScore]) -> str:
-    """Returns the terminal's table: each task's score beside that of chance, and their means.
+    """Returns the table for the terminal: each task's score and the score of chance, and their means.
 
-    The contest's tasks stand in the order of its board, others after them as given.
+    The contest's tasks come in the order of its board, then the others as given.
 
     Raises:
         UserError: there is no task.

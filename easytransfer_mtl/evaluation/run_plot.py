@@ -1,4 +1,4 @@
-"""One page that shows a run: losses, weights, shares of the gradient, conflicts between the tasks."""
+"""One page of plots for a run: losses, weights, gradient shares, conflicts between the tasks."""
 
 import logging
 import math
@@ -23,23 +23,23 @@ TITLES = {
 }
 HINT = "plot needs matplotlib: pip install 'easytransfer_mtl[plot]'."
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
-"""Okabe and Ito's, which colour-blind readers can tell apart."""
+"""The palette of Okabe and Ito, which colour-blind readers can distinguish."""
 
 
 @dataclass
 class Series:
-    """One task's or one pair of tasks' values by step."""
+    """Values of one task, or of one pair of tasks, by step."""
 
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
 
     def add(self, step: int, value: float) -> None:
-        """Adds a step's value."""
+        """Adds the value of a step."""
         self.steps.append(step)
         self.values.append(value)
 
     def smoothed(self, window: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns middle steps and means of the windows; a last, shorter one counts too."""
+        """Returns the mean steps and mean values of consecutive windows; the last window may be shorter."""
         cuts = np.arange(0, len(self.values), window)
         sizes = np.diff(np.append(cuts, len(self.values)))
         steps, values = (np.add.reduceat(np.array(part, float), cuts) / sizes for part in (self.steps, self.values))
@@ -50,19 +50,19 @@ Panel = dict[str, Series]
 
 
 def read_metrics(path: Path) -> dict[str, Panel]:
-    """Reads metrics.csv to its four panels: losses, weights, gradient shares, cosines (``A and B``).
+    """Reads metrics.csv into the four panels: losses, weights, gradient shares, cosines (``A and B``).
 
-    Rows that are damaged are passed over; a warning counts them.
+    Damaged rows are skipped, with a warning that counts them.
 
     Raises:
-        UserError: there is no such file, or nothing in it.
+        UserError: the file does not exist or holds no step.
     """
     if not path.exists():
         raise UserError(f"{path} does not exist: the folder is no run's, or the run has not begun.")
     panels: dict[str, Panel] = {"loss": {}, "weight": {}, "grad_share": {}, "cosine": {}}
     damaged = 0
     with open(path, encoding="utf-8", errors="replace", newline="") as stream:
-        # A run that is going on, or was killed, leaves a last line without its end.
+        # The last line has no line end if the run is still going on or was killed.
         header, *rows = [line.rstrip("\r\n").split(",") for line in stream if line.endswith("\n")] or [[]]
     for values in rows:
         try:
@@ -95,10 +95,10 @@ def plot_run(folder: Path, tasks: tuple[Task, ...], output: Path, window: int) -
     """Draws a run's page as PNG and SVG.
 
     Args:
-        folder: the run's.
-        tasks: the model's.
+        folder: the run's folder.
+        tasks: the model's tasks.
         output: folder for run.png and run.svg.
-        window: values that each point is the mean of; 0: chosen to show about 60 points.
+        window: number of values averaged per point; 0 to show about 60 points.
 
     Returns:
         The two files.
@@ -123,7 +123,7 @@ def plot_run(folder: Path, tasks: tuple[Task, ...], output: Path, window: int) -
 
 
 def _draw(axes: Any, name: str, panel: Panel, guessing: dict[str, float], window: int) -> None:
-    """Draws one panel: a line each, its level of reference, and what it needs to be read."""
+    """Draws one panel: a line per series, reference levels, legend."""
     if not panel:
         axes.text(0.5, 0.5, "not measured; train with\n--log_gradients_every=N", ha="center", transform=axes.transAxes)
         return

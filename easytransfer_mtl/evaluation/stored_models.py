@@ -1,7 +1,8 @@
-"""The models that a prediction is averaged over: found by their paths, and checked to be of the same tasks."""
+"""Models on disk: found by their paths, and checked to have the same tasks before they are averaged."""
 
 import glob
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.easytransfer_checkpoint import EasyTransferFolder, is_easytransfer_checkpoint
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.evaluation.export import EXPORT_FILE, load_exported
+from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass
 from easytransfer_mtl.evaluation.weights import EMA, Weights, has_averages, split_kind, weights_at
 from easytransfer_mtl.files import real_path
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -23,9 +25,9 @@ class StoredModel:
     """A model on disk.
 
     Attributes:
-        name: its path, as it is shown.
-        folder: an exported folder (``best/``), a run's, or that of a checkpoint of EasyTransfer's.
-        weights: those in a checkpoint; None for an exported folder.
+        name: the path, as shown to the user.
+        folder: an exported folder (``best/``), a run's folder, or the folder of an EasyTransfer checkpoint.
+        weights: the weights in a checkpoint; None for an exported folder.
     """
 
     name: str
@@ -34,15 +36,15 @@ class StoredModel:
 
     @property
     def run(self) -> RunFolder:
-        """The run that the model is of; an exported folder that lies elsewhere than in its run is taken for itself."""
+        """The folder of the model's run: the parent of an exported ``best/``, else ``folder`` itself."""
         path = real_path(self.folder.path)
         return RunFolder(path.parent) if self.weights is None and path.name == "best" else self.folder
 
-    def load(self, model_class: type[MultiTaskModel] = MultiTaskModel) -> MultiTaskModel:
+    def load(self, model_class: ModelClass = AS_STORED) -> MultiTaskModel:
         """Builds the model with its weights.
 
         Raises:
-            UserError: it is damaged, or of another class.
+            UserError: the model is damaged or has another class.
             NonFiniteError: a weight is NaN or infinite.
         """
         if self.weights is None:
@@ -50,7 +52,7 @@ class StoredModel:
         if self.weights.prefix.name == f"{NAME}-0":
             logging.warning("%s is the start of its run (step 0), before any training.", self.name)
         if isinstance(self.folder, EasyTransferFolder):
-            return self.folder.load(model_class)
+            return self.folder.load(model_class.given or MultiTaskModel)
         model = build_model(self.folder, model_class)
         self.weights.restore(model)
         if not self.weights.is_ema and has_averages(prefix := self.weights.prefix):
@@ -62,11 +64,11 @@ def stored_model_at(path: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> Store
     """Finds the model at a path: an exported folder, a run's folder (its ``best/``), or a checkpoint prefix.
 
     Args:
-        path: where it is.
-        tasks: those of a TF1 checkpoint of EasyTransfer's, which does not tell them.
+        path: the path.
+        tasks: the tasks of an EasyTransfer checkpoint, which does not name them.
 
     Raises:
-        UserError: there is none, or not with such weights.
+        UserError: there is no model, or it does not have the requested weights.
     """
     bare, kind = split_kind(path)
     place = Path(bare)
@@ -75,10 +77,10 @@ def stored_model_at(path: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> Store
             f"{path}: {kind} belongs behind a checkpoint prefix (MODEL_DIR/model.ckpt-1234{kind}); a folder's best/ holds "
             "one kind of weights, which its export.json names."
         )
-    for name, folder in ((path, place), (str(place / "best"), place / "best")):
-        if (folder / EXPORT_FILE).is_file():
-            check_hashes(folder, with_weights=False)  # of what is read before the model is loaded, which checks all
-            return StoredModel(name, RunFolder(folder))
+    for name, exported in ((path, place), (str(place / "best"), place / "best")):
+        if (exported / EXPORT_FILE).is_file():
+            check_hashes(exported, with_weights=False)  # only of the small files; loading the model checks all
+            return StoredModel(name, RunFolder(exported))
     if Path(f"{bare}.index").is_file():
         run = place.parent.parent if place.parent.name == INTERRUPTED else place.parent
         weights = weights_at(path)
@@ -100,15 +102,35 @@ def stored_model_at(path: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> Store
     )
 
 
+def load(
+    path: str | os.PathLike[str],
+    model_class: type[MultiTaskModel] | None = None,
+    trust_own_code: bool = False,
+    tasks: tuple[Task, ...] = CONTEST_TASKS,
+) -> MultiTaskModel:
+    """Loads a trained model.
+
+    Args:
+        path: a run's folder, its ``best/``, or a checkpoint prefix, see ``stored_model_at``.
+        model_class: the class the model was trained with, if the folder does not name it.
+        trust_own_code: whether to import the user-defined classes named in the folder.
+        tasks: see ``stored_model_at``.
+
+    Raises:
+        UserError: there is no model, it is damaged, or it needs code that may not be imported.
+    """
+    return stored_model_at(os.fspath(path), tasks).load(ModelClass(model_class, trust_own_code))
+
+
 def find_models(checkpoints: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> list[StoredModel]:
     """Finds the models of ``--checkpoints``.
 
     Args:
         checkpoints: paths as for ``stored_model_at``, separated by commas; each may be a pattern (``*``, ``?``, ``[...]``).
-        tasks: as for ``stored_model_at``.
+        tasks: see ``stored_model_at``.
 
     Raises:
-        UserError: a path or a pattern leads to no model, or two lead to the same.
+        UserError: a path or a pattern leads to no model, or two lead to the same model.
     """
     members = [stored_model_at(path, tasks) for entry in checkpoints.split(",") for path in _matches(entry.strip())]
     places = [_place(member) for member in members]
@@ -119,19 +141,19 @@ def find_models(checkpoints: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> li
 
 
 def _place(member: StoredModel) -> tuple[Path, bool]:
-    """Returns what tells a model from another: where its weights lie, and which of them are meant."""
+    """Returns what identifies a model: the place of its weights, and whether the moving averages are meant."""
     weights = member.weights
     return real_path(weights.prefix if weights else member.folder.path), bool(weights and weights.is_ema)
 
 
 def _matches(entry: str) -> list[str]:
-    """Returns the paths that an entry stands for, sorted: itself, or folders and checkpoint prefixes that fit a pattern."""
+    """Returns the sorted paths of an entry: the entry itself, or all matching folders and checkpoint prefixes."""
     if not entry:
         raise UserError("--checkpoints has an empty entry; give A,B,... without a comma at an end.")
     pattern, kind = split_kind(entry)
     if Path(pattern).exists() or Path(f"{pattern}.index").is_file() or not glob.has_magic(pattern):
         return [entry]
-    # A pattern of prefixes (model.ckpt-*) fits each one's .index and .data files.
+    # A pattern of prefixes (model.ckpt-*) matches each prefix's .index and .data files.
     folders = [path for path in glob.glob(pattern) if Path(path).is_dir()]
     indexes = [path for wanted in (pattern, f"{pattern}.index") for path in glob.glob(wanted) if path.endswith(".index")]
     prefixes = [path.removesuffix(".index") for path in indexes]
@@ -146,9 +168,9 @@ def _matches(entry: str) -> list[str]:
 
 
 def check_alike(members: list[StoredModel]) -> tuple[Task, ...]:
-    """Returns the tasks that all models have, in the first one's order.
+    """Returns the common tasks of all models, in the order of the first model.
 
-    Vocabularies, lengths and encoders may differ, since every model reads the texts for itself.
+    Vocabularies, lengths and encoders may differ, since every model encodes the texts itself.
 
     Raises:
         UserError: tasks, labels or text normalization differ.
@@ -174,7 +196,7 @@ def check_alike(members: list[StoredModel]) -> tuple[Task, ...]:
 
 
 def _meanings(member: StoredModel) -> dict[str, dict[str, str]]:
-    """Returns what a model's probabilities of each task are of: labels, the columns read, how texts are normalized."""
+    """Returns what gives each task's probabilities their meaning: labels, columns read, text normalization."""
     tasks, inputs = member.folder.read_tasks()
     return {
         task.name: {

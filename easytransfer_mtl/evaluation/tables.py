@@ -8,7 +8,7 @@ from typing import Any
 
 
 def aligned(table: Sequence[Sequence[str]]) -> str:
-    """Returns the rows as lines: the first column to the left, the others to the right."""
+    """Returns the rows as lines, the first column left-aligned, the others right-aligned."""
     widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
     lines = []
     for first, *rest in table:
@@ -19,17 +19,17 @@ def aligned(table: Sequence[Sequence[str]]) -> str:
 
 
 def csv_text(table: Iterable[Iterable[Any]]) -> str:
-    """Returns the rows as CSV with LF line ends."""
+    """Returns the rows as CSV with LF line endings."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(table)
     return stream.getvalue()
 
 
 def digits(value: float) -> str:
-    """Returns a score as it is shown."""
+    """Returns a score with four decimals."""
     return f"{value:.4f}"
 
 
 def _width(text: str) -> int:
-    # A Chinese character takes two columns of a terminal.
+    # A Chinese character is two columns wide in a terminal.
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

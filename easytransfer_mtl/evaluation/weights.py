@@ -1,4 +1,4 @@
-"""Weights in a run's checkpoints: those of one, the moving averages in it, or the mean of several."""
+"""Weights in a run's checkpoints: those of one checkpoint, its moving averages, or the mean of several."""
 
 import logging
 import re
@@ -20,10 +20,10 @@ RAW, EMA = "@raw", "@ema"
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights on disk. Their order is that of the tables, and of equal scores the last is the best.
+    """Weights on disk. They sort in the order of the tables; of equal scores the last is the best.
 
     Attributes:
-        prefixes: the checkpoints; of several the mean is meant.
+        prefixes: the checkpoint prefixes; the mean over all if there are several.
         is_ema: whether the moving averages in the checkpoint are meant.
     """
 
@@ -32,33 +32,33 @@ class Weights:
 
     @classmethod
     def of_step(cls, folder: Path, step: int, is_ema: bool = False) -> "Weights":
-        """Returns those of a run's checkpoint."""
+        """Returns the weights of a run's checkpoint."""
         return cls((prefix_of(folder, step),), is_ema)
 
     @property
     def prefix(self) -> Path:
-        """The checkpoint; of several the last one."""
+        """The checkpoint prefix; the last one if there are several."""
         return self.prefixes[-1]
 
     @property
     def step(self) -> int:
-        """The checkpoint's step, which its name ends with; 0 for a name without one."""
+        """The step at the end of the checkpoint's name; 0 for a name without one."""
         found = re.search(r"-(\d+)$", self.prefix.name)
         return int(found[1]) if found else 0
 
     @property
     def kind(self) -> str:
-        """``raw``, ``ema`` or ``swa``, as tables and export.json call it."""
+        """``raw``, ``ema`` or ``swa``, as in tables and export.json."""
         return "swa" if len(self.prefixes) > 1 else "ema" if self.is_ema else "raw"
 
     @property
     def is_trained(self) -> bool:
-        """Whether training has moved them: not those of step 0, the run's start."""
+        """False for step 0, the start of the run."""
         return self.step > 0
 
     @property
     def label(self) -> str:
-        """What they are called in a sentence."""
+        """The name for use in a sentence."""
         return str(self) if len(self.prefixes) > 1 else f"checkpoint {self}"
 
     def __str__(self) -> str:
@@ -75,7 +75,7 @@ class Weights:
 
     def check(self) -> None:
         """Raises UserError if moving averages are meant and the checkpoint has none."""
-        there = Path(f"{self.prefix}.index").is_file()  # a checkpoint that is missing is reported by whoever reads it
+        there = Path(f"{self.prefix}.index").is_file()  # a missing checkpoint is reported when it is read
         if self.is_ema and there and not has_averages(self.prefix):
             raise UserError(
                 f"{self.prefix}{EMA}: the checkpoint holds no moving averages, which only runs with --ema_decay have; write "
@@ -83,7 +83,7 @@ class Weights:
             )
 
     def restore(self, model: MultiTaskModel) -> None:
-        """Gives a model these weights.
+        """Loads these weights into a model.
 
         Raises:
             UserError: a checkpoint is damaged, does not fit the model, or has no such weights.
@@ -99,13 +99,14 @@ class Weights:
 
 
 def weights_in(checkpoints: dict[int, Path], swa_checkpoints: int) -> list[Weights]:
-    """Returns what there is to score in a run's checkpoints, in order.
+    """Returns all weights to score in a run's checkpoints, sorted.
 
-    Step 0's averages are its weights, and it is left out of the mean, since nothing is trained there.
+    Step 0 is untrained: its moving averages equal its weights and are not scored, and it is left out of the mean.
 
     Args:
         checkpoints: step -> prefix.
-        swa_checkpoints: how many of the last to take the mean of; 0 for none. With fewer there, of these; of one, none.
+        swa_checkpoints: number of last checkpoints to average, or all if there are fewer; 0 for no mean. A single checkpoint
+            gives no mean.
     """
     found = [Weights((prefix,)) for prefix in checkpoints.values()]
     found += [Weights((prefix,), True) for step, prefix in checkpoints.items() if step and has_averages(prefix)]
@@ -118,9 +119,9 @@ def weights_in(checkpoints: dict[int, Path], swa_checkpoints: int) -> list[Weigh
 
 
 def split_kind(text: str) -> tuple[str, str]:
-    """Returns a path, or a pattern of paths, and ``@raw`` or ``@ema`` if it ends so, else an empty text.
+    """Splits a path or pattern from its ending ``@raw`` or ``@ema``; the ending is an empty string if there is none.
 
-    A checkpoint's index file, which file managers and shells offer, stands for its prefix.
+    A checkpoint's index file, which file managers and shells suggest, stands for its prefix.
     """
     if text.endswith(".index") and Path(text).is_file():
         return text.removesuffix(".index"), ""
@@ -131,13 +132,13 @@ def split_kind(text: str) -> tuple[str, str]:
 
 
 def weights_at(text: str) -> Weights:
-    """Returns the weights that ``PREFIX``, ``PREFIX@raw`` or ``PREFIX@ema`` names, whether it is there or not."""
+    """Returns the weights named by ``PREFIX``, ``PREFIX@raw`` or ``PREFIX@ema``; the checkpoint need not exist."""
     path, kind = split_kind(text)
     return Weights((Path(path),), kind == EMA)
 
 
 def has_averages(prefix: Path) -> bool:
-    """Returns whether a checkpoint holds moving averages; False for one that cannot be read."""
+    """Returns whether a checkpoint holds moving averages; False if it cannot be read."""
     try:
         with readable_by_tensorflow(prefix) as path:
             return any(name.startswith(f"{AVERAGES}/") for name, _ in tf.train.list_variables(path))
@@ -146,13 +147,12 @@ def has_averages(prefix: Path) -> bool:
 
 
 def _restore(model: MultiTaskModel, prefix: Path) -> None:
-    """Reads the weights that training moved, without optimizer and progress."""
     _read(model, prefix)
     check_variables(model.variables, f"Checkpoint {prefix}")
 
 
 def _restore_averages(model: MultiTaskModel, prefix: Path) -> None:
-    """Reads the moving averages as weights; variables that have none are the checkpoint's own."""
+    """Restores the moving averages as weights; variables without averages get the checkpoint's weights."""
     _read(model, prefix)
     averages = tf.train.Checkpoint(**{AVERAGES: tf.train.Checkpoint(values=model.trainable_variables)})
     try:
@@ -164,10 +164,10 @@ def _restore_averages(model: MultiTaskModel, prefix: Path) -> None:
 
 
 def _restore_mean(model: MultiTaskModel, prefixes: Sequence[Path]) -> None:
-    """Works out the mean of the trainable weights; the others are the last checkpoint's.
+    """Restores the mean of the trainable weights; other weights are those of the last checkpoint.
 
     Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization" (SWA), UAI 2018. The model has no
-    batch normalisation, so there are no statistics to work out anew.
+    batch normalisation, so no statistics have to be recomputed.
     """
     means = None
     for count, prefix in enumerate(prefixes, 1):
@@ -194,5 +194,5 @@ def _read(model: MultiTaskModel, prefix: Path) -> None:
 
 
 def _is_weight(stored: str) -> bool:
-    """Whether a stored name is a weight's that predictions may depend on."""
+    """Returns whether a stored name belongs to a weight that predictions may depend on."""
     return stored.startswith("model/") and not stored.startswith(("model/optimizer/", "model/weighting/"))

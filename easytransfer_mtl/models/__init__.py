@@ -1,1 +1,1 @@
-"""The multi-task model. Knows no files and no flags."""
+"""The multi-task model; does not depend on files or flags."""

@@ -1,4 +1,4 @@
-"""What tasks read of the encoder: its states and pooled output of a batch."""
+"""An encoded batch: the encoder's states and pooled output, which tasks read."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ Reads = frozenset[str]
 
 
 def inputs_of(features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns input_ids, input_mask and segment_ids of a batch, int32 [B, S] each."""
+    """Returns a batch's input_ids, input_mask and segment_ids, int32 [B, S] each."""
     return features["input_ids"], features["input_mask"], features["segment_ids"]
 
 
 class Encoded(NamedTuple):
-    """An encoded batch; what nobody reads is left out.
+    """An encoded batch; values that no task reads are left out.
 
     Attributes:
         input_ids: int32 [B, S].
@@ -23,8 +23,8 @@ class Encoded(NamedTuple):
         segment_ids: int32 [B, S].
         pooled: float32 [B, H], or None.
         sequence: the last layer's states, float32 [B, S, H], or None.
-        layers: the embeddings' output and every layer's, float32 [B, S, H] each; empty if not read.
-        penalty: float32 [], what the sharing adds to the loss for this batch.
+        layers: the embeddings' output and every layer's states, float32 [B, S, H] each; empty if not read.
+        penalty: float32 [], term that the sharing structure adds to the loss for this batch.
     """
 
     input_ids: tf.Tensor

@@ -1,4 +1,6 @@
-"""Variables and layers that single tasks own: named for files, first values from named random streams."""
+"""Task-specific variables and layers: named for files, initial values from named random streams."""
+
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -7,7 +9,19 @@ import tf_keras
 from easytransfer_mtl.seeding import truncated_normal
 
 STDDEV = 0.02
-"""Of first values, as BERT's."""
+"""Of initial values, as in BERT."""
+
+
+class Drawn(tf_keras.initializers.Initializer):
+    """Draws a truncated normal from a named random stream."""
+
+    def __init__(self, stddev: float, seed: int, *names: str) -> None:
+        """Takes the arguments of ``truncated_normal``."""
+        self._stddev, self._seed, self._names = stddev, seed, names
+
+    def __call__(self, shape: Any, dtype: Any = None, **more: Any) -> tf.Tensor:
+        """Returns the values, float32 with the shape ``shape``."""
+        return tf.constant(truncated_normal(tuple(shape), self._stddev, self._seed, *self._names))
 
 
 def dense_layer(
@@ -16,26 +30,27 @@ def dense_layer(
     """Returns a built dense layer: kernel truncated normal 0.02, bias 0.
 
     Args:
-        scope: name of the layer that it is in, which names its variables and streams.
-        name: its own.
-        width: of what it reads.
-        units: of what it gives.
+        scope: name of the layer that contains it; prefix of its variables' and random stream's names.
+        name: name of the dense layer.
+        width: of its input.
+        units: of its output.
         seed: the run's.
-        activation: of Keras, or None.
+        activation: Keras name, or None.
     """
-    layer = tf_keras.layers.Dense(units, activation=activation, name=name)
+    start = Drawn(STDDEV, seed, "own", scope, name)
+    layer = tf_keras.layers.Dense(units, activation=activation, kernel_initializer=start, name=name)
     with tf.name_scope(f"{scope}/{name}"):
         layer.build((None, width))
-    layer.set_weights([truncated_normal((width, units), STDDEV, seed, "own", scope, name), np.zeros(units, np.float32)])
     return layer
 
 
 def own_variable(layer: tf_keras.layers.Layer, scope: str, name: str, value: np.ndarray) -> tf.Variable:
-    """Gives a layer a trainable variable that starts as ``value``."""
+    """Adds a trainable variable to a layer, with the initial value ``value``."""
     with tf.name_scope(scope):
         return layer.add_weight(name, value.shape, initializer=tf.constant_initializer(value))
 
 
 def drawn_variable(layer: tf_keras.layers.Layer, scope: str, name: str, shape: tuple[int, ...], seed: int) -> tf.Variable:
-    """The same, starting as truncated normal 0.02 of the stream of its name."""
-    return own_variable(layer, scope, name, truncated_normal(shape, STDDEV, seed, "own", scope, name))
+    """Adds a trainable variable to a layer, initialized as truncated normal 0.02 from the random stream of its name."""
+    with tf.name_scope(scope):
+        return layer.add_weight(name, shape, initializer=Drawn(STDDEV, seed, "own", scope, name))

@@ -1,24 +1,20 @@
-"""The variables of a model that a subclass may have changed: built before training, named for files."""
-
-from typing import TYPE_CHECKING
+"""Builds the variables of a model, which may be a subclass, before training, and names them for files."""
 
 import tensorflow as tf
 
 from easytransfer_mtl.encoders.dropout import use_seeded_dropout
 from easytransfer_mtl.errors import UserError
-
-if TYPE_CHECKING:
-    from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
 
 
-def build_variables(model: "MultiTaskModel") -> None:
-    """Runs one short row through the model, so that every layer has its variables before anything needs them.
+def build_variables(model: MultiTaskModel) -> None:
+    """Runs one short row through the model, so that every layer creates its variables.
 
     Keras dropout layers that a subclass added become seeded ones, so that its runs resume exactly too.
 
     Raises:
-        UserError: ``build_logits`` or ``build_predictions`` does not return what the tasks need, or two variables cannot
-            be told apart.
+        UserError: ``build_logits`` or ``build_predictions`` does not return what the tasks need, or two variables have the
+            same name.
     """
     use_seeded_dropout(model, model.encoder.clock)
     ids = tf.zeros((1, 3), tf.int32)
@@ -39,13 +35,14 @@ def build_variables(model: "MultiTaskModel") -> None:
     own_variables(model)
 
 
-def own_variables(model: "MultiTaskModel") -> dict[str, tf.Variable]:
+def own_variables(model: MultiTaskModel) -> dict[str, tf.Variable]:
     """Returns the model's variables outside the encoder by layer and name, for instance ``tnews_dense/kernel``.
 
     Raises:
-        UserError: two of them have one name, so that a file could not hold both.
+        UserError: two variables have the same name, so that a file could not hold both.
     """
-    skipped = {id(variable) for variable in model.encoder.weights} | {id(model.encoder.clock.time)}
+    of_step = model.weighting.variables if hasattr(model, "weighting") else ()  # only in checkpoints
+    skipped = {id(variable) for variable in (*model.encoder.weights, model.encoder.clock.time, *of_step)}
     named: dict[str, tf.Variable] = {}
     for layer in [layer for layer in model.layers if layer is not model.encoder] + [model]:
         for variable in layer.weights:
@@ -60,8 +57,8 @@ def own_variables(model: "MultiTaskModel") -> dict[str, tf.Variable]:
     return named
 
 
-def parameter_counts(model: "MultiTaskModel") -> dict[str, int]:
-    """Returns the numbers of values in the model's parts, trained or not: encoder, each task's feature and head, others."""
+def parameter_counts(model: MultiTaskModel) -> dict[str, int]:
+    """Returns part of the model -> number of parameters, trainable or not; parts without parameters are left out."""
     clock = model.encoder.clock.time
     counted: set[int] = {id(clock)}
 

@@ -1,4 +1,4 @@
-"""Masked batches: every one a function of the seed and its step, so that a run goes on without a stored position."""
+"""Masked batches; each depends only on the seed and its step, so that a resumed run needs no stored position."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class MaskedBatches:
     """The batches of a run's steps.
 
     Attributes:
-        rows: what is trained on.
-        order: which of them a step gets; its seed is the masks' too.
+        rows: the training rows.
+        order: which rows a step gets; its seed is also the seed of the masks.
         padded_lengths: ascending lengths that batches may have.
         masking: draws new masks in every step.
     """
@@ -50,14 +50,14 @@ def held_out_batches(
 ) -> Iterator[Batch]:
     """Yields every row once, longest first, with masks that are always the same.
 
-    The last batch is filled up with copies of its last row in which nothing is predicted.
+    The last batch is filled up with copies of its last row, in which nothing is predicted.
 
     Args:
-        rows: what is measured on.
-        batch_size: rows a batch.
+        rows: the held-out rows.
+        batch_size: rows per batch.
         padded_lengths: ascending lengths that batches may have.
-        masking: how.
-        seed: the run's.
+        masking: draws the masks.
+        seed: the run's seed.
     """
     order = np.argsort(-rows.rows.lengths, kind="stable")
     for index, start in enumerate(range(0, len(order), batch_size)):

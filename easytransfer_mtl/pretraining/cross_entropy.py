@@ -1,7 +1,7 @@
-"""Cross entropy of tokens over the whole vocabulary, whose scores are the inner products with the word embeddings.
+"""Cross entropy of tokens over the whole vocabulary, with scores that are inner products with the word embeddings.
 
-The scores [P, V] are the largest tensor of a training step by far. They are computed once and read twice, forward and
-backward, each time in one compiled loop; TensorFlow's own operations would write four more tensors of their size.
+The scores [P, V] are by far the largest tensor of a training step. They are computed once and read twice, in the forward and
+the backward pass, each time in one compiled loop; TensorFlow's own operations would write four more tensors of this size.
 """
 
 from collections.abc import Callable
@@ -17,16 +17,16 @@ Gradients = tuple[tf.Tensor, ...]
 def tied_cross_entropy(
     states: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns -log softmax(states x table^T + bias) of the labels, and whether each label has the greatest score.
+    """Returns -log softmax(states x table^T + bias) of the labels, and whether each label has the highest score.
 
     Args:
-        states: [P, E], float32 or bfloat16, the type of the products; sums, softmax and results are float32.
+        states: [P, E], float32 or bfloat16, which is the type of the matrix products; sums, softmax and results are float32.
         table: float32 [V, E].
         bias: float32 [V].
         labels: int32 [P].
 
     Returns:
-        float32 [P] and float32 [P], the second 0 or 1 and without a gradient.
+        float32 [P] and float32 [P]; the second is 0 or 1 and has no gradient.
     """
 
     @tf.custom_gradient
@@ -38,7 +38,7 @@ def tied_cross_entropy(
         def gradient(upstream: tf.Tensor, *_: tf.Tensor) -> Gradients:
             d_scores = _backward(scores, bias, labels, log_sums, upstream)
             d_table = tf.cast(tf.matmul(d_scores, states, transpose_a=True), tf.float32)
-            # A product with ones sums three times as fast as the compiled loop would.
+            # A product with ones is three times as fast as a sum in the compiled loop.
             d_bias = tf.cast(tf.matmul(tf.ones_like(states[:, :1]), d_scores, transpose_a=True), tf.float32)
             return tf.matmul(d_scores, cast_table), d_table, d_bias[0]
 

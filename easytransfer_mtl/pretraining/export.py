@@ -1,4 +1,4 @@
-"""The end of a pre-training run: ``final/``, a folder that training starts from and that stands alone."""
+"""The export of a pre-training run: ``final/``, a self-contained folder that training can start from."""
 
 import logging
 from dataclasses import asdict
@@ -19,24 +19,23 @@ FINAL, ABOUT_FILE = "final", "pretraining.json"
 
 
 def exported(run: Path) -> Path | None:
-    """Returns the ``final/`` of a run if it is there."""
+    """Returns the run's ``final/``; None if there is none."""
     return run / FINAL if (run / FINAL / ABOUT_FILE).is_file() else None
 
 
 def export_final(
     model: MaskedLanguageModel, settings: PretrainSettings, prepared: Prepared, progress: PretrainingProgress
 ) -> Path:
-    """Writes ``final/`` of the run, replacing an older one only when the new one is complete.
+    """Writes the run's ``final/``; an existing one is replaced only when the new one is complete.
 
-    It is an encoder's folder as ``save_encoder`` writes it, with the pooler as it was at the start and the masked-word head,
-    and pretraining.json. ``--pretrain_model_name_or_path`` of train and of another pretrain load it, and so do transformers'
-    classes.
+    It is an encoder folder written by ``save_encoder``, with the initial pooler, the masked-word head and pretraining.json.
+    It can be loaded with ``--pretrain_model_name_or_path`` of train and pretrain, and with transformers' classes.
 
     Returns:
         The folder.
 
     Raises:
-        NonFiniteError: a weight is NaN or infinite; an older folder stays.
+        NonFiniteError: a weight is NaN or infinite; an existing folder is kept.
     """
     target = Path(settings.model_dir) / FINAL
     with replacing_folder(target) as folder:
@@ -61,7 +60,7 @@ def _about(settings: PretrainSettings, steps: int, prepared: Prepared, progress:
 
 
 def texts_by_file(prepared: Prepared) -> dict[str, Any]:
-    """Returns how many texts are trained on and held out, the hash of both, and each file's rows and own texts."""
+    """Returns the numbers of training and held-out texts, the hash of both, and each file's rows and texts of its own."""
     files = [
         {"task": item.task, "kind": item.kind, "file": item.path.name, "rows": item.rows, "texts": len(item.texts)}
         for item in prepared.sources

@@ -1,4 +1,4 @@
-"""BERT's masked-word head: dense, activation, LayerNorm, scores by the word embeddings; its weights in files."""
+"""BERT's masked-word head (dense, activation, LayerNorm, scores from the word embeddings) and its weights in files."""
 
 import logging
 import re
@@ -13,7 +13,6 @@ from easytransfer_mtl.encoders.finite import check_finite
 from easytransfer_mtl.encoders.fused.gelu import bias_gelu
 from easytransfer_mtl.encoders.fused.graphs import own_graph
 from easytransfer_mtl.encoders.saving import Head
-from easytransfer_mtl.encoders.sizes import dense_size
 from easytransfer_mtl.encoders.transformer import GELUS
 from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.errors import UserError
@@ -21,34 +20,29 @@ from easytransfer_mtl.pretraining.cross_entropy import tied_cross_entropy
 from easytransfer_mtl.seeding import truncated_normal
 
 CLS = "cls.predictions"
-"""Where PyTorch's models but ALBERT keep the head."""
+"""Name prefix of the head in PyTorch models, except ALBERT."""
 _STORED = re.compile(
     r"(?:.+[./])?(?:mlm___)?cls[./]predictions[./]"
     r"(?:transform[./](dense|LayerNorm)[./](weight|kernel|bias|gamma|beta)|(?:output_)?bias)(?::0)?"
 )
 _STORED_ALBERT = re.compile(r"predictions\.(?:(dense|LayerNorm)\.(weight|bias)|bias)")
-"""In PyTorch's ALBERT; Google's is as BERT's."""
+"""The names in PyTorch's ALBERT; Google's ALBERT uses those of BERT."""
 _NORM_NAMES = {"weight": "gamma", "bias": "beta"}
 
 
-def head_size(config: PretrainedConfig, width: int) -> int:
-    """Returns the parameters of a ``MaskedWordHead`` of the same arguments."""
-    return dense_size(config.hidden_size, width) + 2 * width + config.vocab_size
-
-
 class MaskedWordHead(tf_keras.layers.Layer):
-    """Scores of all tokens for states of the encoder.
+    """Computes scores of all tokens from states of the encoder.
 
-    The second half of the head, the table of the scores, is the encoder's word embeddings.
+    The output projection is the encoder's word embedding table.
     """
 
     def __init__(self, config: PretrainedConfig, width: int, seed: int) -> None:
-        """Draws the start: kernel truncated normal, biases 0.
+        """Initializes the weights: kernel truncated normal, biases 0.
 
         Args:
-            config: the encoder's.
-            width: of the word embeddings, E.
-            seed: the run's.
+            config: the encoder's config.
+            width: width E of the word embeddings.
+            seed: the run's seed.
         """
         super().__init__(name="masked_words")
         hidden = config.hidden_size
@@ -69,10 +63,10 @@ class MaskedWordHead(tf_keras.layers.Layer):
         self._activation, self._epsilon = config.hidden_act, config.layer_norm_eps
 
     def token_losses(self, states: tf.Tensor, table: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns each token's cross entropy and whether it is predicted right (1 or 0), float32 [P].
+        """Returns each token's cross entropy and whether it is predicted correctly (1 or 0), float32 [P].
 
         Args:
-            states: of the tokens to predict, [P, H], float32 or bfloat16, the type of the matrix products.
+            states: states of the tokens to predict, [P, H], float32 or bfloat16, which is the type of the matrix products.
             table: the word embeddings, float32 [V, E].
             labels: int32 [P].
         """
@@ -87,10 +81,10 @@ class MaskedWordHead(tf_keras.layers.Layer):
         return tf.nn.batch_normalization(values, mean, variance, beta, gamma, self._epsilon)
 
     def take(self, weight_file: WeightFile) -> None:
-        """Takes over the head that a checkpoint holds; without one, or with a part of one only, the start stays.
+        """Loads the head from a checkpoint; if it holds no head, or only a part of one, the initial weights are kept.
 
         Raises:
-            UserError: its shapes are not the encoder's.
+            UserError: the shapes do not fit the encoder.
             NonFiniteError: a weight is NaN or infinite.
         """
         arrays = stored_head(weight_file)
@@ -111,13 +105,14 @@ class MaskedWordHead(tf_keras.layers.Layer):
         logging.info("Masked-word head: taken from %s", weight_file.path)
 
     def saved(self, model_type: str, model_class: str) -> Head:
-        """Returns the head as transformers' class of masked words has it, whose table is tied to the embeddings.
+        """Returns the head as in transformers' masked language model class, which ties the score table to the embeddings.
 
-        ELECTRA's goes beside the encoder: its class is made for a generator, whatever activation the config names.
+        ELECTRA's head is saved as additional weights: its class in transformers is made for a generator, whatever activation
+        the config names.
 
         Args:
-            model_type: the encoder's.
-            model_class: transformers' class of it, for instance ``BertModel``.
+            model_type: the encoder's model type.
+            model_class: transformers' class of the encoder, for instance ``BertModel``.
         """
         prefix, layers = ("predictions", "predictions") if model_type == "albert" else (CLS, f"{CLS}.transform")
         arrays = {}
@@ -133,14 +128,14 @@ class MaskedWordHead(tf_keras.layers.Layer):
 
 @own_graph
 def activated(product: tf.Tensor, bias: tf.Tensor, activation: str) -> tf.Tensor:
-    """Returns an activation, by its name in a config, of a product of any number format and a bias, in float32."""
+    """Returns the named activation of product + bias in float32; ``product`` may have any number format."""
     if activation in GELUS:
         return tf.cast(bias_gelu(product, bias, GELUS[activation]), tf.float32)
     return get_tf_activation(activation)(tf.cast(product, tf.float32) + bias)
 
 
 def stored_head(weight_file: WeightFile) -> dict[str, np.ndarray]:
-    """Returns the masked-word head's arrays in a weight file, of any layout, by ``MaskedWordHead``'s names."""
+    """Returns the arrays of the masked-word head in a weight file of any layout, by the names in ``MaskedWordHead``."""
     found = {}
     for stored, array in weight_file.arrays.items():
         match = _STORED.fullmatch(stored) or _STORED_ALBERT.fullmatch(stored)
@@ -152,6 +147,6 @@ def stored_head(weight_file: WeightFile) -> dict[str, np.ndarray]:
         elif layer == "LayerNorm":
             found[f"transform/LayerNorm/{_NORM_NAMES.get(part, part) if '/' not in stored else part}"] = array
         else:
-            is_transposed = part == "weight"  # PyTorch's Linear keeps [out, in]
+            is_transposed = part == "weight"  # PyTorch's Linear stores [out, in]
             found[f"transform/dense/{'bias' if part == 'bias' else 'kernel'}"] = array.T if is_transposed else array
     return {name: np.ascontiguousarray(array, np.float32) for name, array in found.items()}

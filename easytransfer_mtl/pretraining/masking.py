@@ -1,4 +1,4 @@
-"""Which tokens of a batch are to be predicted, and what is shown instead of them."""
+"""Chooses the tokens of a batch to predict, and what replaces them in the input."""
 
 import math
 import re
@@ -16,23 +16,23 @@ from easytransfer_mtl.pretraining.words import START
 NOT_TEXT = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|unused\d+)\]")
 MASKED, REPLACED = 0.8, 0.1
 LONGEST_RUN, RUN_LENGTHS = 3, np.array([6, 3, 2]) / 11
-"""Words of a run at most, and the probabilities of 1, 2, 3 words."""
+"""Maximum number of words in a run, and the probabilities of 1, 2 and 3 words."""
 
 
 @dataclass(frozen=True)
 class Masking:
-    """BERT's masking (Devlin et al. 2019): of the chosen tokens 80 % become [MASK], 10 % another token, 10 % stay.
+    """BERT's masking (Devlin et al. 2019): 80 % of the chosen tokens become [MASK], 10 % another token, 10 % stay.
 
-    What is chosen together is a token (``token``), a word (``wwm``; Cui et al. 2019), or a run of 1 to 3 words of one text,
-    n words with a probability proportional to 1 / n (``ngram``; Lan et al. 2020, ALBERT, section 4.1). Tokens of one word
-    then fall to the three kinds one by one.
+    The unit that is chosen is a token (``token``), a word (``wwm``; Cui et al. 2019), or a run of 1 to 3 words of one text,
+    n words with a probability proportional to 1 / n (``ngram``; Lan et al. 2020, ALBERT, section 4.1). The tokens of a unit
+    are then replaced or kept independently of each other.
 
     Attributes:
         kind: ``token``, ``wwm`` or ``ngram``.
-        share: expected share of each row's tokens that is chosen, special tokens not counted.
+        share: expected share of each row's tokens that is chosen, without special tokens.
         mask_id: id of [MASK].
-        others: int32, ids that a token may be replaced by: all but special and unused ones.
-        signature: of what ``apply`` returns.
+        others: int32, ids of possible replacements: all except special and unused tokens.
+        signature: the TensorSpecs of the result of ``apply``.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class Masking:
     }
 
     def places(self, rows: int, length: int) -> int:
-        """Returns how many tokens of a [rows, length] batch are predicted at most."""
+        """Returns the maximum number of predicted tokens in a [rows, length] batch."""
         return math.ceil(self.share * rows * length)
 
     def apply(self, batch: Batch, random: np.random.Generator) -> Batch:
@@ -55,12 +55,12 @@ class Masking:
 
         Args:
             batch: input_ids, input_mask, segment_ids, word_parts [B, S].
-            random: decides.
+            random: the source of random numbers.
 
         Returns:
-            The first three, and of the P places (``places``) of tokens to predict: positions (int32 [P], counted through
-            the rows one after another), labels (int32 [P], their true ids) and weights (float32 [P], 0 for places that are
-            not used).
+            input_ids, input_mask and segment_ids, and for the P tokens to predict (see ``places``): positions (int32 [P],
+            indices into the flattened batch), labels (int32 [P], the true ids) and weights (float32 [P], 0 for unused
+            places).
         """
         parts = batch["word_parts"]
         tokens = np.flatnonzero(parts)
@@ -81,17 +81,17 @@ class Masking:
         }
 
     def without_copies(self, batch: Batch, rows: int) -> Batch:
-        """Returns a masked batch in which nothing is predicted in the rows from number ``rows`` on."""
+        """Returns a masked batch without predictions in the rows from index ``rows`` on."""
         is_copy = batch["positions"] // batch["input_ids"].shape[1] >= rows
         return {**batch, "weights": np.where(is_copy, np.float32(0), batch["weights"])}
 
     def _units(self, starts: np.ndarray, tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Returns the number of each token's unit, ascending from 0.
+        """Returns each token's unit number, ascending from 0.
 
         Args:
-            starts: bool [T], whether a word starts.
-            tokens: int [T], places in the flat batch; between texts there is a gap.
-            random: decides how long runs are.
+            starts: bool [T], whether the token starts a word.
+            tokens: int [T], indices into the flattened batch, with a gap between texts.
+            random: draws the lengths of runs.
         """
         words = np.cumsum(starts) - 1
         if self.kind != "ngram":
@@ -104,14 +104,14 @@ class Masking:
     def _choose(self, units: np.ndarray, rows: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
         """Returns which units are chosen, bool [U].
 
-        A row's units come in random order until its budget, its share of tokens, is spent. The one that exceeds it is taken
-        with the probability that keeps the expected number of tokens at the budget.
+        A row's units are taken in random order until its budget, a share of its tokens, is used up. The unit that exceeds
+        the budget is taken with the probability that keeps the expected number of tokens at the budget.
 
         Args:
             units: int [T], each token's unit.
             rows: int [T], each token's row.
-            size: units of more tokens in all are not chosen.
-            random: decides.
+            size: maximum number of tokens in all chosen units.
+            random: the source of random numbers.
         """
         tokens = np.bincount(units)
         in_row = np.bincount(rows)
@@ -138,11 +138,11 @@ def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str) -
     Args:
         kind: see ``Masking``.
         share: see ``Masking``; more than 0 and less than 1.
-        vocabulary: the encoder's.
-        source: where that is from, for errors.
+        vocabulary: the encoder's vocabulary.
+        source: its origin, for error messages.
 
     Raises:
-        UserError: the vocabulary has no [MASK], or nothing but special tokens.
+        UserError: the vocabulary has no [MASK], or only special tokens.
     """
     if MASK_TOKEN not in vocabulary.ids:
         raise UserError(f"{source} has no token {MASK_TOKEN}, which pre-training needs.")

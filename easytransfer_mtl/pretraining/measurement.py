@@ -1,4 +1,4 @@
-"""How well a model fills in masked tokens of texts that it does not train on."""
+"""Measures how well a model predicts masked tokens of held-out texts."""
 
 import math
 from dataclasses import astuple, dataclass, fields
@@ -15,39 +15,38 @@ LARGEST_EXPONENT = 700.0
 
 @dataclass(frozen=True)
 class Measurement:
-    """Mean cross entropy of the masked tokens, and the share of them that is predicted right."""
+    """Mean cross entropy of the masked tokens, and the share of them that is predicted correctly."""
 
     loss: float
     accuracy: float
 
     @property
     def perplexity(self) -> float:
-        """e^loss, or a very large number."""
+        """e^loss; a very large number where that would overflow."""
         return math.exp(min(self.loss, LARGEST_EXPONENT))
 
     def __str__(self) -> str:
         return f"perplexity {self.perplexity:.4g}, masked accuracy {self.accuracy:.4f}"
 
     def row(self) -> dict[str, float]:
-        """Returns values by their column in metrics.csv."""
+        """Returns the values by their columns in metrics.csv."""
         return {"loss": self.loss, "perplexity": self.perplexity, "accuracy": self.accuracy}
 
     def report(self) -> dict[str, float]:
-        """Returns values by name for pretraining.json."""
+        """Returns the values by their names in pretraining.json."""
         return {"loss": self.loss, "perplexity": self.perplexity, "masked_accuracy": self.accuracy}
 
 
 class HeldOut:
-    """The held-out batches; one traced function measures any weights of a model on them."""
+    """Measures a model on the held-out batches; the function is traced once and serves all weights."""
 
     def __init__(self, model: MaskedLanguageModel, batches: list[Batch]) -> None:
-        """Takes the model and the batches."""
         self.model = model
         self.batches = batches
         self._sums = tf.function(self._sums_of, input_signature=[Masking.signature], autograph=False)
 
     def measure(self) -> Measurement:
-        """Measures the model as it is, in float32 whatever training computes in, dropout off."""
+        """Measures the model's current weights without dropout, in float32 whatever precision training uses."""
         with self.model.encoder.computing_in("float32"):
             sums = [self._sums({name: tf.constant(value) for name, value in batch.items()}) for batch in self.batches]
         loss, right, count = np.sum([[float(value) for value in batch] for batch in sums], axis=0)
@@ -60,10 +59,9 @@ class HeldOut:
 
 
 class PretrainingProgress(tf.Module):
-    """The first and the last measurement of a run as variables, so that checkpoints hold them."""
+    """The first and the last measurement of a run as variables, so that checkpoints include them."""
 
     def __init__(self) -> None:
-        """Starts without measurements."""
         super().__init__(name="pretraining_progress")
         nothing = [0.0] * len(fields(Measurement))
         self._before = tf.Variable(nothing, dtype=tf.float64, trainable=False, name="before")
@@ -80,7 +78,7 @@ class PretrainingProgress(tf.Module):
         return Measurement(*self._after.numpy().tolist())
 
     def note(self, step: int, measured: Measurement) -> None:
-        """Notes the measurement of a step."""
+        """Stores the measurement of a step."""
         self._after.assign(astuple(measured))
         if step == 0:
             self._before.assign(astuple(measured))

@@ -1,4 +1,4 @@
-"""BERT's masked language model (Devlin et al. 2019): encoder, head that fills in masked tokens, train step."""
+"""BERT's masked language model (Devlin et al. 2019): encoder, masked-word head, train step."""
 
 import tensorflow as tf
 import tf_keras
@@ -8,24 +8,23 @@ from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.encoders.kinds import kind_of
 from easytransfer_mtl.encoders.saving import Head
 from easytransfer_mtl.encoders.weight_files import WeightFile
-from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.pretraining.head import MaskedWordHead
+from easytransfer_mtl.runs import gradients as grads
 
 Batch = dict[str, tf.Tensor]
 
 
 class MaskedLanguageModel(tf_keras.Model):
-    """Predicts the masked tokens of a batch; the encoder's pooler takes no part and stays as it is.
+    """Predicts the masked tokens of a batch; the encoder's pooler is not used and stays unchanged.
 
     Attributes:
-        encoder: what is trained.
-        head: trained with it; starts at random.
-        clip_norm: global norm to clip gradients to.
-        precision: number format of training's matrix products.
+        encoder: the trained encoder.
+        head: trained too; has random initial weights.
+        clip_norm: global norm to which gradients are clipped.
+        precision: number format of the matrix products in training.
     """
 
     def __init__(self, encoder: Encoder, settings: PretrainSettings) -> None:
-        """Takes the encoder and the run's settings."""
         super().__init__(name="masked_language_model")
         self.encoder = encoder
         self.head = MaskedWordHead(encoder.config, encoder.word_embeddings.shape[1], settings.seed)
@@ -33,28 +32,28 @@ class MaskedLanguageModel(tf_keras.Model):
         self.precision = settings.precision
 
     def take(self, weight_file: WeightFile) -> None:
-        """Takes over the masked-word head that a checkpoint holds, see ``MaskedWordHead.take``."""
+        """Loads the masked-word head from a checkpoint, see ``MaskedWordHead.take``."""
         self.head.take(weight_file)
 
     @property
     def stored_parts(self) -> dict[str, tf.Variable]:
-        """The variables that are trained beside the encoder, by name: the head's."""
+        """The variables that are trained besides the encoder's, by name: those of the head."""
         return self.head.by_name
 
     def saved_head(self) -> Head:
-        """Returns the head as an export holds it, see ``MaskedWordHead.saved``."""
+        """Returns the head for an export, see ``MaskedWordHead.saved``."""
         config = self.encoder.config
         return self.head.saved(config.model_type, kind_of(config).torch_class)
 
     @property
     def trained_variables(self) -> list[tf.Variable]:
-        """The encoder's without its pooler, and the head's."""
+        """The variables of the encoder without its pooler, and those of the head."""
         named = self.encoder.canonical_variables
         encoder = [variable for name, variable in named.items() if not name.startswith("pooler/")]
         return encoder + list(self.stored_parts.values())
 
     def token_losses(self, batch: Batch, training: bool, precision: str) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns each place's cross entropy and whether its token is predicted right (1 or 0), float32 [P].
+        """Returns the cross entropy of each token to predict, and whether it is predicted correctly (1 or 0), float32 [P].
 
         Args:
             batch: see ``Masking.signature``.
@@ -71,8 +70,8 @@ class MaskedLanguageModel(tf_keras.Model):
         """Does one optimizer step on the mean cross entropy of the batch's masked tokens.
 
         Returns:
-            loss, accuracy (the share of masked tokens that is predicted right), grad_norm (before clipping) and
-            learning_rate, float32 [] each.
+            loss, accuracy (share of masked tokens predicted correctly), grad_norm (before clipping) and learning_rate,
+            float32 [] each.
         """
         self.encoder.clock.time.assign(self.optimizer.iterations)
         variables, weights = self.trained_variables, batch["weights"]

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a pre-training run's settings and data, found before the first expensive step."""
+"""Checks a pre-training run's settings and prepares its data; finds all errors before the first expensive step."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import files_in
 from easytransfer_mtl.pretraining.batches import MaskedBatches, held_out_batches
 from easytransfer_mtl.pretraining.masking import Masking, make_masking
-from easytransfer_mtl.pretraining.memory_estimate import check_memory
+from easytransfer_mtl.pretraining.memory import check_memory
 from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows
 from easytransfer_mtl.pretraining.texts import Source, hold_out, read_texts
 from easytransfer_mtl.pretraining.word_vectors import WordVectors, read_word_vectors
@@ -36,17 +36,17 @@ from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs besides its model.
+    """All parts of a run except its model.
 
     Attributes:
-        files: the encoder's.
-        sources: where the texts are from.
-        num_texts: texts that are trained on, and that are held out.
+        files: the encoder's files.
+        sources: the files with the texts.
+        num_texts: numbers of training texts and of held-out texts.
         texts_sha256: hash of both.
         plan: the run's steps.
-        batches: what the steps train on.
-        held_out: what is measured on.
-        vectors: those of the file that the embeddings start from, if there is one.
+        batches: the training batches.
+        held_out: the batches for measurement.
+        vectors: vectors from a file as initial embeddings, or None.
     """
 
     files: EncoderFiles
@@ -60,10 +60,10 @@ class Prepared:
 
 
 def prepare(settings: PretrainSettings) -> Prepared:
-    """Finds the encoder's files, reads, segments and packs the texts, plans the steps.
+    """Finds the encoder's files; reads, segments and packs the texts; plans the steps.
 
     Raises:
-        UserError: something does not fit.
+        UserError: the settings or the data are invalid.
     """
     make_deterministic()
     _check_numbers(settings)

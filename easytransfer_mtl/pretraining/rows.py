@@ -1,4 +1,4 @@
-"""Texts as rows of tokens: several single texts a row, or one; a pair always has a row of its own."""
+"""Texts as rows of tokens: one or several single texts per row; a pair always has its own row."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -14,11 +14,11 @@ from easytransfer_mtl.seeding import generator
 
 @dataclass(frozen=True)
 class WordRows:
-    """N rows with T tokens in all.
+    """N rows with T tokens in total.
 
     Attributes:
-        rows: their ids and segments.
-        parts: uint8 [T], ``SPECIAL``, ``START`` or ``INSIDE`` of each token.
+        rows: token ids and segments.
+        parts: uint8 [T], ``SPECIAL``, ``START`` or ``INSIDE`` for each token.
     """
 
     rows: EncodedRows
@@ -28,7 +28,7 @@ class WordRows:
         return len(self.rows)
 
     def batch(self, numbers: np.ndarray, padded_lengths: np.ndarray) -> Batch:
-        """Returns what ``EncodedRows.batch`` does, and word_parts, uint8 [B, S], ``SPECIAL`` for padding."""
+        """Returns the result of ``EncodedRows.batch`` and word_parts, uint8 [B, S], ``SPECIAL`` for padding."""
         batch = self.rows.batch(numbers, padded_lengths)
         offsets = self.rows.offsets
         parts = np.zeros(batch["input_ids"].shape, np.uint8)
@@ -39,15 +39,15 @@ class WordRows:
 
 
 class RowBuilder:
-    """Makes rows of one length limit.
+    """Builds rows up to a maximum length.
 
-    A row of single texts is [CLS] a [SEP] b [SEP] c [SEP], segment 0 throughout; attention sees the whole row and positions
-    count through it. A single text that is longer than a row becomes several. A pair is [CLS] a [SEP] b [SEP] with the
-    segments 0 and 1, cut as in training.
+    A row of single texts is [CLS] a [SEP] b [SEP] c [SEP], with segment 0 throughout; attention covers the whole row and
+    positions count through it. A single text that is longer than a row is split into several pieces. A pair is [CLS] a [SEP]
+    b [SEP] with the segments 0 and 1, cut as in training.
     """
 
     def __init__(self, tokenizer: WordTokenizer, sequence_length: int, packs: bool, seed: int) -> None:
-        """Takes the tokenizer, the tokens of the longest row, whether single texts share rows, and the run's seed."""
+        """Takes the tokenizer, the maximum number of tokens per row, whether single texts share rows, and the run's seed."""
         ids = tokenizer.tokenizer.vocabulary.ids
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
@@ -56,7 +56,7 @@ class RowBuilder:
         self._cls, self._sep = ids["[CLS]"], ids["[SEP]"]
 
     def build(self, texts: list[Text]) -> WordRows:
-        """Returns the rows of the texts; texts of which no token is left have none."""
+        """Returns the rows of the texts; texts without any token are skipped."""
         encoded = ([self.tokenizer.encode(part) for part in text] for text in texts)
         whole = [parts for parts in ([part for part in text if part.ids] for text in encoded) if parts]
         pairs = [self._cut_pair(*parts) for parts in whole if len(parts) == 2]
@@ -89,14 +89,14 @@ class RowBuilder:
 
 
 def pack(sizes: list[int], capacity: int) -> list[list[int]]:
-    """Puts items into bins, each into the fullest bin that still has room for it (best fit).
+    """Puts items into bins, each into the fullest bin with enough room (best fit).
 
     Args:
-        sizes: of the items, from 1 to ``capacity``.
-        capacity: of a bin.
+        sizes: sizes of the items, from 1 to ``capacity``.
+        capacity: size of a bin.
 
     Returns:
-        The numbers of each bin's items.
+        The indices of each bin's items.
     """
     bins: list[list[int]] = []
     with_room: list[list[int]] = [[] for _ in range(capacity + 1)]

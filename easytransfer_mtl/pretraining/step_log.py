@@ -1,4 +1,4 @@
-"""The log of a pre-training run: a progress bar, lines, metrics.csv, and the measurements on what is held out."""
+"""The log of a pre-training run: progress bar, log lines, metrics.csv, and measurements on the held-out texts."""
 
 import logging
 import math
@@ -16,30 +16,30 @@ from easytransfer_mtl.runs.metrics_log import StepTable
 from easytransfer_mtl.runs.step_plan import StepPlan
 
 COLUMNS = ("step", "part", "loss", "perplexity", "accuracy", "learning_rate", "grad_norm", "examples_per_second")
-"""``part`` is train or held_out; the last is the only one that differs from run to run."""
+"""``part`` is train or held_out; only the last column differs between equal runs."""
 
 
 def open_metrics(folder: Path, step: int) -> StepTable:
-    """Opens a run's metrics.csv for going on from ``step``; the measurement of step 0 is made again."""
+    """Opens a run's metrics.csv for continuing after ``step``; step 0 is measured again."""
     return StepTable(folder, step or -1, COLUMNS)
 
 
 class PretrainingLog(tf_keras.callbacks.Callback):
-    """Writes a row a step, shows how far training is, and stops it on a loss that is not a number."""
+    """Writes a row per step, shows the progress, and stops training if the loss or the gradient norm is not finite."""
 
     def __init__(self, plan: StepPlan, metrics: StepTable, rows_per_step: int, every: int) -> None:
-        """Takes the run's parts and ``log_step_count_steps``."""
+        """Takes the step plan, metrics.csv, rows per step, and ``log_step_count_steps``."""
         super().__init__()
         self.plan, self.metrics, self.rows_per_step, self.every = plan, metrics, rows_per_step, every
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Starts the bar at the step that training goes on from."""
+        """Starts the progress bar at the step from which training continues."""
         self.step = self.first = int(self.model.optimizer.iterations.numpy())
         self.bar = tqdm(total=self.plan.train_steps, initial=self.step, desc="pretrain", unit=" steps", disable=None)
         self.start_time = self.last_time = time.perf_counter()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Leaves the time that measuring and saving take out of the step's."""
+        """Excludes the time of measuring and saving from the step's time."""
         self.last_time = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -71,20 +71,19 @@ class PretrainingLog(tf_keras.callbacks.Callback):
 
 
 class HeldOutLog(tf_keras.callbacks.Callback):
-    """Measures at the start of a run and wherever it saves, before it does; goes before what saves."""
+    """Measures at the start of a run and at every checkpoint; must precede the callback that saves."""
 
     def __init__(self, held_out: HeldOut, progress: PretrainingProgress, plan: StepPlan, metrics: StepTable) -> None:
-        """Takes the run's parts."""
         super().__init__()
         self.held_out, self.progress, self.plan, self.metrics = held_out, progress, plan, metrics
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Measures the start."""
+        """Measures step 0."""
         if int(self.model.optimizer.iterations.numpy()) == 0:
             self._measure(0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Measures when there is a checkpoint."""
+        """Measures if a checkpoint is saved after this step."""
         step = int(self.model.optimizer.iterations.numpy())
         if self.plan.saves_after(step):
             self._measure(step)

@@ -1,4 +1,4 @@
-"""Static vectors of tokens, worked out of the texts themselves: which tokens stand near which, in few dimensions."""
+"""Static token vectors, computed from the tokens that occur near each other in the texts."""
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
@@ -11,23 +11,24 @@ from easytransfer_mtl.pretraining.words import SPECIAL
 from easytransfer_mtl.seeding import generator
 
 WINDOW = 5
-"""Tokens apart that still count as near."""
+"""Maximum distance between tokens that count as near."""
 
 
 def text_vectors(rows: WordRows, vocabulary_size: int, width: int, seed: int) -> WordVectors:
-    """Returns vectors of the tokens that stand near others in the texts of ``rows``, each text counted once.
+    """Returns vectors of the tokens that occur near others in the texts of ``rows``; each text counts once.
 
-    Positive pointwise mutual information of tokens up to ``WINDOW`` apart, its first left singular vectors times the roots
-    of their values (Levy and Goldberg, NeurIPS 2014, "Neural Word Embedding as Implicit Matrix Factorization").
+    Computes the positive pointwise mutual information of tokens up to ``WINDOW`` apart, and its first left singular vectors
+    times the square roots of the singular values (Levy and Goldberg, NeurIPS 2014, "Neural Word Embedding as Implicit Matrix
+    Factorization").
 
     Args:
-        rows: what is trained on.
-        vocabulary_size: token ids are below it.
-        width: of the vectors, at most; as many as there are tokens if they are fewer.
-        seed: the run's.
+        rows: the training rows.
+        vocabulary_size: all token ids are below it.
+        width: maximum width of the vectors; at most the number of tokens.
+        seed: the run's seed.
 
     Raises:
-        UserError: no token stands near another more often than chance has it.
+        UserError: no two tokens occur near each other more often than by chance.
     """
     near = _near(*_texts(rows), vocabulary_size)
     ids = np.flatnonzero(near.sum(axis=1))
@@ -46,7 +47,7 @@ def text_vectors(rows: WordRows, vocabulary_size: int, width: int, seed: int) ->
 
 
 def _texts(rows: WordRows) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the token ids of all different texts, int64 [T], and the number of each token's text, int64 [T]."""
+    """Returns the token ids of all distinct texts, int64 [T], and the number of each token's text, int64 [T]."""
     ends = np.flatnonzero(rows.parts == SPECIAL)
     pieces = (piece[1:] for piece in np.split(rows.rows.input_ids.astype(np.int64), ends)[1:])
     texts = list({piece.tobytes(): piece for piece in pieces if len(piece)}.values())
@@ -54,7 +55,7 @@ def _texts(rows: WordRows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _near(ids: np.ndarray, numbers: np.ndarray, size: int) -> csr_matrix:
-    """Returns how often each token stands near each other one of its text, in either direction, [size, size]."""
+    """Returns how often each pair of tokens occurs near each other in a text, in either direction, [size, size]."""
     found = csr_matrix((size, size))
     for apart in range(1, WINDOW + 1):
         same = numbers[:-apart] == numbers[apart:]
@@ -64,7 +65,7 @@ def _near(ids: np.ndarray, numbers: np.ndarray, size: int) -> csr_matrix:
 
 
 def _positive_information(near: csr_matrix) -> csr_matrix:
-    """Returns log p(a, b) / (p(a) p(b)) of tokens that stand near each other, where it is more than 0."""
+    """Returns log p(a, b) / (p(a) p(b)) of tokens near each other, where it is positive."""
     totals = np.asarray(near.sum(axis=1)).ravel()
     pairs = near.tocoo()
     information = np.log(pairs.data * totals.sum() / (totals[pairs.row] * totals[pairs.col]))

@@ -1,4 +1,4 @@
-"""The texts of a folder of contest files, each once, and the part of them that is held out."""
+"""Reads the distinct texts in a folder of contest files, and holds out a part of them."""
 
 import os
 from dataclasses import dataclass
@@ -13,19 +13,18 @@ from easytransfer_mtl.tasks import Task
 LABELLED = ("train", "dev")
 
 Text = tuple[str, ...]
-"""One text, or the two of a pair."""
+"""One text, or both texts of a pair."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file and its own texts.
+    """A file and its texts.
 
     Attributes:
         task: name of the task.
         kind: train, dev, or the board of an unlabelled file.
-        path: the file.
-        rows: its rows.
-        texts: those of its texts that no file before it had; labels are not among them.
+        rows: number of rows.
+        texts: the texts that no earlier file has, without labels.
     """
 
     task: str
@@ -36,13 +35,13 @@ class Source:
 
 
 def read_texts(folder: str | os.PathLike[str], tasks: tuple[Task, ...], header: bool = False) -> list[Source]:
-    """Reads every file of the tasks in a folder: all train files, then all dev files, then every board's.
+    """Reads all files of the tasks in a folder: train files, then dev files, then the files of every board.
 
-    Rows without any text are passed over.
+    Rows without any text are skipped.
 
     Args:
-        folder: holds contest files under the names of ``contest_files.NAMES``.
-        tasks: whose files are read.
+        folder: holds contest files with the names in ``contest_files.NAMES``.
+        tasks: the tasks whose files are read.
         header: whether the first line of every file is a header.
 
     Raises:
@@ -70,17 +69,17 @@ def read_texts(folder: str | os.PathLike[str], tasks: tuple[Task, ...], header: 
 
 
 def hold_out(texts: list[Text], share: float, seed: int) -> tuple[list[Text], list[Text]]:
-    """Splits texts into those to train on and those to measure on, at least one of either.
+    """Splits texts into training texts and held-out texts, at least one of each.
 
-    Pairs with the same first text are on the same side, so that what is measured on was not half seen.
+    Pairs with the same first text are on the same side, so that no held-out pair was half seen in training.
 
     Args:
-        texts: different from each other.
-        share: of the different first texts that is held out.
-        seed: the run's.
+        texts: distinct texts.
+        share: share of the distinct first texts that is held out.
+        seed: the run's seed.
 
     Raises:
-        UserError: there are fewer than two different first texts.
+        UserError: there are fewer than two distinct first texts.
     """
     firsts = list(dict.fromkeys(text[0] for text in texts))
     if len(firsts) < 2:

@@ -1,4 +1,4 @@
-"""Joins encoder, texts and optimizer to a pre-training run."""
+"""Runs pre-training with an encoder, texts and an optimizer."""
 
 import logging
 import signal
@@ -31,7 +31,7 @@ from easytransfer_mtl.runs.schedule import WarmupDecay
 
 @dataclass(frozen=True)
 class PretrainedRun:
-    """A finished run: the model, its data, its measurements, and the folder that training starts from."""
+    """A finished run: the model, its data, its measurements, and the folder that training can start from."""
 
     model: MaskedLanguageModel
     prepared: Prepared
@@ -40,16 +40,16 @@ class PretrainedRun:
 
 
 def run_pretraining(settings: PretrainSettings) -> PretrainedRun:
-    """Pre-trains, or goes on where a run in the same folder stopped, or finds it finished.
+    """Pre-trains, resumes a stopped run in the same folder, or returns a finished one.
 
-    Everything that can be wrong with the settings and the data is found before the model is built.
+    All errors in the settings and the data are found before the model is built.
 
     Args:
         settings: the configuration.
 
     Raises:
-        UserError: something does not fit.
-        Stopped: SIGINT, SIGTERM or SIGHUP came; the step was saved.
+        UserError: the settings, the data or the run in the folder do not fit.
+        Stopped: SIGINT, SIGTERM or SIGHUP arrived; the step was saved.
     """
     with run_lock(Path(settings.model_dir)):
         prepared = prepare(settings)
@@ -57,7 +57,7 @@ def run_pretraining(settings: PretrainSettings) -> PretrainedRun:
 
 
 def _run(settings: PretrainSettings, prepared: Prepared) -> PretrainedRun:
-    """Builds the model, restores what there is of the run, and trains what is left."""
+    """Builds the model, restores the run if there is one, and trains the remaining steps."""
     folder = RunFolder(Path(settings.model_dir))
     if has_checkpoints(folder.path):
         check_same_encoder(folder, prepared.files, load_config(prepared.files))
@@ -65,7 +65,7 @@ def _run(settings: PretrainSettings, prepared: Prepared) -> PretrainedRun:
     model = _make_model(settings, prepared)
     progress = PretrainingProgress()
     checkpoints = RunCheckpoints(model, progress, folder.path, settings.keep_checkpoint_max)
-    restored = checkpoints.restore_latest()  # before anything is written: the folder may be another model's
+    restored = checkpoints.restore_latest()  # before anything is written: the folder may belong to another model
     step = restored or 0
     if step:
         warn_of_changes(settings)
@@ -83,7 +83,7 @@ def _run(settings: PretrainSettings, prepared: Prepared) -> PretrainedRun:
 
 
 def _check_same_texts(folder: RunFolder, prepared: Prepared) -> None:
-    """Raises UserError if a run is to go on with other texts: what it has trained on would be measured on."""
+    """Raises UserError if a run is resumed with other texts: it would be measured on texts that it was trained on."""
     before, now = folder.written_texts(), texts_by_file(prepared)
     if before.get("sha256") == now["sha256"]:
         return
@@ -96,7 +96,6 @@ def _check_same_texts(folder: RunFolder, prepared: Prepared) -> None:
 
 
 def _make_model(settings: PretrainSettings, prepared: Prepared) -> MaskedLanguageModel:
-    """Builds the model and its optimizer with their first weights."""
     clock = DropoutClock(settings.seed)
     encoder = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler).encoder
     model = MaskedLanguageModel(encoder, settings)
@@ -110,19 +109,20 @@ def _make_model(settings: PretrainSettings, prepared: Prepared) -> MaskedLanguag
 
 
 def _start_embeddings(model: MaskedLanguageModel, settings: PretrainSettings, prepared: Prepared) -> None:
-    """Puts the word vectors into the embeddings of their tokens."""
+    """Copies the word vectors into the embeddings of their tokens."""
     table = model.encoder.word_embeddings
     values = table.numpy()
     vectors = prepared.vectors
     if settings.word_vectors == TEXTS:
-        vectors = text_vectors(prepared.batches.rows, *values.shape, settings.seed)
+        vectors = text_vectors(prepared.batches.rows, len(values), values.shape[1], settings.seed)
+    assert vectors is not None
     values[vectors.ids] = vectors.rows(values.shape[1], model.encoder.config.initializer_range, settings.seed)
     table.assign(values)
     logging.info("%d of %d embeddings start from vectors of %s", len(vectors.ids), len(values), vectors.source)
 
 
 def _describe(settings: PretrainSettings, prepared: Prepared, model: MaskedLanguageModel) -> None:
-    """Writes what the run's folder says about the run, and logs it."""
+    """Writes the description of the run to its folder, and logs it."""
     folder = RunFolder(Path(settings.model_dir))
     folder.write_encoder(model.encoder.config, prepared.files.vocabulary)
     texts = texts_by_file(prepared)
@@ -146,7 +146,6 @@ def _fit(
     progress: PretrainingProgress,
     step: int,
 ) -> None:
-    """Trains from ``step`` to the plan's end."""
     plan = prepared.plan
     dataset = prepared.batches.dataset(step, plan.train_steps)
     with (

@@ -1,4 +1,4 @@
-"""Static word vectors (word2vec, fastText, text format) as the start of token embeddings."""
+"""Static word vectors (word2vec, fastText, text format) as initial token embeddings."""
 
 import os
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ class WordVectors:
     """The vectors of tokens.
 
     Attributes:
-        source: what they are from, for the log.
-        ids: int64 [N], the tokens' ids.
+        source: their origin, for the log.
+        ids: int64 [N], the token ids.
         values: float32 [N, D].
     """
 
@@ -32,15 +32,15 @@ class WordVectors:
     values: np.ndarray
 
     def rows(self, width: int, stddev: float, seed: int) -> np.ndarray:
-        """Returns embedding rows of the tokens, float32 [N, width], of mean 0 and the given standard deviation.
+        """Returns embedding rows of the tokens, float32 [N, width], with mean 0 and the given standard deviation.
 
-        Vectors that are wider are projected on their first principal components; narrower ones are turned into the wider
-        space by a random rotation, which keeps their inner products.
+        Wider vectors are projected on their first principal components; narrower ones are mapped into the wider space by a
+        random rotation, which preserves their inner products.
 
         Args:
-            width: of the embeddings.
-            stddev: the initializer's.
-            seed: the run's.
+            width: width of the embeddings.
+            stddev: standard deviation of the initializer.
+            seed: the run's seed.
         """
         values = self.values.astype(np.float64)
         values -= values.mean(axis=0)
@@ -54,15 +54,15 @@ class WordVectors:
 
 
 def read_word_vectors(path: str | os.PathLike[str], vocabulary: Vocabulary) -> WordVectors:
-    """Reads the vectors of the tokens of a vocabulary; other lines are passed over, a token's first line counts.
+    """Reads the vectors of a vocabulary's tokens; other lines are skipped, and only a token's first line counts.
 
     Args:
-        path: UTF-8 text, a token and its numbers a line, separated by spaces; the first line may be their count and width.
-        vocabulary: the encoder's.
+        path: UTF-8 text with a token and its numbers per line, separated by spaces; the first line may be their count and
+            width.
+        vocabulary: the encoder's vocabulary.
 
     Raises:
-        UserError: the file cannot be read, has no vectors of the vocabulary, or lines of it that are not what they should
-            be, all of which are named.
+        UserError: the file cannot be read, has no vectors for the vocabulary, or has bad lines, which the message lists.
     """
     tokens = {token.encode("utf-8"): index for token, index in vocabulary.ids.items()}
     found: dict[int, np.ndarray] = {}
@@ -96,7 +96,7 @@ def read_word_vectors(path: str | os.PathLike[str], vocabulary: Vocabulary) -> W
 
 
 def _lines(path: Path, tokens: dict[bytes, int]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yields number and fields of the first line and of those that begin with a token."""
+    """Yields number and fields of the first line and of the lines that begin with a token."""
     try:
         with open(path, "rb") as stream:
             number = 0
@@ -114,23 +114,22 @@ def _lines(path: Path, tokens: dict[bytes, int]) -> Iterator[tuple[int, list[byt
 
 
 def _width(fields: list[bytes], path: str | os.PathLike[str]) -> int:
-    """Returns how many numbers a line has, from the first line."""
+    """Returns how many numbers each line has, according to the first line."""
     width = int(fields[1]) if _is_header(fields) else len(fields) - 1
     if not 1 <= width <= LARGEST_WIDTH:
         raise UserError(
-            f"word_vectors {path}: the first line tells vectors of {width} numbers; expected 1 to {LARGEST_WIDTH}. The "
+            f"word_vectors {path}: the first line declares vectors of {width} numbers; expected 1 to {LARGEST_WIDTH}. The "
             "format is text: a token and its numbers a line, separated by spaces."
         )
     return width
 
 
 def _is_header(fields: list[bytes]) -> bool:
-    """Whether the first line is two whole numbers."""
     return len(fields) == 2 and all(field.isdigit() and len(field) < MOST_DIGITS for field in fields)
 
 
 def _numbers(fields: list[bytes]) -> np.ndarray | None:
-    """Returns a line's numbers, float32, which take an eighth of the memory of Python's; None if one is not finite."""
+    """Returns a line's numbers as float32, an eighth of the memory of Python's; None if one is not finite."""
     try:
         with np.errstate(over="ignore"):
             values = np.array([float(field) for field in fields], np.float32)

@@ -1,4 +1,4 @@
-"""Which tokens of a text are one word: a Chinese segmenter's words, brought to WordPiece tokens."""
+"""Marks which WordPiece tokens of a text form a word, using a Chinese segmenter."""
 
 import logging
 import tempfile
@@ -11,42 +11,41 @@ from easytransfer_mtl.data.tokenization import CHUNK, Tokenizer
 from easytransfer_mtl.errors import UserError
 
 SPECIAL, START, INSIDE = 0, 1, 2
-"""What a token is: none of a text's, a word's first, or a later one."""
+"""Position of a token: special token, first token of a word, or later token of a word."""
 
 Segmenter = Callable[[str], Iterable[str]]
-"""A text to its words, which joined are the text again."""
+"""Splits a text into words, which joined give the text again."""
 
 
 class EncodedText(NamedTuple):
-    """A text's token ids and, for each, ``START`` or ``INSIDE``."""
+    """A text's token ids, and ``START`` or ``INSIDE`` for each."""
 
     ids: list[int]
     parts: list[int]
 
     def cut(self, start: int, stop: int) -> "EncodedText":
-        """Returns the tokens from ``start`` to before ``stop``; the first of them starts a word."""
+        """Returns the tokens from ``start`` to before ``stop``; the first one starts a word."""
         parts = self.parts[start:stop]
         return EncodedText(self.ids[start:stop], [START, *parts[1:]] if parts else parts)
 
 
 class WordTokenizer:
-    """Texts to tokens that know where words start.
+    """Tokenizes texts and marks the starts of words.
 
-    A word is one of the segmenter's where Chinese characters are in it, else what the tokenizer takes for one (a run of
-    letters or digits, a punctuation mark), with all its ``##`` pieces. Without a segmenter every token is a word.
+    Words with Chinese characters are the segmenter's. Other words are the tokenizer's (a run of letters or digits, a
+    punctuation mark), with all their ``##`` pieces. Without a segmenter every token is a word.
     """
 
     def __init__(self, tokenizer: Tokenizer, segment: Segmenter | None) -> None:
-        """Takes the tokenizer and a segmenter or None."""
         self.tokenizer = tokenizer
         self._segment = segment
         self._continues = [token.startswith("##") and len(token) > 2 for token in tokenizer.vocabulary.tokens]
 
     def encode(self, text: str) -> EncodedText:
-        """Returns the same ids as ``Tokenizer.ids``, and their parts."""
+        """Returns the ids of ``Tokenizer.ids`` with their parts."""
         if self._segment is None:
-            ids = self.tokenizer.ids(text)
-            return EncodedText(ids, [START] * len(ids))
+            known = self.tokenizer.ids(text)
+            return EncodedText(known, [START] * len(known))
         text = self.tokenizer.normalized(text)
         starts = {0, *accumulate(len(word) for word in self._segment(text))}
         ids: list[int] = []
@@ -65,14 +64,14 @@ class WordTokenizer:
 
 
 def chinese_segmenter() -> Segmenter:
-    """Returns jieba's segmentation, which prints nothing and leaves no file behind.
+    """Returns jieba's segmenter, set up so that it prints nothing and leaves no file behind.
 
     Raises:
         UserError: jieba is not installed.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escapes in its sources, and the pkg_resources that it imports
+            warnings.simplefilter("ignore")  # about escapes in its sources, and about pkg_resources, which it imports
             import jieba
     except ImportError:
         raise UserError(
@@ -82,8 +81,8 @@ def chinese_segmenter() -> Segmenter:
     jieba.setLogLevel(logging.WARNING)
     segmenter = jieba.Tokenizer()
     with tempfile.TemporaryDirectory() as folder:
-        # Else it would load its dictionary from a file in the folder of temporary files that anyone may have put there,
-        # or leave one there.
+        # Otherwise jieba would load its dictionary from a file in the shared temporary folder, which anyone may have put
+        # there, or leave such a file behind.
         segmenter.tmp_dir = folder
         segmenter.initialize()
     return segmenter.lcut

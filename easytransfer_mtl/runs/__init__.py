@@ -1,1 +1,1 @@
-"""What a run on disk is, for whoever trains: its folder, checkpoints, plan, optimizer, log, signals."""
+"""A run on disk, in training and pre-training: folder, checkpoints, step plan, optimizer, log, signals."""

@@ -1,4 +1,4 @@
-"""What happens around a train step besides its log: checkpoints, and stopping on a signal."""
+"""Keras callbacks besides the log: saving checkpoints, and stopping on a signal."""
 
 import signal
 from types import FrameType, TracebackType
@@ -7,15 +7,15 @@ from typing import Any
 import tf_keras
 
 from easytransfer_mtl.runs.checkpoints import RunCheckpoints
-from easytransfer_mtl.runs.metrics_log import MetricsLog
+from easytransfer_mtl.runs.metrics_log import StepTable
 from easytransfer_mtl.runs.step_plan import StepPlan
 
 STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that end a run in good order: from the keyboard, from a batch system, from a terminal that was closed."""
+"""Signals that end a run in good order: from the keyboard, from a batch system, from a closed terminal."""
 
 
 def stopping_signals() -> tuple[int, ...]:
-    """Returns those that are to be acted on: not SIGHUP where it is ignored, as ``nohup`` has it."""
+    """Returns the signals to handle; without SIGHUP if it is ignored, as under ``nohup``."""
     hangup = getattr(signal, "SIGHUP", None)
     return tuple(number for number in STOPPING if number != hangup or signal.getsignal(number) != signal.SIG_IGN)
 
@@ -23,7 +23,7 @@ def stopping_signals() -> tuple[int, ...]:
 class SaveCheckpoints(tf_keras.callbacks.Callback):
     """Saves at the start, every ``save_steps`` steps and at the end, as EasyTransfer did."""
 
-    def __init__(self, checkpoints: RunCheckpoints, metrics: MetricsLog, plan: StepPlan) -> None:
+    def __init__(self, checkpoints: RunCheckpoints, metrics: StepTable, plan: StepPlan) -> None:
         super().__init__()
         self.checkpoints, self.metrics, self.plan = checkpoints, metrics, plan
 
@@ -33,7 +33,7 @@ class SaveCheckpoints(tf_keras.callbacks.Callback):
             self.checkpoints.save(0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves when it is time."""
+        """Saves after the steps that the plan names."""
         step = int(self.model.optimizer.iterations.numpy())
         if self.plan.saves_after(step):
             self.metrics.flush()
@@ -41,12 +41,13 @@ class SaveCheckpoints(tf_keras.callbacks.Callback):
 
 
 class StopOnSignal(tf_keras.callbacks.Callback):
-    """On SIGINT, SIGTERM or SIGHUP: lets the step end, saves it apart, and ends training. A second SIGINT ends at once.
+    """On SIGINT, SIGTERM or SIGHUP: finishes the step, saves it separately, and ends training. A second SIGINT ends at once.
 
-    A context manager that takes the signals over, before the first step, and gives them back, however training ends.
+    A context manager that installs its signal handlers before the first step and restores the previous ones afterwards,
+    however training ends.
     """
 
-    def __init__(self, checkpoints: RunCheckpoints, metrics: MetricsLog) -> None:
+    def __init__(self, checkpoints: RunCheckpoints, metrics: StepTable) -> None:
         super().__init__()
         self.checkpoints, self.metrics = checkpoints, metrics
         self.received: int | None = None
@@ -58,7 +59,7 @@ class StopOnSignal(tf_keras.callbacks.Callback):
         self.received = number
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves and stops if a signal came during the step."""
+        """Saves and stops if a signal arrived during the step."""
         if self.received is None:
             return
         self.model.stop_training = True

@@ -1,7 +1,7 @@
-"""The files of a run's checkpoints in its folder: which there are, their list, and their removal.
+"""The checkpoint files in a run's folder: listing, state file, removal.
 
-Only names count, never the folders that a list gives: a folder may have been copied or moved, and its list then names the
-files of another run.
+Only the file names in the state file count, never its folders: if a run's folder was copied or moved, its state file still
+names the files of another run.
 """
 
 import contextlib
@@ -25,28 +25,28 @@ _FILE = re.compile(rf"{_PREFIX.pattern}\.(index|data-\d+-of-\d+)")
 
 
 def prefix_of(folder: Path, step: int) -> Path:
-    """Returns the path that a checkpoint's files have in common."""
+    """Returns the path prefix of a checkpoint's files."""
     return folder / f"{NAME}-{step}"
 
 
 def checkpoint_steps(folder: Path) -> dict[int, Path]:
     """Returns step -> prefix of a folder's complete checkpoints, in ascending order.
 
-    They are those that the state file lists, or, if that is lost or another run's, all that are there.
+    These are the checkpoints listed in the state file or, if that is lost or belongs to another run, all in the folder.
     """
     found = {step: prefix_of(folder, step) for step in sorted(listed_steps(folder))}
     return {step: prefix for step, prefix in found.items() if prefix.with_name(f"{prefix.name}.index").exists()}
 
 
 def has_checkpoints(folder: Path) -> bool:
-    """Tells whether a folder has a run's checkpoints, regular ones or that of a stop, of more than its start."""
+    """Returns whether a folder has a checkpoint after step 0, either a regular one or one saved on a signal."""
     return any(step for path in (folder, folder / INTERRUPTED) for step in checkpoint_steps(path))
 
 
 def listed_steps(folder: Path) -> list[int]:
-    """Returns the steps that the state file lists, in the order in which they were saved; if it is lost, all there are.
+    """Returns the steps in the state file, in the order of saving; if it is lost, all steps in the folder.
 
-    A list is lost too that names nothing but checkpoints which are not there: it is another run's.
+    A state file that names only missing checkpoints also counts as lost: it belongs to another run.
     """
     state = _read_state(folder)
     names = [] if state is None else [re.split(r"[/\\]", path)[-1] for path in state.all_model_checkpoint_paths]
@@ -56,7 +56,6 @@ def listed_steps(folder: Path) -> list[int]:
 
 
 def _read_state(folder: Path) -> Any:
-    """Returns TensorFlow's state file of a folder's checkpoints, or None if there is none that can be read."""
     try:
         return tf.train.get_checkpoint_state(str(folder))
     except (tf.errors.OpError, ValueError):
@@ -64,11 +63,11 @@ def _read_state(folder: Path) -> Any:
 
 
 def write_state(folder: Path, steps: Iterable[int]) -> None:
-    """Writes TensorFlow's state file, which lists checkpoints by their names alone.
+    """Writes TensorFlow's state file, with the checkpoints' names only.
 
     Args:
-        folder: the run's.
-        steps: of the checkpoints, in the order in which they were saved; at least one.
+        folder: the run's folder.
+        steps: the checkpoints' steps, in the order of saving; at least one.
     """
     names = [prefix_of(folder, step).name for step in steps]
     lines = [f'model_checkpoint_path: "{names[-1]}"', *(f'all_model_checkpoint_paths: "{name}"' for name in names)]
@@ -76,7 +75,7 @@ def write_state(folder: Path, steps: Iterable[int]) -> None:
 
 
 def repair_state(folder: Path) -> None:
-    """Writes the state file anew from the checkpoints that are there, if a power cut has spoiled it."""
+    """Rewrites the state file from the existing checkpoints if it cannot be read, for instance after a power cut."""
     if (folder / STATE).exists() and _read_state(folder) is None:
         steps = list(checkpoint_steps(folder))
         if steps:
@@ -87,9 +86,10 @@ def repair_state(folder: Path) -> None:
 
 
 def add_to_state(folder: Path, step: int, keep: int) -> None:
-    """Lists a checkpoint that was saved just now, and deletes those that were saved first, but for ``keep``.
+    """Adds a checkpoint that was just saved to the state file, and deletes the oldest ones, except for ``keep``.
 
-    They leave the list after their files are gone, so that a process that is killed meanwhile leaves none behind.
+    Deleted checkpoints leave the list only after their files are gone, so that a process killed meanwhile leaves no files
+    behind.
     """
     steps = [other for other in listed_steps(folder) if other != step] + [step]
     write_state(folder, steps)
@@ -100,14 +100,14 @@ def add_to_state(folder: Path, step: int, keep: int) -> None:
 
 
 def _delete(folder: Path, step: int) -> None:
-    """Deletes a checkpoint's files, that which makes it count as complete first."""
+    """Deletes a checkpoint's files, first the index file, without which it does not count as complete."""
     found = [path for path in folder.iterdir() if (match := _FILE.fullmatch(path.name)) and int(match[1]) == step]
     for path in sorted(found, key=lambda path: path.suffix != ".index"):
         path.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what TensorFlow writes beside a checkpoint, a folder, and beside the state file before it renames them."""
+    """Removes temporary folders and files that TensorFlow had not yet renamed to a checkpoint or to the state file."""
     for path in [*folder.glob(f"{NAME}-*_temp"), *folder.glob(f"{STATE}.tmp*")]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -116,15 +116,15 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def remove_failed(folder: Path, step: int) -> None:
-    """Removes what is there of a checkpoint that could not be written, which may be what fills the disk."""
-    with contextlib.suppress(OSError):  # the error of writing is what matters
+    """Removes the files of a checkpoint that could not be written; they may be what fills the disk."""
+    with contextlib.suppress(OSError):  # the error from writing matters more
         remove_unfinished(folder)
         if not prefix_of(folder, step).with_name(f"{NAME}-{step}.index").exists():
             _delete(folder, step)
 
 
 def to_disk(folder: Path, step: int) -> None:
-    """Has the operating system write a checkpoint's files, so that a power cut after the save cannot take them."""
+    """Flushes a checkpoint's files to disk, so that a power cut after saving cannot lose them."""
     prefix = prefix_of(folder, step)
     for path in [*folder.glob(f"{prefix.name}.*"), folder]:
         descriptor = os.open(path, os.O_RDONLY)

@@ -1,7 +1,8 @@
-"""Checkpoints of a run: weights, optimizer, weighting and step in one object, so that going on equals never stopping."""
+"""Checkpoints of a run: weights, optimizer, weighting and step in one object, so that resuming equals never stopping."""
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -22,13 +23,13 @@ from easytransfer_mtl.runs.checkpoint_files import (
 )
 
 AVERAGES = "averages"
-"""What a checkpoint calls the moving averages in it."""
+"""Name of the moving averages in a checkpoint."""
 UNUSABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
-"""What TensorFlow raises for a checkpoint that is damaged or of another model."""
+"""Errors that TensorFlow raises for a checkpoint that is damaged or belongs to another model."""
 
 
 class Progress(tf.Module):
-    """What a run remembers besides the model: the running mean of the loss that its log prints."""
+    """A run's state outside the model: the running mean of the loss, which the log prints."""
 
     def __init__(self) -> None:
         super().__init__(name="progress")
@@ -38,9 +39,9 @@ class Progress(tf.Module):
 class RunCheckpoints:
     """Saves and restores a run.
 
-    Regular checkpoints are kept as EasyTransfer kept them (the newest ``keep``). The one that a signal causes lies in a
-    folder of its own and goes when the next regular one is there, so that an interrupted run leaves the same files as
-    one that was not.
+    Regular checkpoints are kept as in EasyTransfer (the newest ``keep``). A checkpoint saved on a signal lies in a separate
+    folder and is removed when the next regular one is saved, so that an interrupted run leaves the same files as an
+    uninterrupted one.
     """
 
     def __init__(
@@ -50,23 +51,25 @@ class RunCheckpoints:
         folder: Path,
         keep: int,
         is_chief: bool = True,
-        **more: tf.train.Checkpoint,
+        averages: Sequence[tf.Variable] = (),
     ) -> None:
-        """Takes the run's parts, its folder, how many to keep, whether this process may change it, and more parts."""
+        """Takes model and progress, the run's folder, the number to keep, whether it may be changed, and moving averages."""
         self.model = model
         self.folder = folder
         self._is_chief = is_chief
         self._keep = keep
+        more = {AVERAGES: tf.train.Checkpoint(values=list(averages))} if averages else {}
         self._checkpoint = tf.train.Checkpoint(model=model, progress=progress, **more)
-        _ = self._checkpoint.save_counter  # made here by all workers, and not by the chief alone when it saves
+        self._averages = averages
+        _ = self._checkpoint.save_counter  # created here by all workers, not only by the chief when it saves
         if is_chief:
             repair_state(folder)
         self._current: int | None = None
 
     def save(self, step: int) -> None:
-        """Saves a regular checkpoint of ``step``, unless it is the one that was saved or restored last.
+        """Saves a regular checkpoint of ``step``, unless it was the last one saved or restored.
 
-        Any other of the same step is one that could not be restored, and is replaced.
+        Any other checkpoint of the same step could not be restored, and is replaced.
 
         Raises:
             UserError: it cannot be written.
@@ -79,9 +82,9 @@ class RunCheckpoints:
         logging.info("Saving checkpoints for %d into %s.", step, prefix_of(self.folder, step))
 
     def save_interrupted(self, step: int) -> None:
-        """Saves ``step`` apart, for going on after a stop, unless its regular checkpoint was just saved.
+        """Saves ``step`` separately, for resuming after a stop, unless its regular checkpoint was just saved.
 
-        The save counter stays as it is, since a stop must leave no trace.
+        The save counter is not increased, since a stop must leave no trace.
 
         Raises:
             UserError: it cannot be written.
@@ -90,7 +93,7 @@ class RunCheckpoints:
             self._write(self.folder / INTERRUPTED, step, 1)
 
     def _write(self, folder: Path, step: int, keep: int) -> None:
-        """Writes a checkpoint and only then takes it into the folder's list, which loses the oldest."""
+        """Writes a checkpoint and then adds it to the state file, from which the oldest is dropped."""
         prefix = prefix_of(folder, step)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,13 +106,13 @@ class RunCheckpoints:
         add_to_state(folder, step, keep)
 
     def restore_latest(self) -> int | None:
-        """Restores the newest checkpoint that can be read and holds no NaN; returns its step, or None if there is none.
+        """Restores the newest readable checkpoint without NaN; returns its step, or None if there is none.
 
-        A start alone is none: nothing was trained, and the settings and the encoder may have changed since.
-        What a process that was killed while saving left half-written is removed.
+        Step 0 alone does not count: nothing was trained, and the settings and the encoder may have changed since.
+        Half-written files of a process that was killed while saving are removed.
 
         Raises:
-            UserError: there are checkpoints but none can be read or fits the model.
+            UserError: there are checkpoints, but none can be read or fits the model.
         """
         if self._is_chief:
             remove_unfinished(self.folder)
@@ -138,12 +141,11 @@ class RunCheckpoints:
         return None
 
     def _saved_floats(self) -> list[tf.Variable]:
-        """Returns the variables that a step goes on from: weights, optimizer slots, moving averages."""
-        averages = getattr(self.model, "averages", None)
-        return [*self.model.variables, *self.model.optimizer.variables, *(averages.averages if averages else [])]
+        """Returns the variables that the next step depends on: weights, optimizer slots, moving averages."""
+        return [*self.model.variables, *self.model.optimizer.variables, *self._averages]
 
     def _made_current(self, step: int) -> None:
-        """Notes that ``step``'s regular checkpoint holds the present state; an older one of a stop is of no use then."""
+        """Records that the regular checkpoint of ``step`` holds the current state; removes the one saved on a signal."""
         self._current = step
         if self._is_chief:
             shutil.rmtree(self.folder / INTERRUPTED, ignore_errors=True)

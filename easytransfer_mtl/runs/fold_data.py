@@ -1,4 +1,4 @@
-"""One fold's rows out of the training TFRecords: the others are trained on, it is evaluated on."""
+"""Splits the training TFRecords by fold: one fold is for evaluation, the others are for training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from easytransfer_mtl.config.ensemble_settings import FoldSettings
+from easytransfer_mtl.config.train_settings import FoldSettings
 from easytransfer_mtl.data.encoded_rows import concatenate
 from easytransfer_mtl.data.folds import Folds, TaskFolds, read_folds
 from easytransfer_mtl.errors import UserError
@@ -18,7 +18,7 @@ Read = Callable[[str], list[TaskData]]
 
 @dataclass(frozen=True)
 class FoldChoice:
-    """A fold file and the fold that a run leaves out of training."""
+    """A fold file, and the fold that a run leaves out of training."""
 
     path: str
     folds: Folds
@@ -26,15 +26,15 @@ class FoldChoice:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What train_config.json says of it; two runs of one identity leave out the same rows, wherever the file lies."""
+        """The entry in train_config.json; runs with equal entries leave out the same rows, wherever the fold file lies."""
         return {"fold": self.fold, "num_folds": self.folds.num_folds, "folds_sha256": self.folds.sha256}
 
 
 def choose_fold(settings: FoldSettings) -> FoldChoice | None:
-    """Returns what ``--folds_file`` and ``--fold`` say, or None.
+    """Returns the fold chosen by ``--folds_file`` and ``--fold``, or None.
 
     Raises:
-        UserError: the file is not right, or has no such fold.
+        UserError: the file is invalid, or has no such fold.
     """
     if not settings.folds_file or settings.fold is None:
         return None
@@ -45,7 +45,7 @@ def choose_fold(settings: FoldSettings) -> FoldChoice | None:
 
 
 def check_same_fold(folder: RunFolder, choice: FoldChoice | None) -> None:
-    """Raises UserError if the folder's run leaves out other rows than ``choice``."""
+    """Raises UserError if the run in the folder leaves out other rows than ``choice``."""
     before, now = folder.written_fold(), choice.identity if choice else None
     if before != now:
         was, wanted = (f"fold {item['fold']} of {item['num_folds']}" if item else "no fold" for item in (before, now))
@@ -57,18 +57,18 @@ def check_same_fold(folder: RunFolder, choice: FoldChoice | None) -> None:
 
 
 def read_fold_data(choice: FoldChoice, paths: str, read: Read) -> tuple[list[TaskData], list[TaskData]]:
-    """Reads the rows of all folds and takes them apart.
+    """Reads the rows of all folds and separates the chosen fold.
 
     Args:
         choice: the fold.
         paths: a list file or TFRecord file, or several separated by commas (train and dev of ``split --include_dev``).
-        read: reads one of them.
+        read: reads one of these files.
 
     Returns:
-        The rows to train on, and the fold's own, each in the order of the first list.
+        The training rows and the fold's rows, each in the order of the first list.
 
     Raises:
-        UserError: a file is not one that was split, or a file that was split is missing.
+        UserError: a file was not split, or a file that was split is missing.
     """
     parts: dict[str, list[tuple[TaskData, np.ndarray]]] = {}
     for path in paths.split(","):
@@ -76,7 +76,8 @@ def read_fold_data(choice: FoldChoice, paths: str, read: Read) -> tuple[list[Tas
             parts.setdefault(item.task.name, []).append((item, _folds_of(item, choice)))
     for name, found in parts.items():
         _check_complete(name, [item for item, _ in found], choice, paths)
-    train, dev = [], []
+    train: list[TaskData] = []
+    dev: list[TaskData] = []
     for found in parts.values():
         first, rows = found[0][0], concatenate([item.rows for item, _ in found])
         folds = np.concatenate([numbers for _, numbers in found])
@@ -89,10 +90,10 @@ def read_fold_data(choice: FoldChoice, paths: str, read: Read) -> tuple[list[Tas
 
 
 def held_out_rows(folder: RunFolder, read: Read) -> list[TaskData]:
-    """Reads the rows that a run left out of training, of the files that its train_config.json names.
+    """Reads the rows that a run left out of training, from the files named in its train_config.json.
 
     Raises:
-        UserError: the run left out none, the fold file has changed since, a file is missing, or train_config.json damaged.
+        UserError: the run left out no rows, the fold file has changed, a file is missing, or train_config.json is damaged.
     """
     before, settings = folder.written_fold(), folder.written_settings()
     if not before:
@@ -110,7 +111,7 @@ def held_out_rows(folder: RunFolder, read: Read) -> list[TaskData]:
 
 
 def _folds_of(item: TaskData, choice: FoldChoice) -> np.ndarray:
-    """Returns the folds of a TFRecord file's rows, which are in the order of the CSV file's good rows."""
+    """Returns the fold of each row of a TFRecord file; the rows are in the order of the CSV file's good rows."""
     path, manifest, name = item.file.path, item.file.manifest, item.task.name
     if manifest is None:
         raise UserError(f"{path} has no manifest, so its rows cannot be found in {choice.path}. Convert the data again.")
@@ -133,7 +134,7 @@ def _folds_of(item: TaskData, choice: FoldChoice) -> np.ndarray:
 
 
 def _check_complete(name: str, items: list[TaskData], choice: FoldChoice, paths: str) -> None:
-    """Checks that every file of a task that was split is there once, all normalized alike."""
+    """Raises UserError unless every split file of a task is given once, and all are normalized alike."""
     wanted = choice.folds.tasks[name]
     there = [item.file.manifest.source_sha256 for item in items if item.file.manifest]
     if sorted(there) != sorted(source.sha256 for source in wanted.sources):

@@ -1,4 +1,4 @@
-"""What lies in a run's folder beside its checkpoints: enough to rebuild the model and to repeat the run."""
+"""The files in a run's folder besides its checkpoints: enough to rebuild the model and to repeat the run."""
 
 import json
 import platform
@@ -14,36 +14,36 @@ from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.vocabularies import AUTO, write_vocabulary
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import check_outputs, read_json, write_json, write_text
-from easytransfer_mtl.models.architecture import BASELINE, Architecture
-from easytransfer_mtl.models.architecture_checks import architecture_from_json
+from easytransfer_mtl.models.architecture import BASELINE, Architecture, architecture_from_json
+from easytransfer_mtl.own_code import is_own
 from easytransfer_mtl.tasks import Task, read_model_tasks
 
 PACKAGES = ("tensorflow", "tf-keras", "transformers", "numpy", "scikit-learn", "absl-py")
 TRAIN_CONFIG = "train_config.json"
 LONGEST_SEQUENCE = 1 << 20
 FOLD = {"fold": int, "num_folds": int, "folds_sha256": str}
-"""What train_config.json says of a fold, and the types of it."""
+"""Keys and types of the fold's entry in train_config.json."""
 
 
 @dataclass(frozen=True)
 class TaskInput:
-    """How a task's texts became features; prediction does the same."""
+    """How a task's texts are encoded, in training and in prediction."""
 
     sequence_length: int
     text_normalization: str
 
 
 def package_versions() -> dict[str, str]:
-    """Returns the versions of Python and of what computes."""
+    """Returns the versions of Python and of the packages that affect the computation."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
 def check_run_outputs(folder: Path, replaced: str, inputs: list[Path]) -> None:
-    """Raises UserError if a run in a folder would write over what it reads, or cannot write.
+    """Raises UserError if a run would overwrite files that it reads, or cannot write its files.
 
     Args:
-        folder: the run's.
-        replaced: the folder in it that is written at the end.
+        folder: the run's folder.
+        replaced: name of the subfolder that is written at the end.
         inputs: files that the run reads.
     """
     files = ("config.json", "vocab.txt", "tasks.json", TRAIN_CONFIG, "metrics.csv", "checkpoint")
@@ -62,13 +62,13 @@ class RunFolder:
         return EncoderFiles(self.path, self.path, tanh_gelu=False)
 
     def with_its_rule(self, files: EncoderFiles) -> EncoderFiles:
-        """Returns an encoder's files with its vocabulary read as this folder's run read it, unless a rule is asked for."""
+        """Returns ``files`` with the vocabulary rule of this folder's run, unless a rule was set explicitly."""
         if files.vocabulary_rule != AUTO:
             return files
         return replace(files, vocabulary_rule=self.encoder_files.vocabulary.rule)
 
     def write_encoder(self, config: PretrainedConfig, vocabulary: Vocabulary) -> None:
-        """Writes config.json, vocab.txt and how its ids came about."""
+        """Writes config.json, vocab.txt and the vocabulary rule."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
         write_vocabulary(self.path, vocabulary)
@@ -81,10 +81,11 @@ class RunFolder:
         inputs: dict[str, TaskInput],
         model_class: str = "MultiTaskModel",
         architecture: Architecture = BASELINE,
+        own_code: dict[str, dict[str, str]] | None = None,
     ) -> None:
         """Writes config.json, vocab.txt and tasks.json."""
         self.write_encoder(config, vocabulary)
-        self.write_tasks(tasks, inputs, model_class, architecture)
+        self.write_tasks(tasks, inputs, model_class, architecture, own_code)
 
     def write_tasks(
         self,
@@ -92,6 +93,7 @@ class RunFolder:
         inputs: dict[str, TaskInput],
         model_class: str = "MultiTaskModel",
         architecture: Architecture = BASELINE,
+        own_code: dict[str, dict[str, str]] | None = None,
     ) -> None:
         """Writes tasks.json."""
         value = {
@@ -100,10 +102,12 @@ class RunFolder:
             "tasks": [task.to_json() for task in tasks],
             "inputs": {name: asdict(item) for name, item in inputs.items()},
         }
+        if own_code:
+            value["own_code"] = own_code
         write_json(self.path / "tasks.json", value)
 
     def read_tasks(self) -> tuple[tuple[Task, ...], dict[str, TaskInput]]:
-        """Reads the model's tasks and how their texts are encoded.
+        """Returns the model's tasks, and how their texts are encoded.
 
         Raises:
             UserError: the folder is not a run's, or tasks.json is damaged.
@@ -128,27 +132,55 @@ class RunFolder:
             raise UserError(f"{path} is damaged (expected an object, found {shown(value)}).")
         return value
 
-    def read_architecture(self) -> Architecture:
-        """Reads what the model is made of; a folder that does not tell holds a baseline.
+    def written_architecture(self) -> dict[str, Any]:
+        """Returns the architecture in tasks.json as JSON; empty if the folder has none.
 
         Raises:
             UserError: tasks.json is damaged.
         """
-        return architecture_from_json(self._read_tasks_file().get("architecture", {}), str(self.path / "tasks.json"))
+        path = self.path / "tasks.json"
+        found = self._read_tasks_file().get("architecture", {}) if path.exists() else {}
+        if not isinstance(found, dict):
+            raise UserError(f"{path} is damaged (architecture: {shown(found)}).")
+        return found
+
+    def read_architecture(self) -> Architecture:
+        """Returns the model's architecture and imports the classes that it names; the baseline if the folder has none.
+
+        ``ModelClass`` decides before whether user-defined classes may be imported.
+
+        Raises:
+            UserError: tasks.json is damaged, or a class cannot be imported.
+        """
+        return architecture_from_json(self.written_architecture(), str(self.path / "tasks.json"))
+
+    def own_code(self) -> dict[str, dict[str, str]]:
+        """Returns the result of ``own_code.describe`` for the user-defined classes of the run.
+
+        Raises:
+            UserError: tasks.json is damaged.
+        """
+        found = self._read_tasks_file().get("own_code", {})
+        if not isinstance(found, dict) or not all(
+            is_own(name) and isinstance(about, dict) and all(isinstance(value, str) for value in about.values())
+            for name, about in found.items()
+        ):
+            raise UserError(f"{self.path / 'tasks.json'} is damaged (own_code: {shown(found)}).")
+        return found
 
     def check_class(self, model_class: type) -> None:
-        """Raises UserError if the folder's model is of another class: its weights would mean something else."""
+        """Raises UserError if the folder's model has another class, with which its weights would mean something else."""
         written = self._read_tasks_file().get("model_class", model_class.__name__)
         if not isinstance(written, str) or not written.isidentifier():
             raise UserError(f"{self.path / 'tasks.json'} is damaged (model_class is {shown(written)}).")
         if written != model_class.__name__:
             raise UserError(
                 f"{self.path} does not fit {model_class.__name__}: it was trained with the class {written}. Use that one "
-                "(from Python: easytransfer_mtl's functions train, evaluate, predict and submit take it as model_class)."
+                "(--model_class, or model_class from Python)."
             )
 
     def check_same_vocabulary(self, files: EncoderFiles) -> None:
-        """Raises UserError if the run was made with another vocabulary, or with other ids of the same, or has lost it."""
+        """Raises UserError if the run has another vocabulary or other token ids, or its vocab.txt is missing."""
         own = self.encoder_files
         if not own.vocabulary_file.is_file():
             raise UserError(
@@ -165,12 +197,12 @@ class RunFolder:
             )
 
     def write_train_config(self, settings: dict[str, Any], data: dict[str, Any], plan: dict[str, Any]) -> None:
-        """Writes train_config.json: every resolved setting, the data, the step plan and the versions."""
+        """Writes train_config.json: all resolved settings, the data, the step plan and the versions."""
         value = {"settings": settings, "data": data, "plan": plan, "versions": package_versions()}
         write_json(self.path / TRAIN_CONFIG, value)
 
     def written_settings(self) -> dict[str, Any]:
-        """Returns the settings in train_config.json; none for a new run.
+        """Returns the settings in train_config.json; empty for a new run.
 
         Raises:
             UserError: the file is damaged.
@@ -178,7 +210,7 @@ class RunFolder:
         return self._written("settings")
 
     def written_fold(self) -> dict[str, Any] | None:
-        """Returns what train_config.json says of the fold that the run leaves out; None if it leaves out none.
+        """Returns the entry in train_config.json for the fold that the run leaves out; None if it leaves out none.
 
         Raises:
             UserError: the file is damaged.
@@ -189,7 +221,7 @@ class RunFolder:
         return fold
 
     def written_data(self) -> dict[str, Any]:
-        """Returns what train_config.json says of the data that the run is on; nothing for a new run.
+        """Returns the entry in train_config.json for the run's data; empty for a new run.
 
         Raises:
             UserError: the file is damaged.
@@ -203,7 +235,7 @@ class RunFolder:
         return data
 
     def written_texts(self) -> dict[str, Any]:
-        """Returns what train_config.json says of the texts that a pre-training is on.
+        """Returns the entry in train_config.json for the texts of a pre-training run.
 
         Raises:
             UserError: the file is damaged.
@@ -214,7 +246,7 @@ class RunFolder:
         return texts
 
     def damaged(self, what: str) -> UserError:
-        """Returns the error that train_config.json is not what a run writes."""
+        """Returns the error for a damaged train_config.json."""
         return UserError(
             f"{self.path / TRAIN_CONFIG} is damaged ({what}); bring back the file that the run wrote, or train anew."
         )
@@ -228,9 +260,9 @@ class RunFolder:
         return found
 
     def changed_settings(self, settings: dict[str, Any]) -> list[str]:
-        """Returns how ``settings`` differ from those that the run was started with; empty for a new run.
+        """Returns the differences between ``settings`` and those that the run was started with; empty for a new run.
 
-        The folder itself may have been moved.
+        ``model_dir`` is not compared, since the folder may have been moved.
         """
         before = self.written_settings()
         names = [name for name in before if name in settings and name != "model_dir"]

@@ -1,6 +1,6 @@
-"""Whether what is to go on in a folder is the run that began there: its encoder, its tasks, its rows and its other files.
+"""Checks that a resumed run has the encoder, tasks, rows and other files that it was started with.
 
-Settings are compared by name and warned of; what lies behind an unchanged path can only be told by its content.
+Changed settings are only logged, by name; a change behind an unchanged path can only be seen in the content.
 """
 
 import hashlib
@@ -13,27 +13,27 @@ import numpy as np
 from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
-from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import sha256_of
+from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.runs.checkpoint_files import has_checkpoints
 from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.runs.task_data import TaskData
 from easytransfer_mtl.tasks import Task
 
 NOT_OF_THE_ENCODER = ("transformers_version", "_name_or_path", "architectures", "torch_dtype", "dtype")
-"""Keys of a config that say nothing of what is computed."""
+"""Config keys that do not affect the computation."""
 INPUT_FILES = ("dtp_kpi_file",)
-"""Settings that name a file which every step depends on; others are of the start only, or are compared by themselves."""
+"""Settings that name a file on which every step depends; other files matter only at the start, or are compared elsewhere."""
 
 
 def rows_sha256(rows: EncodedRows) -> str:
-    """Returns a hash of rows, their order and their labels, whatever length they were padded to and whatever file held
-    them."""
+    """Returns a hash of the rows, their order and their labels, independent of padding and of the files that hold them."""
     digest = hashlib.sha256()
     for array in (rows.input_ids, rows.segment_ids, rows.offsets, rows.label_ids):
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -41,7 +41,7 @@ def rows_sha256(rows: EncodedRows) -> str:
 
 
 def data_identity(settings: TrainSettings, train: list[TaskData], dev: list[TaskData]) -> dict[str, Any]:
-    """Returns what train_config.json says of a run's data, by which ``check_same_data`` knows it again."""
+    """Returns the entry in train_config.json for a run's data, which ``check_same_data`` compares."""
     paths = {name: getattr(settings, name) for name in INPUT_FILES}
     return {
         "train": [{**item.summary(), "rows_sha256": rows_sha256(item.rows)} for item in train],
@@ -51,10 +51,10 @@ def data_identity(settings: TrainSettings, train: list[TaskData], dev: list[Task
 
 
 def check_same_encoder(folder: RunFolder, files: EncoderFiles, config: PretrainedConfig) -> None:
-    """Checks that the run in a folder is of an encoder.
+    """Checks that the run in a folder uses the given encoder.
 
     Raises:
-        UserError: it has another vocabulary, or another config, whatever the shapes of its weights are.
+        UserError: the vocabulary or the config differs, even if the shapes of the weights are the same.
     """
     folder.check_same_vocabulary(files)
     before, now = load_config(folder.encoder_files).to_dict(), config.to_dict()
@@ -67,8 +67,18 @@ def check_same_encoder(folder: RunFolder, files: EncoderFiles, config: Pretraine
         )
 
 
+def check_same_architecture(folder: RunFolder, architecture: Architecture) -> None:
+    """Raises UserError if the run in a folder has another architecture."""
+    changes = architecture.changes_from(folder.written_architecture())
+    if changes:
+        raise UserError(
+            f"{folder.path} is a run of another architecture ({'; '.join(changes)}). Use another --model_dir, or the "
+            "settings that it was started with."
+        )
+
+
 def check_same_tasks(folder: RunFolder, tasks: tuple[Task, ...]) -> None:
-    """Raises UserError if the run in a folder has other tasks or labels, or either in another order."""
+    """Raises UserError if the run in a folder has other tasks or labels, or another order of either."""
     before, _ = folder.read_tasks()
     old, new = ([(task.name, task.label_enumerate_values) for task in group] for group in (before, tasks))
     if old != new:
@@ -76,18 +86,18 @@ def check_same_tasks(folder: RunFolder, tasks: tuple[Task, ...]) -> None:
 
 
 def check_same_data(folder: RunFolder, settings: TrainSettings, train: list[TaskData], positions: int | None) -> None:
-    """Checks that the run in a folder is on training data, and on the files that its steps depend on.
+    """Checks that the run in a folder has the given training data, and the same files that its steps depend on.
 
-    A run of a version that did not note something is not compared in it.
+    Entries that the version of the run did not record are not compared.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         settings: the configuration.
         train: the rows, in the order of the run's tasks.
-        positions: most tokens of a row, see ``kinds.most_tokens``.
+        positions: maximum number of tokens per row, see ``most_tokens``.
 
     Raises:
-        UserError: they are others.
+        UserError: something differs.
     """
     before, now = folder.written_data(), data_identity(settings, train, [])
     changes = []
@@ -104,7 +114,7 @@ def check_same_data(folder: RunFolder, settings: TrainSettings, train: list[Task
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any], positions: int | None) -> list[str]:
-    """Returns in what a task's rows are others than those that were noted."""
+    """Returns how a task's rows differ from those that were recorded."""
     task, file = new["task"], new["file"]
     known = {name: old[name] for name in ("rows", "sequence_length", "text_normalization") if name in old}
     if positions and "sequence_length" in known and "rows_sha256" not in old:
@@ -119,10 +129,10 @@ def _changes(old: dict[str, Any], new: dict[str, Any], positions: int | None) ->
 
 
 def find_encoder_files(settings: TrainSettings | PretrainSettings) -> EncoderFiles:
-    """Finds the encoder's files, its vocabulary read as by the run that goes on, if one does; warns if that matters.
+    """Finds the encoder's files; a resumed run keeps its vocabulary rule. Warns if the rule makes a difference.
 
     Raises:
-        UserError: they are not found, or the vocabulary is none.
+        UserError: the files are not found, or the vocabulary is invalid.
     """
     name, zoo = settings.pretrain_model_name_or_path, settings.modelZooBasePath
     files = find_encoder(name, zoo, not settings.random_init, settings.vocabulary_rule)
@@ -133,7 +143,7 @@ def find_encoder_files(settings: TrainSettings | PretrainSettings) -> EncoderFil
 
 
 def warn_of_changes(settings: TrainSettings | PretrainSettings) -> None:
-    """Names in the log what differs from the settings that the folder's run was started with."""
+    """Logs the differences from the settings that the folder's run was started with."""
     folder = RunFolder(Path(settings.model_dir))
     for change in folder.changed_settings(asdict(settings)):
         logging.warning("%s was started with another setting: %s", folder.path, change)

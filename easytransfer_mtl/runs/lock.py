@@ -1,4 +1,4 @@
-"""One process at a time in a run's folder: two trainings in one would delete and mix up each other's checkpoints."""
+"""Locks a run's folder: two processes in one folder would delete and mix up each other's checkpoints."""
 
 import contextlib
 import logging
@@ -12,22 +12,22 @@ from easytransfer_mtl.files import naming, try_lock
 
 LOCK = ".lock"
 PARTS = ("best", "evaluation", "final", "interrupted", "tensorboard")
-"""Folders that a run makes in its own."""
+"""Subfolders that a run creates."""
 
 
 @contextlib.contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Makes a run's folder, and keeps other processes that ask the same from it, for as long as the block lasts.
+    """Creates a run's folder and locks it against other processes that use this lock, for the duration of the block.
 
-    The lock is the operating system's on a file, so that it ends with its process, however that ends. Where files cannot
-    be locked, which some network file systems are made without, there is none, and the log says so. A folder that was made
-    for it and stayed empty is removed again.
+    It is a file lock of the operating system, so it ends with its process, however that ends. Where files cannot be locked,
+    as on some network file systems, there is no lock, and a warning is logged. A folder that was created for the lock and
+    stayed empty is removed again.
 
     Args:
         folder: ``model_dir``.
 
     Raises:
-        UserError: the folder cannot be made or written to, or another process holds it.
+        UserError: the folder cannot be created or written to, or another process holds the lock.
     """
     made = _make(folder)
     try:
@@ -36,7 +36,7 @@ def run_lock(folder: Path) -> Iterator[None]:
             yield
         finally:
             with contextlib.suppress(OSError):
-                (folder / LOCK).unlink()  # while it is locked, so that nobody's but ours is removed
+                (folder / LOCK).unlink()  # still locked, so this removes only our own file
             os.close(descriptor)
     finally:
         for path in made:
@@ -45,7 +45,7 @@ def run_lock(folder: Path) -> Iterator[None]:
 
 
 def _make(folder: Path) -> list[Path]:
-    """Makes a folder and returns which folders are new, from the bottom."""
+    """Creates a folder; returns the newly created folders, innermost first."""
     missing = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def _make(folder: Path) -> list[Path]:
 
 
 def _locked(path: Path) -> int:
-    """Opens and locks a file, and returns what is to be closed."""
+    """Opens and locks a file; returns its descriptor."""
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -82,13 +82,13 @@ def _locked(path: Path) -> int:
         if locked is None:
             logging.warning("%s: files cannot be locked here; see to it that no other process uses the folder", path.parent)
         if locked and _is_the_same(descriptor, path) and os.fstat(descriptor).st_nlink > 1:
-            path.unlink()  # it is another folder's too, of which this one is a copy made of hard links
+            path.unlink()  # shared with another folder, of which this one is a hard-linked copy
         elif locked is None or _is_the_same(descriptor, path):
             with naming(path):
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             return descriptor
-        os.close(descriptor)  # of a process that has just removed it
+        os.close(descriptor)  # the path leads to another file by now, or to none
 
 
 def _is_the_same(descriptor: int, path: Path) -> bool:

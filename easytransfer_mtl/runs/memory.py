@@ -1,29 +1,68 @@
-"""The machine's memory, and whether a run fits into it."""
+"""Estimates a run's memory and compares it with the machine's."""
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
+from tensorflow.python.ops.resource_variable_ops import UninitializedVariable
+from transformers import PretrainedConfig
 
-from easytransfer_mtl.config.limits import MOST_TOKENS_A_STEP
+from easytransfer_mtl.config.sections import MOST_TOKENS_A_STEP
 from easytransfer_mtl.errors import UserError
 
 GB = 1e9
 NUMBER_BYTES = {"float32": 4, "bfloat16": 2}
-"""What a number of a state takes, by the precision of a run."""
+"""Bytes per number of a hidden state, by precision."""
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+SLOTS = {"adam": 2, "lamb": 2, "adagrad": 1, "adadelta": 2}
+"""Numbers per parameter that each optimizer keeps."""
+
+
+def count_parameters(build: Callable[[], list[tf.Variable]]) -> int:
+    """Returns the number of elements in the variables that ``build`` creates.
+
+    ``build`` runs in the graph of a tf.function, and no variable gets a value, so no memory is allocated for them. It cannot
+    run in a ``tf.Graph``: tf-keras replaces the base classes of all layers built in one, for the whole process.
+    """
+
+    def without_value(next_creator: Callable[..., tf.Variable], **given: Any) -> tf.Variable:
+        initial, shape = given.get("initial_value"), given.get("shape")
+        if shape is None:
+            shape = tf.convert_to_tensor(initial() if callable(initial) else initial).shape
+        dtype = given.get("dtype") or getattr(initial, "dtype", tf.float32)
+        return UninitializedVariable(shape=shape, dtype=dtype, name=given.get("name"), trainable=given.get("trainable"))
+
+    with FuncGraph("count").as_default(), tf.variable_creator_scope(without_value):
+        return sum(variable.shape.num_elements() for variable in build())
+
+
+def states_bytes(config: PretrainedConfig, layers: int, tokens: float, length: int, precision: str) -> float:
+    """Returns the bytes that the backward pass keeps of an encoder's layers: inputs, query, key, value etc., attention rows.
+
+    Args:
+        config: the layers' config.
+        layers: how many there are.
+        tokens: total number of tokens in all rows, padding included.
+        length: tokens per row.
+        precision: precision of the hidden states.
+    """
+    a_token = 8 * config.hidden_size + 2 * config.intermediate_size + 2 * config.num_attention_heads * length
+    return NUMBER_BYTES[precision] * tokens * layers * a_token
 
 
 def machine_gb() -> float:
-    """Returns the machine's memory in 10^9 bytes, or less if this process may have less of it."""
+    """Returns the machine's memory in 10^9 bytes, or this process's limit if that is lower."""
     found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = CGROUP_LIMIT.read_text(encoding="ascii").strip() if CGROUP_LIMIT.exists() else "max"
     return min(found, int(limit) if limit.isdigit() else found) / GB
 
 
 def check_tokens(rows: int, length: int) -> None:
-    """Raises UserError if a step's rows, padded, have more tokens than can be meant."""
+    """Raises UserError if the padded rows of a step have more than ``MOST_TOKENS_A_STEP`` tokens."""
     if rows * length > MOST_TOKENS_A_STEP:
         raise UserError(
             f"A step would have {rows:,} rows of up to {length:,} tokens; rows x tokens may be at most "
@@ -31,14 +70,10 @@ def check_tokens(rows: int, length: int) -> None:
         )
 
 
-def tell_memory(needed_gb: float) -> None:
-    """Logs what a run needs, in 10^9 bytes, beside what there is."""
-    logging.info("estimated memory: %.1f GB of %.1f GB", needed_gb, machine_gb())
-
-
 def shortage(needed_gb: float) -> str:
-    """Returns in words that there is less than a run needs, in 10^9 bytes; nothing if there is enough or a GPU works."""
+    """Logs a run's memory need in 10^9 bytes; returns the shortage in words if a CPU has less, else an empty string."""
     available = machine_gb()
+    logging.info("estimated memory: %.1f GB of %.1f GB", needed_gb, available)
     if needed_gb <= available or tf.config.list_physical_devices("GPU"):
         return ""
     return f"this machine has {available:.1f} GB"

@@ -1,4 +1,4 @@
-"""metrics.csv and TensorBoard: loss, weight, rate and gradients of every task that a step trains."""
+"""metrics.csv and TensorBoard: loss, weight, learning rate and gradients of every task trained in a step."""
 
 import csv
 import io
@@ -11,20 +11,21 @@ import tensorflow as tf
 from easytransfer_mtl.files import naming, write_text
 
 COLUMNS = ("step", "task", "loss", "weight", "learning_rate", "grad_norm", "grad_share")
-"""After these come cos_TASK, the cosine with each task's gradient, empty as grad_share is where gradients were not measured
-apart, and last, since it is the only one that differs from run to run, examples_per_second."""
+"""Followed by cos_TASK, the cosine with each task's gradient, and examples_per_second. Cosines and grad_share are empty
+where gradients were not measured separately. examples_per_second is last since only it differs between equal runs.
+"""
 
 
 class StepTable:
-    """metrics.csv, whose rows belong to steps, and TensorBoard scalars, appended to from start to start of a run."""
+    """metrics.csv, whose rows belong to steps, and TensorBoard scalars; a resumed run appends to both."""
 
     def __init__(self, folder: Path, step: int, columns: tuple[str, ...]) -> None:
-        """Opens the files; rows after ``step``, left by a run that was cut off, are dropped first.
+        """Opens the files, and drops rows after ``step`` that an interrupted run left.
 
         Args:
-            folder: the run's.
-            step: what training goes on from; -1 drops the rows of step 0 too.
-            columns: the first is ``step``.
+            folder: the run's folder.
+            step: the step from which training continues; -1 also drops the rows of step 0.
+            columns: column names, the first of which is ``step``.
         """
         self.path = folder / "metrics.csv"
         self.columns = columns
@@ -34,41 +35,41 @@ class StepTable:
         self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
 
     def add_row(self, row: dict[str, Any]) -> None:
-        """Adds a row to metrics.csv; columns that ``row`` does not have stay empty."""
+        """Adds a row to metrics.csv; columns missing in ``row`` stay empty."""
         with naming(self.path):
             self._csv.writerow([_text(row.get(column, "")) for column in self.columns])
 
     def add_scalars(self, step: int, values: dict[str, float]) -> None:
-        """Adds values of a step to TensorBoard."""
-        # The events themselves: ``tf.summary.scalar`` wants the tensorboard package, which training does not.
+        """Adds a step's values to TensorBoard."""
+        # Raw events, since ``tf.summary.scalar`` needs the tensorboard package, which training does not need.
         entries = [tf.compat.v1.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         with self._board.as_default():
             tf.summary.experimental.write_raw_pb(tf.compat.v1.Summary(value=entries).SerializeToString(), step=step)
 
     def flush(self) -> None:
-        """Writes what is buffered."""
+        """Writes buffered data."""
         with naming(self.path):
             self._stream.flush()
         self._board.flush()
 
     def close(self) -> None:
-        """Writes what is buffered and closes."""
+        """Writes buffered data and closes the files."""
         with naming(self.path):
             self._stream.close()
         self._board.close()
 
 
 class MetricsLog(StepTable):
-    """Appends rows to metrics.csv, one a step and task, and writes TensorBoard scalars per task."""
+    """Appends one row per step and task to metrics.csv, and writes TensorBoard scalars per task."""
 
     def __init__(self, folder: Path, step: int, task_names: list[str], more: tuple[str, ...] = ()) -> None:
-        """Opens the files; rows after ``step``, left by a run that was cut off, are dropped first.
+        """Opens the files, and drops rows after ``step`` that an interrupted run left.
 
         Args:
-            folder: the run's.
-            step: what training goes on from.
+            folder: the run's folder.
+            step: the step from which training continues.
             task_names: the tasks.
-            more: columns of the whole step that this run has beside the usual ones.
+            more: additional columns of this run with one value per step.
         """
         cosines = tuple(f"cos_{name}" for name in task_names)
         self.of_step = ("learning_rate", "grad_norm", *more)
@@ -76,7 +77,7 @@ class MetricsLog(StepTable):
         super().__init__(folder, step, (*COLUMNS, *more, *cosines, "examples_per_second"))
 
     def add(self, row: dict[str, Any]) -> None:
-        """Adds a task's part of a step; ``row`` has the columns as keys, step counted after the update."""
+        """Adds a task's row of a step; the keys of ``row`` are column names, its step is counted after the update."""
         self.add_row(row)
         task = row["task"]
         values = {name: row[name] for name in self.of_step}
@@ -93,7 +94,7 @@ def _text(value: Any) -> str:
 
 
 def _keep_until(path: Path, step: int, columns: tuple[str, ...]) -> None:
-    """Writes the file anew with the rows up to ``step``; a damaged row is left out, since a log must stop no run."""
+    """Rewrites the file with the rows up to ``step``, without damaged rows, since a log must not stop a run."""
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
     header, *rows = [line.split(",") for line in lines] or [list(columns)]
     kept = io.StringIO()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 import tf_keras
@@ -11,58 +11,60 @@ from easytransfer_mtl.errors import UserError
 
 OPTIMIZERS = ("adam", "lamb", "adagrad", "adadelta")
 NO_DECAY = re.compile(r"LayerNorm|layer_norm|bias|gamma|beta")
-Schedule = float | tf_keras.optimizers.schedules.LearningRateSchedule
+Schedule: TypeAlias = float | tf_keras.optimizers.schedules.LearningRateSchedule
 
 
 def decays(variable: tf.Variable) -> bool:
-    """Tells whether weight decay applies to a variable: not to LayerNorm and biases, by name as in EasyTransfer."""
+    """Returns whether weight decay applies to a variable: not to LayerNorm and biases, by name as in EasyTransfer."""
     return not NO_DECAY.search(variable.name)
 
 
 class VariableRates:
-    """Lets single variables have a share of the learning rate, and of the decay that goes with it."""
+    """Scales the learning rate, and the weight decay that depends on it, for single variables."""
 
     _shares: tuple[float, ...] = ()
 
     def set_rate_shares(self, shares: Sequence[float]) -> None:
-        """Takes a factor for each variable that the optimizer moves, in its order; none for 1 everywhere."""
+        """Sets a factor for each variable of the optimizer, in its order; an empty sequence means 1 for all."""
         self._shares = tuple(shares)
 
     def rate_share(self, variable: tf.Variable) -> float:
         """Returns a variable's factor."""
-        return self._shares[self._index_dict[self._var_key(variable)]] if self._shares else 1.0
+        optimizer: Any = self  # subclasses are Keras optimizers
+        return self._shares[optimizer._index_dict[optimizer._var_key(variable)]] if self._shares else 1.0
 
 
 class ScaledSteps(VariableRates):
-    """Scales the whole step of Keras's own optimizers, which is linear in the rate."""
+    """Scales the whole step of Keras's own optimizers, which is linear in the learning rate."""
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Moves the slots as ever, and the variable by its share of the step."""
+        """Updates the slots as usual, and the variable by its share of the step."""
         share = self.rate_share(variable)
+        keras: Any = super()
         if share == 1.0:
-            super().update_step(gradient, variable)
+            keras.update_step(gradient, variable)
             return
         before = tf.identity(variable)
-        super().update_step(gradient, variable)
+        keras.update_step(gradient, variable)
         variable.assign(before + share * (variable - before))
 
 
 class Adagrad(ScaledSteps, tf_keras.optimizers.Adagrad):
-    """Keras's, with shares of the rate."""
+    """Keras's Adagrad with a learning rate factor per variable."""
 
 
 class Adadelta(ScaledSteps, tf_keras.optimizers.Adadelta):
-    """Keras's, with shares of the rate."""
+    """Keras's Adadelta with a learning rate factor per variable."""
 
 
 class Adam(VariableRates, tf_keras.optimizers.Adam):
     """Adam in TensorFlow 1's form, with EasyTransfer's weight decay: x -= lr_t (m / (sqrt(v) + eps) + wd x).
 
-    lr_t = lr sqrt(1 - b2^t) / (1 - b1^t). The decay is scaled by this bias-corrected rate, unlike Keras's and
+    lr_t = lr sqrt(1 - b2^t) / (1 - b1^t). The decay is scaled by this bias-corrected rate, unlike in Keras's and
     transformers' AdamW, which use the plain rate. A variable's update is one compiled loop.
 
     Attributes:
-        gradient_factor: gradients are multiplied by it.
+        gradient_factor: factor on the gradients.
     """
 
     def __init__(self, learning_rate: Schedule, beta_2: float, weight_decay_ratio: float, name: str) -> None:
@@ -74,7 +76,7 @@ class Adam(VariableRates, tf_keras.optimizers.Adam):
     def apply_gradients(
         self, grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]], *args: Any, **kwargs: Any
     ) -> tf.Tensor | None:
-        """Does one step, as Keras's own optimizers."""
+        """Does one step, like Keras's own optimizers."""
         self._rates = None
         try:
             return super().apply_gradients(grads_and_vars, *args, **kwargs)
@@ -82,15 +84,16 @@ class Adam(VariableRates, tf_keras.optimizers.Adam):
             self._rates = None
 
     def _update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        if self._rates is None:  # the same for all variables, so the first one's are kept for the step
+        if self._rates is None:  # equal for all variables, so they are computed once per step
             self._rates = self._rates_now()
         super()._update_step(gradient, variable)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Moves the moments, then the variable."""
+        """Updates the moments, then the variable."""
         index = self._index_dict[self._var_key(variable)]
         state = variable, self._momentums[index], self._velocities[index]
         before = (tf.convert_to_tensor(part) for part in state)
+        assert self._rates is not None
         rates = self._rates.shared(self.rate_share(variable))
         results = _adam(gradient, *before, rates, decays(variable), self.beta_1, self.beta_2, self.epsilon)
         for tensor, value in zip(state, results):
@@ -104,14 +107,14 @@ class Adam(VariableRates, tf_keras.optimizers.Adam):
 
 
 class _Rates(NamedTuple):
-    """What the gradient, the direction and the variable are multiplied by, float32 []."""
+    """Factors on the gradient, the direction and the decayed variable, float32 []."""
 
     factor: tf.Tensor
     rate: tf.Tensor
     decay: tf.Tensor
 
     def shared(self, share: float) -> "_Rates":
-        """Returns the same for a variable with a share of the rate."""
+        """Returns the factors for a variable with a share of the learning rate."""
         return self if share == 1.0 else self._replace(rate=share * self.rate, decay=share * self.decay)
 
 
@@ -137,9 +140,9 @@ def _adam(
 class Lamb(VariableRates, tf_keras.optimizers.Adam):
     """LAMB (You et al. 2020, algorithm 2): Adam's direction with decoupled decay, rescaled per variable.
 
-    r = m_hat / (sqrt(v_hat) + eps) + wd * x; x -= lr * (|x| / |r|) * r, the ratio being 1 where either norm is 0.
-    LayerNorm and biases are neither decayed nor rescaled. EasyTransfer's own ``lamb`` fails on Python 3, so there are no
-    numbers of it to keep.
+    r = m_hat / (sqrt(v_hat) + eps) + wd * x; x -= lr * (|x| / |r|) * r, with a ratio of 1 if either norm is 0. LayerNorm and
+    biases are neither decayed nor rescaled. EasyTransfer's own ``lamb`` fails on Python 3, so it has no results to
+    reproduce.
     """
 
     def __init__(self, learning_rate: Schedule, weight_decay_ratio: float) -> None:
@@ -147,7 +150,7 @@ class Lamb(VariableRates, tf_keras.optimizers.Adam):
         self.weight_decay_ratio = weight_decay_ratio
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Moves the moments, then the variable."""
+        """Updates the moments, then the variable."""
         index = self._index_dict[self._var_key(variable)]
         m, v = self._momentums[index], self._velocities[index]
         m.assign_add((gradient - m) * (1.0 - self.beta_1))
@@ -167,12 +170,12 @@ class Lamb(VariableRates, tf_keras.optimizers.Adam):
 
 
 def make_optimizer(name: str, learning_rate: Schedule, weight_decay_ratio: float) -> tf_keras.optimizers.Optimizer:
-    """Builds an optimizer as EasyTransfer would.
+    """Builds an optimizer like EasyTransfer's.
 
     Args:
         name: one of ``OPTIMIZERS``.
         learning_rate: a number or a schedule.
-        weight_decay_ratio: more than 0 turns ``adam`` into EasyTransfer's AdamW; used by ``lamb``; not by the others.
+        weight_decay_ratio: above 0 it turns ``adam`` into EasyTransfer's AdamW; ``lamb`` uses it too, the others do not.
 
     Raises:
         UserError: the name is unknown.

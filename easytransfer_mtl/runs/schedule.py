@@ -1,4 +1,4 @@
-"""EasyTransfer's learning rate: linear decay times linear warm-up."""
+"""EasyTransfer's learning rate schedule: linear decay times linear warm-up."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ import tf_keras
 class WarmupDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
     """lr(s) = lr0 (1 - min(s, T) / T) (s / W if s < W else 1), s the step before the update, T steps, W warm-up steps.
 
-    Warm-up multiplies the rate that is already decayed, so lr0 is never reached when W >= 1, and the first step has
-    rate 0. In float32, operation for operation as TF1 computed it.
+    Warm-up multiplies the already decayed rate, so lr0 is never reached if W >= 1, and the first step has rate 0. Computed
+    in float32, with the same operations as in TF1.
     """
 
     def __init__(self, learning_rate: float, train_steps: int, warmup_steps: int, decay: bool = True) -> None:
-        """Takes lr0, T, W, and whether the rate decays at all (EasyTransfer's ``lr_decay``)."""
+        """Takes lr0, T, W, and whether the rate decays (EasyTransfer's ``lr_decay``)."""
         self.learning_rate = learning_rate
         self.train_steps = train_steps
         self.warmup_steps = warmup_steps
         self.decay = decay
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns the rate of a step, float32 []."""
+        """Returns the learning rate of a step, float32 []."""
         step = tf.cast(step, tf.float32)
         rate = tf.constant(self.learning_rate, tf.float32)
         if self.decay:

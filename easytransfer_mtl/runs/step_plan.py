@@ -1,18 +1,18 @@
-"""EasyTransfer's arithmetic of steps."""
+"""EasyTransfer's computation of the numbers of steps."""
 
 from dataclasses import dataclass
 
-from easytransfer_mtl.config.limits import MOST_STEPS
+from easytransfer_mtl.config.sections import MOST_STEPS
 from easytransfer_mtl.errors import UserError
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """How long training is and when it saves.
+    """The number of training steps, and when checkpoints are saved.
 
     Attributes:
-        train_steps: optimizer steps in all, floor(N * epochs / G) + 1.
-        save_steps: steps between checkpoints, floor(N / G) unless set; 0 means only at the start and the end.
+        train_steps: optimizer steps in total, floor(N * epochs / G) + 1.
+        save_steps: steps between checkpoints, by default floor(N / G); 0 saves only at the start and the end.
         warmup_steps: floor(train_steps * warmup_ratio).
     """
 
@@ -21,7 +21,7 @@ class StepPlan:
     warmup_steps: int
 
     def saves_after(self, step: int) -> bool:
-        """Tells whether there is a checkpoint after so many steps, the start's apart."""
+        """Returns whether a checkpoint is saved after ``step`` steps; the one at the start is not included."""
         return step == self.train_steps or bool(self.save_steps and step % self.save_steps == 0)
 
 
@@ -30,13 +30,13 @@ def plan_steps(
 ) -> StepPlan:
     """Computes the plan of a run.
 
-    An "epoch" is N / G steps shared equally among the tasks, whatever their sizes.
+    An "epoch" is N / G steps, shared equally among the tasks, whatever their sizes.
 
     Args:
-        num_rows: N, training rows of all tasks together.
+        num_rows: N, training rows of all tasks.
         num_epochs: may be a fraction.
-        global_batch_size: G, rows that one optimizer step sees.
-        warmup_ratio: share of the steps with rising rate.
+        global_batch_size: G, rows per optimizer step.
+        warmup_ratio: share of the steps that are warm-up.
         save_steps: None for once per epoch.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The TFRecord files of a run, read and checked against the model."""
+"""Reads a run's TFRecord files and checks them against the model."""
 
 import logging
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from easytransfer_mtl.tasks import Task
 
 @dataclass(frozen=True)
 class TaskData:
-    """One task's rows, the file they came from, and the tokens that a row may have."""
+    """One task's rows, their file, and the maximum number of tokens per row."""
 
     file: TaskFile
     rows: EncodedRows
@@ -28,12 +28,12 @@ class TaskData:
 
     @property
     def task_input(self) -> TaskInput:
-        """How the rows were made; a file without manifest is taken as not normalized."""
+        """How the rows were encoded; a file without manifest counts as not normalized."""
         manifest = self.file.manifest
         return TaskInput(self.padded_length, manifest.text_normalization if manifest else "none")
 
     def summary(self) -> dict[str, object]:
-        """What train_config.json says of the file."""
+        """The file's entry in train_config.json."""
         manifest = self.file.manifest
         return {
             "task": self.task.name,
@@ -53,10 +53,10 @@ def read_task_data(
     Args:
         path: a list file or one TFRecord file.
         tasks: the tasks that may occur.
-        vocabulary: the model's.
-        vocabulary_source: where that is from, for errors.
-        positions: rows must not be longer, in tokens, see ``most_tokens``; None for no limit. Where they could have been
-            by the length that they were converted for, that length is taken as this.
+        vocabulary: the model's vocabulary.
+        vocabulary_source: its file, for error messages.
+        positions: maximum number of tokens per row, see ``most_tokens``; None for no limit. It replaces the sequence length
+            of files that were converted for longer rows.
 
     Raises:
         UserError: a file is missing or damaged, made for another vocabulary or label map, unlabelled, or too long.
@@ -86,7 +86,7 @@ def read_task_data(
 
 
 def check_training_data(data: list[TaskData], path: str) -> None:
-    """Raises UserError if a task has no rows, or the files were not normalized alike."""
+    """Raises UserError if a task has no rows, or the files differ in text normalization."""
     empty = [item.file.path for item in data if not len(item.rows)]
     if empty:
         raise UserError(f"{path}: {', '.join(map(str, empty))} has no rows; take it out of the list or convert it again.")
@@ -96,14 +96,14 @@ def check_training_data(data: list[TaskData], path: str) -> None:
 
 
 def check_dev_data(data: list[TaskData], inputs: dict[str, TaskInput]) -> None:
-    """Checks files to evaluate on against how the model's training texts were encoded.
+    """Checks dev files against the encoding of the training texts.
 
     Args:
         data: the dev files.
-        inputs: task name -> how its training rows were made.
+        inputs: task name -> how its training rows were encoded.
 
     Raises:
-        UserError: a file has no rows, or its manifest tells another text normalization.
+        UserError: a file has no rows, or its manifest has another text normalization.
     """
     for item in data:
         if not len(item.rows):

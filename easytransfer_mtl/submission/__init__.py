@@ -1,1 +1,1 @@
-"""The contest's submission: write the prediction files, pack them, check them. Needs no TensorFlow."""
+"""The contest's submission: writes, packs and checks the prediction files. Needs no TensorFlow."""

@@ -1,4 +1,4 @@
-"""Checks a submission before it is sent: names, lines, labels, ids."""
+"""Checks a submission before it is sent: file names, lines, labels, ids."""
 
 import json
 import os
@@ -19,8 +19,8 @@ __all__ = ["CONTEST_ROWS", "CheckReport", "check_submission", "report_text"]
 CONTEST_ROWS = 1500
 """Rows of every test file of the contest, on both boards."""
 MAX_LINES, MAX_LINE_BYTES = 100_000, 1 << 20
-"""Most lines of a prediction file that are read, unless its test file has half as many, and the longest line that is parsed:
-what is made of them takes many times their size."""
+"""Most lines of a prediction file that are read (or twice the rows of its test file, if that is more), and the longest
+line that is parsed: parsed lines take many times their size in memory."""
 
 _BOM = b"\xef\xbb\xbf"
 _SHOWN = 60
@@ -38,8 +38,8 @@ def check_submission(
     Args:
         source: the zip archive or the folder.
         tasks: the tasks whose ``submission_file`` must be there.
-        test_files: task name to its test file (tab separated, unlabelled). A task without one is only expected to have
-            ``CONTEST_ROWS`` lines, and its ids are not compared.
+        test_files: task name -> test file (tab separated, unlabelled). For a task without one, only the number of lines is
+            compared, with ``CONTEST_ROWS``, and ids are not.
         header: whether the first line of each test file is a header.
 
     Raises:
@@ -61,7 +61,7 @@ def check_submission(
 
 
 def _read_test_ids(task: Task, path: Path, header: bool) -> list[str]:
-    """Returns the ids of a test file as they stand, never renumbered."""
+    """Returns the ids of a test file unchanged, never renumbered."""
     if not path.is_file():
         raise UserError(f"{task.name}: the test file {path} {why_no_file(path)}. Give the file that was predicted.")
     tally = CsvTally(path, task, labelled=False, header=header)
@@ -96,7 +96,7 @@ def _check_file(task: Task, data: bytes, expected: list[str] | None, findings: F
 
 
 def _parse(line: bytes, number: str, where: str, findings: Findings) -> dict[str, str]:
-    """Returns those of ``id`` and ``label`` that can be checked further; numbers are reported and taken as text."""
+    """Returns those of ``id`` and ``label`` that can be checked further; numbers are reported and converted to text."""
     if len(line) > MAX_LINE_BYTES:
         findings.error(where, "long lines", f"{number} has {len(line):,} bytes; at most {MAX_LINE_BYTES:,} are read.")
         return {}
@@ -122,7 +122,7 @@ def _parse(line: bytes, number: str, where: str, findings: Findings) -> dict[str
 
 
 def _as_json(value: Any) -> str:
-    """Returns a value as JSON writes it, or what kind it is where that is long or deep."""
+    """Returns numbers, booleans and null as JSON, and other values as ``shown`` prints them."""
     return json.dumps(value)[:_SHOWN] if isinstance(value, (int, float)) or value is None else shown(value)
 
 

@@ -1,4 +1,4 @@
-"""Takes the prediction files out of an archive or a folder and reports names that are not right."""
+"""Reads the prediction files from an archive or a folder and reports wrong names."""
 
 import re
 import zipfile
@@ -12,21 +12,21 @@ from easytransfer_mtl.files import why_no_file
 from easytransfer_mtl.submission.findings import Findings
 
 MAX_BYTES = 64 << 20
-"""Largest size of an archive, and of its files unpacked, that is read; a real submission has about 0.2 MB."""
+"""Largest archive, and largest total size of its unpacked files, that is read; a real submission has about 0.2 MB."""
 
 
 def read_contents(source: Path, names: Sequence[str], findings: Findings) -> dict[str, bytes]:
     """Reads the files called ``names`` from a zip archive or a folder; nothing is unpacked to disk.
 
-    A file under a similar name (in a folder of the archive, in other case, with another ending) is an error, but it is
-    returned under the right name, so that its content is checked as well. Other files are a warning in an archive and of
-    no concern in a folder.
+    A file with a similar name (in a folder of the archive, in other case, with another ending) is an error, but it is
+    returned under the right name, so that its content is checked too. Other files cause a warning in an archive and are
+    ignored in a folder.
 
     Returns:
-        Name to content, for the names that were found and could be read.
+        Name -> content, for the files that were found and could be read.
 
     Raises:
-        UserError: there is nothing at ``source``.
+        UserError: ``source`` is neither a file nor a folder.
     """
     if source.is_dir():
         return _read_folder(source, names, findings)
@@ -51,7 +51,7 @@ def _read_folder(folder: Path, names: Sequence[str], findings: Findings) -> dict
 
 
 def _read_archive(archive: zipfile.ZipFile, where: str, names: Sequence[str], findings: Findings) -> dict[str, bytes]:
-    # Not is_dir, which wants a name that is not empty.
+    # is_dir would fail for an empty name.
     files = [info for info in archive.infolist() if not info.filename.endswith("/")]
     entries = [info.filename for info in files]
     _check_entries(entries, where, findings)

@@ -1,4 +1,4 @@
-"""What a check found: collected with a limit for each kind, reported all at once."""
+"""Collects the findings of a check, with a limit for each kind, and reports them all at once."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ MAX_OF_A_KIND = 5
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What is wrong with a submission.
+    """The result of checking a submission.
 
     Attributes:
         source: the archive or folder that was checked.
-        errors: what would cost the score.
-        warnings: what deserves a look.
+        errors: problems that would cost the score.
+        warnings: problems that deserve a look.
     """
 
     source: str
@@ -26,7 +26,7 @@ class CheckReport:
 
 
 class Findings:
-    """Collects errors and warnings; of each kind in each place it keeps the first ``MAX_OF_A_KIND`` and counts the rest."""
+    """Collects errors and warnings; for each kind in each place it keeps the first ``MAX_OF_A_KIND`` and counts the rest."""
 
     def __init__(self) -> None:
         self._errors: dict[tuple[str, str], list[str]] = {}
@@ -34,15 +34,15 @@ class Findings:
         self._counts: dict[tuple[str, str], int] = {}
 
     def error(self, where: str, kind: str, message: str) -> None:
-        """Adds an error of the sort ``kind`` found in the file ``where``."""
+        """Adds an error of the given kind, found in the file ``where``."""
         self._add(self._errors, (where, kind), message)
 
     def warning(self, where: str, kind: str, message: str) -> None:
-        """Adds a warning of the sort ``kind`` found in the file ``where``."""
+        """Adds a warning of the given kind, found in the file ``where``."""
         self._add(self._warnings, (where, kind), message)
 
     def report(self, source: str) -> CheckReport:
-        """Returns all that was added, in order, as the report on ``source``."""
+        """Returns all findings, in the order of their kinds' first ones, as the report on ``source``."""
         return CheckReport(source, self._messages(self._errors), self._messages(self._warnings))
 
     def _add(self, messages: dict[tuple[str, str], list[str]], key: tuple[str, str], message: str) -> None:
@@ -61,7 +61,7 @@ class Findings:
 
 
 def report_text(report: CheckReport) -> str:
-    """Returns the verdict and then every error and warning, a line each."""
+    """Returns the verdict, then one line for each error and warning."""
     verdict = "ready to submit" if report.ok else "not ready to submit"
     lines = [f"{report.source}: {verdict} (errors: {len(report.errors)}, warnings: {len(report.warnings)})"]
     lines += [f"error: {message}" for message in report.errors]

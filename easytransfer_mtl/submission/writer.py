@@ -19,12 +19,12 @@ _PLAIN_FILE_MODE = 0o100644
 
 
 def write_predictions(path: str | os.PathLike[str], ids: Sequence[str], labels: Sequence[str]) -> None:
-    """Writes one ``{"id": "0", "label": "1"}`` a line, in ASCII with LF line ends, whole or not at all.
+    """Writes one ``{"id": "0", "label": "1"}`` per line, in ASCII with LF line ends, whole or not at all.
 
     Args:
         path: the file, named by the task's ``submission_file``.
-        ids: [N] the ids as they stand in the test file, in its order.
-        labels: [N] the predicted labels, not their ids.
+        ids: [N] the unchanged ids of the test file, in its order.
+        labels: [N] the predicted labels, not label ids.
 
     Raises:
         UserError: the lengths differ, or an id or a label is not a string.
@@ -45,13 +45,13 @@ def write_predictions(path: str | os.PathLike[str], ids: Sequence[str], labels: 
 def package(folder: str | os.PathLike[str], tasks: Sequence[Task], zip_name: str = RESULT_NAME) -> Path:
     """Packs the tasks' prediction files of ``folder``, and nothing else, at the root of ``folder/zip_name``.
 
-    Times, modes and order are fixed, so equal predictions give an equal archive. It is written whole or not at all.
+    Times, modes and order are fixed, so equal predictions give equal archives. The archive is written whole or not at all.
 
     Returns:
         The archive's path.
 
     Raises:
-        UserError: a prediction file is missing; names all that are.
+        UserError: prediction files are missing; names all of them.
     """
     folder = Path(folder)
     names = sorted(task.submission_file for task in tasks)

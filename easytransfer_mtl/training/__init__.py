@@ -1,1 +1,1 @@
-"""Optimizers, schedules, checkpoints, and the trainer that joins model, data and weighting."""
+"""Training: checks and plan of a run, the train step, early stopping, the step log, and the trainer."""

@@ -1,7 +1,7 @@
 """Training on several devices or machines with tf.distribute, under EasyTransfer's names.
 
-Every replica (a GPU, or a worker without one) computes an equal share of each batch's rows; gradients are averaged before
-clipping, so that the result is that of one process with the whole batch, to rounding.
+Every replica (a GPU, or a worker without GPU) computes an equal share of each batch's rows; gradients are averaged before
+clipping, so that the result equals that of one process with the whole batch, up to rounding.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.generated import generated_dataset
 from easytransfer_mtl.data.pipeline import TrainingBatches
@@ -21,24 +21,24 @@ from easytransfer_mtl.errors import UserError
 
 MIRRORED = "MirroredStrategy"
 MULTI_WORKER = ("MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
-"""The present name and EasyTransfer's."""
+"""TensorFlow's current name and EasyTransfer's name."""
 BATCH_SIGNATURE = {
     **{name: tf.TensorSpec([None, None], tf.int32) for name in ("input_ids", "input_mask", "segment_ids")},
     "label_ids": tf.TensorSpec([None], tf.int32),
     "task_id": tf.TensorSpec([], tf.int32),
 }
-"""What a train step takes: rows of any number and length, all of one task."""
+"""Signature of one task's batch: any number of rows of any length."""
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """Who computes what.
+    """The distribution strategy, and this process's role in it.
 
     Attributes:
         strategy: None for one process on one device.
-        num_replicas: shares that a batch is cut into.
-        is_chief: whether this process logs, saves and evaluates; one of a cluster does.
+        num_replicas: number of shares that a batch is cut into.
+        is_chief: whether this process logs, saves and evaluates, which one process of a cluster does.
     """
 
     strategy: tf.distribute.Strategy | None = None
@@ -46,11 +46,11 @@ class Distribution:
     is_chief: bool = True
 
     def scope(self) -> contextlib.AbstractContextManager[object]:
-        """Returns the context that the model's variables are made in."""
+        """Returns the context in which the model's variables must be created."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     def dataset(self, batches: TrainingBatches, start: int, stop: int) -> tf.data.Dataset:
-        """Returns the batches of the steps ``start`` to ``stop`` - 1, each cut into the replicas' shares."""
+        """Returns the batches of steps ``start`` to ``stop`` - 1, each cut into the replicas' shares."""
         if not self.strategy:
             return _dataset(batches, start, stop, range(1), 1)
 
@@ -78,10 +78,10 @@ class Distribution:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Turns the loss of another worker into an error that says what to do.
+        """Turns the errors that follow from the loss of another worker into a ``UserError`` with advice.
 
         Raises:
-            UserError: a worker of the cluster does not answer any more.
+            UserError: another worker of the cluster no longer responds.
         """
         try:
             yield
@@ -108,18 +108,18 @@ def _dataset(batches: TrainingBatches, start: int, stop: int, shares: range, num
 
 
 def share_of(batch: Batch | dict[str, Batch], share: int, num_shares: int) -> Batch | dict[str, Batch]:
-    """Returns one of equal shares of a batch's rows, or of every task's batch."""
+    """Returns share number ``share`` of ``num_shares`` equal shares of a batch's rows, or of every task's batch."""
     return tf.nest.map_structure(
         lambda value: value if np.ndim(value) == 0 else value.reshape(num_shares, -1, *value.shape[1:])[share], batch
     )
 
 
 def make_distribution(settings: TrainSettings) -> Distribution:
-    """Makes the strategy that the settings name; must come before TensorFlow computes anything.
+    """Makes the strategy that the settings name; must be called before TensorFlow computes anything.
 
-    ``MirroredStrategy`` takes the first ``workerGPU`` GPUs of this machine, or, without a GPU, as many virtual devices on
-    its processor (for tests). ``MultiWorkerMirroredStrategy`` takes the cluster from ``worker_hosts`` and ``task_index``,
-    or from the environment variable TF_CONFIG, as Kubernetes operators set it.
+    ``MirroredStrategy`` uses the first ``workerGPU`` GPUs of this machine, or, without a GPU, as many virtual CPU devices
+    (for tests). ``MultiWorkerMirroredStrategy`` reads the cluster from ``worker_hosts`` and ``task_index``, or from the
+    environment variable TF_CONFIG, which Kubernetes operators set.
 
     Raises:
         UserError: the settings contradict each other.
@@ -159,7 +159,7 @@ def _devices(count: int) -> list[str]:
 
 
 def _take_gpus(count: int) -> bool:
-    """Uses the first GPUs only; returns whether there are any."""
+    """Makes only the first ``count`` GPUs visible; returns False if the machine has none."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus and len(gpus) < count:
         raise UserError(f"workerGPU is {count}; this machine has {len(gpus)} GPUs.")
@@ -169,7 +169,7 @@ def _take_gpus(count: int) -> bool:
 
 
 def _cluster(settings: TrainSettings) -> tuple[list[str], int]:
-    """Returns the workers' addresses and this one's place among them."""
+    """Returns the workers' addresses and this worker's index among them."""
     if "TF_CONFIG" in os.environ and "," not in settings.worker_hosts:
         return _cluster_of(os.environ["TF_CONFIG"])
     hosts = [host.strip() for host in settings.worker_hosts.split(",")]
@@ -185,7 +185,7 @@ def _cluster(settings: TrainSettings) -> tuple[list[str], int]:
 
 
 def _cluster_of(text: str) -> tuple[list[str], int]:
-    """Reads TF_CONFIG; a ``chief`` comes before the workers."""
+    """Parses TF_CONFIG; a ``chief`` comes before the workers."""
     try:
         config = json.loads(text)
         chiefs, workers = (list(config["cluster"].get(job, [])) for job in ("chief", "worker"))

@@ -1,4 +1,4 @@
-"""Stops a training whose checkpoints no longer get better on the dev files."""
+"""Early stopping: ends training when the checkpoints' scores on the dev files no longer improve."""
 
 import logging
 from collections.abc import Mapping
@@ -9,27 +9,28 @@ from typing import Any
 
 import tf_keras
 
-from easytransfer_mtl.evaluation.evaluator import score_rows, score_text
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, score_rows, score_text
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.kept_scores import KeptScores
 from easytransfer_mtl.evaluation.metrics import TaskScore
-from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.runs.step_plan import StepPlan
 from easytransfer_mtl.runs.task_data import TaskData
+from easytransfer_mtl.training.averages import WeightAverages
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What the scores so far come to.
+    """Summary of the scores so far.
 
     Attributes:
-        last: step that was scored last; None before the first.
-        best: step with the highest mean, the first one of equals: patience runs from there, or scores that stay the same
-            would never end a run. What is exported is the last one of equals, as in the original (``metrics.best_of``).
-        best_mean: its mean.
-        since: evaluations after it.
+        last: last scored step; None before the first.
+        best: step with the highest mean score, the first one among equals: patience counts from there, since otherwise
+            constant scores would never end a run. The exported checkpoint is the last one among equals, as in EasyTransfer
+            (``metrics.best_of``).
+        best_mean: mean score of ``best``.
+        since: number of evaluations after ``best``.
     """
 
     last: int | None = None
@@ -39,7 +40,7 @@ class Standing:
 
 
 def standing_of(means: Mapping[int, float]) -> Standing:
-    """Returns what step -> mean score comes to; only a mean above all before it counts as better."""
+    """Returns the summary of step -> mean score; only a mean above all earlier ones counts as an improvement."""
     standing = Standing()
     for step, mean in sorted(means.items()):
         if mean > standing.best_mean:
@@ -50,33 +51,49 @@ def standing_of(means: Mapping[int, float]) -> Standing:
 
 
 class EarlyStopping(tf_keras.callbacks.Callback):
-    """Scores the model before each of its checkpoints, its moving averages too, and ends training when patience is over.
+    """Scores the model and its moving averages before each checkpoint, and ends training when patience is exhausted.
 
-    Its state is nothing but the scores, which the run's folder keeps, so that a run that goes on stops where it would have
-    stopped.
+    Its only state is the scores, which are kept in the run's folder, so that a resumed run stops at the same step as an
+    uninterrupted one.
     """
 
     def __init__(
-        self, folder: Path, data: list[TaskData], options: EvaluationOptions, patience: int, plan: StepPlan, step: int
+        self,
+        folder: Path,
+        data: list[TaskData],
+        options: EvaluationOptions,
+        patience: int,
+        plan: StepPlan,
+        averages: WeightAverages | None,
+        step: int,
     ) -> None:
-        """Takes the run's folder, dev files, how to score, evaluations to wait, plan, and the step it goes on from.
+        """Reads the scores that the run's folder already has.
+
+        Args:
+            folder: the run's folder.
+            data: the dev rows.
+            options: how to score.
+            patience: number of evaluations without improvement after which training ends.
+            plan: the run's steps.
+            averages: moving averages of the weights, or None.
+            step: the step at which training starts.
 
         Raises:
             UserError: the file of the scores is damaged.
         """
         super().__init__()
         self.data, self.options, self.patience, self.plan = data, options, patience, plan
-        self.folder = folder
+        self.folder, self.averages = folder, averages
         self.kept = KeptScores(folder, data, options.precision, step)
         self._inference: Inference | None = None
 
     @property
     def scores(self) -> Mapping[Weights, list[TaskScore]]:
-        """All that was scored."""
+        """All scores so far."""
         return self.kept.scores
 
     def ending(self) -> str | None:
-        """Returns what is to say of a run that is stopped before its end, or None of any other."""
+        """Returns a message if the run is to stop before its last step, else None."""
         standing = standing_of(self.kept.best_of_steps())
         if standing.since < self.patience or standing.last == self.plan.train_steps:
             return None
@@ -86,12 +103,12 @@ class EarlyStopping(tf_keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Scores when a checkpoint is due, and decides."""
+        """Scores the model if a checkpoint is due, and stops training if patience is exhausted."""
         step = int(self.model.optimizer.iterations.numpy())
         if not self.plan.saves_after(step):
             return
         self._score(self.model, Weights.of_step(self.folder, step))
-        if self.model.averages:
+        if self.averages:
             self._score(self.model, Weights.of_step(self.folder, step, is_ema=True))
         ending = self.ending()
         if ending:
@@ -101,7 +118,7 @@ class EarlyStopping(tf_keras.callbacks.Callback):
     def _score(self, model: MultiTaskModel, weights: Weights) -> None:
         if self._inference is None:
             self._inference = Inference(model, self.options.batch_size, self.options.precision)
-        with model.averages.in_place() if weights.is_ema else nullcontext():
+        with self.averages.in_place() if self.averages and weights.is_ema else nullcontext():
             scores, _ = score_rows(self._inference, self.data, self.options, weights.label)
         self.kept.add(weights, scores)
         logging.info("%s: %s", weights.label, score_text(scores))

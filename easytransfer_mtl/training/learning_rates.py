@@ -1,12 +1,9 @@
-"""Which share of the learning rate each variable has."""
+"""Learning rate factors of the variables."""
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
-from easytransfer_mtl.config.settings import TrainSettings
-from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.weighting.task_values import parse_task_numbers
 
 
 @dataclass(frozen=True)
@@ -14,10 +11,11 @@ class RateShares:
     """Factors of the learning rate.
 
     Attributes:
-        heads: of what each task has of its own and starts anew: its feature and head, and what its sharing structure gives
-            it.
-        layer_decay: of an encoder layer's rate from the one above; the highest layer has it once, the embeddings have it
-            once more than the lowest (Clark et al. 2020; Bao et al. 2022). Pooler and heads have it not.
+        heads: one per task, for its newly initialized variables: feature, head, and private variables of the sharing
+            structure.
+        layer_decay: factor between an encoder layer and the layer above; the highest layer has layer_decay^1, the
+            embeddings have one power more than the lowest layer (Clark et al. 2020; Bao et al. 2022). It does not apply to
+            pooler and heads.
     """
 
     heads: tuple[float, ...]
@@ -26,8 +24,9 @@ class RateShares:
     def of_variables(self, model: MultiTaskModel) -> list[float]:
         """Returns every trainable variable's factor; empty if all are 1.
 
-        What several tasks share of their features, and a sharing structure's new layers that several move, have the tasks'
-        factor if it is one, else 1. Copies of the encoder's layers have their depth's, as the encoder's own.
+        Variables of shared features, and of a sharing structure's new layers that several tasks update, have the tasks'
+        factor if it is the same for all tasks, else 1. Copies of encoder layers have the factor of their depth, as the
+        encoder's layers have.
         """
         if set(self.heads) == {1.0} and self.layer_decay == 1.0:
             return []
@@ -35,23 +34,8 @@ class RateShares:
         for task, factor in enumerate(self.heads):
             own |= {id(variable): factor for variable in model.task_variables(task)}
         if len(set(self.heads)) == 1:
-            layers = (*model.shared_features.values(), model.sharing)
+            layers: tuple[Any, ...] = (*model.shared_features.values(), model.sharing)
             own |= {id(variable): self.heads[0] for layer in layers for variable in layer.trainable_variables}
         top = model.encoder.config.num_hidden_layers + 1
         factors = own | {name: self.layer_decay ** (top - depth) for name, depth in model.depths.items()}
         return [factors.get(id(variable), 1.0) for variable in model.trainable_variables]
-
-
-def choose_rate_shares(settings: TrainSettings, task_names: list[str]) -> RateShares:
-    """Returns a run's factors.
-
-    Raises:
-        UserError: one is out of range.
-    """
-    text = str(settings.head_lr)
-    heads = parse_task_numbers("head_lr", text, task_names, 1.0)
-    if not all(0 < factor < math.inf for factor in heads):
-        raise UserError(f"head_lr {text}: a factor must be more than 0.")
-    if not 0 < settings.layer_lr_decay <= 1:
-        raise UserError(f"layer_lr_decay is {settings.layer_lr_decay}; it must be more than 0 and at most 1.")
-    return RateShares(tuple(heads), settings.layer_lr_decay)

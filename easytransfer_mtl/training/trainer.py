@@ -1,29 +1,26 @@
-"""Joins model, data, weighting and optimizer to a run."""
+"""Runs a training: builds model, data, weighting and optimizer, and fits the model."""
 
 import logging
 import signal
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import tensorflow as tf
 import tf_keras
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
 from easytransfer_mtl.errors import Stopped, UserError
-from easytransfer_mtl.evaluation.options import EvaluationOptions
-from easytransfer_mtl.models.adversarial import check_attacked
-from easytransfer_mtl.models.averages import WeightAverages
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.models.step_options import StepOptions
-from easytransfer_mtl.models.task_parts import task_spec
 from easytransfer_mtl.models.variables import build_variables
+from easytransfer_mtl.own_code import own_class
 from easytransfer_mtl.runs.callbacks import SaveCheckpoints, StopOnSignal
 from easytransfer_mtl.runs.checkpoint_files import has_checkpoints
-from easytransfer_mtl.runs.checkpoints import AVERAGES, Progress, RunCheckpoints
+from easytransfer_mtl.runs.checkpoints import Progress, RunCheckpoints
 from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.runs.identity import warn_of_changes
 from easytransfer_mtl.runs.lock import run_lock
@@ -32,17 +29,26 @@ from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.runs.schedule import WarmupDecay
 from easytransfer_mtl.runs.task_data import TaskData
 from easytransfer_mtl.seeding import stream_seed
+from easytransfer_mtl.training.averages import WeightAverages
+from easytransfer_mtl.training.checks import check_class
 from easytransfer_mtl.training.distribution import Distribution, make_distribution
 from easytransfer_mtl.training.early_stopping import EarlyStopping
-from easytransfer_mtl.training.model_choice import check_class
 from easytransfer_mtl.training.preparation import Prepared, describe, prepare
+from easytransfer_mtl.training.step import TrainStep
 from easytransfer_mtl.training.step_log import StepLog
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A finished run: the model with its last weights, its folder, the dev data if there is any, who evaluates, and what
-    early stopping found, if it is on."""
+    """A finished run.
+
+    Attributes:
+        model: with its last weights.
+        folder: the run's folder.
+        dev: dev rows by task; empty without dev files.
+        is_chief: whether this process evaluates.
+        stopping: early stopping with its scores; None if it is off.
+    """
 
     model: MultiTaskModel
     folder: RunFolder
@@ -52,7 +58,7 @@ class TrainedRun:
 
 
 def evaluation_options(settings: TrainSettings) -> EvaluationOptions:
-    """Returns how a training's checkpoints are scored, while it goes on and after it."""
+    """Returns the options with which a training's checkpoints are scored, during and after training."""
     return EvaluationOptions(
         batch_size=settings.predict_batch_size,
         precision=settings.predict_precision,
@@ -60,24 +66,28 @@ def evaluation_options(settings: TrainSettings) -> EvaluationOptions:
     )
 
 
-def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = MultiTaskModel) -> TrainedRun:
-    """Trains, or goes on where a run in the same folder stopped, or finds it finished.
+def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] | None = None) -> TrainedRun:
+    """Trains, or resumes the run in the same folder unless it is finished.
 
-    Everything that can be wrong with the settings and the data is found before the model is built.
+    Settings and data are checked before the model is built.
 
     Args:
         settings: the configuration.
-        model_class: ``MultiTaskModel`` or a subclass.
+        model_class: a subclass of ``MultiTaskModel``; None for the class that the settings name, by default
+            ``MultiTaskModel``.
 
     Raises:
-        UserError: something does not fit.
-        Stopped: SIGINT, SIGTERM or SIGHUP came; the step was saved.
+        UserError: settings, encoder, data and the run's folder do not fit each other, or a loss is not finite.
+        Stopped: SIGINT, SIGTERM or SIGHUP was received; the last step was saved.
     """
+    if model_class is None:
+        name = settings.model_class
+        model_class = own_class(name, MultiTaskModel, "model_class") if name else MultiTaskModel
     distribution = make_distribution(settings)  # before TensorFlow computes anything
     alone = run_lock(Path(settings.model_dir)) if distribution.is_chief else nullcontext()
     with alone, distribution.watched():
         prepared = prepare(settings, distribution.num_replicas)
-        check_class(model_class, prepared.model.architecture, prepared.loss)
+        check_class(model_class, prepared.plan.architecture, prepared.losses)
         folder = RunFolder(Path(settings.model_dir))
         if has_checkpoints(folder.path):
             folder.check_class(model_class)
@@ -87,16 +97,16 @@ def run_training(settings: TrainSettings, model_class: type[MultiTaskModel] = Mu
 def _run(
     settings: TrainSettings, prepared: Prepared, distribution: Distribution, model_class: type[MultiTaskModel]
 ) -> TrainedRun:
-    """Builds the model, restores what there is of the run, and trains what is left."""
+    """Builds the model, restores the last checkpoint if there is one, and trains the remaining steps."""
     with distribution.scope():
-        model = _make_model(settings, prepared, model_class)
-    progress, folder = Progress(), RunFolder(Path(settings.model_dir))
-    more = {AVERAGES: tf.train.Checkpoint(values=model.averages.averages)} if model.averages else {}
-    checkpoints = RunCheckpoints(model, progress, folder.path, settings.keep_checkpoint_max, distribution.is_chief, **more)
-    step = checkpoints.restore_latest() or 0  # before anything is written: the folder may be another model's
+        train_step = _make_step(settings, prepared, model_class)
+    model, progress, folder = train_step.model, Progress(), RunFolder(Path(settings.model_dir))
+    averages = train_step.averages.averages if train_step.averages else []
+    checkpoints = RunCheckpoints(model, progress, folder.path, settings.keep_checkpoint_max, distribution.is_chief, averages)
+    step = checkpoints.restore_latest() or 0  # before anything is written: the folder may belong to another model
     distribution.check_same_step(step)
-    stopping = _stopping(settings, prepared, step)
-    finished = step >= prepared.plan.train_steps or (stopping is not None and stopping.ending() is not None)
+    stopping = _stopping(settings, prepared, train_step.averages, step)
+    finished = step >= prepared.plan.steps.train_steps or (stopping is not None and stopping.ending() is not None)
     if distribution.is_chief:
         if step:
             warn_of_changes(settings)
@@ -105,67 +115,49 @@ def _run(
     if finished:
         logging.info("Training is finished already.")
     else:
-        _fit(model, settings, prepared, distribution, checkpoints, progress, step, stopping)
+        _fit(train_step, settings, prepared, distribution, checkpoints, progress, step, stopping)
     return TrainedRun(model, folder, prepared.dev, distribution.is_chief, stopping)
 
 
-def _stopping(settings: TrainSettings, prepared: Prepared, step: int) -> EarlyStopping | None:
-    """Returns what stops the run early, if anything does."""
+def _stopping(
+    settings: TrainSettings, prepared: Prepared, averages: WeightAverages | None, step: int
+) -> EarlyStopping | None:
     patience, folder = settings.early_stopping_patience, Path(settings.model_dir)
     if not patience:
         return None
-    return EarlyStopping(folder, prepared.dev, evaluation_options(settings), patience, prepared.plan, step)
+    options = evaluation_options(settings)
+    return EarlyStopping(folder, prepared.dev, options, patience, prepared.plan.steps, averages, step)
 
 
-def _make_model(settings: TrainSettings, prepared: Prepared, model_class: type[MultiTaskModel]) -> MultiTaskModel:
-    """Builds the model and its optimizer with their first weights."""
-    plan = prepared.plan
-    tf_keras.utils.set_random_seed(stream_seed(settings.seed, "layers") % 2**32)  # for what a subclass adds
+def _make_step(settings: TrainSettings, prepared: Prepared, model_class: type[MultiTaskModel]) -> TrainStep:
+    """Builds the model and its optimizer with initial weights, and the train step."""
+    plan, steps = prepared.plan, prepared.plan.steps
+    tf_keras.utils.set_random_seed(stream_seed(settings.seed, "layers") % 2**32)  # for layers that a subclass adds
     clock = DropoutClock(settings.seed)
     loaded = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler, settings.gelu)
-    options = _step_options(settings, prepared)
-    model = model_class(loaded.encoder, prepared.tasks, prepared.weighting, options, prepared.model.architecture)
+    model = model_class(loaded.encoder, prepared.tasks, plan.architecture, prepared.losses)
     build_variables(model)
-    check_attacked(model)
     _start_heads(model, loaded)
-    schedule = WarmupDecay(settings.learning_rate, plan.train_steps, plan.warmup_steps, settings.lr_decay == "polynomial")
+    schedule = WarmupDecay(settings.learning_rate, steps.train_steps, steps.warmup_steps, settings.lr_decay == "polynomial")
     optimizer = make_optimizer(settings.optimizer, schedule, settings.weight_decay_ratio)
-    optimizer.set_rate_shares(prepared.model.rates.of_variables(model))
-    model.compile(optimizer=optimizer)
-    model.optimizer.build(model.trainable_variables)
-    if settings.ema_decay:
-        model.averages = WeightAverages(model.trainable_variables, settings.ema_decay)
-    return model
-
-
-def _step_options(settings: TrainSettings, prepared: Prepared) -> StepOptions:
-    return StepOptions(
-        clip_norm=settings.clip_norm_value if settings.gradient_clip else None,
-        num_frozen_layers=settings.num_freezed_layers,
-        idle_heads=settings.idle_heads,
-        num_accumulated_batches=settings.num_accumulated_batches,
-        loss=prepared.loss,
-        scale_heads=settings.scale_heads,
-        gram_variables=settings.gram_variables or prepared.weighting.gram_variables,
-        on_nonfinite=settings.on_nonfinite,
-        rdrop_alpha=settings.rdrop_alpha,
-        part_dropout=prepared.model.part_dropout,
-        token_dropout=prepared.token_dropout,
-        adversary=prepared.adversary,
-    )
+    optimizer.set_rate_shares(plan.rates.of_variables(model))
+    optimizer.build(model.trainable_variables)
+    step = TrainStep(model, plan.weighting, optimizer, settings, prepared.token_dropout)
+    model.compile(optimizer, step)
+    return step
 
 
 def _start_heads(model: MultiTaskModel, loaded: LoadedEncoder) -> None:
-    """Takes over heads that the checkpoint held, as EasyTransfer's own training checkpoints do; they read pooled output."""
+    """Loads heads from the checkpoint if it has any, as EasyTransfer's training checkpoints do; they read pooled output."""
     for task in model.tasks:
         arrays = [loaded.heads.get(f"{task.head_name}/{part}") for part in ("kernel", "bias")]
         if all(array is None for array in arrays):
             continue
-        feature, kind = task_spec(model.architecture, task)
+        feature, kind = model.architecture.spec_of(task)
         if (feature.text, kind.text) != ("pooled", "dense") or not model.sharing.starts_as_hard:
             logging.warning("%s starts random: the checkpoint's head is dense on the encoder's pooled output.", task.name)
             continue
-        head = model.heads[task.logits_name]
+        head: Any = model.heads[task.logits_name]
         found = [None if array is None else array.shape for array in arrays]
         wanted = [weight.shape for weight in head.get_weights()]
         if found != wanted:
@@ -178,7 +170,7 @@ def _start_heads(model: MultiTaskModel, loaded: LoadedEncoder) -> None:
 
 
 def _fit(
-    model: MultiTaskModel,
+    train_step: TrainStep,
     settings: TrainSettings,
     prepared: Prepared,
     distribution: Distribution,
@@ -187,14 +179,14 @@ def _fit(
     step: int,
     stopping: EarlyStopping | None,
 ) -> None:
-    """Trains from ``step`` to the plan's end, or to where it is stopped."""
-    plan = prepared.plan
+    """Trains from ``step`` to the last planned step, or until early stopping or a signal ends it."""
+    model, plan = train_step.model, prepared.plan.steps
     if step:
         logging.info("Going on from step %d of %d.", step, plan.train_steps)
     dataset = distribution.dataset(prepared.batches, step, plan.train_steps)
 
     def fit(callbacks: list[tf_keras.callbacks.Callback]) -> None:
-        # For training only: evaluation is exact, whatever training was in.
+        # For training only: evaluation has its own precision setting.
         with logging_redirect_tqdm(), model.encoder.computing_in(settings.precision):
             model.fit(dataset, epochs=1, steps_per_epoch=plan.train_steps - step, callbacks=callbacks, verbose=0)
 
@@ -203,8 +195,8 @@ def _fit(
         return
     names, more = [task.name for task in prepared.tasks], ("penalty",) if model.sharing.has_penalty else ()
     with closing(MetricsLog(checkpoints.folder, step, names, more)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
-        log = StepLog(prepared, progress, metrics, settings.log_step_count_steps, settings.log_gradients_every)
-        # Scores come before the checkpoint that they are of, so that no checkpoint is without them.
+        log = StepLog(prepared, train_step, progress, metrics, settings.log_step_count_steps, settings.log_gradients_every)
+        # A checkpoint's scores are written before the checkpoint, so that no checkpoint lacks scores.
         fit([log, *([stopping] if stopping else []), SaveCheckpoints(checkpoints, metrics, plan), stop])
     if stop.received is not None:
         name, step = signal.Signals(stop.received).name, int(model.optimizer.iterations.numpy())

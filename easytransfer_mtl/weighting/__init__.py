@@ -1,8 +1,10 @@
-"""Losses, or the Gram matrix of the task gradients, to weights: small tensors only; knows no encoder and no Keras model."""
+"""Loss weightings, computed from losses or from the Gram matrix of the task gradients; no encoders, no Keras models."""
 
-from easytransfer_mtl.weighting.base import Signals, TaskWeighting
+from easytransfer_mtl.config.train_settings import WeightingSettings
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.own_code import own_class
+from easytransfer_mtl.weighting.base import RunFacts, Signals, TaskWeighting
 from easytransfer_mtl.weighting.cagrad import CAGrad
-from easytransfer_mtl.weighting.choice import METHODS, RunFacts, make_weighting
 from easytransfer_mtl.weighting.dtp import DTP
 from easytransfer_mtl.weighting.dwa import DWA
 from easytransfer_mtl.weighting.equal import Equal
@@ -40,3 +42,37 @@ __all__ = [
     "Uncertainty",
     "make_weighting",
 ]
+
+METHODS: dict[str, type[TaskWeighting]] = {
+    "equal": Equal,
+    "fixed": Fixed,
+    "uncertainty": Uncertainty,
+    "gradnorm": GradNorm,
+    "dwa": DWA,
+    "dtp": DTP,
+    "mgda": MGDA,
+    "rlw": RLW,
+    "imtl_l": IMTLL,
+    "imtl_g": IMTLG,
+    "pcgrad": PCGrad,
+    "cagrad": CAGrad,
+    "nash": Nash,
+    "upgrad": UPGrad,
+    "famo": FAMO,
+}
+
+
+def make_weighting(settings: WeightingSettings, run: RunFacts) -> TaskWeighting:
+    """Builds the weighting that the settings name.
+
+    Raises:
+        UserError: an option is invalid; the method needs more than one task, or every task in every step.
+    """
+    name = settings.loss_weighting
+    method = METHODS.get(name) or own_class(name, TaskWeighting, "loss_weighting")
+    if run.num_tasks == 1 and not method.works_alone:
+        raise UserError(f"loss_weighting {name} weighs tasks against each other; this run has only {run.task_names[0]}.")
+    weighting = method.make(settings, run)
+    if weighting.needs_joint_step and settings.step_mode != "joint":
+        raise UserError(f"loss_weighting {name} needs every task in every step; set --step_mode=joint.")
+    return weighting

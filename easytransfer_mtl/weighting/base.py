@@ -1,19 +1,23 @@
-"""What every loss weighting is: what a step tells of K tasks, to K weights."""
+"""Base class of the loss weightings, which compute K weights from the losses or gradients of K tasks."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from easytransfer_mtl.config.train_settings import WeightingSettings
+from easytransfer_mtl.seeding import DEFAULT_SEED
+
 
 class Signals(NamedTuple):
-    """What a train step tells the weighting; on several replicas the means over all of them.
+    """Input of a weighting in one train step; with several replicas, the means over all of them.
 
     Attributes:
-        losses: unweighted losses, float32 [K]; zero for a task that is not active.
-        active: bool [K], the tasks that have a batch in this step.
-        step: int64 [], steps before this one.
-        accuracies: float32 [K], the share of each batch's rows that the model has right, where ``needs_accuracies``.
-        gram: float64 [K, K], inner products of the unweighted losses' gradients, where ``needs_gram``.
+        losses: unweighted losses, float32 [K]; 0 for a task without a batch in this step.
+        active: bool [K], the tasks with a batch in this step.
+        step: int64 [], number of steps before this one.
+        accuracies: float32 [K], share of correctly classified rows in each task's batch, if ``needs_accuracies``.
+        gram: float64 [K, K], inner products of the unweighted losses' gradients, if ``needs_gram``.
     """
 
     losses: tf.Tensor
@@ -23,34 +27,67 @@ class Signals(NamedTuple):
     gram: tf.Tensor | None = None
 
 
-class TaskWeighting(tf.Module):
-    """Turns what a step tells of the tasks into their weights in the training objective.
+@dataclass(frozen=True)
+class RunFacts:
+    """The facts about a run that weightings depend on."""
 
-    The weights are constants to the model's gradient. Subclasses with state keep it in variables, which the checkpoint
-    holds, and move it in ``update``.
+    task_names: list[str]
+    num_labels: list[int]
+    steps_per_epoch: int = 1
+    seed: int = DEFAULT_SEED
+
+    @property
+    def num_tasks(self) -> int:
+        """K, the number of tasks."""
+        return len(self.task_names)
+
+
+class TaskWeighting(tf.Module):
+    """Computes the task weights of the training objective from the losses or from the Gram matrix of the task gradients.
+
+    The weights are constants for the model's gradient. Subclasses keep their state in variables, which checkpoints include,
+    and change it in ``update``.
 
     Attributes:
         num_tasks: K.
-        needs_gram: whether ``weights`` needs the Gram matrix of the task gradients.
-        needs_joint_step: whether a step must hold a batch of every task.
-        needs_accuracies: whether ``update`` needs the accuracies.
-        needs_losses_after: whether ``update`` needs the losses on the same batch after the step.
-        may_be_zero: whether a weight can be exactly 0; such a task's head is left alone.
-        gram_variables: what the Gram matrix is of, unless the user says.
-        focal_gamma: power of (1 - p) that every row's cross entropy is multiplied by, p its label's probability.
+        needs_gram: ``weights`` needs the Gram matrix of the task gradients.
+        needs_joint_step: every step must have a batch of every task.
+        needs_accuracies: ``update`` needs the accuracies.
+        needs_losses_after: ``update`` needs the losses on the same batch after the step.
+        works_alone: the method can be used with a single task.
+        may_be_zero: a weight can be exactly 0; the head of such a task is not updated.
+        gram_variables: default of the setting ``gram_variables``: the variables whose gradients enter the Gram matrix.
+        focal_gamma: exponent of the factor (1 - p) on every row's cross entropy, p the probability of its label.
     """
 
     needs_gram = False
     needs_joint_step = False
     needs_accuracies = False
     needs_losses_after = False
+    works_alone = False
     may_be_zero = False
     gram_variables = "all"
     focal_gamma = 0.0
 
-    def __init__(self, num_tasks: int, name: str) -> None:
+    settings: WeightingSettings
+    run: RunFacts
+
+    def __init__(self, num_tasks: int, name: str | None = None) -> None:
         super().__init__(name=name)
         self.num_tasks = num_tasks
+
+    @classmethod
+    def make(cls, settings: WeightingSettings, run: RunFacts) -> "TaskWeighting":
+        """Builds the weighting from a run's settings, including the options that a user-defined class declares.
+
+        By default calls ``cls(K)`` and stores both arguments as the attributes ``settings`` and ``run``.
+
+        Raises:
+            UserError: an option is invalid.
+        """
+        made = cls(run.num_tasks)
+        made.settings, made.run = settings, run
+        return made
 
     def weights(self, signals: Signals) -> tf.Tensor:
         """Returns the weights, float32 [K]."""
@@ -58,16 +95,16 @@ class TaskWeighting(tf.Module):
 
     @tf.autograph.experimental.do_not_convert
     def update(self, signals: Signals, losses_after: tf.Tensor | None = None) -> None:
-        """Moves the method's own state after a step; methods without state do nothing.
+        """Updates the method's state after a step; does nothing for methods without state.
 
         Args:
-            signals: what ``weights`` was given.
-            losses_after: float32 [K], where ``needs_losses_after``.
+            signals: the argument of ``weights`` in this step.
+            losses_after: float32 [K], if ``needs_losses_after``.
         """
 
 
 def state_variable(value: tf.Tensor | list[float] | float, name: str) -> tf.Variable:
-    """Makes a variable of a weighting's state; every replica sets its own, all to the same value."""
+    """Makes a variable for a weighting's state. Every replica assigns its own copy; all copies get the same value."""
     return tf.Variable(
         value,
         dtype=tf.float32,

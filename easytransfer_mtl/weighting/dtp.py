@@ -1,11 +1,15 @@
-"""Dynamic task prioritisation: the harder a task still is, the more it weighs."""
+"""Dynamic task prioritisation: the harder a task still is, the larger its weight."""
 
 import math
 
 import tensorflow as tf
 
+from easytransfer_mtl.config.by_task import LARGEST
+from easytransfer_mtl.config.options import by_task
+from easytransfer_mtl.config.train_settings import WeightingSettings
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.weighting.base import Signals, TaskWeighting, state_variable
+from easytransfer_mtl.files import read_json
+from easytransfer_mtl.weighting.base import RunFacts, Signals, TaskWeighting, state_variable
 
 LOWEST, HIGHEST = 0.05, 0.99
 
@@ -13,19 +17,21 @@ LOWEST, HIGHEST = 0.05, 0.99
 class DTP(TaskWeighting):
     """Guo et al., "Dynamic task prioritization for multitask learning", ECCV 2018.
 
-    k_i is a running mean of the task's indicator, w_i = -(1 - k_i)^gamma_i ln k_i. Within a task every row's cross entropy
-    is multiplied by (1 - p)^focal_gamma, p the probability of its label (the paper's example level, the focal loss).
+    k_i is a running mean of the task's performance indicator, w_i = -(1 - k_i)^gamma_i ln k_i. Within a task, every row's
+    cross entropy is multiplied by (1 - p)^focal_gamma, p the probability of its label (the paper's example level, the focal
+    loss).
 
-    The indicator is the accuracy on the training batches, started at chance (1 / C): free, noisy and, late in training,
-    better than on unseen rows. ``indicators`` gives fixed values instead, for instance macro-F1 of earlier runs.
+    The indicator is the accuracy on the training batches, initialised with chance (1 / C). It costs nothing, but it is noisy
+    and, late in training, higher than on unseen rows. ``indicators`` sets fixed values instead, for instance macro-F1 of
+    earlier runs.
 
-    Options: ``gamma`` a task (1), ``focal_gamma`` (1), ``smoothing`` a (0.1) in k <- a x + (1 - a) k, ``normalize``
-    (False) to let the weights sum to K. The paper's own values of a and gamma are not known to us.
+    Options: ``gamma`` per task (1), ``focal_gamma`` (1), ``smoothing`` a (0.1) in k <- a x + (1 - a) k, ``normalize``
+    (False) to scale the weights to sum to K. The values of a and gamma that the paper used are not known.
 
-    Trap: unnormalised weights shrink as tasks are learned, by 5 to 10 times, and chance differs: 15 classes start at
-    2.5, 3 classes at 0.7. k is cut to 0.05 to 0.99, since w has no bound at 0. No gradient flows through k.
+    Pitfall: unnormalised weights shrink by a factor of 5 to 10 as tasks are learned, and they start differently: at 2.5
+    with 15 classes, at 0.7 with 3. k is clipped to [0.05, 0.99], since w is unbounded at 0. No gradient flows through k.
 
-    A task without a batch in the step keeps its k.
+    A task without a batch in a step keeps its k.
     """
 
     needs_accuracies = True
@@ -39,11 +45,7 @@ class DTP(TaskWeighting):
         normalize: bool = False,
         indicators: list[float] | None = None,
     ) -> None:
-        """Takes every task's chance level and the options.
-
-        Raises:
-            UserError: an option is out of its range.
-        """
+        """Raises UserError if an option is out of range; ``chance`` is each task's accuracy by chance."""
         gamma = gamma or [1.0] * len(chance)
         if not 0 < smoothing <= 1 or any(not 0 <= power < math.inf for power in [*gamma, focal_gamma]):
             raise UserError(
@@ -59,6 +61,18 @@ class DTP(TaskWeighting):
         self._gamma = tf.constant(gamma, tf.float32)
         self.indicators = state_variable(indicators or chance, "indicators")
 
+    @classmethod
+    def make(cls, settings: WeightingSettings, run: RunFacts) -> "DTP":
+        """Builds the weighting from a run's settings."""
+        return cls(
+            [1.0 / count for count in run.num_labels],
+            list(by_task(settings, "dtp_gamma", run.task_names).values()),
+            settings.dtp_focal_gamma,
+            settings.dtp_smoothing,
+            settings.dtp_normalize,
+            _read_indicators(settings.dtp_kpi_file, run.task_names) if settings.dtp_kpi_file else None,
+        )
+
     def weights(self, signals: Signals) -> tf.Tensor:
         """Returns -(1 - k)^gamma ln k."""
         k = tf.clip_by_value(self.indicators, LOWEST, HIGHEST)
@@ -67,6 +81,18 @@ class DTP(TaskWeighting):
 
     @tf.autograph.experimental.do_not_convert
     def update(self, signals: Signals, losses_after: tf.Tensor | None = None) -> None:
-        """Moves the active tasks' k."""
+        """Updates k of the active tasks."""
+        assert signals.accuracies is not None  # guaranteed by needs_accuracies
         moved = self.smoothing * signals.accuracies + (1.0 - self.smoothing) * self.indicators
         self.indicators.assign(tf.where(signals.active, moved, self.indicators))
+
+
+def _read_indicators(path: str, task_names: list[str]) -> list[float]:
+    found = read_json(path, "dtp_kpi_file")
+    values = {str(name).lower(): value for name, value in found.items()} if isinstance(found, dict) else {}
+    wanted = [name.lower() for name in task_names]
+    if set(values) != set(wanted) or not all(
+        type(value) in (int, float) and abs(value) <= LARGEST for value in values.values()
+    ):
+        raise UserError(f'dtp_kpi_file {path} must be {{"{wanted[0]}": 0.5, ...}} with a number for {", ".join(wanted)}.')
+    return [float(values[name]) for name in wanted]

@@ -1,32 +1,30 @@
-"""Dynamic weight average: tasks whose loss falls slowest weigh most."""
+"""Dynamic weight average: the tasks whose losses fall slowest get the largest weights."""
 
 import tensorflow as tf
 
+from easytransfer_mtl.config.train_settings import WeightingSettings
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.weighting.base import Signals, TaskWeighting, state_variable
+from easytransfer_mtl.weighting.base import RunFacts, Signals, TaskWeighting, state_variable
 
 
 class DWA(TaskWeighting):
     """Liu, Johns and Davison, "End-to-end multi-task learning with attention", CVPR 2019.
 
-    w_k = K softmax_k(r_k / T), r_k = mean loss of the last epoch / mean loss of the one before; r = 1 in the first two
+    w_k = K softmax_k(r_k / T), r_k = mean loss of the last epoch / mean loss of the epoch before; r = 1 in the first two
     epochs. The means are of unweighted training losses. The weights sum to K.
 
-    Options: ``temperature`` T (2), ``steps_per_epoch`` (EasyTransfer's epoch, training rows / rows a step).
+    Options: ``temperature`` T (2), ``steps_per_epoch`` (EasyTransfer's epoch: training rows / rows per step).
 
-    Trap: it is mild (the r are near 1, so the weights are) and blind to the losses' scales. Public codes take windows of 25
-    steps or ratios from step to step for epochs, or let the weights sum to 1; this one keeps the paper's.
+    Pitfall: the effect is weak (r, and so the weights, stay near 1), and the scales of the losses are ignored. Public
+    implementations use windows of 25 steps or ratios between single steps instead of epochs, or let the weights sum to 1;
+    this one follows the paper.
 
-    With one task a step every task has its own count; a task without a batch in an epoch keeps its last mean. Departs from
-    the paper where a mean is 0, which it leaves undefined: r is 1 then.
+    With one task per step every task has its own count; a task without a batch in an epoch keeps its last mean. Differs from
+    the paper if a mean is 0, which the paper leaves undefined: r is then 1.
     """
 
     def __init__(self, num_tasks: int, steps_per_epoch: int, temperature: float = 2.0) -> None:
-        """Takes the options.
-
-        Raises:
-            UserError: one of them is not more than 0.
-        """
+        """Raises UserError if an option is not greater than 0."""
         if not temperature > 0 or steps_per_epoch < 1:
             raise UserError(f"dwa: temperature {temperature} and steps per epoch {steps_per_epoch} must be more than 0.")
         super().__init__(num_tasks, "dwa")
@@ -37,6 +35,11 @@ class DWA(TaskWeighting):
         self._epochs = state_variable(0.0, "epochs")
         self.last_mean, self.mean_before = state_variable(zeros, "last_mean"), state_variable(zeros, "mean_before")
 
+    @classmethod
+    def make(cls, settings: WeightingSettings, run: RunFacts) -> "DWA":
+        """Builds the weighting from a run's settings."""
+        return cls(run.num_tasks, settings.dwa_steps_per_epoch or run.steps_per_epoch, settings.dwa_temperature)
+
     def weights(self, signals: Signals) -> tf.Tensor:
         """Returns K softmax(r / T)."""
         known = (self.last_mean > 0.0) & (self.mean_before > 0.0)
@@ -45,10 +48,10 @@ class DWA(TaskWeighting):
 
     @tf.autograph.experimental.do_not_convert
     def update(self, signals: Signals, losses_after: tf.Tensor | None = None) -> None:
-        """Adds the step to the epoch's means; at the epoch's end they become the last ones."""
+        """Adds the step's losses to the epoch's sums; at the end of the epoch stores their means."""
         total = self._sum + tf.where(signals.active, signals.losses, 0.0)
         count = self._count + tf.cast(signals.active, tf.float32)
-        # Not "every so many steps": the last one of an epoch may have been left out.
+        # Not ``step % steps_per_epoch``: the last step of an epoch may have been skipped.
         epochs = tf.cast((signals.step + 1) // self.steps_per_epoch, tf.float32)
         ends = epochs > self._epochs
         rolls = ends & (count > 0.0)

@@ -1,6 +1,6 @@
-"""What the methods share that find weights in the Gram matrix of the task gradients, and the least squares they need.
+"""Base class of the weightings based on the Gram matrix of the task gradients, and the least-squares solvers they use.
 
-The solvers are NumPy in float64 on K x K numbers: exact to rounding, for any K, in well under a millisecond.
+The solvers run in NumPy, float64, on K x K matrices: exact up to rounding, for any K, in well under a millisecond.
 """
 
 import weakref
@@ -12,17 +12,17 @@ from scipy.optimize import nnls
 from easytransfer_mtl.weighting.base import Signals, TaskWeighting
 
 ROUNDING = 1e-13
-"""Eigenvalues of cosines below this are rounding of float64 sums."""
+"""Eigenvalues of a cosine matrix below this are rounding errors of float64 sums."""
 
 RIDGE = 1e-10
-"""What x'x counts for in least squares over cosines, so that equal gradients share their weight."""
+"""Factor of x'x in the least squares over cosines, so that equal gradients share their weight."""
 
 ROUNDS = 3
-"""Solutions of the least squares, each pulled to the one before instead of to 0."""
+"""Number of ridge solutions; each is pulled towards the previous one instead of 0."""
 
 
 class GramWeighting(TaskWeighting):
-    """A function of the Gram matrix G of the unweighted losses' gradients. Undefined with one task a step.
+    """Weights as a function of the Gram matrix G of the unweighted losses' gradients. Undefined with one task per step.
 
     Subclasses override ``solve``.
     """
@@ -31,9 +31,9 @@ class GramWeighting(TaskWeighting):
     needs_joint_step = True
 
     def weights(self, signals: Signals) -> tf.Tensor:
-        """Returns ``solve``'s weights; NaN where the Gram matrix is not finite."""
+        """Returns the weights from ``solve``; NaN if the Gram matrix or a loss is not finite."""
 
-        # TensorFlow keeps a function that it calls as long as the process lives, so this one must not keep the weighting.
+        # TensorFlow never releases the function of a ``numpy_function``, so it must not hold a reference to the weighting.
         weighting = weakref.proxy(self)
 
         def weights_of(gram: np.ndarray, losses: np.ndarray, step: np.ndarray) -> np.ndarray:
@@ -50,7 +50,7 @@ class GramWeighting(TaskWeighting):
         Args:
             gram: float64 [K, K], finite.
             losses: float64 [K].
-            step: names the step's random stream, where the method has one.
+            step: seeds the step's random numbers in methods that draw any.
         """
         raise NotImplementedError
 
@@ -61,7 +61,7 @@ def norms_of(gram: np.ndarray) -> np.ndarray:
 
 
 def scaled(gram: np.ndarray) -> np.ndarray:
-    """Returns the matrix with a longest gradient of length 1; a zero matrix as it is."""
+    """Returns the Gram matrix scaled so that the longest gradient has length 1; a zero matrix is returned unchanged."""
     longest = np.diag(gram).max()
     return gram / longest if longest > 0 else gram
 
@@ -74,24 +74,24 @@ def cosines_of(gram: np.ndarray) -> np.ndarray:
 
 
 def square_root(cosines: np.ndarray) -> np.ndarray:
-    """Returns R [K, K] with R'R = C, without what in C is rounding."""
+    """Returns R [K, K] with R'R = C, without the eigenvalues of C that are rounding errors."""
     values, vectors = np.linalg.eigh(cosines)
     return np.sqrt(np.where(values > ROUNDING, values, 0.0))[:, None] * vectors.T
 
 
 def least_norm_weights(gram: np.ndarray) -> np.ndarray:
-    """Returns the point w of the simplex with the least w'Gw [K].
+    """Returns the point w of the simplex that minimises w'Gw [K].
 
-    In x_i = w_i ||g_i||, so that short gradients count as exactly as long ones: the least x'Cx, C the cosines, over x >= 0
-    with s'x = 1, s_i one over ||g_i|| but for a factor. min ||R x||^2 + (1 - s'x)^2 over x >= 0 has the solution t x: for
-    given x the best t leaves x'Cx / (1 + x'Cx), which grows with x'Cx.
+    Solved in x_i = w_i ||g_i||, so that short gradients are as exact as long ones: minimise x'Cx, C the cosine matrix, over
+    x >= 0 with s'x = 1, s_i proportional to 1 / ||g_i||. min ||R x||^2 + (1 - s'x)^2 over x >= 0 has the solution t x: for
+    fixed x the optimal t gives x'Cx / (1 + x'Cx), which increases with x'Cx.
     """
     norms = norms_of(gram)
     if norms.min() <= 0:
         return (norms <= 0) / np.sum(norms <= 0)
     root, shares = square_root(cosines_of(gram)), norms.min() / norms
     solution = None
-    if not root.any(axis=1).all():  # where long gradients cancel, short ones would hide it
+    if not root.any(axis=1).all():  # short gradients would hide that long ones cancel
         solution = _least_on_plane(root, np.ones(len(gram)))
         solution = solution if np.sum((root @ solution) ** 2) <= ROUNDING * np.sum(solution**2) else None
     if solution is None:
@@ -100,14 +100,14 @@ def least_norm_weights(gram: np.ndarray) -> np.ndarray:
 
 
 def _least_on_plane(root: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Returns the x >= 0 with the least x'Cx of those with s'x = 1, but for a factor."""
+    """Returns, up to a factor, the x >= 0 with s'x = 1 that minimises x'Cx."""
     return _nonnegative(np.vstack([root, shares]), np.append(np.zeros(len(root)), 1.0))
 
 
 def dual_cone_weights(gram: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Returns the v >= ``start`` with the least v'Gv [K]: g_start projected on {d: d'g_j >= 0 for all j}.
+    """Returns the v >= ``start`` that minimises v'Gv [K]: g_start projected onto {d: d'g_j >= 0 for all j}.
 
-    Solved for gradients of length 1, so that short ones count as exactly as long ones.
+    Solved for gradients of length 1, so that short gradients are as exact as long ones.
     """
     norms = norms_of(gram)
     lengths = start * norms
@@ -119,9 +119,9 @@ def dual_cone_weights(gram: np.ndarray, start: np.ndarray) -> np.ndarray:
 
 
 def _nonnegative(system: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Returns the x >= 0 with the least ||system x - wanted||, and of many the shortest.
+    """Returns the x >= 0 that minimises ||system x - wanted||; the shortest one if there are several.
 
-    The proximal point method finds which elements are not 0, the unconstrained least squares of these then their values.
+    The proximal point method finds the nonzero elements; unconstrained least squares over these gives their values.
     """
     size, pull = system.shape[1], np.sqrt(RIDGE)
     found, pulled = np.zeros(size), np.vstack([system, pull * np.eye(size)])

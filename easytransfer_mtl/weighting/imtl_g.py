@@ -1,25 +1,25 @@
-"""IMTL-G: a step that goes equally far along every task's gradient."""
+"""IMTL-G: an update with equal projections on all task gradients."""
 
 import numpy as np
 
 from easytransfer_mtl.weighting.gram import ROUNDING, GramWeighting, cosines_of, norms_of
 
 TELLING = 1e-4
-"""Where unit gradients are dependent they are equal if the part of (1, ..., 1) that they map to zero is below this."""
+"""Dependent unit gradients count as equal if (1, ..., 1) projected on the null space of the cosine matrix is shorter."""
 
 
 class IMTLG(GramWeighting):
     """Liu et al., "Towards impartial multi-task learning", ICLR 2021, the gradient-balancing half.
 
-    The combination d whose projections on all unit gradients are equal: w = D^-1 C^+ 1 with the norms D and the cosines C,
-    scaled to sum to K. Scaling one loss leaves d's direction as it is. A weight may be negative.
+    The combination d with equal projections on all unit gradients: w = D^-1 C^+ 1 with the norms D and the cosine matrix C,
+    scaled to sum to K. Scaling one loss does not change the direction of d. A weight may be negative.
 
-    Heads: the paper leaves their gradients as they are, ``--scale_heads=false``; by default they are weighed as the rest.
+    Heads: the paper does not scale their gradients (``--scale_heads=false``); by default they are scaled like all others.
 
-    No options. Trap: where the w as they are nearly sum to zero, they grow without bound when scaled; where their sum is
-    negative they turn sign. Departs from the paper in the factor K, and where the gradients depend on each other, so that
-    its inverse does not exist: the solution is then the one that these gradients' neighbours tend to, and of equal
-    gradients, which have many, the one that shares the weight. A task whose gradient is zero has weight 1.
+    No options. Pitfall: if the unscaled weights nearly sum to zero, the scaled ones are arbitrarily large; if their sum is
+    negative, their signs change. Differs from the paper in the factor K, and for linearly dependent gradients, for which the
+    paper's inverse does not exist: the solution is then the limit of the solutions for nearby gradients; for equal
+    gradients, which have many solutions, it is the one that shares the weight. A task with a zero gradient has weight 1.
     """
 
     def __init__(self, num_tasks: int) -> None:
@@ -39,7 +39,7 @@ class IMTLG(GramWeighting):
 
 
 def _equal_projections(cosines: np.ndarray) -> np.ndarray:
-    """Returns b with equal elements in C b: C^+ 1, or where unit gradients cancel, b with C b = 0."""
+    """Returns b such that the elements of C b are equal: C^+ 1 or, if unit gradients cancel, b with C b = 0."""
     values, vectors = np.linalg.eigh(cosines)
     along, cancels = vectors.sum(axis=0), values <= ROUNDING
     cancelling = vectors[:, cancels] @ along[cancels]

@@ -1,4 +1,4 @@
-"""Values that a weighting learns, with an optimizer of their own."""
+"""Values learned by a weighting, with their own optimizer."""
 
 import tensorflow as tf
 
@@ -9,9 +9,9 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
 class LearnedVector(tf.Module):
-    """One value per task, moved by Adam (Kingma and Ba 2015) apart from the model's optimizer: no decay, no clipping.
+    """One value per task, updated by Adam (Kingma and Ba 2015) separately from the model's optimizer: no decay, no clipping.
 
-    A task that a step does not train keeps its value, its moments and its step count, as if the step had not been.
+    A task that is not active in a step keeps its value, its moments and its step count.
 
     Attributes:
         value: float32 [K].
@@ -27,7 +27,7 @@ class LearnedVector(tf.Module):
         self._count = state_variable(zeros, "count")
 
     def descend(self, gradient: tf.Tensor, active: tf.Tensor) -> None:
-        """Does one step against ``gradient`` (float32 [K]) for the active tasks (bool [K])."""
+        """Does one Adam step with ``gradient`` (float32 [K]) for the active tasks (bool [K])."""
         count = self._count + 1.0
         momentum = BETA_1 * self._momentum + (1.0 - BETA_1) * gradient
         velocity = BETA_2 * self._velocity + (1.0 - BETA_2) * tf.square(gradient)

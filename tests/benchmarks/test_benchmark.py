@@ -23,7 +23,7 @@ from benchmarks.models import make_model
 from benchmarks.rival import RivalProcess
 from benchmarks.settings import BenchmarkSettings
 from benchmarks.training_speed import (
-    TrainStep,
+    TimedStep,
     batches_of,
     padded_tokens,
     random_batch,
@@ -108,7 +108,7 @@ def test_the_originals_recipe_and_ours_compute_the_same_model() -> None:
 
 
 def test_speeds_count_rows_and_tokens(rows: list[EncodedRows], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TrainStep, "seconds", lambda self, batches: 2.0)
+    monkeypatch.setattr(TimedStep, "seconds", lambda self, batches: 2.0)
     modes = training_modes(16)
     speeds = training_speeds((1, 64), rows, CONTEST_TASKS, (modes[0], modes[-1]), 16, 3)
     original, ours = speeds[modes[0].name], speeds[modes[-1].name]
@@ -241,6 +241,6 @@ def test_the_graph_optimizer_is_off_for_our_steps_only(original: bool, monkeypat
         return {"losses": tf.constant([0.0])}
 
     monkeypatch.setattr(model, "train_step", train_step)
-    TrainStep(model, "bfloat16").seconds([random_batch(2, 8, 15)])
+    TimedStep(model, "bfloat16").seconds([random_batch(2, 8, 15)])
     assert seen == [not original]
     assert not tf.config.optimizer.get_experimental_options().get(GRAPH_OPTIMIZER_OFF, False)

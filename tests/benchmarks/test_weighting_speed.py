@@ -6,8 +6,9 @@ from benchmarks import weighting_speed
 from benchmarks.fresh_process import Case, Cost, prepare
 from benchmarks.joint_steps import joint_batches, joint_step, weightings
 from benchmarks.models import make_model
-from benchmarks.training_speed import TrainStep
+from benchmarks.training_speed import TimedStep
 from benchmarks.weighting_speed import ALTERNATING, weighting_costs
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.weighting import METHODS
 
@@ -15,13 +16,13 @@ from easytransfer_mtl.weighting import METHODS
 def test_every_method_is_measured_beside_equal_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, str, int]] = []
 
-    def seconds(self: TrainStep, batches: list[dict]) -> float:
+    def seconds(self: TimedStep, batches: list[dict]) -> float:
         """Notes the weighting and takes a second for each batch of one task."""
-        model = self._step.python_function.__self__
-        seen.append((model.weighting.name, model.options.gram_variables, len(batches)))
+        step = self._step.python_function.__self__._step
+        seen.append((step.weighting.name, step.settings.gram_variables, len(batches)))
         return float(sum(3 if "TNEWS" in batch else 1 for batch in batches))
 
-    monkeypatch.setattr(TrainStep, "seconds", seconds)
+    monkeypatch.setattr(TimedStep, "seconds", seconds)
     monkeypatch.setattr(weighting_speed, "cost_of", lambda case: Cost(1.0, 2.0, len(case.weighting or "")))
     costs = weighting_costs((1, 64), (2, 8), CONTEST_TASKS, 2)
     assert set(costs) == {*METHODS, "mgda, last layer", ALTERNATING}
@@ -34,9 +35,13 @@ def test_every_method_is_measured_beside_equal_weights(monkeypatch: pytest.Monke
 def test_dtp_is_measured_with_its_focal_losses() -> None:
     model = make_model(1, 64, CONTEST_TASKS)
     joint_step(model, *weightings(CONTEST_TASKS)["dtp"])
-    assert set(model.options.loss.focal_gamma.values()) == {1} and model.weighting.name == "dtp"
+    assert focal_powers(model) == {1} and model._step.weighting.name == "dtp"
     joint_step(model, *weightings(CONTEST_TASKS)["mgda"])
-    assert set(model.options.loss.focal_gamma.values()) == {0} and model.weighting.name == "mgda"
+    assert focal_powers(model) == {0} and model._step.weighting.name == "mgda"
+
+
+def focal_powers(model: MultiTaskModel) -> set[float]:
+    return {loss.focal_gamma for loss in model.task_losses.values()}
 
 
 def test_a_case_with_a_weighting_is_a_joint_step() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from easytransfer_mtl.commands.convert import run
-from easytransfer_mtl.config.merging import load_settings
-from easytransfer_mtl.config.settings import ConvertSettings
+from easytransfer_mtl.config.base import load_settings
+from easytransfer_mtl.config.convert_settings import ConvertSettings
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.list_files import read_list, task_files
 from easytransfer_mtl.data.manifest import read_manifest

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from easytransfer_mtl.commands.split import run
-from easytransfer_mtl.config.ensemble_settings import SplitSettings
+from easytransfer_mtl.config.convert_settings import SplitSettings
 from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.fold_assignment import text_key
 from easytransfer_mtl.data.folds import Folds, read_folds

@@ -3,9 +3,11 @@
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from transformers import BertConfig
 from warm_processes import WarmProcess
 
 from easytransfer_mtl.commands.compare import _single_task_jobs, _variant_job
@@ -15,13 +17,13 @@ from easytransfer_mtl.comparing.runs import RunResult, TrainingProcesses
 from easytransfer_mtl.comparing.statistics import delta_m, paired_difference
 from easytransfer_mtl.comparing.variants import command_line, parse_seeds, parse_variants, training_of
 from easytransfer_mtl.config.options import options_of, parse_flags
-from easytransfer_mtl.config.settings import TrainSettings
 from easytransfer_mtl.config.study_settings import CompareSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.data.list_files import task_files
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.choices import choose
+from easytransfer_mtl.training.plan import plan_run
 
 REQUIRED = {"pretrain_model_name_or_path": "x", "train_input_fp": "t", "train_batch_size": 4, "model_dir": "out"}
 
@@ -37,11 +39,12 @@ def test_variants_are_weightings_with_settings_of_their_own() -> None:
 
 
 def test_what_variants_have_in_common_reaches_those_that_read_it() -> None:
-    settings = CompareSettings(**REQUIRED, soft_weight=0.5, private_layers=2, experts=8)
-    variants = "equal; equal sharing=soft; equal sharing=shared_private combine=gate; equal sharing=soft experts=3"
+    settings = CompareSettings(**REQUIRED, soft_weight=0.5, private_layers=2, experts=8, dwa_temperature=3.0)
+    variants = "equal; dwa sharing=soft; equal sharing=shared_private combine=gate; equal sharing=soft experts=3"
     plain, soft, private, wrong = (training_of(settings, variant, 1, "out") for variant in parse_variants(variants))
     assert (plain.soft_weight, plain.private_layers, plain.experts) == (0.01, None, 4)
     assert (soft.soft_weight, soft.private_layers) == (0.5, None)
+    assert (plain.dwa_temperature, soft.dwa_temperature) == (2.0, 3.0)
     assert (private.private_layers, private.combine, private.soft_weight) == (2, "gate", 0.01)
     assert wrong.experts == 3  # a variant's own is refused when it is checked
 
@@ -142,7 +145,7 @@ def test_command_trains_all_writes_the_table_and_repeats_nothing(arguments: list
 
 
 def test_what_is_done_is_not_repeated_and_single_tasks_give_the_gain(
-    tiny_data: Path, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[str] = []
 
@@ -156,12 +159,7 @@ def test_what_is_done_is_not_repeated_and_single_tasks_give_the_gain(
         return 1.5
 
     monkeypatch.setattr(TrainingProcesses, "_train", train)
-    lists = {
-        f"{kind}_input_fp": str(tiny_data / f"{name}.list_tfrecord")
-        for kind, name in (("train", "train"), ("predict", "dev"))
-    }
-    lists |= {"model_dir": str(tmp_path / "study"), "pretrain_model_name_or_path": str(tiny_encoder)}
-    settings = CompareSettings(**REQUIRED | lists, seeds="1,2", variants="equal; dwa")
+    settings = CompareSettings(**study, seeds="1,2", variants="equal; dwa")
     assert compare(settings) == 0
     assert len(started) == 10 and {"equal/seed_1", "dwa/seed_2", "single/OCNLI/seed_1"} <= set(started)
     written = json.loads((tmp_path / "study/compare.json").read_text(encoding="utf-8"))
@@ -200,6 +198,14 @@ def test_variant_that_does_not_fit_is_told_before_the_first_training(arguments: 
     assert not (tmp_path / "study").exists()
 
 
+@pytest.fixture
+def study(tmp_path: Path, tiny_encoder: Path, tiny_data: Path) -> dict[str, Any]:
+    """What every comparison of the tiny encoder on the tiny data is told."""
+    own = {"pretrain_model_name_or_path": str(tiny_encoder), "model_dir": str(tmp_path / "study")}
+    files = {"train_input_fp": "train.list_tfrecord", "predict_input_fp": "dev.list_tfrecord"}
+    return REQUIRED | own | {name: str(tiny_data / file) for name, file in files.items()}
+
+
 @pytest.mark.parametrize(
     ("variant", "message"),
     [
@@ -212,42 +218,55 @@ def test_variant_that_does_not_fit_is_told_before_the_first_training(arguments: 
     ],
 )
 def test_variant_that_does_not_fit_the_encoder_is_told_before_the_first_training(
-    variant: str, message: str, tiny_encoder: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    variant: str, message: str, study: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TrainingProcesses, "run", lambda self, job: pytest.fail("a training began"))
-    own = {
-        "pretrain_model_name_or_path": str(tiny_encoder), "train_input_fp": str(tiny_data / "train.list_tfrecord"),
-        "predict_input_fp": str(tiny_data / "dev.list_tfrecord"), "model_dir": str(tmp_path / "study"),
-    }  # fmt: skip
     with pytest.raises(UserError, match=message):
-        compare(CompareSettings(**REQUIRED | own, variants=f"equal; {variant}", seeds="1", single_task=False))
+        compare(CompareSettings(**study, variants=f"equal; {variant}", seeds="1", single_task=False))
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.parametrize(
+    ("common", "message"),
+    [
+        ({"num_accumulated_batches": 2}, "num_accumulated_batches has no effect with step_mode joint"),
+        ({"task_sampling": "proportional"}, "task_sampling has no effect with step_mode joint"),
+        ({"gradnorm_alpha": 2.0}, "gradnorm_alpha has no effect with loss_weighting"),
+    ],
+)
+def test_what_has_an_effect_with_no_variant_is_told(
+    common: dict[str, Any], message: str, study: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingProcesses, "run", lambda self, job: pytest.fail("a training began"))
+    with pytest.raises(UserError, match=message):
+        compare(CompareSettings(**study | common, variants="equal; dwa", seeds="1", single_task=False))
+
+
 @pytest.mark.parametrize("step_mode, sampling", [("joint", "round_robin"), ("alternating", "explicit")])
-def test_single_task_models_see_as_many_batches(step_mode: str, sampling: str, tiny_data: Path, tmp_path: Path) -> None:
-    base = {**REQUIRED, "train_input_fp": str(tiny_data / "train.list_tfrecord"), "num_epochs": 6.0, "seeds": "1"}
+def test_single_task_models_see_as_many_batches(
+    step_mode: str, sampling: str, study: dict[str, Any], tiny_encoder: Path, tmp_path: Path
+) -> None:
+    config = BertConfig.from_pretrained(tiny_encoder)
     rates = {"task_rates": "tnews=3,ocnli=1,ocemotion=1"} if sampling == "explicit" else {"joint_batch_sizes": "tnews=6"}
-    base |= {"heads": "ocnli=mlp,tnews=gru", "head_dropout": "ocnli=0.3"}
     settings = CompareSettings(
-        **base | rates, predict_input_fp=str(tiny_data / "dev.list_tfrecord"), step_mode=step_mode, save_steps=5,
-        task_sampling=sampling, variants="uncertainty uncertainty_start=0.5",
+        **study | rates, num_epochs=6.0, seeds="1", step_mode=step_mode, save_steps=5, task_sampling=sampling,
+        heads="ocnli=mlp,tnews=gru", head_dropout="ocnli=0.3", variants="uncertainty uncertainty_start=0.5",
     )  # fmt: skip
     train, dev = (task_files(path, CONTEST_TASKS) for path in (settings.train_input_fp, settings.predict_input_fp))
     like = _variant_job(settings, parse_variants(settings.variants)[0], tmp_path, 1)
-    together = choose(like.settings, [file.task for file in train], [12, 12, 12])
-    steps = together.plan.train_steps
+    together = plan_run(like.settings, [file.task for file in train], [12, 12, 12], config)
+    steps = together.steps.train_steps
     jobs = _single_task_jobs(like, train, dev, [12, 12, 12])
     assert [job.name for job in jobs] == ["single TNEWS", "single OCEMOTION", "single OCNLI"]
     counted = 0
     for place, job in enumerate(jobs):
-        alone = choose(job.settings, [train[place].task], [12])
+        alone = plan_run(job.settings, [train[place].task], [12], config)
         assert alone.sizes == [together.sizes[place]]
         assert job.settings.loss_weighting == "equal" and job.settings.step_mode == "alternating"
         parts = {"TNEWS": ("tnews=gru", "0.1"), "OCEMOTION": (None, "0.1"), "OCNLI": ("ocnli=mlp", "ocnli=0.3")}
         assert (job.settings.heads, job.settings.head_dropout) == parts[train[place].task.name]
-        counted += alone.plan.train_steps
+        counted += alone.steps.train_steps
         if together.order is None:
-            assert alone.plan.train_steps == steps and alone.plan.save_steps == 5
+            assert alone.steps.train_steps == steps and alone.steps.save_steps == 5
     if together.order is not None:
         assert counted == steps

@@ -8,17 +8,11 @@ from typing import Any
 
 import pytest
 
-from easytransfer_mtl.config.easytransfer_keys import NO_EFFECT
-from easytransfer_mtl.config.merging import load_settings
+from easytransfer_mtl.config.base import COMMANDS_SETTINGS, NO_EFFECT, load_settings
+from easytransfer_mtl.config.convert_settings import ConvertSettings
 from easytransfer_mtl.config.options import Option, options_of
-from easytransfer_mtl.config.settings import (
-    ALL_SETTINGS,
-    CheckSubmissionSettings,
-    ConvertSettings,
-    EvaluateSettings,
-    PredictSettings,
-    TrainSettings,
-)
+from easytransfer_mtl.config.predict_settings import CheckSubmissionSettings, EvaluateSettings, PredictSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.errors import UserError
 
 CONFIGS = Path(__file__).parents[2] / "run_scripts" / "config"
@@ -247,6 +241,7 @@ def test_values_that_do_not_fit_name_file_and_key(tmp_path: Path, place: str, va
 def test_a_required_value_that_is_null_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="command: Missing: .*--model_dir"):
         load(tmp_path, TrainSettings, nested({"train_config.model_dir": None}), enough=False)
+    assert load(tmp_path, TrainSettings, nested({"train_config.model_dir": None}), "--model_dir=m").model_dir == "m"
 
 
 def test_an_empty_flag_takes_back_what_the_file_says(tmp_path: Path) -> None:
@@ -312,4 +307,4 @@ def test_every_config_of_the_scripts_has_known_keys(path: Path) -> None:
 
 
 def test_the_tables_settings_are_commands_settings() -> None:
-    assert set(EASYTRANSFER) <= set(ALL_SETTINGS) and set(ENOUGH) <= set(ALL_SETTINGS)
+    assert set(EASYTRANSFER) <= set(COMMANDS_SETTINGS) and set(ENOUGH) <= set(COMMANDS_SETTINGS)

@@ -13,7 +13,7 @@ from easytransfer_mtl.errors import UserError
 class Sample:
     """One setting of every kind."""
 
-    path: str | None = option("some.section", "a path", required=True)
+    path: str = option("some.section", "a path", required=True)
     count: int = option("some", "a count", 3, minimum=1)
     maybe: int | None = option("some", "a count or none")
     rate: float = option("", "a rate", 0.5, minimum=0, json_key="the_rate")
@@ -21,6 +21,7 @@ class Sample:
     size: float = option("some", "a size", 1.0, above=0)
     kind: str = option("some", "a kind", "red", choices=("red", "green"))
     decay: str | None = option("some", "a decay or none", "slow")
+    share: float = option("some", "a share", 0.5, minimum=0, below=1)
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -38,9 +39,9 @@ def flags(*arguments: str) -> dict[str, Any]:
 
 
 def test_declarations() -> None:
-    assert list(OPTIONS) == ["path", "count", "maybe", "rate", "flag", "size", "kind", "decay"]
+    assert list(OPTIONS) == ["path", "count", "maybe", "rate", "flag", "size", "kind", "decay", "share"]
     assert [(entry.kind, entry.nullable) for entry in OPTIONS.values()] == [
-        (str, True),
+        (str, False),
         (int, False),
         (int, True),
         (float, False),
@@ -48,9 +49,12 @@ def test_declarations() -> None:
         (float, False),
         (str, False),
         (str, True),
+        (float, False),
     ]
     places = ["some.section.path", "some.count", "some.maybe", "the_rate", "", "some.size", "some.kind", "some.decay"]
-    assert [entry.place for entry in OPTIONS.values()] == places
+    assert [entry.place for entry in OPTIONS.values()] == [*places, "some.share"]
+    ranges = ["", "at least 1", "", "at least 0", "", "more than 0", "", "", "at least 0 and less than 1"]
+    assert [entry.range for entry in OPTIONS.values()] == ranges
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,8 @@ def test_declarations() -> None:
         ("maybe", None, None),
         ("path", None, None),
         ("kind", "green", "green"),
+        ("share", "0.999", 0.999),
+        ("share", 0, 0.0),
     ],
 )
 def test_values_that_are_converted(name: str, value: Any, expected: Any) -> None:
@@ -101,6 +107,9 @@ def test_values_that_are_converted(name: str, value: Any, expected: Any) -> None
         ("rate", float("nan"), "nan is not a finite number"),
         ("size", 0, "here: 0 is too small; it must be more than 0"),
         ("size", "-1", "must be more than 0"),
+        ("share", 1, "here: 1 is too large; it must be at least 0 and less than 1"),
+        ("share", "-0.5", "here: '-0.5' is too small; it must be at least 0 and less than 1"),
+        ("share", "much", "here: 'much' is not a finite number; it must be at least 0 and less than 1"),
         ("flag", "maybe", "'maybe' is not true or false"),
         ("flag", 2, "2 is not true or false"),
         ("flag", None, "None is not true or false"),

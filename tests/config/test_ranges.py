@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from easytransfer_mtl.__main__ import COMMANDS
-from easytransfer_mtl.config.merging import load_settings
+from easytransfer_mtl.config.base import load_settings
 from easytransfer_mtl.config.options import Option, options_of, parse_flags
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json

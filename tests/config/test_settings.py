@@ -5,26 +5,20 @@ import dataclasses
 import pytest
 
 from benchmarks.settings import BenchmarkSettings
-from easytransfer_mtl.config import settings as declared
-from easytransfer_mtl.config.common import NORMALIZATIONS
-from easytransfer_mtl.config.easytransfer_keys import NO_EFFECT
-from easytransfer_mtl.config.ensemble_settings import SplitSettings
+from easytransfer_mtl.config.base import COMMANDS_SETTINGS, NO_EFFECT
+from easytransfer_mtl.config.convert_settings import ConvertSettings, SplitSettings
 from easytransfer_mtl.config.options import Option, options_of
+from easytransfer_mtl.config.predict_settings import PredictSettings, SubmitSettings
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
-from easytransfer_mtl.config.settings import (
-    ALL_SETTINGS,
-    ConvertSettings,
-    PredictSettings,
-    SubmitSettings,
-    TrainSettings,
-)
+from easytransfer_mtl.config.sections import BOARDS, NORMALIZATIONS
 from easytransfer_mtl.config.study_settings import CompareSettings, PlotSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.data.contest_files import NAMES
 from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
-COMMANDS = (*ALL_SETTINGS, BenchmarkSettings, PlotSettings, CompareSettings)
+COMMANDS = (*COMMANDS_SETTINGS, BenchmarkSettings, PlotSettings, CompareSettings)
 
 
 def every_option() -> list[tuple[str, Option]]:
@@ -34,7 +28,7 @@ def every_option() -> list[tuple[str, Option]]:
 @pytest.mark.parametrize(("settings", "item"), every_option(), ids=lambda value: getattr(value, "name", value))
 def test_every_default_fits_its_own_setting(settings: str, item: Option) -> None:
     if item.default is None:
-        assert item.nullable
+        assert item.nullable or item.required
     else:
         assert item.convert(item.default, settings) == item.default
         assert type(item.default) is item.kind
@@ -69,7 +63,7 @@ def test_a_place_is_never_a_section_too_and_never_without_effect() -> None:
 
 def test_choices_are_those_of_the_rooms_that_use_them() -> None:
     assert NORMALIZATIONS == TEXT_NORMALIZATIONS
-    assert set(declared.BOARDS) - {"auto"} == set(NAMES) - {"train", "dev"}
+    assert set(BOARDS) - {"auto"} == set(NAMES) - {"train", "dev"}
     assert options_of(TrainSettings)["seed"].default == DEFAULT_SEED
 
 

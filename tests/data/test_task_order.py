@@ -5,15 +5,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from easytransfer_mtl.data.task_order import TaskOrder, sampling_rates
+from easytransfer_mtl.config.train_settings import BatchSettings
+from easytransfer_mtl.data.task_order import SAMPLINGS, TaskOrder, TaskSampling, make_task_order
 from easytransfer_mtl.errors import UserError
 
 ROWS = [6000, 3000, 1000]
 
 
+NAMES = ["TNEWS", "OCEMOTION", "OCNLI"]
+
+
 def order_of(kind: str, epochs: float = 3, steps_per_epoch: int = 2000, seed: int = 1, **more: Any) -> TaskOrder:
-    values = {"temperature": 2.0, "explicit": None, **more}
-    return TaskOrder(3, sampling_rates(kind, ROWS, num_epochs=epochs, **values), steps_per_epoch, seed)
+    settings = BatchSettings(train_batch_size=1, task_sampling=kind, **more)
+    return make_task_order(settings, NAMES, ROWS, epochs, steps_per_epoch, seed)
 
 
 def shares_of(order: TaskOrder, start: int, stop: int) -> np.ndarray:
@@ -29,10 +33,10 @@ def test_turns_are_the_originals() -> None:
     "kind, more, expected",
     [
         ("proportional", {}, np.array(ROWS)),
-        ("temperature", {"temperature": 2.0}, np.sqrt(ROWS)),
-        ("temperature", {"temperature": 1.0}, np.array(ROWS)),
-        ("temperature", {"temperature": 1e9}, np.ones(3)),
-        ("explicit", {"explicit": [1.0, 2.0, 1.0]}, np.array([1, 2, 1])),
+        ("temperature", {"sampling_temperature": 2.0}, np.sqrt(ROWS)),
+        ("temperature", {"sampling_temperature": 1.0}, np.array(ROWS)),
+        ("temperature", {"sampling_temperature": 1e6}, np.ones(3)),
+        ("explicit", {"task_rates": "tnews=1,ocemotion=2,ocnli=1"}, np.array([1, 2, 1])),
     ],
 )
 def test_shares_are_those_asked_for(kind: str, more: dict[str, Any], expected: np.ndarray) -> None:
@@ -63,7 +67,25 @@ def test_a_tasks_batches_are_counted_and_depend_on_seed_and_step_alone(kind: str
     assert [order_of(kind, seed=2).place(step)[0] for step in range(50)] != [place[0] for place in places[:50]]
 
 
-@pytest.mark.parametrize("explicit", [None, [1.0, 0.0, 1.0], [1.0, float("nan"), 1.0], [1.0, -1.0, 1.0]])
-def test_explicit_rates_must_be_there_and_above_zero(explicit: list[float] | None) -> None:
-    with pytest.raises(UserError, match="needs a number above 0 for every task"):
-        sampling_rates("explicit", ROWS, 2.0, explicit, 1.0)
+@pytest.mark.parametrize(
+    ("rates", "message"),
+    [
+        (None, "needs a number above 0 for every task"), ("tnews=1,ocnli=1", "needs a number above 0 for every task"),
+        ("tnews=1,ocemotion=0,ocnli=1", "0.0 for OCEMOTION is too small; it must be more than 0"),
+        ("tnews=1,ocemotion=-1,ocnli=1", "-1.0 for OCEMOTION is too small"), ("tnews=nan", "is not a finite number"),
+    ],
+)  # fmt: skip
+def test_explicit_rates_must_be_there_and_above_zero(rates: str | None, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        order_of("explicit", task_rates=rates)
+
+
+@pytest.mark.parametrize("rates", [[1.0, 2.0], [1.0, -1.0, 1.0], [0.0, 0.0, 0.0], [1.0, float("nan"), 1.0]])
+def test_rates_of_ones_own_are_checked(rates: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Own(TaskSampling):
+        def rates(self, epoch: int) -> np.ndarray:
+            return np.array(rates)
+
+    monkeypatch.setitem(SAMPLINGS, "proportional", Own)
+    with pytest.raises(UserError, match="task_sampling proportional: the rates of the first epoch are"):
+        order_of("proportional")

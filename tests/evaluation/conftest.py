@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.commands import split
-from easytransfer_mtl.config.ensemble_settings import SplitSettings
+from easytransfer_mtl.config.convert_settings import SplitSettings
 from easytransfer_mtl.data.folds import read_folds
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder

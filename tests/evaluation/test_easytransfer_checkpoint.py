@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.commands import evaluate, predict, submit
-from easytransfer_mtl.config.settings import EvaluateSettings, PredictSettings, SubmitSettings
+from easytransfer_mtl.config.predict_settings import EvaluateSettings, PredictSettings, SubmitSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.prediction import Predictor
 from easytransfer_mtl.files import write_json

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from exports import allow_changes
 
-from easytransfer_mtl.config.settings import EvaluateSettings, PredictSettings, SubmitSettings
+from easytransfer_mtl.config.predict_settings import EvaluateSettings, PredictSettings, SubmitSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation import ensemble
 from easytransfer_mtl.evaluation.ensemble import Ensemble, average, ensemble_of, mean_probabilities
+from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
 from easytransfer_mtl.evaluation.stored_models import check_alike, find_models, stored_model_at
 from easytransfer_mtl.files import read_json, write_json
@@ -180,7 +181,7 @@ def test_models_that_mean_something_else_are_refused(runs: Path, tmp_path: Path)
     write_json(best / "tasks.json", {**written, "inputs": longer, "tasks": written["tasks"][::-1]})
     assert check_alike(find_models(first)) == CONTEST_TASKS
     with pytest.raises(UserError, match="does not fit Other"):
-        Ensemble(find_models(first), model_class=Other)
+        Ensemble(find_models(first), model_class=ModelClass(Other))
 
 
 def test_bad_rows_are_found_before_a_model_is_loaded(

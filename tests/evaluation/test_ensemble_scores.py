@@ -10,12 +10,12 @@ import pytest
 from exports import allow_changes
 
 from easytransfer_mtl.commands import evaluate
-from easytransfer_mtl.config.settings import EvaluateSettings
+from easytransfer_mtl.config.predict_settings import EvaluateSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble_scores import read_dev_data, score_ensemble
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.metrics import mean_score, score_task
-from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.stored_models import StoredModel, find_models
 
 

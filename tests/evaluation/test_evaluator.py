@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
+from steps import compiled
 
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation import evaluator
-from easytransfer_mtl.evaluation.evaluator import build_model, evaluate_run, score_rows
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.export import load_exported
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.metrics import mean_score
-from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.reports import best_line, summary_text
 from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import write_json
@@ -51,8 +51,7 @@ def golden_run(
     folder = RunFolder(tmp_path_factory.mktemp("evaluation") / "run")
     model = golden_model(f"train/{RUN}/initial_heads.npz")
     folder.write_model(model.encoder.config, golden_files.vocabulary, CONTEST_TASKS, INPUTS)
-    model.compile(optimizer=make_optimizer("adam", 1e-3, 0.0))
-    model.optimizer.build(model.trainable_variables)
+    compiled(model, make_optimizer("adam", 1e-3, 0.0))
     checkpoints = RunCheckpoints(model, Progress(), folder.path, keep=10)
     checkpoints.save(0)
     with np.load(golden / "train" / RUN / "final_weights.npz") as final:
@@ -144,8 +143,7 @@ def test_best_is_exported_with_its_scores_and_tables(
 
 def test_of_equal_checkpoints_the_later_one_is_best(run: RunFolder, dev: Callable[..., list[TaskData]]) -> None:
     model = build_model(run)
-    model.compile(optimizer=make_optimizer("adam", 1e-3, 0.0))
-    model.optimizer.build(model.trainable_variables)
+    compiled(model, make_optimizer("adam", 1e-3, 0.0))
     checkpoints = RunCheckpoints(model, Progress(), run.path, keep=10)
     for step in (40, 50):
         checkpoints.save(step)
@@ -228,8 +226,7 @@ def spoil(run: RunFolder, step: int, value: float) -> None:
     values = variable.numpy()
     values.flat[1] = value
     variable.assign(values)
-    model.compile(optimizer=make_optimizer("adam", 1e-3, 0.0))
-    model.optimizer.build(model.trainable_variables)
+    compiled(model, make_optimizer("adam", 1e-3, 0.0))
     RunCheckpoints(model, Progress(), run.path, keep=10).save(step)
 
 

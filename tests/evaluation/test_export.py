@@ -14,9 +14,11 @@ import tensorflow as tf
 import tf_keras
 from exports import allow_changes
 from safetensors.numpy import load_file, save_file
+from steps import compiled
 from tensorflow_models import tensorflow_model
 from transformers import TFBertModel
 
+from easytransfer_mtl.config.train_settings import WeightingSettings
 from easytransfer_mtl.encoders.canonical_names import canonical_name
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
@@ -24,10 +26,13 @@ from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation import export
 from easytransfer_mtl.evaluation.export import EXPORT_FILE, HEADS_FILE, export_model, load_exported, own_variables
+from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.runs.folder import RunFolder, TaskInput
+from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.weighting import METHODS, RunFacts, make_weighting
 
 INPUTS = {task.name: TaskInput(16 + i, "nfkc" if i else "none") for i, task in enumerate(CONTEST_TASKS)}
 IDS = tf.constant([[2, 7, 8, 9, 3, 0], [2, 10, 3, 11, 12, 3]])
@@ -130,7 +135,7 @@ def test_whole_model_comes_back_wherever_the_folder_is(
     model = build(model_class=model_class)
     moved = exported(model, run, step=7, mean_score=0.5).rename(tmp_path / "elsewhere")
     shutil.rmtree(run.path)
-    loaded, inputs = load_exported(str(moved), model_class)
+    loaded, inputs = load_exported(str(moved), ModelClass(model_class))
     assert inputs == INPUTS and loaded.tasks == CONTEST_TASKS
     for name, value in model(FEATURES).items():
         np.testing.assert_array_equal(loaded(FEATURES)[name], value)
@@ -181,15 +186,15 @@ def test_another_class_is_named(
 ) -> None:
     best = exported(build(model_class=trained), run)
     with pytest.raises(UserError, match=f"does not fit {loaded.__name__}: it was trained with the class {trained.__name__}"):
-        load_exported(str(best), loaded)
+        load_exported(str(best), ModelClass(loaded))
     call_it(best, loaded)
     with pytest.raises(UserError, match=rf"does not fit {loaded.__name__} \(extra/bias, extra/kernel\)"):
-        load_exported(str(best), loaded)
+        load_exported(str(best), ModelClass(loaded))
 
 
 def test_another_shape_is_named(build: Callable[..., MultiTaskModel], run: RunFolder) -> None:
     with pytest.raises(UserError, match=r"does not fit OtherShape \(.*tnews_dense/kernel"):
-        load_exported(str(call_it(exported(build(), run), OtherShape)), OtherShape)
+        load_exported(str(call_it(exported(build(), run), OtherShape)), ModelClass(OtherShape))
 
 
 def test_two_variables_of_one_name_cannot_be_exported(build: Callable[..., MultiTaskModel]) -> None:
@@ -348,3 +353,19 @@ def test_folder_that_is_no_export_gets_a_hint(build: Callable[..., MultiTaskMode
     exported(build(), run)
     with pytest.raises(UserError, match=rf"did you mean {run.path}/best\?"):
         load_exported(str(run.path))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_learned_weighting_is_no_part_of_the_export(name: str, run: RunFolder, tiny_encoder: Path) -> None:
+    encoder = load_encoder(find_encoder(str(tiny_encoder)), DropoutClock(0), random_init=True).encoder
+    model = MultiTaskModel(encoder, CONTEST_TASKS)
+    names, labels = zip(*((task.name, task.num_labels) for task in CONTEST_TASKS))
+    settings = WeightingSettings(loss_weighting=name, step_mode="joint", task_weights="tnews=2" if name == "fixed" else None)
+    weighting = make_weighting(settings, RunFacts(list(names), list(labels)))
+    compiled(model, make_optimizer("adam", 1e-3, 0.0), weighting)
+    best = export_model(model, run, INPUTS, {"step": 1})
+    again, _ = load_exported(str(best))
+    heads = {f"{task.head_name}/{part}" for task in CONTEST_TASKS for part in ("kernel", "bias")}
+    assert set(load_file(best / HEADS_FILE)) == heads
+    for one, other in zip(model.encoder.weights, again.encoder.weights, strict=True):
+        np.testing.assert_array_equal(one, other)

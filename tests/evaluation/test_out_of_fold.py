@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from easytransfer_mtl.commands import evaluate
-from easytransfer_mtl.config.settings import EvaluateSettings
+from easytransfer_mtl.config.predict_settings import EvaluateSettings
 from easytransfer_mtl.data.folds import read_folds
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
-from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
 from easytransfer_mtl.evaluation.stored_models import find_models
 from easytransfer_mtl.runs.task_data import read_task_data

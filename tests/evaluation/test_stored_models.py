@@ -12,8 +12,8 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.evaluation.stored_models import find_models, stored_model_at
 from easytransfer_mtl.evaluation.weights import Weights, split_kind, weights_at
-from easytransfer_mtl.models.averages import WeightAverages
 from easytransfer_mtl.runs.folder import RunFolder
+from easytransfer_mtl.training.averages import WeightAverages
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def weights_of(model: MultiTaskModel) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, tiny_data: Path) -> TrainedRun:
     """A run of 7 steps with averages that saved every 2."""
-    from easytransfer_mtl.config.settings import TrainSettings
+    from easytransfer_mtl.config.train_settings import TrainSettings
 
     return run_training(
         TrainSettings(
@@ -40,7 +40,7 @@ def test_averages_come_out_of_a_checkpoint_as_they_went_in(trained: TrainedRun) 
     last, model = max(checkpoints), build_model(trained.folder)
     assert has_averages(checkpoints[last])
     Weights((checkpoints[last],), is_ema=True).restore(model)
-    for weight, average in zip(weights_of(model), trained.model.averages.averages, strict=True):
+    for weight, average in zip(weights_of(model), trained.model._step.averages.averages, strict=True):
         np.testing.assert_array_equal(weight, average)
     raw = build_model(trained.folder)
     Weights((checkpoints[last],)).restore(raw)

@@ -1,22 +1,22 @@
 """A model whose tasks read different things through different heads: padding, whose variables move, both step modes."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from steps import compiled, step_of
 from transformers import BertConfig
 
 from easytransfer_mtl.encoders.assigning import random_weights
 from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
-from easytransfer_mtl.models.step_options import StepOptions
-from easytransfer_mtl.models.task_parts import task_spec
 from easytransfer_mtl.models.variables import build_variables, own_variables, parameter_counts
 from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCNLI, TNEWS
@@ -46,15 +46,14 @@ Build = Callable[..., MultiTaskModel]
 @pytest.fixture(scope="module")
 def build() -> Build:
     def make(
-        architecture: Architecture, model_class: type[MultiTaskModel] = MultiTaskModel, **options: object
+        architecture: Architecture, model_class: type[MultiTaskModel] = MultiTaskModel, **settings: Any
     ) -> MultiTaskModel:
         encoder = BertEncoder(CONFIG, DropoutClock(3))
         for name, value in random_weights(encoder, 3).items():
             encoder.canonical_variables[name].assign(value * (1.0 if value.ndim < 2 else 10.0))
-        model = model_class(encoder, CONTEST_TASKS, options=StepOptions(**options), architecture=architecture)
+        model = model_class(encoder, CONTEST_TASKS, architecture)
         build_variables(model)
-        model.compile(optimizer=make_optimizer("adam", 1e-2, 0.01))
-        model.optimizer.build(model.trainable_variables)
+        compiled(model, make_optimizer("adam", 1e-2, 0.01), **settings)
         return model
 
     return make
@@ -83,7 +82,7 @@ def test_only_the_batchs_task_and_what_is_shared_has_gradients(architecture: Arc
     model = build(architecture)
     own = [{variable.name for variable in model.task_variables(index)} for index in range(3)]
     for task in range(3):
-        found = gradients_of(model, batch_of(task)).gradients
+        found = step_of(model).gradients_of(batch_of(task)).gradients
         moved = {v.name for v, g in zip(model.trainable_variables, found) if np.any(tf.convert_to_tensor(g))}
         assert own[task] <= moved and not moved & set().union(*(own[other] for other in range(3) if other != task))
         assert any(name.startswith("bert/encoder/layer_._0") for name in moved)
@@ -169,7 +168,7 @@ def test_rates_of_dropout(build: Build) -> None:
 def test_part_dropout_is_a_tasks_own(build: Build) -> None:
     features = {"TNEWS": "cls+mean", "OCEMOTION": "cls+mean"}
     without = Architecture(features=features, head_dropout=0.0)
-    model, plain = build(without, part_dropout={"TNEWS": 0.5}), build(without)
+    model, plain = build(replace(without, part_dropout={"TNEWS": 0.5})), build(without)
     for training in (True, False):
         found, expected = (each.build_logits(batch_of(0), training=training) for each in (model, plain))
         np.testing.assert_array_equal(found["ocemotion_logits"], expected["ocemotion_logits"])
@@ -214,5 +213,5 @@ def test_counts_add_up(build: Build) -> None:
 )
 def test_heads_that_do_not_fit_what_is_read(architecture: Architecture, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        task_spec(architecture, TNEWS)
-    assert task_spec(architecture, OCNLI).feature.text == "pooled"
+        architecture.spec_of(TNEWS)
+    assert architecture.spec_of(OCNLI).feature.text == "pooled"

@@ -45,7 +45,7 @@ import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.commands import evaluate, train
-from easytransfer_mtl.config.settings import EvaluateSettings, TrainSettings
+from easytransfer_mtl import EvaluateSettings, TrainSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 

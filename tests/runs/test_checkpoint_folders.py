@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from easytransfer_mtl.commands.evaluate import run as evaluate
 from easytransfer_mtl.commands.predict import run as predict
-from easytransfer_mtl.config.settings import EvaluateSettings, PredictSettings
+from easytransfer_mtl.config.predict_settings import EvaluateSettings, PredictSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.stored_models import find_models
 from easytransfer_mtl.runs.checkpoints import INTERRUPTED, checkpoint_steps

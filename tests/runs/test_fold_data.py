@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from easytransfer_mtl.commands import evaluate, split, train
-from easytransfer_mtl.config.ensemble_settings import SplitSettings
-from easytransfer_mtl.config.settings import EvaluateSettings, TrainSettings
+from easytransfer_mtl.config.convert_settings import SplitSettings
+from easytransfer_mtl.config.predict_settings import EvaluateSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.folds import read_folds
 from easytransfer_mtl.data.manifest import manifest_path

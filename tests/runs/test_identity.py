@@ -13,6 +13,7 @@ import tf_keras
 from easytransfer_mtl.encoders.dropout import SeededDropout
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
+from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
 from easytransfer_mtl.runs.checkpoints import checkpoint_steps
 from easytransfer_mtl.runs.folder import RunFolder
@@ -84,7 +85,7 @@ def test_a_finished_run_keeps_the_settings_it_was_trained_with(tiny_settings: Se
 def test_another_class_without_other_variables_is_refused(tiny_settings: Settings, tmp_path: Path) -> None:
     run_training(tiny_settings(num_epochs=0.1), SameVariables)
     folder = RunFolder(tmp_path / "run")
-    build_model(folder, SameVariables)
+    build_model(folder, ModelClass(SameVariables))
     with pytest.raises(UserError, match="trained with the class SameVariables"):
         build_model(folder)
     with pytest.raises(UserError, match="trained with the class SameVariables"):

@@ -12,7 +12,7 @@ import pytest
 from easytransfer_mtl.commands.compare import run as compare
 from easytransfer_mtl.commands.evaluate import run as evaluate
 from easytransfer_mtl.commands.train import run as train
-from easytransfer_mtl.config.settings import EvaluateSettings
+from easytransfer_mtl.config.predict_settings import EvaluateSettings
 from easytransfer_mtl.config.study_settings import CompareSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.runs import lock as module

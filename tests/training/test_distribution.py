@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.training.distribution import Distribution, make_distribution, share_of
 

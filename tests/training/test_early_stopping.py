@@ -12,13 +12,13 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.commands import evaluate, train
-from easytransfer_mtl.config.settings import EvaluateSettings, TrainSettings
+from easytransfer_mtl.config.predict_settings import EvaluateSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.data.encoded_rows import from_arrays
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.evaluator import score_rows
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, score_rows
 from easytransfer_mtl.evaluation.kept_scores import FILE
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_task
-from easytransfer_mtl.evaluation.options import EvaluationOptions
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.runs.checkpoints import checkpoint_steps
 from easytransfer_mtl.runs.step_plan import StepPlan
@@ -77,9 +77,9 @@ def go(tmp_path: Path) -> Callable[..., tuple[int, EarlyStopping]]:
     """Goes through the steps after one as ``fit`` does; returns the last, and the callback."""
 
     def steps(start: int = 0, patience: int = 2, plan: StepPlan = PLAN, data: Any = None) -> tuple[int, EarlyStopping]:
-        stopping = EarlyStopping(tmp_path, data or data_of(), EvaluationOptions(), patience, plan, start)
+        stopping = EarlyStopping(tmp_path, data or data_of(), EvaluationOptions(), patience, plan, None, start)
         iterations = tf.Variable(start, dtype=tf.int64)
-        model = SimpleNamespace(optimizer=SimpleNamespace(iterations=iterations), averages=None, stop_training=False)
+        model = SimpleNamespace(optimizer=SimpleNamespace(iterations=iterations), stop_training=False)
         stopping.set_model(model)
         while int(iterations) < plan.train_steps and not model.stop_training:
             iterations.assign_add(1)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from steps import step_of
 
 from easytransfer_mtl.commands import evaluate, predict
-from easytransfer_mtl.config.settings import EvaluateSettings, PredictSettings
+from easytransfer_mtl.config.predict_settings import EvaluateSettings, PredictSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.kinds import KINDS
@@ -89,7 +90,7 @@ def test_frozen_layers_stay_and_the_rest_moves(model_type: str, frozen: int, typ
     encoder = model.encoder
     files = find_encoder(settings.pretrain_model_name_or_path)
     start = load_encoder(files, DropoutClock(settings.seed), random_init=True).encoder.canonical_variables
-    stayed = {id(variable) for variable in model.frozen_variables}
+    stayed = {id(variable) for variable in step_of(model).frozen_variables}
     assert stayed
     for name, variable in encoder.canonical_variables.items():
         stands = np.array_equal(variable, start[name])
@@ -107,7 +108,7 @@ def test_gram_matrix_of_one_part(model_type: str, kind: str, typed_settings: Cal
     else:
         model = run_training(settings).model
         part = model.encoder.pooler_variables if kind == "pooler" else model.encoder.last_layer_variables
-        assert {id(v) for v in model.gram_variables()} == {id(v) for v in part}
+        assert {id(v) for v in step_of(model).gram_variables} == {id(v) for v in part}
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from steps import compiled
 
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.pipeline import RowOrder, TaskBatches, TrainingBatches
 from easytransfer_mtl.data.task_order import TaskOrder
 from easytransfer_mtl.data.tfrecords import read_tfrecords
-from easytransfer_mtl.models import gradients as grads
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.models.step_options import StepOptions
+from easytransfer_mtl.runs import gradients as grads
 from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.runs.schedule import WarmupDecay
 from easytransfer_mtl.tasks import CONTEST_TASKS
@@ -93,8 +93,7 @@ def replay(golden: Path, golden_model: Callable[..., MultiTaskModel], rows: list
 
     def run(name: str, optimizer: type[tf_keras.optimizers.Adam] | None = None, idle_heads: str = "zero") -> Replay:
         record = read_json(golden / "train" / name / "train.json")
-        options = StepOptions(clip_norm=1e9 if name == CONSTANT else 1.0, idle_heads=idle_heads)
-        model = golden_model(f"train/{name}/initial_heads.npz", options)
+        model = golden_model(f"train/{name}/initial_heads.npz")
         steps = record["train_steps"]
         schedule = WarmupDecay(1e-3, steps, 0 if name == CONSTANT else int(0.1 * steps), decay=name != CONSTANT)
         rule = (
@@ -102,8 +101,7 @@ def replay(golden: Path, golden_model: Callable[..., MultiTaskModel], rows: list
             if optimizer
             else make_optimizer("adam", schedule, 0.01 if name == ADAMW else 0.0)
         )
-        model.compile(optimizer=rule)
-        rule.build(model.trainable_variables)
+        compiled(model, rule, clip_norm_value=1e9 if name == CONSTANT else 1.0, idle_heads=idle_heads)
         train_step = tf.function(model.train_step, reduce_retracing=True)
         variables = variables_of(model)
         watched = {

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.commands.train import run as train
-from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
 from easytransfer_mtl.evaluation.export import load_exported

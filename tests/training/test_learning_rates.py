@@ -7,20 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from transformers import BertConfig
 
+from easytransfer_mtl.config.train_settings import SharingSettings, TrainSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.models.sharing_options import SharingOptions
 from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.learning_rates import RateShares, choose_rate_shares
+from easytransfer_mtl.training.learning_rates import RateShares
+from easytransfer_mtl.training.plan import plan_run
 
 OPTIMIZERS = [("adam", 0.0), ("adam", 0.3), ("lamb", 0.3), ("adagrad", 0.0), ("adadelta", 0.0)]
-NAMES = [task.name for task in CONTEST_TASKS]
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +29,10 @@ def model(tiny_encoder: Path) -> MultiTaskModel:
     encoder = load_encoder(find_encoder(str(tiny_encoder)), DropoutClock(3), random_init=True).encoder
     features = {"TNEWS": "attention", "OCEMOTION": "attention_shared", "OCNLI": "pooled"}
     return MultiTaskModel(encoder, CONTEST_TASKS, architecture=Architecture(features=features))
+
+
+def rates_of(settings: TrainSettings) -> RateShares:
+    return plan_run(settings, list(CONTEST_TASKS), [12, 12, 12], BertConfig(num_hidden_layers=2)).rates
 
 
 def by_name(model: MultiTaskModel, shares: RateShares) -> dict[str, float]:
@@ -70,8 +75,7 @@ def test_new_layers_of_a_sharing_structure_are_as_heads_and_copies_as_what_they_
     sharing: str, options: dict[str, Any], private: int, shared: int, tiny_encoder: Path
 ) -> None:
     encoder = load_encoder(find_encoder(str(tiny_encoder)), DropoutClock(3), random_init=True).encoder
-    architecture = Architecture(sharing, sharing_options=SharingOptions(**options))
-    model = MultiTaskModel(encoder, CONTEST_TASKS, architecture=architecture)
+    model = MultiTaskModel(encoder, CONTEST_TASKS, Architecture(SharingSettings(sharing=sharing, **options)))
     different = list(by_name(model, RateShares((2.0, 3.0, 4.0), 0.5)).values())
     heads = 2
     assert [different.count(share) for share in (2.0, 3.0, 4.0)] == [private + heads] * 3
@@ -102,21 +106,22 @@ def test_a_share_is_the_same_as_a_rate_so_much_smaller(name: str, decay: float, 
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"head_lr": "0"}, "head_lr 0: a factor must be more than 0"),
-        ({"head_lr": "ocnli=-1"}, "must be more than 0"),
-        ({"head_lr": "nan"}, "must be more than 0"),
+        ({"head_lr": "0"}, "head_lr '0': 0.0 for TNEWS is too small; it must be more than 0"),
+        ({"head_lr": "ocnli=-1"}, "head_lr 'ocnli=-1': -1.0 for OCNLI is too small; it must be more than 0"),
+        ({"head_lr": "nan"}, "head_lr 'nan': 'nan' is not a finite number"),
+        ({"head_lr": "inf"}, "head_lr 'inf'"),
         ({"head_lr": "fast"}, "neither a number nor NAME=NUMBER"),
-        ({"layer_lr_decay": 0.0}, "layer_lr_decay is 0.0; it must be more than 0 and at most 1"),
-        ({"layer_lr_decay": 1.1}, "at most 1"),
+        ({"layer_lr_decay": 0.0}, "--layer_lr_decay: 0.0 is too small; it must be more than 0 and at most 1"),
+        ({"layer_lr_decay": 1.1}, "--layer_lr_decay: 1.1 is too large; it must be more than 0 and at most 1"),
     ],
 )
 def test_what_is_out_of_range(changes: dict[str, Any], message: str, tiny_settings: Callable[..., Any]) -> None:
     with pytest.raises(UserError) as error:
-        choose_rate_shares(tiny_settings(**changes), NAMES)
+        rates_of(tiny_settings(**changes))
     assert message in str(error.value)
 
 
 def test_settings_to_shares(tiny_settings: Callable[..., Any]) -> None:
-    assert choose_rate_shares(tiny_settings(), NAMES) == RateShares((1.0, 1.0, 1.0))
-    found = choose_rate_shares(tiny_settings(head_lr="ocnli=10", layer_lr_decay=0.9), NAMES)
+    assert rates_of(tiny_settings()) == RateShares((1.0, 1.0, 1.0))
+    found = rates_of(tiny_settings(head_lr="ocnli=10", layer_lr_decay=0.9))
     assert found == RateShares((1.0, 1.0, 10.0), 0.9)

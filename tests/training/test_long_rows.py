@@ -11,7 +11,8 @@ import pytest
 
 from easytransfer_mtl.commands.convert import run as convert
 from easytransfer_mtl.commands.predict import run as predict
-from easytransfer_mtl.config.settings import ConvertSettings, PredictSettings
+from easytransfer_mtl.config.convert_settings import ConvertSettings
+from easytransfer_mtl.config.predict_settings import PredictSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.prediction import Predictor
 from easytransfer_mtl.files import read_json, write_json

@@ -7,7 +7,7 @@ import pytest
 
 from easytransfer_mtl.runs.step_plan import StepPlan
 from easytransfer_mtl.tasks import CONTEST_TASKS
-from easytransfer_mtl.training.stuck_losses import StuckLosses
+from easytransfer_mtl.training.step_log import StuckLosses
 
 PLAN = StepPlan(train_steps=1000, save_steps=0, warmup_steps=100)
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from easytransfer_mtl.config.settings import TrainSettings
+from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.models.task_losses import LossOptions
+from easytransfer_mtl.models.task_loss import TaskLoss
 from easytransfer_mtl.runs.checkpoints import checkpoint_steps
-from easytransfer_mtl.training.model_choice import check_class
+from easytransfer_mtl.training.checks import check_class
 from easytransfer_mtl.training.trainer import run_training
 
 Settings = Callable[..., Any]
@@ -141,26 +141,26 @@ def test_another_encoder_cannot_go_on_and_leaves_the_run_as_it_is(
         ({"loss_weighting": "fixed"}, "needs --task_weights"),
         ({"loss_weighting": "mgda"}, "set --step_mode=joint"),
         ({"loss_weighting": "fixed", "task_weights": "tnews=-1"}, "finite, not negative"),
-        ({"joint_batch_sizes": "tnews=2"}, "joint_batch_sizes has no effect in alternating steps"),
-        ({"step_mode": "joint", "joint_batch_sizes": "tnews=0"}, "every task needs a whole number of rows"),
-        ({"step_mode": "joint", "joint_batch_sizes": "tnews=1.5"}, "every task needs a whole number of rows"),
-        ({"step_mode": "joint", "num_accumulated_batches": 2}, "num_accumulated_batches works with --step_mode=alternating"),
-        ({"step_mode": "joint", "task_sampling": "proportional"}, "task_sampling has no effect in joint steps"),
+        ({"joint_batch_sizes": "tnews=2"}, "joint_batch_sizes has no effect with step_mode alternating"),
+        ({"step_mode": "joint", "joint_batch_sizes": "tnews=0"}, "0 for TNEWS is too small; it must be at least 1"),
+        ({"step_mode": "joint", "joint_batch_sizes": "tnews=1.5"}, "1.5 is not a whole number"),
+        ({"step_mode": "joint", "num_accumulated_batches": 2}, "num_accumulated_batches has no effect with step_mode joint"),
+        ({"step_mode": "joint", "task_sampling": "proportional"}, "task_sampling has no effect with step_mode joint"),
         ({"task_sampling": "explicit"}, "needs a number above 0 for every task"),
         ({"task_sampling": "explicit", "task_rates": "tnews=1,ocnli=1"}, "needs a number above 0 for every task"),
-        ({"task_rates": "tnews=1"}, "task_rates has an effect with --task_sampling=explicit only"),
+        ({"task_rates": "tnews=1"}, "task_rates has no effect with task_sampling round_robin"),
         ({"label_smoothing": "1.0"}, "label_smoothing '1.0': 1.0 for TNEWS"),
-        ({"class_weights": "tnews=rare"}, "'rare' is not allowed"),
+        ({"class_weights": "tnews=rare"}, "'rare' for TNEWS is not allowed"),
         ({"loss_weighting": "dtp", "focal_gamma": "ocnli=2"}, "has a focal factor of its own"),
         ({"adversarial_steps": 2}, "adversarial_steps has no effect with adversarial none"),
         ({"early_stopping_patience": 2}, "early_stopping_patience needs --predict_input_fp"),
         ({"swa_checkpoints": 12}, "swa_checkpoints is 12"),
         ({"ema_decay": 1.5}, "ema_decay: 1.5 is too large"),
         ({"step_mode": "joint", "loss_weighting": "gradnorm", "num_freezed_layers": 2}, "set --gram_variables=pooler"),
-        ({"head_dropout": 1.0}, "head_dropout '1.0': 1.0 for TNEWS; a rate must be from 0 to below 1"),
+        ({"head_dropout": 1.0}, "head_dropout '1.0': 1.0 for TNEWS is too large; it must be at least 0 and less than 1"),
         ({"features": "layer3.mean"}, "the encoder has 2 layers"),
         ({"heads": "lstm", "features": "mean"}, "Set --features=tnews=sequence"),
-        ({"head_lr": "0"}, "a factor must be more than 0"),
+        ({"head_lr": "0"}, "head_lr '0': 0.0 for TNEWS is too small; it must be more than 0"),
         ({"train_input_fp": "nothing.list_tfrecord"}, "does not exist"),
         ({"predict_input_fp": "nothing.list_tfrecord"}, "does not exist"),
     ],
@@ -239,10 +239,11 @@ def test_run_with_weighting_or_sampling_goes_on_as_if_it_had_never_stopped(
         path.unlink()
     resumed = run_training(tiny_settings(save_steps=3, **changes)).model
     np.testing.assert_equal(weights_of(resumed), weights_of(whole))
-    for one, other in zip(resumed.weighting.variables, whole.weighting.variables, strict=True):
+    for one, other in zip(resumed._step.weighting.variables, whole._step.weighting.variables, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
-    if whole.averages:
-        for one, other in zip(resumed.averages.averages, whole.averages.averages, strict=True):
+    assert bool(whole._step.averages) == ("ema_decay" in changes)
+    if whole._step.averages:
+        for one, other in zip(resumed._step.averages.averages, whole._step.averages.averages, strict=True):
             np.testing.assert_array_equal(one.numpy(), other.numpy())
     assert metric_rows(tmp_path / "run") == metric_rows(tmp_path / "whole")
 
@@ -313,12 +314,18 @@ def test_heads_of_a_checkpoint_are_taken_over_if_they_fit(
 
 
 def test_losses_that_a_subclass_may_pass_over_are_told(tiny_settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    settings = tiny_settings(num_epochs=0.1, label_smoothing="0.1", focal_gamma="ocnli=2")
-    check_class(MultiTaskModel, Architecture(), LossOptions(focal_gamma={"OCNLI": 2.0}))
-    check_class(Exploding, Architecture(), LossOptions(focal_gamma={"OCNLI": 0.0}))
+    plain, focal = {"OCNLI": TaskLoss(3)}, {"OCNLI": TaskLoss(3, focal_gamma=2.0)}
+    check_class(MultiTaskModel, Architecture(), focal)
+    check_class(Exploding, Architecture(), plain)
     assert "overrides build_loss" not in caplog.text
-    run_training(settings, Exploding)
-    assert "Exploding overrides build_loss: label_smoothing, focal_gamma will have an effect only if" in caplog.text
+    for loss in (focal["OCNLI"], TaskLoss(3, label_smoothing=0.1), TaskLoss(3, label_weights=(1.0, 2.0, 3.0))):
+        caplog.clear()
+        check_class(Exploding, Architecture(), {"TNEWS": TaskLoss(15), "OCNLI": loss})
+        assert "Exploding overrides build_loss: " in caplog.text
+    caplog.clear()
+    run_training(tiny_settings(num_epochs=0.1, label_smoothing="0.1", focal_gamma="ocnli=2"), Exploding)
+    text = "Exploding overrides build_loss: class_weights, label_smoothing and focal_gamma will have an effect only if"
+    assert text in caplog.text
 
 
 def test_bfloat16_is_for_training_only(tiny_settings: Settings) -> None:

@@ -11,9 +11,10 @@ import pytest
 from transformers import BertTokenizer
 
 from easytransfer_mtl.commands import convert, evaluate, pretrain, train
-from easytransfer_mtl.config.merging import load_settings
+from easytransfer_mtl.config.base import load_settings
+from easytransfer_mtl.config.convert_settings import ConvertSettings
+from easytransfer_mtl.config.predict_settings import EvaluateSettings
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
-from easytransfer_mtl.config.settings import ConvertSettings, EvaluateSettings
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import Ensemble

@@ -13,11 +13,11 @@ def attention_probabilities(
     """Returns dropout(softmax(scores * scale + mask)).
 
     Args:
-        scores: [B, A, Q, S], float32 or bfloat16, which the result has too.
+        scores: [B, A, Q, S], float32 or bfloat16; the result has the same type.
         mask: float32 [B, 1, 1, S], 0 for a token and a large negative number for padding.
-        keys: uint32 [3], what ``mask_keys`` returned; None for no dropout.
-        rate: the dropout's rate.
-        scale: one over the square root of a head's width.
+        keys: uint32 [3], from ``mask_keys``; None for no dropout.
+        rate: the dropout rate.
+        scale: 1 / sqrt(width of a head).
     """
 
     @tf.custom_gradient

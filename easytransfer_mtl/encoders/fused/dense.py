@@ -9,11 +9,11 @@ import tensorflow as tf
 def dense(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, ...]]]:
     """Returns inputs x kernel + bias [T, O], in the number format of the inputs.
 
-    The bias's gradient is summed in float32; TensorFlow's own sums bfloat16 in bfloat16.
+    The bias's gradient is summed in float32; TensorFlow's own gradient sums bfloat16 in bfloat16.
 
     Args:
         inputs: [T, I], float32 or bfloat16.
-        kernel: [I, O], as ``inputs``.
+        kernel: [I, O], the type of ``inputs``.
         bias: float32 [O].
     """
 

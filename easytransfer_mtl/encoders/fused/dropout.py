@@ -14,7 +14,7 @@ def dropout(inputs: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
 
     Args:
         inputs: of any shape and number format.
-        keys: uint32 [3], what ``mask_keys`` returned.
+        keys: uint32 [3], from ``mask_keys``.
         rate: from 0 to below 1.
     """
 
@@ -31,7 +31,7 @@ def _drop(values: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
 
 
 def drop(values: tf.Tensor, keys: tf.Tensor | None, rate: float) -> tf.Tensor:
-    """The same for float32 values, without a gradient, inside a compiled function; without keys it returns ``values``."""
+    """Applies dropout to float32 values inside a compiled function, without a gradient; None as keys is no dropout."""
     if keys is None or rate == 0.0:
         return values
     return tf.where(keep_mask(tf.shape(values), keys, rate), values * (1.0 / (1.0 - rate)), tf.zeros_like(values))

@@ -1,4 +1,4 @@
-"""Bias and GELU."""
+"""Bias addition and GELU."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ def bias_gelu(inputs: tf.Tensor, bias: tf.Tensor, approximate: bool) -> tf.Tenso
     """Returns GELU(inputs + bias).
 
     Args:
-        inputs: [T, I], float32 or bfloat16, which the result has too.
+        inputs: [T, I], float32 or bfloat16; the result has the same type.
         bias: float32 [I].
         approximate: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) instead of x Phi(x).
     """
@@ -46,7 +46,7 @@ def _tanh_backward(inputs: tf.Tensor, bias: tf.Tensor, upstream: tf.Tensor) -> G
 
 
 def _half_tanh(x: tf.Tensor) -> tf.Tensor:
-    """Returns (1 + tanh(u)) / 2 as the logistic function of 2u, which keeps its digits where tanh(u) is close to -1."""
+    """Returns (1 + tanh(u)) / 2 as the logistic function of 2u, which stays precise where tanh(u) is close to -1."""
     return tf.sigmoid(2.0 * SCALE * x * (1.0 + CUBIC * tf.square(x)))
 
 

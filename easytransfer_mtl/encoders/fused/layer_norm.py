@@ -1,4 +1,4 @@
-"""Bias, dropout, residual connection and LayerNorm."""
+"""Bias addition, dropout, residual connection and LayerNorm."""
 
 from collections.abc import Callable
 
@@ -22,13 +22,13 @@ def dropout_add_norm(
     """Returns LayerNorm(dropout(inputs + bias) + residual).
 
     Args:
-        inputs: [T, H], float32 or bfloat16, which the result has too.
+        inputs: [T, H], float32 or bfloat16; the result has the same type.
         bias: float32 [H].
-        residual: [T, H], as ``inputs``.
+        residual: [T, H], the type of ``inputs``.
         gamma: float32 [H], LayerNorm's scale.
         beta: float32 [H], LayerNorm's shift.
-        keys: uint32 [3], what ``mask_keys`` returned; None for no dropout.
-        rate: the dropout's rate.
+        keys: uint32 [3], from ``mask_keys``; None for no dropout.
+        rate: the dropout rate.
         epsilon: added to the variance.
     """
 
@@ -86,7 +86,7 @@ def _backward(
 def _normalized(
     inputs: tf.Tensor, bias: tf.Tensor, residual: tf.Tensor, keys: tf.Tensor | None, rate: float, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the sum brought to mean 0 and variance 1 [T, H], and one over its standard deviation [T, 1]."""
+    """Returns the sum normalized to mean 0 and variance 1 [T, H], and 1 / (its standard deviation) [T, 1]."""
     values = drop(tf.cast(inputs, tf.float32) + bias, keys, rate) + tf.cast(residual, tf.float32)
     values -= tf.reduce_mean(values, axis=-1, keepdims=True)
     inverse_deviation = tf.math.rsqrt(tf.reduce_mean(tf.square(values), axis=-1, keepdims=True) + epsilon)

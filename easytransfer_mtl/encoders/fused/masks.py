@@ -1,9 +1,9 @@
-"""Dropout masks, cheap enough to draw again in the gradient instead of keeping them.
+"""Dropout masks that are cheap enough to be drawn again in the gradient instead of being stored.
 
 A mask is a hash of each value's position under two 32-bit keys; the keys come from Philox, a new pair for every layer and
 step. Two rounds of a bijective integer mixer (multiplications and shifts, constants found by search:
 https://nullprogram.com/blog/2018/07/31/) flip every bit of the result with a probability close to one half for each bit of
-the position; Philox itself at every position would cost more than the layers' whole element-wise work.
+the position. Philox itself at every position would cost more than all element-wise work of the layers.
 """
 
 import tensorflow as tf
@@ -16,7 +16,7 @@ def mask_keys(seed: tf.Tensor, part: tf.Tensor | int = 0) -> tf.Tensor:
 
     Args:
         seed: int64 [2].
-        part: number of the part, where tensors of one shape are parts of one along the first axis.
+        part: number of this part, if tensors of the same shape are parts of one tensor along the first axis.
     """
     keys = tf.random.stateless_uniform([2], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
     return tf.concat([keys, [tf.cast(part, tf.uint32)]], axis=0)
@@ -27,8 +27,8 @@ def keep_mask(shape: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
 
     Args:
         shape: int32; at most 2^32 values in all parts.
-        keys: what ``mask_keys`` returned.
-        rate: the share of values to drop, exact to 2^-32.
+        keys: from ``mask_keys``.
+        rate: share of values to drop, exact to 2^-32.
     """
     size = tf.reduce_prod(shape)
     position = tf.cast(tf.reshape(tf.range(size), shape), tf.uint32) + keys[2] * tf.cast(size, tf.uint32)

@@ -1,4 +1,4 @@
-"""Rotary position embeddings: each pair of a head's values is a point in a plane, turned by an angle that its position sets.
+"""Rotary position embeddings: each pair of a head's values is a point in a plane, rotated by an angle set by its position.
 
 Source: Su et al., RoFormer: Enhanced Transformer with Rotary Position Embedding, equation 34 (arXiv:2104.09864).
 """
@@ -18,10 +18,10 @@ def position_table(positions: int, width: int) -> np.ndarray:
 
 
 def rotate(values: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-    """Turns the pairs (0, 1), (2, 3), ... of the last axis.
+    """Rotates the pairs (0, 1), (2, 3), ... of the last axis.
 
     Args:
-        values: [B, A, S, D], float32 or bfloat16, which the result has too.
+        values: [B, A, S, D], float32 or bfloat16; the result has the same type.
         table: the first S rows of ``position_table``, float32 [S, D].
     """
     sines, cosines = tf.split(table, 2, axis=-1)

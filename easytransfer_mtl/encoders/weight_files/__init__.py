@@ -1,4 +1,4 @@
-"""Reading encoder weights from every published layout, under the names in the file."""
+"""Reads encoder weights from every published layout, under the names in the file."""
 
 import os
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ __all__ = ["ADDITIONAL_FILE", "WEIGHTS_FILE", "WeightFile", "find_weights", "rea
 
 WEIGHTS_FILE = "model.safetensors"
 ADDITIONAL_FILE = "additional.safetensors"
-"""What an export holds beside ``WEIGHTS_FILE``: weights for which transformers' class has no place."""
+"""Lies beside ``WEIGHTS_FILE`` in an export: weights for which transformers' class has no place."""
 
 _READERS = {"safetensors": read_safetensors, "h5": read_h5, "torch": read_torch_bin, TF1_FORMAT: read_tf1_checkpoint}
 
@@ -31,7 +31,7 @@ class WeightFile:
     Attributes:
         path: the file, the index of shards, or the prefix of a TensorFlow 1 checkpoint.
         format: "safetensors", "h5", "torch" or "tf1".
-        arrays: the arrays under the names in the file; float16 and bfloat16 are float32 already.
+        arrays: arrays under the names in the file; float16 and bfloat16 are already converted to float32.
     """
 
     path: Path
@@ -40,13 +40,13 @@ class WeightFile:
 
 
 def read_weights(location: str | os.PathLike[str]) -> WeightFile:
-    """Finds and reads weights; with model.safetensors those of additional.safetensors beside it.
+    """Finds and reads weights; includes those of additional.safetensors beside a model.safetensors.
 
     Args:
         location: see ``find_weights``.
 
     Raises:
-        UserError: there are no weights, they cannot be read, or both files hold one of the same name.
+        UserError: there are no weights, they cannot be read, or both files hold a weight of the same name.
     """
     path, file_format = find_weights(location)
     if path.name.endswith(INDEX_SUFFIX):

@@ -10,8 +10,8 @@ LONGEST_REASON = 300
 
 
 def damaged(path: str | os.PathLike[str], kind: str, why: object) -> UserError:
-    """Returns the error for a file of format ``kind`` that is cut short, corrupt or of another format."""
-    # Libraries quote the bytes that they stumbled over, however many.
+    """Returns the error for a file of format ``kind`` that is truncated, corrupt or of another format."""
+    # Libraries quote the bytes that they failed on, however many.
     reason = clipped(" ".join(str(why).split()), LONGEST_REASON).rstrip(".") or type(why).__name__
     return UserError(
         f"{kind} file {path} cannot be read: {reason}. It is incomplete, corrupt or of another format; "
@@ -20,10 +20,10 @@ def damaged(path: str | os.PathLike[str], kind: str, why: object) -> UserError:
 
 
 def refuse_placeholder(path: Path) -> None:
-    """Checks that weights are in the file, not what a failed or partial download left.
+    """Checks that a file holds weights, not the remains of a failed or partial download.
 
     Raises:
-        UserError: it is empty, a web page or a git-lfs pointer.
+        UserError: the file is empty, a web page or a git-lfs pointer.
     """
     with open(path, "rb") as stream:
         head = stream.read(1024)

@@ -1,4 +1,6 @@
-"""Number formats of weight files as NumPy arrays; NumPy has no bfloat16, and models are computed in float32."""
+"""Number formats of weight files as NumPy arrays; NumPy has no bfloat16, and models compute in float32."""
+
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +17,7 @@ _NUMPY_CODES = {
     "bool": "b1",
 }
 SUPPORTED = tuple(_NUMPY_CODES)
-"""The number formats that ``decode`` knows."""
+"""The number formats that ``decode`` supports."""
 
 
 def item_size(dtype: str) -> int:
@@ -23,8 +25,8 @@ def item_size(dtype: str) -> int:
     return np.dtype(_NUMPY_CODES[dtype]).itemsize
 
 
-def decode(data: bytes | bytearray, dtype: str, byte_order: str = "<") -> np.ndarray:
-    """Reads raw numbers; float16 and bfloat16 come out as float32 (exactly), the others as they are.
+def decode(data: bytes | bytearray, dtype: str, byte_order: Literal["<", ">"] = "<") -> np.ndarray:
+    """Converts raw bytes to numbers; float16 and bfloat16 become float32 (exactly), other formats stay.
 
     Args:
         data: a whole number of items.

@@ -1,4 +1,4 @@
-"""Finding the weights in a folder."""
+"""Finds the weights in a folder."""
 
 import os
 import re
@@ -16,22 +16,22 @@ _TF1_INDEX = re.compile(r"((?:(?:bert_)?model|electra\w*)\.ckpt.*)\.index")
 _TF1_ANY_INDEX = re.compile(r"(.+)\.index")
 _TF1_FILE_END = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 _NO_WEIGHTS = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state|heads)\b.*|.*-\d{5}-of-\d{5}\.\w+")
-"""Files beside weights that end as they do: what else a training saves, and shards without their index."""
+"""Files that end like weights but are none: other files that training saves, and shards without their index."""
 
 
 def find_weights(location: str | os.PathLike[str]) -> tuple[Path, str]:
-    """Finds the weights that a location means.
+    """Finds the weights that a location stands for.
 
     Args:
-        location: a folder, a weight file, an index of shards, or a TensorFlow 1 checkpoint prefix (or one of its files).
-            In a folder safetensors goes before HDF5, HDF5 before PyTorch, PyTorch before TensorFlow 1, and a single file
-            before shards; without a file of a usual name, the only one of another name is taken.
+        location: a folder, a weight file, an index of shards, or a TensorFlow 1 checkpoint prefix (or one of its files). In
+            a folder, safetensors comes before HDF5, HDF5 before PyTorch, PyTorch before TensorFlow 1, and a single file
+            before shards; if no file has a usual name, the only one with another name is taken.
 
     Returns:
         The file (for TensorFlow 1 the prefix) and its format: "safetensors", "h5", "torch" or "tf1".
 
     Raises:
-        UserError: nothing is there, or a folder has several checkpoints and does not say which one is meant.
+        UserError: nothing is found, or a folder has several checkpoints and does not say which one to take.
     """
     path = Path(location)
     if path.is_dir():
@@ -51,7 +51,7 @@ def find_weights(location: str | os.PathLike[str]) -> tuple[Path, str]:
 
 
 def tf1_prefix(path: Path) -> Path | None:
-    """Returns the prefix of the TensorFlow 1 checkpoint that a path means, itself or one of its files, if it is there."""
+    """Returns the prefix of an existing TensorFlow 1 checkpoint, given that prefix or one of the files; otherwise None."""
     prefix = path.with_name(_TF1_FILE_END.sub("", path.name)) if path.name else path
     return prefix if _is_tf1_prefix(prefix) else None
 
@@ -84,19 +84,18 @@ def _prefixes(names: list[str], pattern: re.Pattern[str]) -> list[str]:
 
 
 def _files_of_other_names(folder: Path, names: list[str]) -> list[str]:
-    """Returns the weight files, and indexes of shards, whatever they are called."""
     weights = [name for name in names if Path(name.removesuffix(INDEX_SUFFIX)).suffix in FORMATS_BY_SUFFIX]
     return [name for name in weights if not _NO_WEIGHTS.fullmatch(name) and (folder / name).is_file()]
 
 
 def _latest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint named by TensorFlow's ``checkpoint`` file, if it is there."""
+    """Returns the checkpoint named by TensorFlow's ``checkpoint`` file, or None if it does not exist."""
     try:
         state = (folder / "checkpoint").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
     match = re.search(r'^\s*model_checkpoint_path:\s*"([^"]+)"', state, re.MULTILINE)
-    # The path may be that of the machine it was saved on; its files are in this folder all the same.
+    # The path may be from the machine that saved the checkpoint; its files are in this folder anyway.
     prefix = folder / re.split(r"[/\\]", match[1])[-1] if match else None
     return prefix if prefix is not None and _is_tf1_prefix(prefix) else None
 

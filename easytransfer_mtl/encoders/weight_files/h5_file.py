@@ -1,7 +1,9 @@
-"""Weights from Hugging Face's ``tf_model.h5`` and its shards."""
+"""Reads weights from Hugging Face's ``tf_model.h5`` and its shards."""
 
 import math
+import mmap
 import os
+import struct
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -9,16 +11,15 @@ import h5py
 import numpy as np
 
 from easytransfer_mtl.encoders.weight_files.damage import damaged
-from easytransfer_mtl.encoders.weight_files.h5_heaps import check_heaps
 from easytransfer_mtl.encoders.weight_files.limits import Room, little_memory
 from easytransfer_mtl.errors import UserError, shown
 
-# Keras lists weights of the model itself, which are no layer's, in this group.
+# Keras lists weights of the model itself, which belong to no layer, in this group.
 _MODEL_LEVEL = "top_level_model_weights"
 MAX_WEIGHTS = 100_000
-"""Most weights that a file may list, however often each."""
+"""Most weights that a file may list, repetitions included."""
 ATTRIBUTE_ROOM = 256 << 20
-"""Bytes that reading an attribute may take; HDF5 has none above 64 kB."""
+"""Bytes that reading an attribute may allocate; HDF5 has no attribute above 64 kB."""
 _DEFLATE, _SHUFFLE, _CHECKSUM = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
 
 
@@ -26,7 +27,7 @@ def read_h5(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads the weights of a Keras HDF5 weights file; float16 becomes float32.
 
     Args:
-        path: a ``tf_model.h5`` (weights listed per layer), or a shard of one (weights at the top level).
+        path: a ``tf_model.h5`` (weights listed per layer), or one of its shards (weights at the top level).
 
     Returns:
         The arrays under their Keras names, for instance ``tf_bert_model/bert/pooler/dense/bias:0``.
@@ -50,14 +51,14 @@ def read_h5(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     except UserError:
         raise
     except Exception as error:
-        # What h5py raises on a damaged file depends on where the damage is.
+        # The exception that h5py raises on a damaged file depends on where the damage is.
         raise damaged(path, "HDF5", error) from None
     return arrays
 
 
 def _read(dataset: h5py.Dataset, file: h5py.File, where: str, room: Room) -> np.ndarray:
     _check(dataset, file, where)
-    # Not dataset.nbytes, which overflows. A chunk is read whole, however little of it belongs to the weight.
+    # dataset.nbytes may overflow. A chunk is read whole, however little of it belongs to the weight.
     sizes = [math.prod(shape) * dataset.dtype.itemsize for shape in (dataset.shape, dataset.chunks or ())]
     room.take(max(sizes))
     if dataset.chunks:
@@ -82,7 +83,7 @@ def _datasets(file: h5py.File, path: str | os.PathLike[str]) -> Iterator[tuple[s
 
 
 def _opened(group: h5py.Group, name: str, path: str | os.PathLike[str]) -> h5py.Dataset | h5py.Group:
-    """Returns what is called ``name``, a path below ``group``, without following links, which may lead to another file."""
+    """Returns the object at path ``name`` below ``group``; does not follow links, which may lead to another file."""
     for part in name.split("/"):
         if isinstance(group.get(part, getlink=True), h5py.HardLink):
             group = group[part]
@@ -98,7 +99,7 @@ def _not_own(where: str) -> UserError:
 
 
 def _names(node: h5py.Group, attribute: str) -> list[str] | None:
-    """The names in an attribute; Keras splits one above 64 kB (HDF5's limit) into attribute0, attribute1, ..."""
+    """Returns the names in an attribute; Keras splits one above 64 kB (HDF5's limit) into attribute0, attribute1, ..."""
     if attribute in node.attrs:
         parts = [_attribute(node, attribute)]
     else:
@@ -114,12 +115,12 @@ def _attribute(node: h5py.Group, name: str) -> Iterable[bytes | str]:
     size = math.prod(node.attrs.get_id(name).shape or ())
     if size > MAX_WEIGHTS:
         raise ValueError(f"attribute {name} has {size} entries")
-    with little_memory(ATTRIBUTE_ROOM):  # HDF5 makes room for whatever length a damaged name says
+    with little_memory(ATTRIBUTE_ROOM):  # HDF5 allocates whatever length a damaged name claims
         return node.attrs[name]
 
 
 def _check(dataset: h5py.Dataset, file: h5py.File, where: str) -> None:
-    # HDF5 can point at data in other files; a weight file that does so would make us read files it was not given.
+    # HDF5 can refer to data in other files; such a weight file would make the program read files that the user did not give.
     if dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
         raise _not_own(where)
     if dataset.dtype.kind not in "fiub":
@@ -131,7 +132,7 @@ def _check(dataset: h5py.Dataset, file: h5py.File, where: str) -> None:
 
 
 def _check_chunks(dataset: h5py.Dataset, size: int, where: str) -> None:
-    """Refuses packed chunks that hold more than a chunk's ``size``: HDF5 unpacks all there is before it looks."""
+    """Raises UserError for packed chunks that hold more than ``size`` bytes: HDF5 unpacks everything before it checks."""
     settings = dataset.id.get_create_plist()
     filters = [settings.get_filter(number)[0] for number in range(settings.get_nfilters())]
     if not set(filters) <= {_DEFLATE, _SHUFFLE, _CHECKSUM} or filters.count(_DEFLATE) > 1:
@@ -139,10 +140,43 @@ def _check_chunks(dataset: h5py.Dataset, size: int, where: str) -> None:
     if _DEFLATE not in filters:
         return
     places: list[tuple[int, ...]] = []
-    # Asking for one chunk after the other would look through all chunks for each.
+    # Asking for the chunks one by one would search through all of them each time.
     dataset.id.chunk_iter(lambda chunk: places.append(chunk.chunk_offset))
     for place in places:
         mask, data = dataset.id.read_direct_chunk(place)
         is_packed = not mask >> filters.index(_DEFLATE) & 1
         if is_packed and len(zlib.decompressobj().decompress(data, size + 1)) > size:
             raise UserError(f"{where}: a packed part is larger than it says. Do not use this file.")
+
+
+_HEAD = struct.Struct("<4sB3sQ")
+_OBJECT = struct.Struct("<HHIQ")
+_SIGNATURE = b"GCOL"
+
+
+def check_heaps(path: str | os.PathLike[str]) -> None:
+    """Checks every global heap of a file.
+
+    Raises:
+        ValueError: the objects of a heap do not fill it without gaps.
+
+    Source: HDF5 File Format Specification 3.0, III.E, with lengths of 8 bytes.
+    """
+    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        place = data.find(_SIGNATURE)
+        while place >= 0:
+            if place + _HEAD.size <= len(data):
+                _, version, reserved, size = _HEAD.unpack_from(data, place)
+                # Numbers may look like the signature by chance.
+                if (version, reserved) == (1, bytes(3)):
+                    _check_objects(data, place + _HEAD.size, min(place + size, len(data)))
+            place = data.find(_SIGNATURE, place + 1)
+
+
+def _check_objects(data: mmap.mmap, place: int, end: int) -> None:
+    while place + _OBJECT.size <= end:
+        number, _, _, size = _OBJECT.unpack_from(data, place)
+        # Free space has the number 0, and its size includes its own head.
+        place += size if number == 0 else _OBJECT.size + (size + 7) // 8 * 8
+        if (number == 0 and size < _OBJECT.size) or place > end:
+            raise ValueError("a heap of texts in it is damaged")

@@ -1,4 +1,4 @@
-"""How much a weight file may take up in memory."""
+"""Limits the memory that a weight file may take."""
 
 import contextlib
 import os
@@ -8,22 +8,22 @@ from pathlib import Path
 from easytransfer_mtl.errors import UserError
 
 # float16 doubles when read, and a tied weight may be stored once and listed twice. Trained weights hardly shrink when
-# packed, zeros of a few megabytes do.
+# compressed, but a few megabytes of zeros do.
 LARGEST_RATIO, LARGEST_SURPLUS = 4, 64 << 20
 _STATUS = Path("/proc/self/statm")
 
 
 class Room:
-    """Counts what is read from a file: at most ``LARGEST_RATIO`` times its size and ``LARGEST_SURPLUS`` bytes."""
+    """Counts the bytes read from a file: at most ``LARGEST_RATIO`` times its size plus ``LARGEST_SURPLUS``."""
 
     def __init__(self, path: str | os.PathLike[str], kind: str) -> None:
         self._what, self._left = f"{kind} file {path}", os.path.getsize(path) * LARGEST_RATIO + LARGEST_SURPLUS
 
     def take(self, size: int) -> None:
-        """Counts ``size`` bytes more, before they are allocated.
+        """Counts ``size`` more bytes, before they are allocated.
 
         Raises:
-            UserError: there is not so much room left.
+            UserError: that is more than the limit allows.
         """
         self._left -= size
         if self._left < 0:
@@ -35,15 +35,15 @@ class Room:
 
 @contextlib.contextmanager
 def little_memory(spare: int) -> Iterator[None]:
-    """Lets the process take at most ``spare`` bytes more inside the block: for libraries that believe a length in a file.
+    """Limits the process to ``spare`` more bytes inside the block, for libraries that trust a length in a file.
 
-    Only Linux can be told so; elsewhere the block runs as it would without. Keep the block short: the limit is that of all
-    the process's threads.
+    This works on Linux only; elsewhere the block runs without a limit. Keep the block short: the limit applies to all
+    threads of the process.
     """
     if not _STATUS.exists():
         yield
         return
-    import resource  # which Windows lacks
+    import resource  # not available on Windows
 
     before = resource.getrlimit(resource.RLIMIT_AS)
     limit = int(_STATUS.read_text(encoding="ascii").split()[0]) * resource.getpagesize() + spare

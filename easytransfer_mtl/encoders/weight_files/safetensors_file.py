@@ -1,4 +1,4 @@
-"""Weights from ``model.safetensors``, written from PyTorch or from TensorFlow."""
+"""Reads weights from ``model.safetensors``, written from PyTorch or from TensorFlow, and writes such files."""
 
 import os
 
@@ -24,17 +24,17 @@ _DTYPES = {
     "BOOL": "bool",
 }
 MAX_HEADER_BYTES = 16 << 20
-"""Largest header; a tensor takes about 100 bytes of it."""
+"""Largest header that is read; a tensor takes about 100 bytes of it."""
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads every tensor of a safetensors file; float16 and bfloat16 become float32.
 
     Args:
-        path: the file. Its metadata (``format`` "pt" or "tf") does not matter: the names tell the layout.
+        path: the file. Its metadata (``format`` "pt" or "tf") is ignored: the names show the layout.
 
     Returns:
-        The arrays under the names in the file, in the shapes in the file.
+        The arrays under the names and in the shapes of the file.
 
     Raises:
         UserError: the file cannot be read, its header is too large, or a tensor's number format or shape is not supported.
@@ -42,7 +42,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Source: the format's description at https://huggingface.co/docs/safetensors.
     """
     try:
-        # The low-level call checks the header against the data and, unlike safetensors.numpy, hands out bfloat16.
+        # The low-level call checks the header against the data and, unlike safetensors.numpy, supports bfloat16.
         tensors = safetensors.deserialize(_checked_bytes(path))
     except (OSError, ValueError, MemoryError, safetensors.SafetensorError) as error:
         raise damaged(path, "safetensors", error) from None
@@ -56,13 +56,13 @@ def read_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         array = decode(tensor["data"], _DTYPES[tensor["dtype"]])
         try:
             arrays[name] = array.reshape(tensor["shape"])
-        except (ValueError, OverflowError):  # more axes or, beside an empty one, longer ones than NumPy knows
+        except (ValueError, OverflowError):  # more axes than NumPy supports, or longer ones beside an empty one
             raise damaged(path, "safetensors", f"tensor {shown(name)} has the shape {shown(tensor['shape'])}") from None
     return arrays
 
 
 def _checked_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Returns the file's bytes once its header is known to be small: what is made of one takes many times its size."""
+    """Returns the file's bytes after checking that its header is small: parsing a header takes many times its size."""
     with open(path, "rb") as stream:
         start = stream.read(8)
         length = int.from_bytes(start, "little")
@@ -74,7 +74,7 @@ def _checked_bytes(path: str | os.PathLike[str]) -> bytes:
 
 
 def write_safetensors(path: str | os.PathLike[str], arrays: dict[str, np.ndarray]) -> None:
-    """Writes arrays by name, whole or not at all, with the metadata that transformers wants of PyTorch's layout."""
-    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # without a new axis for a number
-    with replacing(path) as temporary:  # the library's own writing to files gives them mode 0600
+    """Writes arrays by name, whole or not at all, with the metadata that transformers requires for PyTorch's layout."""
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # adds no axis to a scalar
+    with replacing(path) as temporary:  # the library itself writes files with mode 0600
         temporary.write_bytes(save(contiguous, {"format": "pt"}))

@@ -1,4 +1,4 @@
-"""Weights split over several files, listed in an ``*.index.json``."""
+"""Reads weights that are split over several files, listed in an ``*.index.json``."""
 
 import os
 from pathlib import Path
@@ -27,8 +27,8 @@ def read_sharded(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         The arrays of all shards under the names in the shards.
 
     Raises:
-        UserError: the index is not right, names a file outside its folder, a shard is missing or cannot be read, or a
-            weight is not in the shard that the index names or is in two.
+        UserError: the index is invalid or names a file outside its folder, a shard is missing or cannot be read, or a weight
+            is not in the shard that the index names or is in two.
     """
     path = Path(path)
     read_shard = _READERS.get(Path(path.name.removesuffix(INDEX_SUFFIX)).suffix)
@@ -60,7 +60,7 @@ def _shard_path(index: Path, shard: str) -> Path:
     if shard in ("", ".", "..") or any(character in shard for character in "/\\:\0"):
         raise UserError(f"Weight index {index}: shard {shown(shard)} must be the name of a file in the index's own folder.")
     path = index.parent / shard
-    # The longest name that file systems have; a longer one is an OSError.
+    # File systems allow no longer names; is_file would raise an OSError.
     if len(os.fsencode(shard)) > 255 or not path.is_file():
         raise UserError(
             f"Weight index {index}: shard {clipped(str(path))} does not exist. Download all files that the index lists."
@@ -70,7 +70,7 @@ def _shard_path(index: Path, shard: str) -> Path:
 
 
 def _check_shard(index: Path, shard: str, names: list[str], found: dict[str, np.ndarray]) -> None:
-    # TensorFlow models are listed with the model's scope (bert/...) and stored without it.
+    # TensorFlow weights are listed with the model's scope (bert/...) and stored without it.
     missing = [name for name in names if name not in found and name.partition("/")[2] not in found]
     if missing:
         raise UserError(

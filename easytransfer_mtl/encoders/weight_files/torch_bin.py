@@ -1,10 +1,10 @@
-"""Weights from ``pytorch_model.bin``, in PyTorch's zip format (1.6 and later) and in the stream format before it."""
+"""Reads weights from ``pytorch_model.bin``, in PyTorch's zip format (1.6 and later) or the older stream format."""
 
 import io
 import os
 import zipfile
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -19,22 +19,22 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 
 _Loaded = tuple[object, Callable[[Storage], np.ndarray]]
-"""The unpickled object, and how to get at the numbers of a storage."""
+"""The unpickled object, and a function that returns the numbers of a storage."""
 
 
 def read_torch_bin(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Reads a state dict written by ``torch.save``; needs no PyTorch and runs nothing from the file.
+    """Reads a state dict written by ``torch.save``; needs no PyTorch and runs no code from the file.
 
     Args:
         path: the file.
 
     Returns:
-        The arrays under their state dict names, in PyTorch's shapes (a Linear's weight is [out, in]); float16 and
-        bfloat16 become float32.
+        The arrays under their state dict names, in PyTorch's shapes (a Linear's weight is [out, in]); float16 and bfloat16
+        become float32.
 
     Raises:
-        UserError: the file cannot be read, holds something other than tensors, asks for code to be run, or a tensor lies
-            outside its storage.
+        UserError: the file cannot be read, holds something other than tensors, asks to run code, or has a tensor outside its
+            storage.
 
     Source: torch/serialization.py of PyTorch 1.5 (stream format) and 2.13 (zip format).
     """
@@ -50,7 +50,7 @@ def read_torch_bin(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     except UserError:
         raise
     except Exception as error:
-        # Python's zipfile documents one exception and raises a dozen others on damaged archives.
+        # zipfile documents one exception and raises a dozen others on damaged archives.
         raise damaged(path, "PyTorch", error) from None
     raise damaged(path, "PyTorch", f"it starts with {first!r}, neither a zip archive nor a pickle")
 
@@ -88,12 +88,12 @@ def _open_zip(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> _Loaded
         if size is not None and member.file_size != size:
             raise ValueError(f"member {shown(name)} has {member.file_size} bytes, its description says {shown(size)}")
         left -= member.file_size
-        if left < 0:  # members that overlap
+        if left < 0:  # overlapping members
             raise ValueError("its members have more bytes together than the file")
         return archive.read(member)
 
     value, _storages = load_pickle(io.BytesIO(read(pickles[0])), path)
-    order = ">" if f"{folder}byteorder" in names and read(f"{folder}byteorder") == b"big" else "<"
+    order: Literal["<", ">"] = ">" if f"{folder}byteorder" in names and read(f"{folder}byteorder") == b"big" else "<"
 
     def numbers_of(storage: Storage) -> np.ndarray:
         data = read(f"{folder}data/{storage.key}", storage.size * item_size(storage.dtype))
@@ -103,7 +103,7 @@ def _open_zip(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> _Loaded
 
 
 def _stored(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """The member, once it is known not to be compressed: a small file could unpack to any size."""
+    """Returns a member after checking that it is not compressed: a small file could unpack to any size."""
     member = archive.getinfo(name)
     if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
         raise ValueError(f"member {shown(name)} is compressed, which torch.save never does")
@@ -117,7 +117,7 @@ def _open_legacy(stream: BinaryIO, path: str | os.PathLike[str]) -> _Loaded:
     protocol, _ = load_pickle(stream, path)
     if type(protocol) is not int or protocol != _LEGACY_PROTOCOL:
         raise ValueError(f"version {shown(protocol)} of PyTorch's stream format; known is {_LEGACY_PROTOCOL}")
-    load_pickle(stream, path)  # sizes of C types on the machine that saved it; the numbers are little-endian all the same
+    load_pickle(stream, path)  # sizes of C types on the machine that saved it; the numbers are little-endian anyway
     value, storages = load_pickle(stream, path)
     keys, _ = load_pickle(stream, path)
     if type(keys) is not list or not all(type(key) is str for key in keys) or set(keys) != set(storages):

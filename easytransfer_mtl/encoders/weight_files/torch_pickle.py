@@ -1,15 +1,204 @@
-"""The pickle inside a PyTorch file, read without PyTorch and without running what the pickle asks for."""
+"""Reads the pickle inside a PyTorch file, without PyTorch and without running the code that the pickle asks for."""
 
 import math
 import os
-from collections.abc import Callable
+import pickletools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from easytransfer_mtl.encoders.weight_files.damage import damaged
-from easytransfer_mtl.encoders.weight_files.pickle_machine import Function, OtherKeyError, PickleMachine
 from easytransfer_mtl.errors import UserError, clipped, shown
+
+MAX_PICKLE_BYTES = 16 << 20
+MAX_OPERATIONS = 1 << 20
+"""A tensor takes about 40 operations and 250 bytes, so these limits are enough for 25,000 tensors."""
+_MARK = object()
+_VALUES = (
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE",
+    "BINUNICODE8",
+)  # fmt: skip
+_BYTE_STRINGS = ("STRING", "BINSTRING", "SHORT_BINSTRING")
+_CONSTANTS: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "MARK": lambda: _MARK,
+}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_IGNORED = ("PROTO", "FRAME", "STOP")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function that a pickle may call, in place of the global that it names."""
+
+    call: Callable[..., Any]
+
+
+class _BoundedStream:
+    """Reads at most ``limit`` bytes of a stream; has no ``tell``, which would be called for every operation."""
+
+    def __init__(self, stream: BinaryIO, limit: int) -> None:
+        self._stream, self._left = stream, limit
+
+    def read(self, size: int) -> bytes:
+        if size > self._left:
+            raise ValueError(f"it is longer than {MAX_PICKLE_BYTES:,} bytes, or says so")
+        return self._counted(self._stream.read(size))
+
+    def readline(self) -> bytes:
+        return self._counted(self._stream.readline(self._left))
+
+    def _counted(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        return data
+
+
+class PickleMachine:
+    """Reads one pickle."""
+
+    def __init__(self, find_global: Callable[[str, str], Any], find_stored: Callable[[Any], Any]) -> None:
+        """Takes functions: module and name -> global (a ``Function`` may be called), persistent id -> object."""
+        self._find_global, self._find_stored = find_global, find_stored
+        self._stack: list[Any] = []
+        self._memo: dict[int, Any] = {}
+        self._others: Mapping[str, Callable[[], None]] = {
+            "TUPLE": lambda: self._push(tuple(self._pop_to_mark())),
+            "LIST": lambda: self._push(self._pop_to_mark()),
+            "APPEND": lambda: self._append([self._pop()]),
+            "APPENDS": lambda: self._append(self._pop_to_mark()),
+            "SETITEM": lambda: self._set_items(self._pop_many(2)),
+            "SETITEMS": lambda: self._set_items(self._pop_to_mark()),
+            "DICT": self._make_dict,
+            "POP": lambda: self._drop(self._pop()),
+            "POP_MARK": lambda: self._drop(self._pop_to_mark()),
+            "MEMOIZE": lambda: self._memo.update({len(self._memo): self._top()}),
+            "STACK_GLOBAL": lambda: self._push_global(*self._pop_many(2)),
+            "BINPERSID": lambda: self._push(self._find_stored(self._pop())),
+            "REDUCE": self._reduce,
+            "BUILD": self._build,
+        }
+
+    def read(self, stream: BinaryIO) -> Any:
+        """Returns the pickled object and leaves ``stream`` after the pickle.
+
+        Dictionaries of every class become plain ones with text keys; attributes that are set on them are dropped.
+
+        Raises:
+            OtherKeyError: a dictionary's key is not text.
+            Exception: of almost any type: ``find_global`` raised it, or the pickle is damaged, has an operation that plain
+                weights do not need, or exceeds ``MAX_PICKLE_BYTES`` or ``MAX_OPERATIONS``.
+        """
+        bounded: Any = _BoundedStream(stream, MAX_PICKLE_BYTES)
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(bounded)):
+            if number >= MAX_OPERATIONS:
+                raise ValueError(f"it has more than {MAX_OPERATIONS:,} operations")
+            self._run(opcode.name, argument, number)
+        return self._pop()
+
+    def _run(self, name: str, argument: Any, number: int) -> None:
+        if name in _VALUES:
+            self._push(_checked(argument))
+        elif name in _CONSTANTS:
+            self._push(_CONSTANTS[name]())
+        elif name in _TUPLES:
+            self._push(tuple(self._pop_many(_TUPLES[name])))
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            if argument > number:
+                raise ValueError(f"object {argument} is memorized after {number} operations")
+            self._memo[argument] = self._top()
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            self._push(self._memo[argument])
+        elif name in self._others:
+            self._others[name]()
+        elif name in _BYTE_STRINGS:  # in files saved by Python 2; pickletools reads them as Latin-1
+            self._push(argument.encode("latin-1").decode("utf-8"))
+        elif name == "GLOBAL":
+            self._push_global(*argument.split(" ", 1))
+        elif name not in _IGNORED:
+            raise ValueError(f"it has the operation {name}, which plain weights do not need")
+
+    def _push(self, value: Any) -> None:
+        self._stack.append(value)
+
+    def _top(self) -> Any:
+        return self._stack[-1]
+
+    def _pop(self) -> Any:
+        return self._stack.pop()
+
+    def _pop_many(self, count: int) -> list[Any]:
+        if len(self._stack) < count:
+            raise ValueError("its stack runs empty")
+        values = self._stack[-count:]
+        del self._stack[-count:]
+        return values
+
+    def _pop_to_mark(self) -> list[Any]:
+        values = []
+        while (value := self._stack.pop()) is not _MARK:
+            values.append(value)
+        values.reverse()
+        return values
+
+    def _drop(self, _values: Any) -> None:
+        """Ignores the popped values."""
+
+    def _append(self, values: list[Any]) -> None:
+        target = self._top()
+        if type(target) is not list:
+            raise ValueError(f"it appends to an object of type {type(target).__name__}")
+        target.extend(values)
+
+    def _make_dict(self) -> None:
+        items = self._pop_to_mark()
+        self._push({})
+        self._set_items(items)
+
+    def _set_items(self, items: list[Any]) -> None:
+        target, keys = self._top(), items[::2]
+        if type(target) is not dict or len(items) % 2:
+            raise ValueError(f"it sets items of an object of type {type(target).__name__}")
+        for key in keys:
+            # Tuples of tuples take forever to hash, and numbers can be chosen to have the same hash.
+            if type(key) is not str:
+                raise OtherKeyError(type(key).__name__)
+        target.update(zip(keys, items[1::2]))
+
+    def _push_global(self, module: Any, name: Any) -> None:
+        if type(module) is not str or type(name) is not str:
+            raise ValueError("it names a global by something other than text")
+        self._push(self._find_global(module, name))
+
+    def _reduce(self) -> None:
+        function, arguments = self._pop_many(2)
+        if not isinstance(function, Function) or type(arguments) is not tuple:
+            raise ValueError(f"it calls an object of type {type(function).__name__}")
+        self._push(function.call(*arguments))
+
+    def _build(self) -> None:
+        """Ignores attributes of a dictionary: PyTorch stores the versions of modules in one."""
+        target, _state = self._pop_many(2)
+        if type(target) is not dict:
+            raise ValueError(f"it sets attributes of an object of type {type(target).__name__}")
+        self._push(target)
+
+
+class OtherKeyError(ValueError):
+    """A dictionary has a key that is not text; the message is the key's type."""
+
+
+def _checked(value: Any) -> Any:
+    if isinstance(value, str):
+        value.encode("utf-8")  # fails for half a surrogate pair, which could not be printed
+    return value
+
 
 STORAGE_DTYPES = {
     "DoubleStorage": "float64",
@@ -24,7 +213,7 @@ STORAGE_DTYPES = {
     "BoolStorage": "bool",
     "UntypedStorage": "uint8",
 }
-"""PyTorch's storage classes and the number format of each."""
+"""PyTorch's storage class -> number format."""
 
 _ADVICE = "Save it with torch.save(model.state_dict(), ...)."
 
@@ -44,13 +233,13 @@ class Storage(NamedTuple):
 
 
 class TensorRecord(NamedTuple):
-    """A tensor as the pickle describes it, not checked against its storage yet.
+    """A tensor as the pickle describes it, not yet checked against its storage.
 
     Attributes:
-        storage: the block it points into.
+        storage: the block that holds its numbers.
         offset: index of its first number in the block.
         size: its shape.
-        stride: per axis, the step in the block from one number to the next.
+        stride: for each axis, the step in the block from one number to the next.
     """
 
     storage: Storage
@@ -85,18 +274,18 @@ _ALLOWED: dict[tuple[str, str], Function | str] = {
         for name, dtype in STORAGE_DTYPES.items()
     },
 }
-"""The only globals a pickle may name, and what stands in for them."""
+"""The only globals that a pickle may name -> what replaces them."""
 
 
 def load_pickle(stream: BinaryIO, path: str | os.PathLike[str]) -> tuple[Any, dict[str, Storage]]:
-    """Reads one pickle, leaving ``stream`` after it.
+    """Reads one pickle and leaves ``stream`` after it.
 
     Args:
         stream: at the pickle's first byte.
         path: the file to name in errors.
 
     Returns:
-        The pickled object, with a ``TensorRecord`` for every tensor, and the storages it refers to by key.
+        The pickled object, with a ``TensorRecord`` for every tensor, and the storages that it refers to, by key.
 
     Raises:
         UserError: the pickle is damaged or too large, or names a global that is not needed to rebuild tensors.
@@ -125,9 +314,9 @@ def load_pickle(stream: BinaryIO, path: str | os.PathLike[str]) -> tuple[Any, di
 
 
 def _storage(pid: Any, storages: dict[str, Storage]) -> Storage:
-    """Returns the storage that a persistent id describes, and keeps it in ``storages``.
+    """Returns the storage that a persistent id describes, and adds it to ``storages``.
 
-    The types come first: comparing or printing what a pickle built may take forever.
+    Types are checked first: comparing or printing objects that a pickle built may take forever.
     """
     if type(pid) is not tuple or len(pid) < 5:
         raise ValueError("unknown kind of stored object")
@@ -143,7 +332,7 @@ def _storage(pid: Any, storages: dict[str, Storage]) -> Storage:
 
 
 def tensor_records(value: Any, path: str | os.PathLike[str]) -> dict[str, TensorRecord]:
-    """Returns the tensors of a state dict.
+    """Returns the tensors of a state dict by name.
 
     Raises:
         UserError: ``value`` is not a dict of tensors.
@@ -162,11 +351,11 @@ def view_tensor(record: TensorRecord, numbers: np.ndarray, take: Callable[[int],
 
     Args:
         record: the description; everything in it comes from the file and is checked here.
-        numbers: its storage, one-dimensional.
-        take: is told the tensor's bytes before there is an array of them.
+        numbers: the numbers of its storage, one-dimensional.
+        take: called with the tensor's size in bytes before the array is allocated.
 
     Raises:
-        ValueError: the description does not fit the storage.
+        ValueError: the description does not match the storage.
     """
     _storage, offset, size, stride = record
     if not (_are_numbers((offset,)) and _are_numbers(size) and _are_numbers(stride) and len(size) == len(stride) <= 32):
@@ -184,5 +373,5 @@ def view_tensor(record: TensorRecord, numbers: np.ndarray, take: Callable[[int],
 
 
 def _are_numbers(parts: Any) -> bool:
-    """Tells whether ``parts`` is a tuple of numbers of at least 0; looks no deeper, where there may be no end."""
+    """Returns whether ``parts`` is a tuple of integers of at least 0; looks no deeper, since that might never end."""
     return type(parts) is tuple and all(type(part) is int and part >= 0 for part in parts)

@@ -1,10 +1,10 @@
-"""What tasks read of the encoder: which layers, and how a row's tokens become one vector."""
+"""Features: which of the encoder's layers a task reads, and how a row's token states are pooled."""
 
 import re
-from typing import NamedTuple
+from types import SimpleNamespace
 
-from easytransfer_mtl.models.features.attention import Attention
-from easytransfer_mtl.models.features.feature import Feature, FeaturePart, PooledPart, StatesPart
+from easytransfer_mtl.models.features.attention_pooling import Attention
+from easytransfer_mtl.models.features.feature import Feature, FeatureFacts, FeaturePart, PooledPart, StatesPart
 from easytransfer_mtl.models.features.ngrams import NgramsPart
 from easytransfer_mtl.models.features.pair import Pair
 from easytransfer_mtl.models.features.part_dropout import PartDropout
@@ -25,58 +25,58 @@ from easytransfer_mtl.models.features.spec import (
     parse_features,
 )
 
-__all__ = ["Feature", "FeatureMaker", "FeatureSpec", "PartDropout", "check_features", "parse_features"]
+__all__ = [
+    "Feature", "FeatureFacts", "FeatureMaker", "FeaturePart", "FeatureSpec", "PartDropout", "check_features",
+    "parse_features",
+]  # fmt: skip
 
 PLAIN: dict[str, type[Pooling]] = {"cls": First, "mean": Mean, "max": Greatest, PAIR: Pair, SEQUENCE: Whole}
 """Poolings without variables."""
 
 
-class _Encoder(NamedTuple):
-    width: int
-    num_layers: int
-    seed: int
-
-
 class FeatureMaker:
-    """Makes the tasks' features; what has no variables of a single task is one object for all that read it.
+    """Makes the tasks' features; a feature without task-specific variables is one object for all tasks that read it.
 
     Attributes:
-        shared: the poolings with variables that tasks share, by the text of their part.
+        shared: part text -> pooling whose variables all tasks share.
     """
 
-    def __init__(self, width: int, num_layers: int, seed: int) -> None:
-        """Takes the width of the states, the encoder's layers, and the run's seed."""
+    def __init__(self, width: int, num_layers: int, seed: int, own: SimpleNamespace) -> None:
+        """Takes the states' width, the number of encoder layers, the run's seed, and the options of user-defined classes."""
         self.shared: dict[str, Attention] = {}
-        self._encoder = _Encoder(width, num_layers, seed)
+        self._facts = FeatureFacts("", width, num_layers, seed, own)
         self._made: dict[str, Feature] = {}
 
     def make(self, spec: FeatureSpec, task_name: str) -> Feature:
-        """Returns what a task reads."""
+        """Returns a task's feature."""
         if not spec.is_own:
             return self._made.setdefault(spec.text, self._feature(spec, "features_" + re.sub(r"\W", "_", spec.text)))
         return self._feature(spec, f"{task_name.lower()}_features")
 
     def _feature(self, spec: FeatureSpec, name: str) -> Feature:
-        parts = [self._part(part, f"{name}/{part.text.replace(':', '_')}") for part in spec.parts]
+        parts = [self._part(part, f"{name}/{part.label}") for part in spec.parts]
         return Feature(name, parts, spec.is_sequence)
 
     def _part(self, part: Part, scope: str) -> FeaturePart:
-        width, _, seed = self._encoder
+        width, seed = self._facts.width, self._facts.seed
+        if part.own is not None:
+            return part.own(self._facts._replace(scope=scope))
         if part.pooling == POOLED:
             return PooledPart(width)
         if part.pooling == NGRAMS:
-            return NgramsPart(scope, *part.sizes, seed)
+            buckets, size = part.sizes
+            return NgramsPart(scope, buckets, size, seed)
         return StatesPart(self._source(part, scope), self._pooling(part, scope), width)
 
     def _source(self, part: Part, scope: str) -> Source:
-        num_layers = self._encoder.num_layers
+        num_layers = self._facts.num_layers
         if part.source == MIX:
             return ScalarMix(scope, num_layers)
         layers = part.layers(num_layers)
         return LastLayer() if layers == (num_layers,) else MeanOfLayers(layers)
 
     def _pooling(self, part: Part, scope: str) -> Pooling:
-        width, _, seed = self._encoder
+        width, seed = self._facts.width, self._facts.seed
         if part.pooling == ATTENTION:
             return Attention(scope, width, seed)
         if part.pooling != ATTENTION_SHARED:

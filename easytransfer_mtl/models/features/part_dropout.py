@@ -1,4 +1,4 @@
-"""Part dropout: in training a row may lose whole parts of what its task reads."""
+"""Part dropout: zeroes whole parts of a row's feature in training."""
 
 import tensorflow as tf
 import tf_keras
@@ -8,15 +8,16 @@ from easytransfer_mtl.seeding import stream_seed
 
 
 class PartDropout(tf_keras.layers.Layer):
-    """Zeroes each part of a row's value with the same probability, each by itself; a row that would lose all keeps all.
+    """Zeroes each part of a row's feature independently with the same probability; a row that would lose all keeps all.
 
-    The modality dropout of Neverova et al., "ModDrop: Adaptive Multi-Modal Gesture Recognition", TPAMI 2016: a part that
-    learns the training rows by heart (``ngrams``) leaves the others nothing to learn, unless they have to do without it.
-    Nothing is scaled: a dense head adds up what its parts say, and each should say the same alone as beside the others.
+    The modality dropout of Neverova et al., "ModDrop: Adaptive Multi-Modal Gesture Recognition", TPAMI 2016: if a part
+    memorizes the training rows (``ngrams``), the other parts learn nothing unless that part is sometimes missing. The
+    remaining parts are not rescaled: a dense head sums the contributions of its parts, and each contribution should be the
+    same with and without the others.
     """
 
     def __init__(self, widths: list[int], rate: float, stream: str, clock: DropoutClock) -> None:
-        """Takes the parts' widths, the rate (0 to below 1), a name that no other dropout has, and the model's clock."""
+        """Takes the parts' widths, the rate (0 to below 1), a unique name of the random stream, and the model's clock."""
         super().__init__(name=f"part_dropout_{stream}")
         self.widths, self.rate = widths, rate
         self._key = stream_seed(clock.seed, "part dropout", stream)

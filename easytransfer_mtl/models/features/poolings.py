@@ -1,4 +1,4 @@
-"""How the states of a row's tokens become one vector; padding has no part in it."""
+"""Poolings: turn the states of a row's tokens into one vector; padding is ignored."""
 
 from abc import abstractmethod
 
@@ -6,14 +6,14 @@ import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.models.encoded import Encoded
-from easytransfer_mtl.models.features.masks import masked_mean
+from easytransfer_mtl.models.features.masked import masked_mean
 
 
 class Pooling(tf_keras.layers.Layer):
-    """Makes a row's value of its tokens' states. [CLS] and [SEP] are real tokens as any other.
+    """Pools the states of a row's tokens. [CLS] and [SEP] count as real tokens.
 
     Attributes:
-        times: how often as wide as the states the value is.
+        times: width of the value divided by the width of the states.
     """
 
     times = 1
@@ -24,15 +24,15 @@ class Pooling(tf_keras.layers.Layer):
 
         Args:
             states: [B, S, H].
-            encoded: tells which tokens are real, and of which text.
+            encoded: the batch, with its input mask and segment ids.
         """
 
 
 class First(Pooling):
-    """The first token's state, that of [CLS], without the pooler's dense layer and tanh."""
+    """The state of the first token, [CLS], without the pooler's dense layer and tanh."""
 
     def pool(self, states: tf.Tensor, encoded: Encoded) -> tf.Tensor:
-        """Returns it [B, H]."""
+        """Returns the first token's state [B, H]."""
         return states[:, 0]
 
 
@@ -40,15 +40,15 @@ class Mean(Pooling):
     """The mean over real tokens (Reimers and Gurevych 2019)."""
 
     def pool(self, states: tf.Tensor, encoded: Encoded) -> tf.Tensor:
-        """Returns it [B, H]."""
+        """Returns the mean [B, H]."""
         return masked_mean(states, encoded.input_mask)
 
 
 class Greatest(Pooling):
-    """The greatest value of each dimension over real tokens."""
+    """The maximum of each dimension over real tokens."""
 
     def pool(self, states: tf.Tensor, encoded: Encoded) -> tf.Tensor:
-        """Returns it [B, H]."""
+        """Returns the maxima [B, H]."""
         real = encoded.input_mask[:, :, tf.newaxis] > 0
         return tf.reduce_max(tf.where(real, states, float("-inf")), axis=1)
 

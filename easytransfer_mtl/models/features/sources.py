@@ -1,4 +1,4 @@
-"""Which layers' states a feature reads."""
+"""Sources: which layers' states a feature reads."""
 
 from abc import abstractmethod
 
@@ -9,17 +9,17 @@ from easytransfer_mtl.models.encoded import LAYERS, SEQUENCE, Encoded, Reads
 
 
 class Source(tf_keras.layers.Layer):
-    """Takes states out of an encoded batch.
+    """Selects states from an encoded batch.
 
     Attributes:
-        reads: what of the batch it needs.
+        reads: the encoder outputs it needs.
     """
 
     reads: Reads = frozenset({LAYERS})
 
     @abstractmethod
     def states(self, encoded: Encoded) -> tf.Tensor:
-        """Returns states [B, S, H]."""
+        """Returns the states [B, S, H]."""
 
 
 class LastLayer(Source):
@@ -28,19 +28,19 @@ class LastLayer(Source):
     reads = frozenset({SEQUENCE})
 
     def states(self, encoded: Encoded) -> tf.Tensor:
-        """Returns them."""
+        """Returns the last layer's states [B, S, H]."""
         return encoded.sequence
 
 
 class MeanOfLayers(Source):
-    """The mean of some layers' states."""
+    """The mean of the states of given layers."""
 
     def __init__(self, numbers: tuple[int, ...]) -> None:
-        """Takes the layers, 0 the embeddings' output; of one the mean is itself."""
+        """Takes the layers' numbers, 0 being the embeddings' output."""
         super().__init__(name="mean_of_layers")
         self.numbers = numbers
 
     def states(self, encoded: Encoded) -> tf.Tensor:
-        """Returns the mean."""
+        """Returns the mean [B, S, H]."""
         chosen = [encoded.layers[number] for number in self.numbers]
         return chosen[0] if len(chosen) == 1 else tf.add_n(chosen) / len(chosen)

@@ -1,15 +1,20 @@
-"""The language of ``--features``: what a task reads, as text.
+"""The syntax of ``--features``, which describes a task's feature.
 
-``PART+PART+...``, their values side by side. A part is ``POOLING`` of the last layer's states, or with a source before it:
-``layer4.mean`` (one layer; 0 is the embeddings), ``first2.mean`` and ``last4.mean`` (the mean of layers), ``mix.mean`` (a
-learned mix of all layers). ``ngrams`` reads the tokens past the encoder: ``ngrams:BUCKETS:WIDTH``.
+``PART+PART+...`` concatenates the parts' values. A part is a ``POOLING`` of the last layer's states, or of a source that
+stands before it: ``layer4.mean`` (one layer; 0 is the embeddings), ``first2.mean`` and ``last4.mean`` (the mean of several
+layers), ``mix.mean`` (a learned weighted sum of all layers). ``ngrams:BUCKETS:WIDTH`` reads token ids, not the encoder.
+``file.py:Class`` is a user-defined ``FeaturePart``.
 """
 
 import difflib
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.encoded import LAYERS
+from easytransfer_mtl.models.features.feature import FeaturePart
+from easytransfer_mtl.own_code import is_own, own_class
 from easytransfer_mtl.tasks import Task
 
 POOLED, SEQUENCE, PAIR, NGRAMS = "pooled", "sequence", "pair", "ngrams"
@@ -19,21 +24,24 @@ WITHOUT_SOURCE = (POOLED, NGRAMS)
 NUMBERED = ("layer", "first", "last")
 MIX = "mix"
 NGRAM_SIZES = (65_536, 64)
-"""Rows and width of the n-grams' table unless told otherwise."""
+"""Default rows and width of the n-gram table."""
 MAX_TABLE = 2**26
-"""Numbers that it may have, 0.27 GB, of which training keeps four."""
-GRAMMAR = f"a part is {', '.join(POOLINGS)}, or one of them after layerN., firstN., lastN. or {MIX}., as last4.mean"
+"""Maximum number of values in the n-gram table: 0.27 GB, of which training keeps four copies."""
+GRAMMAR = (
+    f"a part is {', '.join(POOLINGS)}, a class of your own (file.py:Class), or one of them after layerN., firstN., lastN. "
+    f"or {MIX}., as last4.mean"
+)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of what a task reads.
+    """One part of a feature.
 
     Attributes:
-        pooling: one of ``POOLINGS``.
+        pooling: one of ``POOLINGS``, or the name of a user-defined class.
         source: ``layer``, ``first``, ``last`` or ``mix``; empty for the last layer.
-        number: the layer, or how many.
-        sizes: rows and width of the table of n-grams; empty for other parts.
+        number: the layer for ``layer``, the number of layers for ``first`` and ``last``.
+        sizes: rows and width of the n-gram table; empty for other parts.
     """
 
     pooling: str
@@ -42,28 +50,54 @@ class Part:
     sizes: tuple[int, ...] = ()
 
     @property
+    def own(self) -> Any:
+        """The user-defined ``FeaturePart`` class that the part names, or None.
+
+        Raises:
+            UserError: the class cannot be imported.
+        """
+        return own_class(self.pooling, FeaturePart, "features") if is_own(self.pooling) else None
+
+    @property
+    def label(self) -> str:
+        """The part's name in the names of its variables."""
+        return self.pooling.rsplit(":", 1)[-1] if is_own(self.pooling) else self.text.replace(":", "_")
+
+    @property
     def text(self) -> str:
-        """The part as it is written."""
+        """The part in the syntax of ``--features``."""
         return ":".join([self.source_text + self.pooling, *map(str, self.sizes)])
 
     @property
     def source_text(self) -> str:
-        """What is written before the pooling."""
+        """The text before the pooling, such as ``last4.``; empty without a source."""
         number = str(self.number) if self.source in NUMBERED else ""
         return f"{self.source}{number}." if self.source else ""
 
     @property
     def is_own(self) -> bool:
-        """Whether it has variables of its task."""
-        return self.pooling in (ATTENTION, NGRAMS) or self.source == MIX
+        """Whether it has task-specific variables."""
+        return self.pooling in (ATTENTION, NGRAMS) or self.source == MIX or is_own(self.pooling)
 
     @property
     def reads_encoder(self) -> bool:
-        """Whether it reads the encoder's output, not the tokens themselves."""
+        """Whether it reads the encoder's output, not the token ids."""
         return self.pooling != NGRAMS
 
+    @property
+    def reads_pooled(self) -> bool:
+        """Whether it reads the pooler's output."""
+        return self.pooling == POOLED or (self.own is not None and POOLED in self.own.reads)
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether its value is a state per token instead of one vector."""
+        return self.pooling == SEQUENCE or (self.own is not None and self.own.is_sequence)
+
     def layers(self, num_layers: int) -> tuple[int, ...]:
-        """Returns the layers that it reads, 0 the embeddings, of an encoder of so many."""
+        """Returns the layers it reads of an encoder with ``num_layers`` layers, 0 being the embeddings."""
+        if self.own is not None and LAYERS in self.own.reads:
+            return tuple(range(num_layers + 1))
         return {
             "": (num_layers,),
             "layer": (self.number,),
@@ -75,59 +109,64 @@ class Part:
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """What a task reads: parts side by side, either all vectors of rows or all sequences."""
+    """A task's feature: concatenated parts, either all one vector per row or all sequences."""
 
     parts: tuple[Part, ...]
 
     @property
     def text(self) -> str:
-        """The same in the one way that it is stored."""
+        """The feature in the normalized syntax that is stored."""
         return "+".join(part.text for part in self.parts)
 
     @property
     def is_sequence(self) -> bool:
-        """Whether it is a state per token instead of one vector."""
-        return self.parts[0].pooling == SEQUENCE
+        """Whether its value is a state per token instead of one vector."""
+        return self.parts[0].is_sequence
 
     @property
     def is_own(self) -> bool:
-        """Whether it has variables of its task."""
+        """Whether it has task-specific variables."""
         return any(part.is_own for part in self.parts)
 
     @property
     def reads_pooled(self) -> bool:
-        """Whether the pooler is read."""
-        return any(part.pooling == POOLED for part in self.parts)
+        """Whether any part reads the pooler's output."""
+        return any(part.reads_pooled for part in self.parts)
 
     @property
     def reads_tokens(self) -> bool:
-        """Whether states are read that the pooler does not make of the first token alone."""
-        return any(part.reads_encoder and part.pooling != POOLED for part in self.parts)
+        """Whether any part reads the encoder's states, not only the pooled output."""
+        return any(part.reads_encoder and not _is_pooled(part) for part in self.parts)
 
     def highest_layer(self, num_layers: int) -> int:
-        """Returns the highest layer that is read."""
+        """Returns the highest layer that any part reads."""
         return max(max(part.layers(num_layers)) for part in self.parts if part.reads_encoder)
 
 
+def _is_pooled(part: Part) -> bool:
+    return part.pooling == POOLED or (part.own is not None and part.own.reads <= {POOLED})
+
+
 def parse_features(text: str, place: str) -> FeatureSpec:
-    """Parses what one task reads.
+    """Parses one task's feature.
 
     Args:
         text: for instance ``cls+last4.mean``.
         place: the setting and the task, for errors.
 
     Raises:
-        UserError: a part is unknown (the nearest known one is named), stands twice or does not go with the others, or
-            none of them reads the encoder.
+        UserError: a part is unknown (the message names the nearest known one), is repeated or does not fit the others, or
+            no part reads the encoder.
     """
     parts = tuple(
         _parse_part(part.strip(), f"{place}={text}: part {number} {part.strip()!r}")
-        for number, part in enumerate(text.lower().split("+"), 1)
+        for number, part in enumerate(text.split("+"), 1)
     )
     for number, part in enumerate(parts, 1):
         if part in parts[: number - 1]:
             raise UserError(f"{place}={text}: part {number} {part.text!r} is there twice; leave one out.")
-        if (part.pooling == SEQUENCE) != (parts[0].pooling == SEQUENCE):
+        either_own = is_own(part.pooling) or is_own(parts[0].pooling)  # parsing must not import it
+        if not either_own and part.is_sequence != parts[0].is_sequence:
             raise UserError(
                 f"{place}={text}: part {number} {part.text!r} does not go with {parts[0].text!r}: one is a state per token, "
                 "the other one vector per row. Use sequences only, or none."
@@ -138,6 +177,9 @@ def parse_features(text: str, place: str) -> FeatureSpec:
 
 
 def _parse_part(text: str, place: str) -> Part:
+    if is_own(text):
+        return Part(text)
+    text = text.lower()
     match = re.fullmatch(rf"(?:({'|'.join(NUMBERED)})([0-9]{{1,4}})\.|({MIX})\.)?([a-z_]+)((?::[^:]*)*)", text)
     if match is None or match.group(4) not in POOLINGS:
         raise UserError(f"{place} is unknown{_nearest(text)}; {GRAMMAR}.")
@@ -153,7 +195,7 @@ def _parse_part(text: str, place: str) -> Part:
 
 
 def _parse_sizes(pooling: str, text: str, place: str) -> tuple[int, ...]:
-    """Parses what stands after a part's name, ``:BUCKETS:WIDTH`` or less of it for n-grams, nothing for all others."""
+    """Parses the text after a part's name: ``:BUCKETS:WIDTH`` for n-grams, both optional; empty for all other parts."""
     given = text.split(":")[1:]
     if pooling != NGRAMS:
         if given:
@@ -176,10 +218,10 @@ def _nearest(text: str) -> str:
 
 
 def check_features(spec: FeatureSpec, task: Task, num_layers: int | None, place: str) -> None:
-    """Checks what a task is to read against the task and the encoder, if its number of layers is known.
+    """Checks a feature against its task and, if ``num_layers`` is not None, against the encoder.
 
     Raises:
-        UserError: the encoder has no such layer, or the task no second text.
+        UserError: the encoder lacks a layer that a part reads, or ``pair`` is given for a task without a second text.
     """
     for number, part in enumerate(spec.parts, 1):
         where = f"{place}={spec.text}: part {number} {part.text!r}"

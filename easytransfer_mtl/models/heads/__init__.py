@@ -1,4 +1,4 @@
-"""From what a task reads to its logits: one file a kind of head."""
+"""Heads: compute a task's logits from its feature; one file per kind of head."""
 
 from easytransfer_mtl.models.heads.base import Head, HeadFacts
 from easytransfer_mtl.models.heads.spec import DENSE, HEADS, HeadSpec, parse_head

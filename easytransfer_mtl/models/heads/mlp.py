@@ -1,4 +1,4 @@
-"""A hidden layer before the logits."""
+"""Head with one hidden layer."""
 
 import tensorflow as tf
 import tf_keras
@@ -8,14 +8,14 @@ from easytransfer_mtl.models.own_layers import dense_layer
 
 
 class MlpHead(Head, tf_keras.layers.Layer):
-    """Logits are W2 drop(f(W1 x + b1)) + b2."""
+    """Logits are W2 dropout(f(W1 x + b1)) + b2."""
 
     size_of = "width of the hidden layer"
     default_size = 256
     activations = ("tanh", "relu", "gelu")
 
     def __init__(self, facts: HeadFacts) -> None:
-        """Builds it."""
+        """Builds the layers."""
         super().__init__(name=facts.name)
         seed = facts.clock.seed
         self.hidden = dense_layer(facts.name, "hidden", facts.width, facts.size, seed, facts.activation)
@@ -23,5 +23,5 @@ class MlpHead(Head, tf_keras.layers.Layer):
         self.logits = dense_layer(facts.name, "logits", facts.size, facts.num_labels, seed)
 
     def call(self, inputs: tf.Tensor, input_mask: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """Returns logits [B, C] of [B, F]."""
+        """Returns logits [B, C] for ``inputs`` [B, F]."""
         return self.logits(self.dropout(self.hidden(inputs), training=training))

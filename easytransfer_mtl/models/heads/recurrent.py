@@ -1,4 +1,4 @@
-"""Recurrent networks over the tokens."""
+"""Heads with a recurrent network over the tokens."""
 
 import tensorflow as tf
 import tf_keras
@@ -11,10 +11,10 @@ FORWARD, BACKWARD = "forward", "backward"
 
 
 class RecurrentHead(Head, tf_keras.layers.Layer):
-    """Logits of the network's last states at real tokens; padding leaves a state as it is.
+    """Logits from the network's state after the last real token; padding does not change the state.
 
-    Kernels start as Keras's (Glorot uniform, recurrent ones orthogonal, forget bias 1), drawn from the head's own streams:
-    truncated normal 0.02 would let no state survive many tokens.
+    Weights start as in Keras (kernels Glorot uniform, recurrent kernels orthogonal, forget bias 1), drawn from the head's
+    own random streams: with truncated normal 0.02 a state would vanish within a few tokens.
     """
 
     reads_sequence = True
@@ -24,7 +24,7 @@ class RecurrentHead(Head, tf_keras.layers.Layer):
     directions: tuple[str, ...] = (FORWARD,)
 
     def __init__(self, facts: HeadFacts) -> None:
-        """Builds it."""
+        """Builds the layers."""
         super().__init__(name=facts.name)
         self.networks = [self._network(facts, direction) for direction in self.directions]
         self.dropout = facts.dropout("states")
@@ -45,7 +45,7 @@ class RecurrentHead(Head, tf_keras.layers.Layer):
         return network
 
     def call(self, inputs: tf.Tensor, input_mask: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Returns logits [B, C] of [B, S, F]."""
+        """Returns logits [B, C] for ``inputs`` [B, S, F]."""
         real = tf.cast(input_mask, tf.bool)
         states = [network(inputs, mask=real, training=training) for network in self.networks]
         return self.logits(self.dropout(tf.concat(states, axis=-1), training=training))
@@ -58,12 +58,12 @@ class LstmHead(RecurrentHead):
 
 
 class BiLstmHead(LstmHead):
-    """Two LSTMs (Graves and Schmidhuber 2005), the second from the last token to the first; their last states together."""
+    """Two LSTMs (Graves and Schmidhuber 2005), one for each direction; their last states are concatenated."""
 
     directions = (FORWARD, BACKWARD)
 
 
 class GruHead(RecurrentHead):
-    """A GRU (Cho et al. 2014; reset gate after the product, as in Keras) from the first token to the last."""
+    """A GRU (Cho et al. 2014; reset gate after the matrix product, as in Keras) from the first token to the last."""
 
     cell = tf_keras.layers.GRUCell

@@ -1,4 +1,4 @@
-"""The language of ``--heads``: ``KIND``, ``KIND:NUMBER`` or ``mlp:NUMBER:ACTIVATION``."""
+"""The syntax of ``--heads``: ``KIND``, ``KIND:NUMBER``, ``mlp:NUMBER:ACTIVATION``, or ``file.py:Class``."""
 
 import difflib
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from easytransfer_mtl.models.heads.mlp import MlpHead
 from easytransfer_mtl.models.heads.multi_dropout import MultiDropoutHead
 from easytransfer_mtl.models.heads.recurrent import BiLstmHead, GruHead, LstmHead
 from easytransfer_mtl.models.heads.textcnn import TextCnnHead
+from easytransfer_mtl.own_code import is_own, own_class
 
 DENSE = "dense"
 MOST_DIGITS = 9
@@ -28,7 +29,7 @@ HEADS: dict[str, type[Head]] = {
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """A head: its kind, its number and its activation, the last two None for kinds that have none."""
+    """A parsed head; ``size`` and ``activation`` are None for kinds without them."""
 
     kind: str
     size: int | None = None
@@ -36,13 +37,22 @@ class HeadSpec:
 
     @property
     def text(self) -> str:
-        """The same in the one way that it is stored."""
+        """The head in the normalized syntax that is stored."""
         return ":".join(str(part) for part in (self.kind, self.size, self.activation) if part is not None)
 
     @property
     def head(self) -> type[Head]:
-        """The kind's class."""
-        return HEADS[self.kind]
+        """The kind's class.
+
+        Raises:
+            UserError: a user-defined class cannot be imported.
+        """
+        return HEADS.get(self.kind) or own_class(self.kind, Head, "heads")
+
+    @property
+    def label(self) -> str:
+        """The head's name in the names of its variables."""
+        return self.kind.rsplit(":", 1)[-1]
 
 
 def parse_head(text: str, place: str) -> HeadSpec:
@@ -53,13 +63,17 @@ def parse_head(text: str, place: str) -> HeadSpec:
         place: the setting and the task, for errors.
 
     Raises:
-        UserError: the kind is unknown (the nearest is named), or what follows it does not fit.
+        UserError: the kind is unknown (the message names the nearest one), or the number or activation does not fit.
     """
+    if is_own(text.strip()):
+        return HeadSpec(text.strip())
     kind, *more = [part.strip() for part in text.lower().split(":")]
     if kind not in HEADS:
         near = difflib.get_close_matches(kind, HEADS, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else ";"
-        raise UserError(f"{place}={text}: {kind!r} is no head{hint} allowed: {', '.join(HEADS)}.")
+        raise UserError(
+            f"{place}={text}: {kind!r} is no head{hint} allowed: {', '.join(HEADS)}, or a class of your own (file.py:Class)."
+        )
     head = HEADS[kind]
     size, activation = head.default_size, (head.activations or (None,))[0]
     if len(more) > bool(head.size_of) + bool(head.activations):

@@ -1,10 +1,11 @@
-"""Adapters: small private layers inside the shared encoder."""
+"""Adapters: small task-specific layers inside the shared encoder."""
 
 from typing import NamedTuple
 
 import tensorflow as tf
 import tf_keras
 
+from easytransfer_mtl.config.train_settings import SharingSettings
 from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.transformer import Layout, run_layer
@@ -13,56 +14,55 @@ from easytransfer_mtl.models.encoded import LAYERS, SEQUENCE, Encoded, Reads, in
 from easytransfer_mtl.models.features import FeatureSpec
 from easytransfer_mtl.models.sharing.base import Features, Sharing
 from easytransfer_mtl.models.sharing.parts import as_rows, dense, embedded
-from easytransfer_mtl.models.sharing_options import SharingOptions
 from easytransfer_mtl.tasks import Task
 
 
 class Adapter(tf_keras.layers.Layer):
-    """states + up(gelu(down(states))); ``up`` starts at 0, so that the adapter starts as nothing."""
+    """states + up(gelu(down(states))); ``up`` starts at 0, so that the adapter starts as the identity."""
 
     def __init__(self, path: str, width: int, size: int, clock: DropoutClock) -> None:
-        """Takes its path below ``sharing/``, the states' width, the bottleneck's, and the clock."""
+        """Takes its path below ``sharing/``, the states' width, the bottleneck's width, and the clock."""
         super().__init__(name=path.replace("/", "_"))
         self.down = dense(f"{path}/down", width, size, clock, "gelu")
         self.up = dense(f"{path}/up", size, width, clock, stddev=0.0)
 
     def adapted(self, states: tf.Tensor) -> tf.Tensor:
-        """Returns states [T, H] of any number format, adapted."""
+        """Returns the adapted states; ``states`` is [T, H] in any floating-point format, which the result keeps."""
         return states + tf.cast(self.up(self.down(tf.cast(states, tf.float32))), states.dtype)
 
 
 class Trunk(NamedTuple):
-    """What lies below the first adapter: every layer's flat states from the embeddings on, and their rows."""
+    """The part below the first adapter: the flat states of the embeddings and of every layer, and their layout."""
 
     states: list[tf.Tensor]
     layout: Layout
 
 
 class AdapterSharing(Sharing):
-    """Houlsby et al. (ICML 2019, "Parameter-Efficient Transfer Learning for NLP"), with the layers still shared and trained.
+    """Houlsby et al. (ICML 2019, "Parameter-Efficient Transfer Learning for NLP"), but the shared layers are trained too.
 
-    A task's states are those of the shared layers with its own adapters in between; they take the place of the shared
-    ones, so that there is nothing to combine. One adapter follows each layer, where the paper has one in each of a
-    layer's two sublayers. Freezing the layers (``num_freezed_layers``) leaves adapters free, which is the paper's use.
+    A task's states are computed by the shared layers with its adapters in between. They replace the shared states, so that
+    nothing has to be combined. One adapter follows each layer; the paper has one in each of a layer's two sublayers.
+    Freezing the layers (``num_freezed_layers``) does not freeze the adapters; that is how the paper uses them.
     """
 
     encodes_apart = True
 
-    def __init__(self, encoder: BertEncoder, tasks: tuple[Task, ...], options: SharingOptions) -> None:
+    def __init__(self, encoder: BertEncoder, tasks: tuple[Task, ...], settings: SharingSettings) -> None:
         """Builds the adapters.
 
         Raises:
-            UserError: there are to be more adapters than layers.
+            UserError: the settings ask for more adapters than the encoder has layers.
         """
-        super().__init__(encoder)
+        super().__init__(encoder, tasks, settings)
         num_layers = encoder.config.num_hidden_layers
-        depth = options.depth(num_layers)
+        depth = settings.private_depth(num_layers)
         if depth > num_layers:
             raise UserError(f"private_layers is {depth}; the encoder has {num_layers} layers.")
         self.first = num_layers - depth
         self.adapters = [
             [
-                Adapter(f"{task.name.lower()}/adapter_{number}", self.width, options.adapter_size, encoder.clock)
+                Adapter(f"{task.name.lower()}/adapter_{number}", self.width, settings.adapter_size, encoder.clock)
                 for number in range(self.first, num_layers)
             ]
             for task in tasks
@@ -70,11 +70,11 @@ class AdapterSharing(Sharing):
         self.encodes_apart = depth > 0
 
     def private_variables(self, task: int) -> list[tf.Variable]:
-        """Returns its adapters' variables."""
+        """Returns the variables of the task's adapters."""
         return [variable for adapter in self.adapters[task] for variable in adapter.trainable_variables]
 
     def leave_unread(self, features: list[FeatureSpec]) -> None:
-        """Takes out of training what no task reads of the encoder, and adapters above what their task reads."""
+        """Makes encoder parts that no task reads, and adapters above the highest layer their task reads, untrainable."""
         super().leave_unread(features)
         for adapters, feature in zip(self.adapters, features):
             highest = feature.highest_layer(self.encoder.config.num_hidden_layers)
@@ -82,7 +82,7 @@ class AdapterSharing(Sharing):
                 adapter.trainable = False
 
     def trunk(self, features: Features, reads: Reads, training: bool) -> Trunk:
-        """Runs the layers below the first adapter, if it comes after some."""
+        """Runs the layers below the first adapter, except the encoder's last one."""
         states, layout = embedded(self.encoder, features, training)
         found = [states]
         for layer in self.encoder.encoder.layer[: self._below]:
@@ -91,11 +91,12 @@ class AdapterSharing(Sharing):
 
     @property
     def _below(self) -> int:
-        """Layers of the trunk: the last one always is the branch's, which knows whether first tokens are enough."""
+        """Number of layers in the trunk. The last layer always belongs to the branch, where the task's ``reads`` decide
+        whether it runs for the first tokens only."""
         return min(self.first, self.encoder.config.num_hidden_layers - 1)
 
     def branch(self, trunk: Trunk, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
-        """Runs the layers with the task's adapters."""
+        """Runs the remaining layers with the task's adapters."""
         found, layout, layers = list(trunk.states), trunk.layout, self.encoder.encoder.layer
         whole = bool({SEQUENCE, LAYERS} & reads)
         for number in range(self._below, len(layers)):

@@ -1,23 +1,23 @@
-"""Experts on top of the encoder, mixed by each task's gate."""
+"""Mixture of experts on top of the encoder, with one gate per task."""
 
 import tensorflow as tf
 import tf_keras
 
+from easytransfer_mtl.config.train_settings import SharingSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.models.encoded import POOLED, SEQUENCE, Encoded, Reads
 from easytransfer_mtl.models.sharing.base import Features, Sharing, encoded_by
 from easytransfer_mtl.models.sharing.parts import dense
-from easytransfer_mtl.models.sharing_options import SharingOptions
 from easytransfer_mtl.tasks import Task
 
 
 class Level(tf_keras.layers.Layer):
-    """One level's layers, each a dense one.
+    """The dense layers of one level.
 
     Attributes:
-        shared: all tasks' experts side by side.
-        own: each task's own experts likewise; empty without any.
+        shared: the shared experts, as one layer with concatenated outputs.
+        own: one such layer per task with the task's own experts; empty without any.
         gates: each task's gate over its own and the shared experts.
         shared_gate: gate over all experts, for the next level; None on the last level.
     """
@@ -25,7 +25,17 @@ class Level(tf_keras.layers.Layer):
     def __init__(
         self, path: str, tasks: list[str], inputs: int, width: int, counts: tuple[int, int], last: bool, clock: DropoutClock
     ) -> None:
-        """Takes its path below ``sharing/``, widths, and how many shared and how many own experts there are."""
+        """Builds the layers.
+
+        Args:
+            path: below ``sharing/``.
+            tasks: lower-case task names.
+            inputs: width of the inputs.
+            width: of an expert's output.
+            counts: number of shared experts, and of each task's own experts.
+            last: whether this is the last level.
+            clock: has the run's seed.
+        """
         super().__init__(name=path)
         shared, own = counts
 
@@ -41,38 +51,44 @@ class Level(tf_keras.layers.Layer):
         self.shared_gate = None if last else gate("shared", shared + own * len(tasks))
 
 
-class Experts(Sharing):
+class Mmoe(Sharing):
     """``mmoe``: Ma et al. (KDD 2018, "Modeling Task Relationships in Multi-task Learning with Multi-gate
     Mixture-of-Experts"): f_k(x) = sum over experts of softmax(G_k x)_e expert_e(x).
 
-    ``ple``: Tang et al. (RecSys 2020, "Progressive Layered Extraction"): each task has experts of its own beside the
-    shared ones, on several levels; between levels a shared gate mixes all experts into the shared experts' next input. One
-    level of it is the paper's CGC, and one without tasks' own experts is MMoE.
+    ``ple``: Tang et al. (RecSys 2020, "Progressive Layered Extraction"): each task has its own experts besides the shared
+    ones, on several levels; between levels a shared gate mixes all experts into the shared experts' next input. PLE with
+    one level is the paper's CGC; with one level and no task-specific experts it is MMoE.
 
-    An expert is one dense layer with ReLU, as MMoE's. The experts work on each token's states alone, or on the pooled
-    output, which the encoder's pooler makes before. Experts of a level below the last reach every task through the shared
-    gate, so that all tasks move them.
+    An expert is one dense layer with ReLU, as in MMoE. Experts are applied to each token's state separately, or to the
+    output of the encoder's pooler. Experts of a level below the last reach every task through the shared gate, so that all
+    tasks update them.
 
-    The trap: experts start at random on top of a pre-trained encoder; a high rate for the heads helps them too.
+    Pitfall: experts start at random on top of a pre-trained encoder; a high learning rate for heads helps them too.
     """
 
     encodes_apart = True
     delivers = frozenset({POOLED, SEQUENCE})
     starts_as_hard = False
 
-    def __init__(self, encoder: Encoder, tasks: tuple[Task, ...], options: SharingOptions, levels: int, own: int) -> None:
-        """Builds the levels: ``own`` experts of each task on each."""
-        super().__init__(encoder)
-        width, names = options.expert_size or self.width, [task.name.lower() for task in tasks]
-        counts, clock = (options.experts, own), encoder.clock
+    def __init__(self, encoder: Encoder, tasks: tuple[Task, ...], settings: SharingSettings) -> None:
+        """Builds the levels."""
+        super().__init__(encoder, tasks, settings)
+        levels, own = self.shape(settings)
+        width, names = settings.expert_size or self.width, [task.name.lower() for task in tasks]
+        counts, clock = (settings.experts, own), encoder.clock
         self.levels = [
             Level(f"level_{number}", names, width if number else self.width, width, counts, number == levels - 1, clock)
             for number in range(levels)
         ]
         self.width = width
 
+    @staticmethod
+    def shape(settings: SharingSettings) -> tuple[int, int]:
+        """Returns the number of levels, and the number of each task's own experts per level."""
+        return 1, 0
+
     def private_variables(self, task: int) -> list[tf.Variable]:
-        """Returns what no other task's output depends on: its experts of the last level, its gates of the last two."""
+        """Returns the variables that no other task depends on: the last level's experts, the last two levels' gates."""
         layers = [level.gates[task] for level in self.levels[-2:]] + self.levels[-1].own[task : task + 1]
         return [variable for layer in layers for variable in layer.trainable_variables]
 
@@ -81,12 +97,12 @@ class Experts(Sharing):
         return encoded_by(self.encoder, features, reads, training)
 
     def branch(self, trunk: Encoded, features: Features, task: int, reads: Reads, training: bool) -> Encoded:
-        """Sends what is read through the experts."""
+        """Applies the experts to the requested outputs."""
         pooled = self.mixed(trunk.pooled, task) if POOLED in reads else None
         return trunk._replace(pooled=pooled, sequence=self.mixed(trunk.sequence, task) if SEQUENCE in reads else None)
 
     def mixed(self, inputs: tf.Tensor, task: int) -> tf.Tensor:
-        """Returns a task's mixture [..., W] of the last level's experts for inputs [..., H]."""
+        """Returns a task's mixture [..., W] of the last level's experts, given inputs [..., H]."""
         every = range(len(self.levels[0].gates))
         own, common = dict.fromkeys(every, inputs), inputs
         for above, level in zip(reversed(range(len(self.levels))), self.levels):
@@ -100,11 +116,20 @@ class Experts(Sharing):
         return own[task]
 
     def _outputs(self, experts: tf_keras.layers.Dense, inputs: tf.Tensor) -> tf.Tensor:
-        """Returns experts' outputs [..., N, W]."""
+        """Returns the outputs of N experts [..., N, W]."""
         return tf.reshape(experts(inputs), [*tf.unstack(tf.shape(inputs))[:-1], -1, self.width])
 
 
 def _mix(weights: tf.Tensor, outputs: list[tf.Tensor]) -> tf.Tensor:
-    """Returns the weighted sum [..., W] of experts' outputs, all side by side, with weights [..., N]."""
+    """Returns the sum [..., W] of all experts' outputs [..., n, W], concatenated to N, weighted by [..., N]."""
     every = outputs[0] if len(outputs) == 1 else tf.concat(outputs, axis=-2)
     return tf.reduce_sum(weights[..., tf.newaxis] * every, axis=-2)
+
+
+class Ple(Mmoe):
+    """``Mmoe`` with several levels and task-specific experts."""
+
+    @staticmethod
+    def shape(settings: SharingSettings) -> tuple[int, int]:
+        """Returns the number of levels, and the number of each task's own experts per level."""
+        return settings.ple_levels, settings.task_experts

@@ -1,14 +1,14 @@
-"""Which parts of an encoder count how much: ``embeddings=0.1,0-5,6-11=0.5,pooler``."""
+"""Weights of an encoder's parts, written ``embeddings=0.1,0-5,6-11=0.5,pooler``."""
 
 import re
 
 import tensorflow as tf
 from transformers import PretrainedConfig
 
-from easytransfer_mtl.config.options import to_number
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.encoders.kinds import kind_of
 from easytransfer_mtl.errors import UserError, shown
+from easytransfer_mtl.values import to_number
 
 EMBEDDINGS, POOLER = "embeddings", "pooler"
 LARGEST_WEIGHT = 1e6
@@ -19,11 +19,12 @@ def parse_layer_weights(name: str, text: str | None, num_layers: int) -> dict[st
 
     Args:
         name: the setting, for errors.
-        text: parts or ranges of layers, each with a weight or 1; what is not named gets none. None is all with 1.
+        text: parts or ranges of layers, each with an optional weight (default 1); parts that are not named are left out of
+            the result. None means all parts with weight 1.
         num_layers: of the encoder.
 
     Raises:
-        UserError: a part is unknown, not the encoder's or named twice, or a weight is no number from 0 to
+        UserError: a part is unknown, not in the encoder or named twice, or a weight is not a number from 0 to
             ``LARGEST_WEIGHT``.
     """
     if text is None:
@@ -44,12 +45,12 @@ def parse_layer_weights(name: str, text: str | None, num_layers: int) -> dict[st
 
 
 def num_tied_layers(config: PretrainedConfig) -> int:
-    """Returns how many layers of an encoder have variables of their own: ALBERT's are one."""
+    """Returns the number of layers with separate variables: 1 for ALBERT, whose layers share theirs."""
     return 1 if kind_of(config).shares_layers else config.num_hidden_layers
 
 
 def variables_by_part(encoder: Encoder) -> dict[str, list[tf.Variable]]:
-    """Returns part -> the encoder's variables in it; a part is where ``Encoder.depth_of`` has it."""
+    """Returns part -> the encoder's variables in it; ``Encoder.depth_of`` determines a variable's part."""
     highest = num_tied_layers(encoder.config) - 1
     names = [EMBEDDINGS, *(str(min(layer, highest)) for layer in range(encoder.config.num_hidden_layers)), POOLER]
     parts: dict[str, list[tf.Variable]] = {}

@@ -1,4 +1,4 @@
-"""What keeps the shared and the private part of a representation apart: their overlap, and an adversary."""
+"""Penalties that separate the shared and the private part of a representation: their overlap, and a task adversary."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from easytransfer_mtl.models.sharing.parts import dense
 
 
 def row_states(encoded: Encoded, reads: Reads) -> tf.Tensor:
-    """Returns one vector a row of what a task reads: the pooled output, or else the mean of the tokens' states [B, H]."""
+    """Returns one vector per row [B, H]: the pooled output if the task reads it, else the mean over the real tokens."""
     if POOLED in reads:
         return encoded.pooled
     mask = tf.cast(encoded.input_mask, tf.float32)[:, :, tf.newaxis]
@@ -20,11 +20,11 @@ def row_states(encoded: Encoded, reads: Reads) -> tf.Tensor:
 
 
 def overlap(shared: tf.Tensor, private: tf.Tensor) -> tf.Tensor:
-    """Returns |S^T P|_F^2, the rows of S and P scaled to length 1 and the product divided by B: from 0 to 1, float32 [].
+    """Returns |S^T P|_F^2 with the rows of S and P scaled to length 1 and S^T P divided by B: from 0 to 1, float32 [].
 
-    Bousmalis et al. (NeurIPS 2016, "Domain Separation Networks", eq. 5). In their form it grows with the rows and with B;
-    here it is the same for a batch and for two copies of it. It is computed as the sum of S S^T * P P^T, so that the
-    widths need not agree.
+    Bousmalis et al. (NeurIPS 2016, "Domain Separation Networks", eq. 5). Their form grows with the rows' lengths and with
+    B; this one has the same value for a batch and for two copies of it. It is computed as the sum of S S^T * P P^T; S and P
+    may have different widths.
 
     Args:
         shared: [B, H].
@@ -47,19 +47,20 @@ def reversed_gradient(inputs: tf.Tensor, factor: float) -> tf.Tensor:
 
 
 class TaskAdversary(tf_keras.layers.Layer):
-    """A linear classifier of tasks, which the encoder is trained to mislead (Liu, Qiu and Huang, ACL 2017, eq. 12).
+    """A linear task classifier, which the encoder is trained to mislead (Liu, Qiu and Huang, ACL 2017, eq. 12).
 
-    The classifier's own gradient is that of its cross entropy; the encoder gets it reversed, times the weight. An
-    alternating step shows it one task only, so that it may follow the last tasks; joint steps show it all.
+    The classifier is trained with its cross entropy; the encoder gets the reversed gradient times ``weight``. An
+    alternating step shows the classifier one task only, so that it may follow the most recent tasks; a joint step shows it
+    all tasks.
     """
 
     def __init__(self, width: int, num_tasks: int, weight: float, clock: DropoutClock) -> None:
-        """Takes the width of the shared vectors, K, the factor of the reversed gradient, and the clock."""
+        """Takes the width of the shared vectors, the number of tasks, the reversed gradient's factor, and the clock."""
         super().__init__(name="adversary")
         self.weight = weight
         self.classifier = dense("discriminator", width, num_tasks, clock)
 
     def loss(self, rows: tf.Tensor, task: int) -> tf.Tensor:
-        """Returns the classifier's mean cross entropy on vectors [B, H] of one task, float32 []."""
+        """Returns the classifier's mean cross entropy on one task's vectors [B, H], float32 []."""
         scores = tf.nn.log_softmax(self.classifier(reversed_gradient(rows, self.weight)))
         return -tf.reduce_mean(scores[:, task])

@@ -1,28 +1,27 @@
-"""A task's own part of a shared-private model: the encoder's top layers again, or a small encoder."""
+"""A task's private part in shared-private sharing: a copy of the encoder's top layers, or a small encoder."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tf_keras
 from transformers.models.bert.modeling_tf_bert import TFBertLayer, TFBertPooler
 
-from easytransfer_mtl.encoders.bert import BertEncoder
+from easytransfer_mtl.encoders.bert_variants import adapt_layers
 from easytransfer_mtl.encoders.dropout import use_seeded_dropout
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.encoders.transformer import Layout
-from easytransfer_mtl.encoders.variants import adapt_layers
 from easytransfer_mtl.models.encoded import Encoded, Reads
 from easytransfer_mtl.models.sharing.base import Features
 from easytransfer_mtl.models.sharing.parts import encoded_like, random_encoder, small_config, top_output
 
 
 class Trunk(NamedTuple):
-    """What all tasks read of a batch.
+    """The task-independent values of a batch.
 
     Attributes:
         shared: the shared encoder's output.
-        states: flat states below the private top layers; None if there are none.
-        layout: their rows.
+        states: flat states below the private top layers; None without such layers.
+        layout: of the flat states.
     """
 
     shared: Encoded
@@ -31,20 +30,20 @@ class Trunk(NamedTuple):
 
 
 class PrivateTop(tf_keras.layers.Layer):
-    """Copies of an encoder's last layers and pooler, with its names of layers, so that freezing means the same depth.
+    """Copies of an encoder's last layers and pooler, under the same layer names, so that freezing applies to the same depth.
 
     Attributes:
         width: of the states.
-        depths: the variables, each with the depth of the encoder's that it copies.
+        depths: the variables, each with the depth of the encoder variable that it copies.
     """
 
     depths: list[tuple[tf.Variable, int]]
 
-    def __init__(self, name: str, encoder: BertEncoder, depth: int) -> None:
-        """Takes a name, the encoder, and how many layers."""
+    def __init__(self, name: str, encoder: Any, depth: int) -> None:
+        """Takes a name, a ``BertEncoder``, and the number of layers to copy."""
         super().__init__(name=name)
         self.width: int = encoder.config.hidden_size
-        self.__dict__["depths"] = []  # past Keras's tracking, which would have ALBERT's variables several times
+        self.__dict__["depths"] = []  # bypasses Keras's tracking, which would list ALBERT's variables repeatedly
         originals = [*encoder.encoder.layer[-depth:], encoder.pooler]
         kinds = [TFBertLayer] * depth + [TFBertPooler]
         self.stack = [kind(encoder.config, name=layer.name) for kind, layer in zip(kinds, originals)]
@@ -63,21 +62,22 @@ class PrivateTop(tf_keras.layers.Layer):
         return self.stack[-1]
 
     def encode(self, trunk: Trunk, features: Features, reads: Reads, training: bool) -> Encoded:
-        """Returns pooled output and, if read, states, from the states below."""
+        """Returns the pooled output and, if requested, the states, computed from the trunk's flat states."""
         *layers, pooler = self.stack
+        assert trunk.layout is not None
         pooled, sequence = top_output(layers, pooler, trunk.states, trunk.layout, reads, training)
         return trunk.shared._replace(pooled=pooled, sequence=sequence)
 
 
 class PrivateEncoder(tf_keras.layers.Layer):
-    """A small encoder of the shared one's type with embeddings of its own, from random weights."""
+    """A small, randomly initialized encoder of the shared encoder's type, with its own embeddings."""
 
     def __init__(self, name: str, encoder: Encoder, layers: int, width: int) -> None:
-        """Takes a name, the shared encoder, and the small one's size."""
+        """Takes a name, the shared encoder, and the small encoder's number of layers and width."""
         super().__init__(name=f"{name}_part")
         self.width = width
         self.small = random_encoder(small_config(encoder.config, layers, width), encoder.clock, name)
-        self.__dict__["_shared"] = encoder  # past Keras's tracking
+        self.__dict__["_shared"] = encoder  # bypasses Keras's tracking
 
     @property
     def pooler(self) -> tf_keras.layers.Layer:
@@ -85,5 +85,5 @@ class PrivateEncoder(tf_keras.layers.Layer):
         return self.small.pooler
 
     def encode(self, trunk: Trunk, features: Features, reads: Reads, training: bool) -> Encoded:
-        """Returns its pooled output and, if read, states."""
+        """Returns the small encoder's requested outputs."""
         return encoded_like(self.small, self._shared, features, reads, training)

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from steps import compiled
 from transformers import PretrainedConfig
 
+from easytransfer_mtl.config.train_settings import SharingSettings
 from easytransfer_mtl.encoders.assigning import assign_weights, random_weights
 from easytransfer_mtl.encoders.dropout import DropoutClock, SeededDropout
 from easytransfer_mtl.encoders.finding import find_encoder
-from easytransfer_mtl.encoders.kinds import KINDS
+from easytransfer_mtl.encoders.kinds import kind_of
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.models.sharing_options import SharingOptions
-from easytransfer_mtl.models.step_options import StepOptions
 from easytransfer_mtl.models.variables import build_variables
+from easytransfer_mtl.runs.memory import count_parameters
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 from easytransfer_mtl.weighting import TaskWeighting
 
@@ -45,19 +46,32 @@ def build_sharing(tiny_encoder: Path) -> Callable[..., MultiTaskModel]:
         if config is None:
             encoder = load_encoder(find_encoder(str(tiny_encoder)), DropoutClock(3), random_init=True).encoder
         else:
-            encoder = KINDS[config.model_type].build(config, DropoutClock(3))
+            encoder = kind_of(config).build(config, DropoutClock(3))
             assign_weights(encoder, random_weights(encoder, 3), (), "a random start")
-        architecture = Architecture(sharing, 0.1, SharingOptions(**options), features or {})
-        model = MultiTaskModel(encoder, tasks, weighting, StepOptions(**{"clip_norm": None, **(step or {})}), architecture)
+        model = MultiTaskModel(
+            encoder, tasks, Architecture(SharingSettings(sharing=sharing, **options), features=features or {})
+        )
         build_variables(model)
         for layer in () if dropout else model.submodules:
             if isinstance(layer, SeededDropout):
                 layer.rate = 0.0
-        model.compile(optimizer=optimizer or tf_keras.optimizers.SGD(0.1))
-        model.optimizer.build(model.trainable_variables)
+        compiled(model, optimizer or tf_keras.optimizers.SGD(0.1), weighting, **{"gradient_clip": False, **(step or {})})
         return model
 
     return build
+
+
+@pytest.fixture(scope="session")
+def size_unbuilt() -> Callable[..., int]:
+    """Counts the numbers of a model of a structure and its options without building it, as a run does first."""
+
+    def count(config: PretrainedConfig, sharing: str, **options: Any) -> int:
+        architecture = Architecture(SharingSettings(sharing=sharing, **options))
+        return count_parameters(
+            lambda: MultiTaskModel(kind_of(config).build(config, DropoutClock(0)), CONTEST_TASKS, architecture).weights
+        )
+
+    return count
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from steps import step_of
 from transformers import AlbertConfig, BertConfig, DebertaV2Config, ElectraConfig, PretrainedConfig, RoFormerConfig
 
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.evaluation.export import export_model, load_exported
-from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.models.sharing.sizes import size_of
 from easytransfer_mtl.runs.folder import RunFolder, TaskInput
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
@@ -51,22 +50,19 @@ def of_case(build_sharing: Build, kind: str, case: str, **more: Any) -> MultiTas
     return build_sharing(sharing, config=CONFIGS[kind], **{**options, **more})
 
 
-def count(variables: list[tf.Variable]) -> int:
-    return sum(int(np.prod(variable.shape)) for variable in variables)
-
-
 @pytest.mark.parametrize(("kind", "case"), TOGETHER)
 def test_copies_start_as_the_encoder_tasks_move_their_own_and_exports_stand_alone(
-    kind: str, case: str, build_sharing: Build, batch_of: Batch, scatter: Callable[..., None], tiny_encoder: Path,
-    tmp_path: Path,
+    kind: str, case: str, build_sharing: Build, batch_of: Batch, scatter: Callable[..., None],
+    size_unbuilt: Callable[..., int], tiny_encoder: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
+    sharing, options = CASES[case]
+    size = size_unbuilt(CONFIGS[kind], sharing, **options)
     model = of_case(build_sharing, kind, case)
     if case != "encoder":
         expected = build_sharing("hard", config=CONFIGS[kind]).build_logits(batch_of(0))
         for name, logits in model.build_logits(batch_of(0)).items():
             np.testing.assert_allclose(logits, expected[name], atol=2e-6)
-    size = size_of(model.architecture, model.encoder.config, model.tasks)
-    assert size.total == count(model.trainable_variables) - sum(count(head.weights[:2]) for head in model.heads.values())
+    assert size == sum(int(np.prod(variable.shape)) for variable in model.weights)
     scatter(model)
     assert_tasks_move_their_own(model, batch_of)
     if (kind, case) in EXPORTED:
@@ -80,9 +76,9 @@ def test_copies_start_as_the_encoder_tasks_move_their_own_and_exports_stand_alon
 
 def assert_tasks_move_their_own(model: MultiTaskModel, batch_of: Batch) -> None:
     shared = {variable.name for variable in model.shared_variables}
-    assert (not shared) == (model.architecture.sharing == "soft")
+    assert (not shared) == (model.architecture.sharing.sharing == "soft")
     for task in range(3):
-        pairs = zip(model.trainable_variables, gradients_of(model, batch_of(task)).gradients, strict=True)
+        pairs = zip(model.trainable_variables, step_of(model).gradients_of(batch_of(task)).gradients, strict=True)
         moved = {variable.name for variable, gradient in pairs if np.any(tf.convert_to_tensor(gradient))}
         own = {variable.name for variable in model.task_variables(task)}
         assert own and moved == shared | own and not own & shared
@@ -98,7 +94,8 @@ def test_a_graph_computes_what_python_does(
     """Whole encoders, layers beside the shared ones, and parts between them, where the graph learns the task as it runs."""
     model = of_case(build_sharing, kind, case, dropout=True)
     scatter(model)
-    plain, traced = gradients_of(model, batch_of(1)), tf.function(gradients_of, autograph=False)(model, batch_of(1))
+    gradients_of, batch = step_of(model).gradients_of, batch_of(1)
+    plain, traced = gradients_of(batch), tf.function(gradients_of, autograph=False)(batch)
     np.testing.assert_allclose(traced[:3], plain[:3], rtol=1e-5)
     for variable, one, other in zip(model.trainable_variables, traced.gradients, plain.gradients, strict=True):
         one, other = tf.convert_to_tensor(one), tf.convert_to_tensor(other)
@@ -108,8 +105,8 @@ def test_a_graph_computes_what_python_does(
 @pytest.mark.parametrize("case", ["soft", "top"])
 @pytest.mark.parametrize(("kind", "frozen"), [("roformer", 1), ("albert", 2)])
 def test_copies_are_as_deep_as_what_they_copy(kind: str, frozen: int, case: str, build_sharing: Build) -> None:
-    model = of_case(build_sharing, kind, case, step={"num_frozen_layers": frozen})
-    stays = {variable.name for variable in model.frozen_variables}
+    model = of_case(build_sharing, kind, case, step={"num_freezed_layers": frozen})
+    stays = {variable.name for variable in step_of(model).frozen_variables}
     copies = [variable for task in range(3) for variable in model.sharing.private_variables(task)]
     layers = {variable.name for variable in copies if "layer_._" in variable.name}
     assert stays & layers and (stays >= layers) == (kind == "albert")

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from steps import FGM, PGD, step_of
 
 from easytransfer_mtl.encoders.dropout import DropoutClock
-from easytransfer_mtl.models.adversarial import Adversary
-from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.sharing.penalties import TaskAdversary, overlap, reversed_gradient
 from easytransfer_mtl.tasks import CONTEST_TASKS
@@ -84,7 +83,9 @@ def test_weights_of_alternating_steps_scale_the_loss_alone(
     step = {"scale_heads": scale_heads}
     found = [
         dense(
-            gradients_of(with_penalties(build_sharing, scatter, step=step, weighting=Fixed([weight, 1, 1])), batch_of(0))[-1]
+            step_of(with_penalties(build_sharing, scatter, step=step, weighting=Fixed([weight, 1, 1])))
+            .gradients_of(batch_of(0))
+            .gradients
         )
         for weight in (1.0, 2.0, 4.0)
     ]
@@ -124,16 +125,15 @@ def test_gram_methods_add_the_penalty_once(
         np.testing.assert_allclose(seen[1][name], gradient, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("adversary", [None, Adversary(1, 0.7, 0.7), Adversary(2, 0.4, 0.6)], ids=["none", "fgm", "pgd"])
+@pytest.mark.parametrize("attack", [{}, FGM, PGD], ids=["none", "fgm", "pgd"])
 def test_every_kind_of_step_counts_the_penalty_with_each_pass(
-    adversary: Adversary | None, build_sharing: Build, batch_of: Batch, scatter: Callable[..., None]
+    attack: dict[str, Any], build_sharing: Build, batch_of: Batch, scatter: Callable[..., None]
 ) -> None:
     one, batch = CONTEST_TASKS[:1], batch_of(0)
     kinds = [(Equal(1), batch), (Equal(1), {one[0].name: batch}), (IMTLG(1), {one[0].name: batch})]
     found = []
     for weighting, given in kinds:
-        options = {"orthogonality_weight": 2.0, "tasks": one, "step": {"adversary": adversary}, "weighting": weighting}
-        model = build_sharing("shared_private", **options)
+        model = build_sharing("shared_private", orthogonality_weight=2.0, tasks=one, step=attack, weighting=weighting)
         scatter(model)
         before = [variable.numpy() for variable in model.trainable_variables]
         model.train_step(given)

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from steps import step_of
 
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.export import export_model, load_exported
-from easytransfer_mtl.models.alternating_step import gradients_of
 from easytransfer_mtl.models.encoded import LAYERS, POOLED, SEQUENCE
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.models.sharing.sizes import size_of
 from easytransfer_mtl.models.variables import own_variables
 from easytransfer_mtl.runs.folder import RunFolder, TaskInput
 from easytransfer_mtl.runs.optimizers import make_optimizer
@@ -59,7 +58,7 @@ def scattered(build_sharing: Build, scatter: Callable[..., None]) -> Callable[[s
 
 
 def moved_by(model: MultiTaskModel, batch: dict[str, tf.Tensor]) -> set[str]:
-    pairs = zip(model.trainable_variables, gradients_of(model, batch).gradients, strict=True)
+    pairs = zip(model.trainable_variables, step_of(model).gradients_of(batch).gradients, strict=True)
     return {variable.name for variable, gradient in pairs if np.any(tf.convert_to_tensor(gradient))}
 
 
@@ -101,18 +100,12 @@ def test_what_is_not_read_is_not_trained(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_size_is_known_before_the_model_is_built(case: str, scattered: Callable[[str], MultiTaskModel]) -> None:
-    model = scattered(case)
-    size = size_of(model.architecture, model.encoder.config, model.tasks)
-
-    def count(variables: list[tf.Variable]) -> int:
-        return sum(int(np.prod(variable.shape)) for variable in variables)
-
-    heads = count([v for head in model.heads.values() for v in head.trainable_variables])
-    assert size.total == count(model.trainable_variables) - heads
-    assert size.encoder == count(model.encoder.trainable_variables)
-    private = count([v for task in range(3) for v in model.sharing.private_variables(task)])
-    assert size.private == private - (size.encoder if case == "soft" else 0)
+def test_size_is_known_before_the_model_is_built(
+    case: str, build_sharing: Build, scattered: Callable[[str], MultiTaskModel], size_unbuilt: Callable[..., int]
+) -> None:
+    sharing, options = CASES[case]
+    size = size_unbuilt(scattered(case).encoder.config, sharing, **options)
+    assert size == sum(int(np.prod(variable.shape)) for variable in of_case(build_sharing, case).weights)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -211,8 +204,8 @@ def test_what_is_read_is_delivered_or_refused(
 def test_freezing_counts_the_same_depth_in_private_copies(
     build_sharing: Callable[..., MultiTaskModel], sharing: str, options: dict[str, int], copies: int
 ) -> None:
-    model = build_sharing(sharing, step={"num_frozen_layers": 1}, **options)
-    frozen = model.frozen_variables
+    model = build_sharing(sharing, step={"num_freezed_layers": 1}, **options)
+    frozen = step_of(model).frozen_variables
     assert len(frozen) == 16 + copies and all("layer_._0/" in variable.name for variable in frozen)
     tops = [depth for _, depth in model.sharing.private_depths()]
     assert max(tops) == model.encoder.config.num_hidden_layers + 1

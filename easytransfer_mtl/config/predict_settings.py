@@ -1,0 +1,143 @@
+"""The settings of the commands that use trained models: evaluate, predict, submit, check_submission."""
+
+from dataclasses import dataclass
+
+from easytransfer_mtl.config.base import CommonSettings
+from easytransfer_mtl.config.options import option
+from easytransfer_mtl.config.sections import BOARDS, EVALUATE, MOST_ROWS, MOST_STEPS, PRECISIONS, PREDICT, PREPROCESS, TRAIN
+from easytransfer_mtl.errors import UserError
+
+MODEL_CLASS_HELP = "class of your own that the model was trained with: file.py:Class or module:Class"
+TRUST_HELP = "import the classes of its user's own that a model's folder names; they can do anything that you can"
+TASKS_HELP = (
+    "JSON file with the tasks of a TF1 checkpoint of EasyTransfer's (default: TNEWS, OCEMOTION, OCNLI); others name theirs"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointsSettings(CommonSettings):
+    """The model that predicts, or the models whose probabilities are averaged."""
+
+    model_class: str | None = option(None, MODEL_CLASS_HELP, own_code=True)
+    trust_own_code: bool = option(None, TRUST_HELP, False)
+    tasks_file: str | None = option("", TASKS_HELP)
+    predict_checkpoint_path: str | None = option(
+        PREDICT,
+        "one model: best/ or the folder of a run, or a checkpoint prefix (model_dir/model.ckpt-1234; with @ema behind it "
+        "its moving averages), also a TF1 training checkpoint of EasyTransfer's",
+    )
+    checkpoints: str | None = option(
+        PREDICT, "instead: several, A,B,... or a pattern such as 'runs/fold_*', whose probabilities are averaged"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.predict_checkpoint_path) == bool(self.checkpoints):
+            what = "not both" if self.checkpoints else "neither was given"
+            raise UserError(f"Give --predict_checkpoint_path (one model) or --checkpoints (an average); {what}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedSettings(CommonSettings):
+    """What evaluate scores: a run or an average of models."""
+
+    model_class: str | None = option(None, MODEL_CLASS_HELP, own_code=True)
+    trust_own_code: bool = option(None, TRUST_HELP, False)
+    tasks_file: str | None = option("", TASKS_HELP)
+    model_dir: str | None = option(TRAIN, "folder of the run; every kept checkpoint is scored")
+    checkpoints: str | None = option(
+        PREDICT, "instead: score the average of these models and each alone, A,B,... or a pattern such as 'runs/fold_*'"
+    )
+    output_dir: str | None = option(EVALUATE, "with checkpoints: where the tables go")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one = getattr(self, "eval_checkpoint_path", None)
+        if bool(self.model_dir) == bool(self.checkpoints) and (self.checkpoints or not one):
+            what = "not both" if self.checkpoints else "neither was given"
+            raise UserError(
+                f"Give --model_dir (a run) or --checkpoints (an average); {what}. --eval_checkpoint_path (one checkpoint) "
+                "needs neither."
+            )
+        if bool(self.checkpoints) != bool(self.output_dir):
+            raise UserError("--checkpoints and --output_dir belong together: the tables of an average need a folder.")
+        of_runs = ("eval_checkpoint_path", "num_eval_steps", "legacy_score")
+        unfit = [f"--{name}" for name in of_runs if self.checkpoints and getattr(self, name, None)]
+        if unfit:
+            raise UserError(f"{', '.join(unfit)} is of a run, not of an average; leave it out with --checkpoints.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(EvaluatedSettings):
+    """Settings of evaluate: scores every kept checkpoint of a run, or an average of models, on the dev files."""
+
+    predict_input_fp: str | None = option(
+        PREDICT, "dev files: *.list_tfrecord or one TFRecord file; not needed for a run that was trained with --fold"
+    )
+    predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1, maximum=MOST_ROWS)
+    predict_precision: str = option(
+        PREDICT, "CPU only: bfloat16 is faster and changes probabilities a little", "float32", choices=PRECISIONS
+    )
+    eval_input_fp: str | None = option(EVALUATE, "the same as predict_input_fp, which wins")
+    eval_batch_size: int | None = option(
+        EVALUATE, "the same as predict_batch_size, wins over it", minimum=1, maximum=MOST_ROWS
+    )
+    eval_checkpoint_path: str | None = option(
+        EVALUATE,
+        "evaluate this checkpoint prefix only (PREFIX@ema: its averages), export nothing; of a run, or a TF1 training "
+        "checkpoint of EasyTransfer's with config.json and vocab.txt beside it",
+    )
+    swa_checkpoints: int | None = option(
+        EVALUATE,
+        "score the mean of the last so many checkpoints too, 0 for none; default: as in training",
+        minimum=0,
+        maximum=1000,
+    )
+    num_eval_steps: int | None = option(
+        EVALUATE, "at most this many batches a task; default all", minimum=1, maximum=MOST_STEPS
+    )
+    f1_labels: str = option(
+        EVALUATE,
+        "labels that macro-F1 averages over: present in truth or prediction (the original), or all",
+        "present",
+        choices=("present", "all"),
+    )
+    legacy_score: bool = option(EVALUATE, "also print the number that the original would have printed", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings(CheckpointsSettings):
+    """Settings of predict: probabilities and labels for unlabelled files."""
+
+    predict_input_fp: str | None = option(PREDICT, "TASK=FILE.csv,... of files without labels")
+    data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
+    board: str = option(
+        PREDICT, "with data_dir: which test files; auto takes the first of test, b, a that is there", "auto", choices=BOARDS
+    )
+    predict_output_fp: str = option(PREDICT, "output folder: one CSV a task with ids, labels, probabilities", required=True)
+    predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1, maximum=MOST_ROWS)
+    predict_precision: str = option(
+        PREDICT, "CPU only: bfloat16 is faster and changes probabilities a little", "float32", choices=PRECISIONS
+    )
+    header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitSettings(PredictSettings):
+    """Settings of submit: predictions, three JSON-lines files, and the checked result.zip for the contest."""
+
+    predict_output_fp: str = option(PREDICT, "output folder: a JSON-lines file a task, result.zip", required=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSubmissionSettings(CommonSettings):
+    """Settings of check_submission: checks a result.zip, or a folder with the three files."""
+
+    tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
+    submission: str = option(None, "result.zip, or the folder of the three files", required=True)
+    predict_input_fp: str | None = option(PREDICT, "TASK=FILE.csv,... of the test files, to compare ids with")
+    data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
+    board: str = option(
+        PREDICT, "with data_dir: which test files; auto takes the first of test, b, a that is there", "auto", choices=BOARDS
+    )
+    header: bool = option(PREPROCESS, "whether the first line of every test file is a header", False)

@@ -1,0 +1,32 @@
+"""Names and limits shared by several settings: EasyTransfer's JSON sections, allowed values, largest numbers."""
+
+PREPROCESS, MODEL, TRAIN = "preprocess_config", "model_config", "train_config"
+OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distribution_config"
+WEIGHTING, PREDICT, EVALUATE = "train_config.loss_weighting", "predict_config", "evaluate_config"
+PRETRAIN = "pretrain_config"
+MAX_BAD_SHARE = 0.05
+NORMALIZATIONS = ("none", "nfkc")
+VOCABULARY_RULES = ("auto", "lines", "easytransfer")
+VOCABULARY_RULE = (
+    "how ids follow from vocab.txt: lines, the line number, as transformers; easytransfer, repeated lines not counted; "
+    "auto: as the encoder was trained"
+)
+PRECISIONS = ("float32", "bfloat16")
+BOARDS = ("auto", "test", "b", "a")
+
+# Larger numbers are typing errors, and would only cost memory.
+MOST_ROWS = 65_536
+"""Rows in a batch."""
+MOST_ROWS_A_STEP = 1 << 20
+"""Rows in a step, summed over tasks, replicas and accumulated batches."""
+MOST_TOKENS_A_STEP = 1 << 28
+"""Tokens in a step, including padding: 1 GB of token ids."""
+LONGEST_ROW = 65_536
+"""Tokens in a row; no encoder has more positions."""
+MOST_STEPS = 1_000_000_000
+MOST_EPOCHS = 100_000
+MOST_UNITS = 65_536
+"""Width of a layer, or number of vectors in it."""
+LARGEST_NORM = 1e12
+"""Upper limit of clipping norms; clipping to it has no effect."""
+SMALLEST_SEED, LARGEST_SEED = -(2**63), 2**63 - 1

@@ -1,0 +1,29 @@
+"""R-Drop: penalizes differences between two passes of each row with different dropout masks."""
+
+import tensorflow as tf
+
+
+def twice(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Returns the batch concatenated with itself along the rows.
+
+    Dropout masks depend on a value's position, so that the two halves have different masks.
+
+    Args:
+        batch: tensors with B rows, and scalars, which stay unchanged.
+    """
+    return {name: value if value.shape.rank == 0 else tf.concat([value, value], axis=0) for name, value in batch.items()}
+
+
+def disagreement(logits: tf.Tensor) -> tf.Tensor:
+    """Returns the mean over the rows of KL(p || q) + KL(q || p), float32 [].
+
+    Liang et al., "R-Drop: Regularized Dropout for Neural Networks", NeurIPS 2021. Their loss of a row is
+    -ln p - ln q + alpha/2 (KL(p || q) + KL(q || p)), p and q the outputs of the two passes (equations 1 to 3). Half of this
+    loss is the mean of the two cross entropies plus alpha/4 times this function's value; with it, losses with and without
+    R-Drop have the same scale, and alpha is the paper's.
+
+    Args:
+        logits: of a batch made by ``twice``, [2B, C], or [M, 2B, C] for multi-sample dropout.
+    """
+    p, q = tf.split(tf.nn.log_softmax(tf.cast(logits, tf.float32)), 2, axis=-2)
+    return tf.reduce_mean(tf.reduce_sum((tf.exp(p) - tf.exp(q)) * (p - q), axis=-1))

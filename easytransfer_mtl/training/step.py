@@ -1,0 +1,518 @@
+"""One optimizer step: forward passes, attack, gradients, weighting, clipping, update.
+
+An alternating step has one task's batch, as in EasyTransfer; a joint step has a batch of every task. Both call ``_forward``,
+compute the task weights, run the backward pass inside ``_with_attack``, and call ``_finish``.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import tensorflow as tf
+import tf_keras
+
+from easytransfer_mtl.config.train_settings import StepSettings
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.runs import gradients as grads
+from easytransfer_mtl.runs.gradients import Gradient
+from easytransfer_mtl.training.adversarial import attacked_gradients, make_adversary
+from easytransfer_mtl.training.averages import WeightAverages
+from easytransfer_mtl.training.rdrop import disagreement, twice
+from easytransfer_mtl.training.replicas import mean_of
+from easytransfer_mtl.training.token_dropout import TokenDropout
+from easytransfer_mtl.weighting import Signals, TaskWeighting
+
+Batch = dict[str, tf.Tensor]
+"""input_ids, input_mask, segment_ids, int32 [B, S]; label_ids, int32 [B]; task_id, int32 []. With several replicas: this
+replica's rows."""
+Batches = dict[str, Batch]
+"""Task name -> its batch."""
+Gradients = list[Gradient | None]
+"""In the order of ``trainable_variables``."""
+
+
+class Forward(NamedTuple):
+    """Results of a task's forward pass, float32 [] each.
+
+    Attributes:
+        loss: the task's unweighted loss, which logs and weightings use.
+        accuracy: share of rows whose largest logit is the label's, if the weighting needs it, else 0.
+        penalty: term that the sharing structure adds to the weighted loss.
+        objective: value that the task's weight multiplies: the loss, plus R-Drop's term if it is on.
+    """
+
+    loss: tf.Tensor
+    accuracy: tf.Tensor
+    penalty: tf.Tensor
+    objective: tf.Tensor
+
+
+class Computed(NamedTuple):
+    """Results of an alternating step's batch on this replica.
+
+    Attributes:
+        loss: the task's unweighted loss, float32 [].
+        accuracy: see ``Forward``.
+        penalty: see ``Forward``.
+        weights: of all tasks, float32 [K].
+        gradients: of the weighted objective plus the penalty, for ``trainable_variables``.
+    """
+
+    loss: tf.Tensor
+    accuracy: tf.Tensor
+    penalty: tf.Tensor
+    weights: tf.Tensor
+    gradients: list[Gradient]
+
+
+class Combined(NamedTuple):
+    """Results of a joint step's batches, averaged over all replicas.
+
+    Attributes:
+        gradients: of the weighted sum plus the penalties, for ``trainable_variables``, dense.
+        weights: float32 [K].
+        signals: input of the weighting.
+        penalty: the sum of the penalties, float32 [].
+    """
+
+    gradients: list[tf.Tensor]
+    weights: tf.Tensor
+    signals: Signals
+    penalty: tf.Tensor
+
+
+class TrainStep:
+    """Updates a model, its moving averages and the state of the weighting by one step.
+
+    Attributes:
+        model: the trained model.
+        weighting: computes the tasks' weights.
+        optimizer: updates the variables.
+        settings: see ``StepSettings``.
+        token_dropout: replaces tokens by [MASK]; None for none.
+        averages: moving averages of the weights; None without ``ema_decay``.
+    """
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        weighting: TaskWeighting,
+        optimizer: tf_keras.optimizers.Optimizer,
+        settings: StepSettings | None = None,
+        token_dropout: TokenDropout | None = None,
+    ) -> None:
+        """Takes the parts; the default settings are EasyTransfer's.
+
+        Raises:
+            UserError: the weighting is for another number of tasks, or the settings have an attack on word embeddings that
+                the model does not train.
+        """
+        if weighting.num_tasks != len(model.tasks):
+            raise UserError(f"The weighting is for {weighting.num_tasks} tasks; the model has {len(model.tasks)}.")
+        self.model, self.weighting, self.optimizer = model, weighting, optimizer
+        self.settings = settings or StepSettings()
+        self.token_dropout = token_dropout
+        self.adversary = make_adversary(self.settings)
+        if self.adversary is not None:
+            self._attacked_place()
+        decay = self.settings.ema_decay
+        self.averages = WeightAverages(model.trainable_variables, decay) if decay else None
+
+    def __call__(self, batch: Batch | Batches) -> dict[str, tf.Tensor]:
+        """Does one optimizer step.
+
+        Args:
+            batch: one task's batch, or a dict with every task's batch.
+
+        Returns:
+            losses (unweighted, 0 for tasks without a batch), weights, and active (whether a task has a batch), each [K];
+            grad_norm (before clipping), learning_rate, and skipped (whether the step was skipped because a loss or gradient
+            is not finite, with ``on_nonfinite="skip"``), each []; gram [K, K] if the weighting needs it; penalty [] if the
+            sharing structure has one.
+        """
+        return self._alternating(batch) if {"task_id", "input_ids"} <= batch.keys() else self._joint(batch)
+
+    # Forward pass, both modes.
+
+    def _forward(self, batch: Batch, task_id: tf.Tensor, time: tf.Tensor) -> Forward:
+        """Computes a task's loss with dropout on; if ``model.computes_apart``, computes only what this task needs.
+
+        Args:
+            batch: the task's batch.
+            task_id: int32 []; may be known only when the graph runs.
+            time: int64 [], determines the dropout masks; the same time gives the same masks.
+        """
+        model, clock = self.model, self.model.encoder.clock
+        clock.time.assign(time)
+        if self.settings.rdrop_alpha:
+            batch = twice(batch)
+        if self.token_dropout:
+            batch = self.token_dropout.applied(batch, task_id, clock)
+        if not model.computes_apart:
+            return self._losses(model.build_logits(batch, training=True), batch, task_id, tf.constant(0.0))
+        with model.sharing.one_trunk(batch, model.reads, training=True):
+            known = tf.get_static_value(task_id)
+            if known is not None:
+                return self._apart(batch, int(known))
+            return tf.switch_case(task_id, [partial(self._apart, batch, task) for task in range(len(model.tasks))])
+
+    def _apart(self, batch: Batch, task: int) -> Forward:
+        logits, penalty = self.model.task_logits(batch, task, training=True)
+        return self._losses({self.model.tasks[task].logits_name: logits}, batch, tf.constant(task), penalty)
+
+    def _losses(self, logits: dict[str, tf.Tensor], batch: Batch, task_id: tf.Tensor, penalty: tf.Tensor) -> Forward:
+        model, label_ids = self.model, batch["label_ids"]
+        loss = objective = model.build_loss(logits, label_ids, task_id)
+        if self.settings.rdrop_alpha:
+            differ = model.for_task(lambda task: disagreement(logits[task.logits_name]), task_id)
+            objective += self.settings.rdrop_alpha / 4.0 * differ
+        accuracy = tf.constant(0.0)
+        if self.weighting.needs_accuracies:
+            accuracy = model.for_task(lambda task: _accuracy(logits[task.logits_name], label_ids), task_id)
+        return Forward(loss, accuracy, penalty, objective)
+
+    # Alternating steps.
+
+    def _alternating(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """Does a step on one task's batch; the step number determines the dropout masks."""
+        step, task_id = tf.identity(self.optimizer.iterations), batch["task_id"]
+        loss, accuracy, penalty, weights, gradients = self.gradients_of(batch)
+        loss, accuracy, *gradients = mean_of([loss, accuracy, *gradients])
+        norm = grads.unsummed_norm(gradients)
+        signals = self._signals_of(task_id, loss, accuracy, step)
+        trained = self._heads_to_move(weights)
+        if self.settings.idle_heads == "skip":
+            trained = signals.active if trained is None else signals.active & trained
+        return self._finish(gradients, norm, signals, weights, penalty, trained)
+
+    def _signals_of(self, task_id: tf.Tensor, loss: tf.Tensor, accuracy: tf.Tensor, step: tf.Tensor) -> Signals:
+        active = tf.one_hot(task_id, len(self.model.tasks), on_value=True, off_value=False, dtype=tf.bool)
+        return Signals(tf.where(active, loss, 0.0), active, step, tf.where(active, accuracy, 0.0))
+
+    def gradients_of(self, batch: Batch) -> Computed:
+        """Computes the loss and the gradients of one task's batch.
+
+        The batch is computed in ``num_accumulated_batches`` equal parts, whose results are averaged. With more than one part
+        embedding gradients are dense, so that clipping sees them summed.
+        """
+        parts, step = self.settings.num_accumulated_batches, self.optimizer.iterations
+        if parts == 1:
+            return self._gradients_of_part(batch, tf.identity(step))
+        rows = tf.shape(batch["label_ids"])[0] // parts
+
+        def add_part(part: tf.Tensor, before: Computed) -> tuple[tf.Tensor, Computed]:
+            piece = {k: v if k == "task_id" else v[part * rows : (part + 1) * rows] for k, v in batch.items()}
+            found = self._gradients_of_part(piece, step * parts + tf.cast(part, tf.int64))
+            loss, accuracy, penalty = (total + value / parts for total, value in zip(before[:3], found[:3]))
+            sums = [total + gradient / parts for total, gradient in zip(before.gradients, grads.dense(found.gradients))]
+            return part + 1, Computed(loss, accuracy, penalty, found.weights, sums)
+
+        zero, variables = tf.constant(0.0), self.model.trainable_variables
+        start = Computed(zero, zero, zero, tf.zeros(len(self.model.tasks)), [tf.zeros_like(v) for v in variables])
+        return tf.while_loop(lambda part, _: part < parts, add_part, (tf.constant(0), start), parallel_iterations=1)[1]
+
+    def _gradients_of_part(self, batch: Batch, time: tf.Tensor) -> Computed:
+        task_id, persistent = batch["task_id"], not self.settings.scale_heads
+        with tf.GradientTape(persistent=persistent) as tape:
+            found = self._forward(batch, task_id, time)
+            loss, accuracy = tf.stop_gradient(found.loss), found.accuracy
+            if self.settings.num_accumulated_batches == 1:  # replicas cannot exchange anything within the parts' loop
+                loss, accuracy = mean_of([loss, accuracy])
+            signals = self._signals_of(task_id, loss, accuracy, tf.identity(self.optimizer.iterations))
+            weights = tf.stop_gradient(self.weighting.weights(signals))
+            objectives = _objectives_of(found, weights[task_id])
+
+        def again() -> list[Gradients]:
+            with tf.GradientTape(persistent=persistent) as tape:
+                objectives = _objectives_of(self._forward(batch, task_id, time), weights[task_id])
+            return [self._gradients(tape, *objectives)]
+
+        [gradients] = self._with_attack([self._gradients(tape, *objectives)], again)
+        variables = self.model.trainable_variables
+        if self.settings.rdrop_alpha:
+            gradients = [grads.copies_summed(gradient, tf.size(batch["input_ids"])) for gradient in gradients]
+        gradients = grads.zeros_for_none(gradients, variables)
+        if self.model.sharing.has_penalty:
+            gradients = grads.dense(gradients)
+        gradients = grads.densify_small_tables(gradients, variables)
+        return Computed(found.loss, found.accuracy, found.penalty, weights, gradients)
+
+    # Joint steps.
+
+    def _joint(self, batches: Batches) -> dict[str, tf.Tensor]:
+        """Does a step on the weighted sum of all tasks' losses.
+
+        Weightings without a Gram matrix need one backward pass, weightings with a Gram matrix one per task. If the Gram
+        matrix covers only some variables, the passes per task end at these, and a full pass for the weighted sum follows.
+        """
+        step = tf.identity(self.optimizer.iterations)
+        whole_gram = self.weighting.needs_gram and self._gram_kind == "all"
+        combined = self._from_gram(batches, step) if whole_gram else self._from_sum(batches, step)
+        gradients, weights, signals, penalty = combined
+
+        def losses_after() -> tf.Tensor:
+            losses = [self._of_joint(batches, task, step).loss for task in range(len(self.model.tasks))]
+            return tf.stack(mean_of(losses))
+
+        norm = tf.linalg.global_norm(gradients)
+        return self._finish(gradients, norm, signals, weights, penalty, self._heads_to_move(weights), losses_after)
+
+    def _of_joint(self, batches: Batches, task: int, step: tf.Tensor) -> Forward:
+        """Computes one task's loss; each task of a step has different dropout masks, which are the same when repeated."""
+        tasks = self.model.tasks
+        return self._forward(batches[tasks[task].name], tf.constant(task), step * len(tasks) + task)
+
+    def _from_sum(self, batches: Batches, step: tf.Tensor) -> Combined:
+        """Differentiates the weighted sum; computes the Gram matrix first if the weighting needs one of some variables."""
+        tasks, read = range(len(self.model.tasks)), self.gram_variables if self.weighting.needs_gram else []
+        with tf.GradientTape(persistent=True) as tape:
+            forwards = [self._of_joint(batches, task, step) for task in tasks]
+            with tape.stop_recording() if read else contextlib.nullcontext():
+                gram = None
+                if read:
+                    found = [grads.zeros_for_none(tape.gradient(part.objective, read), read) for part in forwards]
+                    gram = grads.gram_matrix([mean_of(grads.dense(part)) for part in found])
+                signals = _joint_signals(forwards, step, gram)
+                weights = tf.stop_gradient(self.weighting.weights(signals))
+            objectives = _objectives(forwards, weights)
+
+        def again() -> list[Gradients]:
+            with tf.GradientTape(persistent=True) as tape:
+                objectives = _objectives([self._of_joint(batches, task, step) for task in tasks], weights)
+            return [self._gradients(tape, *objectives)]
+
+        [gradients] = self._with_attack([self._gradients(tape, *objectives)], again)
+        gradients = mean_of(grads.dense(grads.zeros_for_none(gradients, self.model.trainable_variables)))
+        return Combined(gradients, weights, signals, _penalty(forwards))
+
+    def _from_gram(self, batches: Batches, step: tf.Tensor) -> Combined:
+        """Differentiates every task's loss and, separately, its penalty, which the Gram matrix leaves out."""
+        variables, forwards, found, of_penalties = self.model.trainable_variables, [], [], []
+        for task in range(len(self.model.tasks)):
+            forward, terms = self._task_gradients(batches, task, step)
+            terms = self._with_attack(terms, partial(self._terms, batches, task, step))
+            gradients, penalty_gradients = terms
+            forwards.append(forward)
+            found.append(mean_of(grads.dense_where_any(gradients)))
+            of_penalties.append(penalty_gradients)
+        read = sorted(grads.positions_of(self.gram_variables, variables))
+        filled = [
+            grads.zeros_for_none([task[place] for place in read], [variables[place] for place in read]) for task in found
+        ]
+        signals = _joint_signals(forwards, step, grads.gram_matrix(filled))
+        weights = self.weighting.weights(signals)
+        shared = grads.positions_of(self.model.shared_variables, variables)
+        combined = []
+        for place, variable in enumerate(variables):
+            own = [task for task in range(len(found)) if found[task][place] is not None]
+            if not own:  # no loss depends on it; penalties are added below
+                combined.append(tf.zeros_like(variable))
+                continue
+            factors = tf.gather(weights, own) if place in shared or self.settings.scale_heads else tf.ones(len(own))
+            combined.append(grads.weighted_sum(factors, [found[task][place] for task in own]))
+        for penalty_gradients in of_penalties:
+            combined = grads.added(combined, penalty_gradients)
+        return Combined(combined, weights, signals, _penalty(forwards))
+
+    def _task_gradients(self, batches: Batches, task: int, step: tf.Tensor) -> tuple[Forward, list[Gradients]]:
+        """Returns a task's forward results, and the gradients of its objective and of its penalty."""
+        variables, has_penalty = self.model.trainable_variables, self.model.sharing.has_penalty
+        with tf.GradientTape(persistent=has_penalty) as tape:
+            found = self._of_joint(batches, task, step)
+        gradients = tape.gradient(found.objective, variables)
+        return found, [gradients, tape.gradient(found.penalty, variables) if has_penalty else [None] * len(variables)]
+
+    def _terms(self, batches: Batches, task: int, step: tf.Tensor) -> list[Gradients]:
+        return self._task_gradients(batches, task, step)[1]
+
+    def task_gram(self, batches: Batches) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the losses [K] and the Gram matrix [K, K] of their gradients on this replica's rows; updates nothing.
+
+        Dropout is on, with the masks of the last step.
+        """
+        step = tf.maximum(self.optimizer.iterations - 1, 0)
+        variables, losses, found = self.gram_variables, [], []
+        for task in range(len(self.model.tasks)):
+            with tf.GradientTape() as tape:
+                forward = self._of_joint(batches, task, step)
+            losses.append(forward.loss)
+            found.append(grads.dense(grads.zeros_for_none(tape.gradient(forward.objective, variables), variables)))
+        return tf.stack(losses), grads.gram_matrix(found)
+
+    # Gradients, both modes.
+
+    def _gradients(self, tape: tf.GradientTape, weighted: tf.Tensor, plain: tf.Tensor) -> Gradients:
+        """Returns the gradients of ``weighted``, without ``scale_heads`` those of ``plain`` for task-specific variables."""
+        variables = self.model.trainable_variables
+        gradients = tape.gradient(weighted, variables)
+        if not self.settings.scale_heads:
+            shared = grads.positions_of(self.model.shared_variables, variables)
+            own = [place for place in range(len(variables)) if place not in shared]
+            for place, gradient in zip(own, tape.gradient(plain, [variables[place] for place in own])):
+                gradients[place] = gradient
+        return gradients
+
+    def _with_attack(self, gradients: list[Gradients], again: Callable[[], list[Gradients]]) -> list[Gradients]:
+        """Returns the gradients of each term, plus those at attacked word embeddings if the settings have an attack.
+
+        ``again`` recomputes the gradients; see ``attacked_gradients``.
+        """
+        if self.adversary is None:
+            return gradients
+        return attacked_gradients(
+            self.adversary, self.model.encoder.word_embeddings, self._attacked_place(), gradients, again
+        )
+
+    def _attacked_place(self) -> int:
+        """Returns the word embeddings' index among the trainable variables; raises UserError if they are not trained."""
+        table = self.model.encoder.word_embeddings
+        place = next((index for index, variable in enumerate(self.model.trainable_variables) if variable is table), None)
+        if place is None:
+            raise UserError("adversarial attacks the word embeddings, which this model does not train; leave it out.")
+        return place
+
+    @property
+    def _gram_kind(self) -> str:
+        return self.settings.gram_variables or self.weighting.gram_variables
+
+    @property
+    def gram_variables(self) -> list[tf.Variable]:
+        """The shared variables whose gradients form the Gram matrix, without frozen layers."""
+        encoder = self.model.encoder
+        parts = {"last_layer": encoder.last_layer_variables, "pooler": encoder.pooler_variables}
+        variables = parts.get(self._gram_kind, self.model.shared_variables)
+        frozen = grads.positions_of(self.frozen_variables, variables)
+        return [variable for place, variable in enumerate(variables) if place not in frozen]
+
+    @property
+    def frozen_variables(self) -> list[tf.Variable]:
+        """The trainable variables of encoder layers that ``num_freezed_layers`` freezes."""
+        depths, last = self.model.depths, self.settings.num_freezed_layers
+        return [variable for variable in self.model.trainable_variables if 1 <= depths.get(id(variable), 0) <= last]
+
+    # Update, both modes.
+
+    def _finish(
+        self,
+        gradients: list[Gradient],
+        norm: tf.Tensor,
+        signals: Signals,
+        weights: tf.Tensor,
+        penalty: tf.Tensor,
+        trained: tf.Tensor | None,
+        losses_after: Callable[[], tf.Tensor] | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Clips the gradients, updates the model, its averages and the weighting, and returns the logs.
+
+        Args:
+            gradients: of ``trainable_variables``, the same on all replicas.
+            norm: of the gradients, for clipping.
+            signals: input of the weighting.
+            weights: output of the weighting, float32 [K].
+            penalty: see ``Forward``, float32 [].
+            trained: bool [K], tasks whose heads the step updates, the other heads staying unchanged; None for all.
+            losses_after: recomputes the losses on the same batches, for weightings that need them.
+        """
+
+        def move() -> tf.Tensor:
+            self._move(gradients, norm, signals.step, trained)
+            after = losses_after() if losses_after and self.weighting.needs_losses_after else None
+            self.weighting.update(signals, after)
+            return tf.constant(False)
+
+        def leave_out() -> tf.Tensor:
+            self.optimizer.iterations.assign_add(1)  # so that the next step gets the next batch
+            return tf.constant(True)
+
+        if self.settings.on_nonfinite == "skip":
+            finite = tf.math.is_finite(norm) & tf.reduce_all(tf.math.is_finite(signals.losses))
+            skipped = tf.cond(finite, move, leave_out)
+        else:
+            skipped = move()
+        logs = {
+            "losses": signals.losses,
+            "weights": weights,
+            "active": signals.active,
+            "grad_norm": norm,
+            "skipped": skipped,
+        }
+        logs["learning_rate"] = tf.convert_to_tensor(self.optimizer.learning_rate)  # the optimizer sets it during its step
+        more = {"gram": signals.gram, "penalty": penalty if self.model.sharing.has_penalty else None}
+        return logs | {name: value for name, value in more.items() if value is not None}
+
+    def _heads_to_move(self, weights: tf.Tensor) -> tf.Tensor | None:
+        """Returns which tasks' heads a step may update, bool [K], or None for all: heads of tasks with weight 0 are kept.
+
+        Their gradients are 0, but weight decay and old moments would still change them.
+        """
+        if not (self.weighting.may_be_zero and self.settings.scale_heads):
+            return None
+        return tf.not_equal(weights, 0.0)
+
+    def _move(self, gradients: list[Gradient], norm: tf.Tensor, step: tf.Tensor, trained: tf.Tensor | None) -> None:
+        variables = self.model.trainable_variables
+        factor = grads.clip_factor(norm, self.settings.clip_norm_value if self.settings.gradient_clip else None)
+        gradients = grads.freeze(grads.dense(gradients), variables, self.frozen_variables)
+        with self._idle_heads_kept(trained):
+            grads.apply_scaled(self.optimizer, gradients, variables, factor)
+        if self.averages:
+            self.averages.update(step)
+
+    @contextlib.contextmanager
+    def _idle_heads_kept(self, trained: tf.Tensor | None) -> Iterator[None]:
+        """Inside the block, the optimizer leaves the variables of idle tasks and their slots unchanged.
+
+        Works with every optimizer whose steps call ``update_step``, and makes no copies. ``trained`` is bool [K], or None if
+        all tasks' variables are updated.
+        """
+        if trained is None:
+            yield
+            return
+        optimizer = self.optimizer
+        moves = {
+            optimizer._var_key(variable): trained[index]
+            for index in range(len(self.model.tasks))
+            for variable in self.model.task_variables(index)
+        }
+
+        def update_step(gradient: tf.Tensor, variable: tf.Variable) -> None:
+            update = type(optimizer).update_step
+            move = moves.get(optimizer._var_key(variable))
+            if move is None:
+                update(optimizer, gradient, variable)
+            else:
+                tf.cond(move, lambda: update(optimizer, gradient, variable), lambda: None)
+
+        optimizer.update_step = update_step
+        try:
+            yield
+        finally:
+            vars(optimizer).pop("update_step", None)  # every replica sets and removes it
+
+
+def _accuracy(logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+    right = tf.equal(tf.argmax(logits, axis=-1, output_type=label_ids.dtype), label_ids)
+    return tf.reduce_mean(tf.cast(right, tf.float32))
+
+
+def _joint_signals(forwards: list[Forward], step: tf.Tensor, gram: tf.Tensor | None) -> Signals:
+    losses, accuracies = (tf.stack(mean_of([tf.stop_gradient(each[part]) for each in forwards])) for part in (0, 1))
+    return Signals(losses, tf.ones_like(losses, tf.bool), step, accuracies, gram)
+
+
+def _objectives_of(found: Forward, weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the weighted and the plain objective of one task, both with the penalty."""
+    return weight * found.objective + found.penalty, found.objective + found.penalty
+
+
+def _objectives(forwards: list[Forward], weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the weighted and the plain sum of the objectives, both with the penalties."""
+    losses = tf.stack([part.objective for part in forwards])
+    penalty = _penalty(forwards)
+    return tf.reduce_sum(weights * losses) + penalty, tf.reduce_sum(losses) + penalty
+
+
+def _penalty(forwards: list[Forward]) -> tf.Tensor:
+    return tf.add_n([part.penalty for part in forwards])
