@@ -115,7 +115,7 @@ def test_subclass_that_overrides_everything_trains_without_retracing(tiny_settin
     # Six steps of three tasks and several batch lengths: one tracing of the step serves all.
     assert Overridden.traced == 1
     assert "tnews_logits" in trained.model.predict_step(batch_of(0, rows=2))
-    prefix, again = checkpoint_steps(trained.folder.path)[6], build_model(trained.folder, Overridden)
+    prefix, again = checkpoint_steps(trained.folder.path)[6], build_model(trained.folder, ModelClass(Overridden))
     Weights((prefix,)).restore(again)
     np.testing.assert_array_equal(again.between.kernel, trained.model.between.kernel)
     with pytest.raises(UserError, match="MultiTaskModel has .* it is of another model class"):

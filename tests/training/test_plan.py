@@ -73,9 +73,10 @@ def test_dtps_own_focal_factor_and_another_exclude_each_other(plan: Plan) -> Non
 
 
 def test_what_else_is_for_each_task(plan: Plan) -> None:
-    found = plan(token_dropout="ocnli=0.2", head_lr="tnews=3", layer_lr_decay=0.5)
-    assert found.token_dropout == (0, 0, 0.2) and found.rates == RateShares((3, 1, 1), 0.5)
-    assert plan().token_dropout == (0, 0, 0) and plan().rates == RateShares((1, 1, 1), 1.0)
+    assert plan(head_lr="tnews=3", layer_lr_decay=0.5).rates == RateShares((3, 1, 1), 0.5)
+    assert plan().rates == RateShares((1, 1, 1), 1.0)
+    with pytest.raises(UserError, match="token_dropout 'ocnli=2': 2.0 for OCNLI is too large"):
+        plan(token_dropout="ocnli=2")
 
 
 def test_steps_sizes_and_order(plan: Plan) -> None:

@@ -34,6 +34,9 @@ PLAIN: dict[str, type[Pooling]] = {"cls": First, "mean": Mean, "max": Greatest, 
 """Poolings without variables."""
 
 
+NO_OPTIONS = SimpleNamespace()
+
+
 class FeatureMaker:
     """Makes the tasks' features; a feature without task-specific variables is one object for all tasks that read it.
 
@@ -41,7 +44,7 @@ class FeatureMaker:
         shared: part text -> pooling whose variables all tasks share.
     """
 
-    def __init__(self, width: int, num_layers: int, seed: int, own: SimpleNamespace) -> None:
+    def __init__(self, width: int, num_layers: int, seed: int, own: SimpleNamespace = NO_OPTIONS) -> None:
         """Takes the states' width, the number of encoder layers, the run's seed, and the options of user-defined classes."""
         self.shared: dict[str, Attention] = {}
         self._facts = FeatureFacts("", width, num_layers, seed, own)
