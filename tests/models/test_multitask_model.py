@@ -16,6 +16,7 @@ from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import build_model
+from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.task_loss import TaskLoss
