@@ -29,6 +29,8 @@ setup(
         "scipy>=1.15",
         "tensorflow>=2.21,<2.22",
         "tf-keras>=2.21,<2.22",
+        # Runs the encoders' tokenizer.json; the range is that of transformers 4.57.
+        "tokenizers>=0.22,<0.23",
         "tqdm>=4.66",
         # The TensorFlow classes end with transformers 4.
         "transformers>=4.57,<5",

@@ -8,7 +8,7 @@ import numpy as np
 from easytransfer_mtl.data.contest_files import require_files
 from easytransfer_mtl.data.csv_reader import check_rows, read_csv
 from easytransfer_mtl.data.encoded_rows import EncodedRows
-from easytransfer_mtl.data.features import FeatureBuilder
+from easytransfer_mtl.data.features import RowEncoder
 from easytransfer_mtl.files import read_json
 from easytransfer_mtl.seeding import generator
 from easytransfer_mtl.tasks import Task
@@ -25,7 +25,7 @@ def stored_histograms() -> dict[str, dict[int, int]]:
     }
 
 
-def measured_histograms(folder: str, tasks: tuple[Task, ...], builder: FeatureBuilder) -> dict[str, dict[int, int]]:
+def measured_histograms(folder: str, tasks: tuple[Task, ...], builder: RowEncoder) -> dict[str, dict[int, int]]:
     """Counts the lengths of a folder's train files."""
     files = require_files(folder, "train", tasks)
     histograms = {}

@@ -11,8 +11,7 @@ from benchmarks.lengths import measured_histograms, stored_histograms
 from benchmarks.machine import machine_facts, peak_memory_gb
 from benchmarks.parts import PARTS, Setup
 from benchmarks.settings import BenchmarkSettings
-from easytransfer_mtl.data.features import FeatureBuilder
-from easytransfer_mtl.data.tokenization import Tokenizer
+from easytransfer_mtl.data.published_features import feature_builder
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import check_outputs, files_in, write_json
@@ -58,7 +57,7 @@ def _setup(settings: BenchmarkSettings) -> Setup:
             raise UserError("benchmarks with --data_dir needs --tokenizer_name_or_path to count tokens.")
         files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, needs_weights=False)
         encoder = files.vocabulary_file.parent
-        builder = FeatureBuilder(Tokenizer(files.vocabulary, "nfkc"), 512)
+        builder = feature_builder(files.vocabulary, "nfkc", 512)
         histograms = measured_histograms(settings.data_dir, CONTEST_TASKS, builder)
     return Setup(
         histograms=histograms,

@@ -14,10 +14,10 @@ from easytransfer_mtl.data.conversion import (
     rejects_path,
     shared_texts,
 )
-from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.manifest import manifest_path
+from easytransfer_mtl.data.published_features import feature_builder
 from easytransfer_mtl.data.splitting import split_tail, tail_paths
-from easytransfer_mtl.data.tokenization import Tokenizer, warn_of_words
+from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_words
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
@@ -38,14 +38,16 @@ def run(settings: ConvertSettings) -> int:
         raise UserError(f"output_schema {settings.output_schema!r} is not supported; use {FEATURES} (or bert_finetune).")
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     conversions = _folder(settings, tasks) if settings.data_dir else [_single(settings, tasks)]
-    files = find_encoder(settings.tokenizer_name_or_path, settings.modelZooBasePath, False, settings.vocabulary_rule)
+    files = find_encoder(
+        settings.tokenizer_name_or_path, settings.modelZooBasePath, False, settings.vocabulary_rule, settings.tokenizer
+    )
     _check_outputs(settings, conversions, files_in(files.folder))
     _check_encoder(settings.sequence_length, files)
     vocabulary = files.vocabulary
-    warn_of_rules(vocabulary, files.vocabulary_file)
-    warn_of_words(vocabulary, files.vocabulary_file)
-    tokenizer = Tokenizer(vocabulary, settings.text_normalization)
-    builder = FeatureBuilder(tokenizer, settings.sequence_length)
+    if isinstance(vocabulary, Vocabulary):
+        warn_of_rules(vocabulary, files.vocabulary_file)
+        warn_of_words(vocabulary, files.vocabulary_file)
+    builder = feature_builder(vocabulary, settings.text_normalization, settings.sequence_length)
     max_bad_share = settings.max_bad_share
     if settings.data_dir:
         check_sources(conversions, settings.on_bad_row, settings.header, max_bad_share)

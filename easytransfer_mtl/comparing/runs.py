@@ -41,7 +41,12 @@ class Job:
     def inputs(self) -> dict[str, str]:
         """Returns the hashes of the files that the training reads: data, encoder, and file of indicators."""
         settings = self.settings
-        files = find_encoder(settings.pretrain_model_name_or_path, settings.modelZooBasePath, needs_weights=False)
+        files = find_encoder(
+            settings.pretrain_model_name_or_path,
+            settings.modelZooBasePath,
+            needs_weights=False,
+            tokenizer=settings.tokenizer,
+        )
         paths = {"encoder config": files.config_file, "vocabulary": files.vocabulary_file}
         if not settings.random_init:
             with contextlib.suppress(UserError):  # missing weights are reported by the training

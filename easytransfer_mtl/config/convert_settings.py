@@ -11,6 +11,8 @@ from easytransfer_mtl.config.sections import (
     NORMALIZATIONS,
     PREPROCESS,
     SMALLEST_SEED,
+    TOKENIZER,
+    TOKENIZERS,
     VOCABULARY_RULE,
     VOCABULARY_RULES,
 )
@@ -72,6 +74,7 @@ class ConvertSettings(BadRowSettings, EasyTransferSettings):
     tokenizer_name_or_path: str = option(
         PREPROCESS, "encoder (name, folder or checkpoint prefix) whose vocab.txt is used", required=True
     )
+    tokenizer: str = option(PREPROCESS, TOKENIZER, "auto", choices=TOKENIZERS)
     vocabulary_rule: str = option(PREPROCESS, VOCABULARY_RULE, "auto", choices=VOCABULARY_RULES)
     sequence_length: int = option(PREPROCESS, "padded length in tokens", 128, minimum=5, maximum=LONGEST_ROW)
     text_normalization: str = option(

@@ -16,6 +16,8 @@ from easytransfer_mtl.config.sections import (
     PREPROCESS,
     PRETRAIN,
     SMALLEST_SEED,
+    TOKENIZER,
+    TOKENIZERS,
     VOCABULARY_RULE,
     VOCABULARY_RULES,
 )
@@ -41,6 +43,7 @@ class PretrainSettings(CommonSettings):
     pretrain_model_name_or_path: str = option(
         PRETRAIN, "encoder to go on from: as train's, also the final/ folder of another pre-training", required=True
     )
+    tokenizer: str = option(PRETRAIN, TOKENIZER, "auto", choices=TOKENIZERS)
     vocabulary_rule: str = option(PRETRAIN, VOCABULARY_RULE, "auto", choices=VOCABULARY_RULES)
     random_init: bool = option(PRETRAIN, "start from random weights; reads config.json and vocab.txt only", False)
     random_pooler: bool = option(PRETRAIN, "draw a random pooler if the checkpoint has none", False)

@@ -11,6 +11,11 @@ VOCABULARY_RULE = (
     "how ids follow from vocab.txt: lines, the line number, as transformers; easytransfer, repeated lines not counted; "
     "auto: as the encoder was trained"
 )
+TOKENIZERS = ("auto", "easytransfer", "published")
+TOKENIZER = (
+    "what splits texts: easytransfer, its WordPiece over vocab.txt; published, the encoder's tokenizer.json; auto: "
+    "published if there is no vocab.txt"
+)
 PRECISIONS = ("float32", "bfloat16")
 BOARDS = ("auto", "test", "b", "a")
 

@@ -20,6 +20,8 @@ from easytransfer_mtl.config.sections import (
     PRECISIONS,
     PREDICT,
     SMALLEST_SEED,
+    TOKENIZER,
+    TOKENIZERS,
     TRAIN,
     VOCABULARY_RULE,
     VOCABULARY_RULES,
@@ -68,6 +70,7 @@ class EncoderSettings(Settings):
     pretrain_model_name_or_path: str = option(
         MODEL, "encoder: Hugging Face name or folder, EasyTransfer name, or TF1 checkpoint prefix", required=True
     )
+    tokenizer: str = option(MODEL, TOKENIZER, "auto", choices=TOKENIZERS)
     vocabulary_rule: str = option(MODEL, VOCABULARY_RULE, "auto", choices=VOCABULARY_RULES)
     random_init: bool = option(MODEL, "start from random weights; reads config.json and vocab.txt only", False)
     random_pooler: bool = option(MODEL, "draw a random pooler if the checkpoint has none", False)

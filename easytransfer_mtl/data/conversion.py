@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from easytransfer_mtl.config.sections import MAX_BAD_SHARE
 from easytransfer_mtl.data.csv_reader import CsvTally, Row, check_rows, require_rows, stream_rows
-from easytransfer_mtl.data.features import FeatureBuilder, Features
+from easytransfer_mtl.data.features import Features, RowEncoder
 from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
 from easytransfer_mtl.errors import UserError
@@ -107,7 +107,7 @@ def check_sources(
 
 def convert_file(
     conversion: Conversion,
-    builder: FeatureBuilder,
+    builder: RowEncoder,
     on_bad_row: str,
     header: bool = False,
     max_bad_share: float = MAX_BAD_SHARE,
@@ -167,7 +167,7 @@ def shared_texts(train: ConversionReport, dev: ConversionReport) -> str | None:
     )
 
 
-def _manifest(conversion: Conversion, builder: FeatureBuilder, rows: int) -> Manifest:
+def _manifest(conversion: Conversion, builder: RowEncoder, rows: int) -> Manifest:
     tokenizer = builder.tokenizer
     return Manifest(
         task=conversion.task,
@@ -180,6 +180,7 @@ def _manifest(conversion: Conversion, builder: FeatureBuilder, rows: int) -> Man
         source=conversion.source.name,
         source_sha256=sha256_of(conversion.source),
         vocabulary_rule=tokenizer.vocabulary.rule,
+        tokenizer=tokenizer.vocabulary.tokenizer,
     )
 
 
@@ -194,10 +195,10 @@ def _comparable(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).lower().split())
 
 
-def _examples(source: Iterator[Row], tally: CsvTally, builder: FeatureBuilder, counts: _Counts) -> Iterator[bytes]:
+def _examples(source: Iterator[Row], tally: CsvTally, builder: RowEncoder, counts: _Counts) -> Iterator[bytes]:
     task = tally.task
     label_ids = {label: index for index, label in enumerate(task.label_enumerate_values)}
-    unknown = builder.tokenizer.vocabulary.ids["[UNK]"]
+    unknown, padding = builder.tokenizer.vocabulary.unknown_id, builder.tokenizer.vocabulary.padding_id
     size = tally.path.stat().st_size
     with tqdm(total=size, desc=f"convert {tally.path.name}", unit="B", unit_scale=True, disable=None, leave=False) as bar:
         for row in source:
@@ -206,5 +207,6 @@ def _examples(source: Iterator[Row], tally: CsvTally, builder: FeatureBuilder, c
             counts.full_length += len(features.input_ids) == builder.sequence_length
             counts.tokens += len(features.input_ids)
             counts.unknown += features.input_ids.count(unknown)
-            yield serialize(features, label_ids[row.label] if row.label is not None else 0, builder.sequence_length)
+            label = label_ids[row.label] if row.label is not None else 0
+            yield serialize(features, label, builder.sequence_length, padding)
             bar.update(tally.bytes_read - bar.n)

@@ -1,6 +1,7 @@
 """Converts texts to token ids in BERT's layout, with EasyTransfer's truncation."""
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from easytransfer_mtl.data.tokenization import Tokenizer
 from easytransfer_mtl.errors import UserError, shown
@@ -11,12 +12,29 @@ class Features:
     """One encoded row without padding.
 
     Attributes:
-        input_ids: token ids, [CLS] a [SEP] or [CLS] a [SEP] b [SEP].
+        input_ids: token ids, [CLS] a [SEP] or [CLS] a [SEP] b [SEP], or what a published tokenizer's template makes.
         first_length: number of leading tokens with segment id 0; the others have 1.
     """
 
     input_ids: list[int]
     first_length: int
+
+
+class RowEncoder(Protocol):
+    """What encodes rows: ``tokenizer`` has ``vocabulary`` and ``text_normalization``; ``sequence_length`` is in tokens."""
+
+    tokenizer: Any
+    sequence_length: int
+
+    def encode(self, texts: tuple[str, ...]) -> Features:
+        """Encodes one text or a pair of texts."""
+        ...
+
+
+def check_texts(texts: tuple[str, ...]) -> None:
+    """Raises UserError if ``texts`` is a string, whose first two characters would be taken for a pair."""
+    if isinstance(texts, str):
+        raise UserError(f"{shown(texts)} is a string where a tuple of one or two texts is wanted; write (text,).")
 
 
 def truncated_lengths(first: int, second: int, limit: int) -> tuple[int, int]:
@@ -53,8 +71,7 @@ class FeatureBuilder:
             raise UserError(f"sequence_length is {sequence_length}; it must be at least 5.")
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
-        self._cls = tokenizer.vocabulary.ids["[CLS]"]
-        self._sep = tokenizer.vocabulary.ids["[SEP]"]
+        self._cls, self._sep = tokenizer.vocabulary.frame_ids
 
     def encode(self, texts: tuple[str, ...]) -> Features:
         """Encodes one text or a pair of texts.
@@ -62,8 +79,7 @@ class FeatureBuilder:
         Raises:
             UserError: ``texts`` is a string, whose first two characters would be taken for a pair.
         """
-        if isinstance(texts, str):
-            raise UserError(f"{shown(texts)} is a string where a tuple of one or two texts is wanted; write (text,).")
+        check_texts(texts)
         first = self.tokenizer.ids(texts[0])
         if len(texts) == 1:
             ids = [self._cls, *first[: self.sequence_length - 2], self._sep]

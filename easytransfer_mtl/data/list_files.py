@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from easytransfer_mtl.data.manifest import Manifest, read_manifest
-from easytransfer_mtl.data.tokenization import RULE_NAMES, Vocabulary
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
+from easytransfer_mtl.data.tokenization import PUBLISHED, RULE_NAMES
 from easytransfer_mtl.errors import UserError, listed, shown
 from easytransfer_mtl.files import plain_path, why_no_file
 from easytransfer_mtl.tasks import Task, task_named
@@ -134,9 +135,23 @@ def _named_tasks(path: Path, tasks: tuple[Task, ...]) -> list[Task]:
     return []
 
 
-def check_vocabulary(file: TaskFile, vocabulary: Vocabulary, where: str) -> None:
-    """Raises UserError if the file was made with another vocabulary than the model's, which comes from ``where``."""
+def check_vocabulary(file: TaskFile, vocabulary: AnyVocabulary, where: str) -> None:
+    """Raises UserError if the file was made with another vocabulary than the model's, which comes from ``where``.
+
+    Without a manifest a file is taken as EasyTransfer's; a model with a published tokenizer cannot read it.
+    """
     manifest = file.manifest
+    if manifest is None and vocabulary.tokenizer == PUBLISHED:
+        raise UserError(
+            f"{file.path} has no manifest, so its ids are taken as those of EasyTransfer's WordPiece; the model's "
+            f"tokenizer is {where}. Convert the data with --tokenizer_name_or_path set to the encoder you train."
+        )
+    if manifest and manifest.tokenizer != vocabulary.tokenizer:
+        raise UserError(
+            f"{file.path} was made with the tokenizer {manifest.tokenizer}, the model's is {vocabulary.tokenizer} "
+            f"({where}). Convert the data with --tokenizer_name_or_path set to the encoder you train and "
+            f"--tokenizer={vocabulary.tokenizer}."
+        )
     if manifest is None and not vocabulary.is_read_alike:
         logging.warning(
             "%s has no manifest: if EasyTransfer wrote it, its ids are not the model's, which are line numbers (%s)",

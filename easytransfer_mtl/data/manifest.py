@@ -5,7 +5,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from easytransfer_mtl.data.tokenization import EASYTRANSFER, LINES, TEXT_NORMALIZATIONS, VOCABULARY_RULES
+from easytransfer_mtl.data.tokenization import (
+    EASYTRANSFER,
+    LINES,
+    TEXT_NORMALIZATIONS,
+    TOKENIZERS,
+    VOCABULARY_RULES,
+    WORDPIECE,
+)
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.tasks import Task, task_from_json
@@ -28,6 +35,7 @@ class Manifest:
         source: name of the CSV file.
         source_sha256: hash of its bytes.
         vocabulary_rule: see ``Vocabulary.rule``.
+        tokenizer: one of ``TOKENIZERS``.
     """
 
     task: Task
@@ -40,6 +48,7 @@ class Manifest:
     source: str
     source_sha256: str
     vocabulary_rule: str = LINES
+    tokenizer: str = WORDPIECE
 
 
 def manifest_path(tfrecord: str | os.PathLike[str]) -> Path:
@@ -65,8 +74,9 @@ def read_manifest(tfrecord: str | os.PathLike[str]) -> Manifest | None:
     value = read_json(path, "manifest")
     names = [field.name for field in fields(Manifest)]
     if isinstance(value, dict):
-        # Older manifests lack the key: EasyTransfer's was the only rule then.
+        # Older manifests lack the keys: EasyTransfer's was the only rule then, and its WordPiece the only tokenizer.
         value.setdefault("vocabulary_rule", EASYTRANSFER)
+        value.setdefault("tokenizer", WORDPIECE)
     if not isinstance(value, dict) or set(value) != {"format_version", *names}:
         raise UserError(f"manifest {path}: expected the keys format_version, {', '.join(names)}; convert the data again.")
     if value.pop("format_version") != FORMAT_VERSION:
@@ -90,3 +100,5 @@ def _check_types(value: dict[str, Any], path: Path) -> None:
         raise UserError(f"manifest {path}: text_normalization {shown(value['text_normalization'])} is not known.")
     if value["vocabulary_rule"] not in VOCABULARY_RULES:
         raise UserError(f"manifest {path}: vocabulary_rule {shown(value['vocabulary_rule'])} is not known.")
+    if value["tokenizer"] not in TOKENIZERS:
+        raise UserError(f"manifest {path}: tokenizer {shown(value['tokenizer'])} is not known.")

@@ -20,12 +20,12 @@ HEAD_BYTES, FRAME_BYTES = 12, 16
 """Bytes before a record (length and checksum), and all bytes around it (another checksum follows the record)."""
 
 
-def serialize(features: Features, label_id: int, sequence_length: int) -> bytes:
-    """Returns one row as a serialized tf.train.Example, padded with zeros to ``sequence_length``."""
+def serialize(features: Features, label_id: int, sequence_length: int, padding_id: int = 0) -> bytes:
+    """Returns one row as a serialized tf.train.Example, padded to ``sequence_length`` with ``padding_id`` and zeros."""
     length = len(features.input_ids)
     padding = [0] * (sequence_length - length)
     values = {
-        "input_ids": features.input_ids + padding,
+        "input_ids": features.input_ids + [padding_id] * len(padding),
         "input_mask": [1] * length + padding,
         "segment_ids": [0] * features.first_length + [1] * (length - features.first_length) + padding,
         LABEL_FEATURE: [label_id],

@@ -31,6 +31,8 @@ TEXT_NORMALIZATIONS = ("none", "nfkc")
 VOCABULARY_RULES = LINES, EASYTRANSFER = "lines", "easytransfer"
 RULE_NAMES = {LINES: "line numbers", EASYTRANSFER: "EasyTransfer's rule"}
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+TOKENIZERS = WORDPIECE, PUBLISHED = "easytransfer", "published"
+"""Who makes the ids: EasyTransfer's WordPiece over a vocab.txt, or the encoder's tokenizer.json."""
 MASK_TOKEN = "[MASK]"
 """Replaces tokens in pre-training and token dropout; a vocabulary may lack it."""
 MOST_BYTES = 16 << 20
@@ -45,7 +47,14 @@ class Vocabulary:
         ids: token -> id.
         rule: one of ``VOCABULARY_RULES``: how the ids follow from the file that the tokens were first read from.
         sha256: hash of the ids of all tokens that can occur in a text; equal for files, and rules, that give the same ids.
+        frame_ids: ids of [CLS] and [SEP].
+        mask_id: id of [MASK], or None.
+        unknown_id: id of [UNK].
+        padding_id: 0, with which EasyTransfer filled rows up.
+        has_types: True: the two texts of a pair have different token types.
     """
+
+    tokenizer, padding_id, has_types = WORDPIECE, 0, True
 
     def __init__(self, tokens: Sequence[str], source: str = "vocabulary", rule: str = LINES) -> None:
         """Takes the tokens in id order.
@@ -60,6 +69,8 @@ class Vocabulary:
             spaced = next((token for token in tokens if token.split()[:1] and token.split()[0] in missing), None)
             hint = f" A line is {shown(spaced)}; it must be the token and nothing else." if spaced else ""
             raise UserError(f"{source}: the tokens {missing} are missing; it is not a BERT vocab.txt.{hint}")
+        self.frame_ids = (self.ids["[CLS]"], self.ids["[SEP]"])
+        self.mask_id, self.unknown_id = self.ids.get(MASK_TOKEN), self.ids["[UNK]"]
         self._found = found_ids(tokens)
         self.sha256 = hashlib.sha256("\n".join(self._identity()).encode("utf-8")).hexdigest()
 
@@ -146,6 +157,11 @@ def warn_of_words(vocabulary: Vocabulary, path: str | os.PathLike[str]) -> None:
         )
 
 
+def normalized_text(text: str, how: str) -> str:
+    """Returns a text with one of ``TEXT_NORMALIZATIONS`` applied."""
+    return unicodedata.normalize("NFKC", text) if how == "nfkc" else text
+
+
 class Tokenizer:
     """Converts text to WordPiece ids, equal to EasyTransfer's ``FullTokenizer`` with ``do_lower_case=True``.
 
@@ -159,7 +175,7 @@ class Tokenizer:
         """
         self.vocabulary = vocabulary
         self.text_normalization = text_normalization
-        self._unknown = vocabulary.ids["[UNK]"]
+        self._unknown = vocabulary.unknown_id
         self._remembered: dict[str, tuple[int, ...]] = {}
 
     def ids(self, text: str) -> list[int]:
@@ -176,7 +192,7 @@ class Tokenizer:
 
     def normalized(self, text: str) -> str:
         """Returns ``text`` with the text normalization applied."""
-        return unicodedata.normalize("NFKC", text) if self.text_normalization == "nfkc" else text
+        return normalized_text(text, self.text_normalization)
 
     def chunk_ids(self, chunk: str) -> tuple[int, ...]:
         """Returns the token ids of one match of ``CHUNK`` in a normalized text; a text's ids are those of its chunks."""

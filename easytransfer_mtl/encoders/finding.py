@@ -5,17 +5,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, load_published
+from easytransfer_mtl.data.tokenization import PUBLISHED
 from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS, ENGLISH_ALBERTS, encoder_table
 from easytransfer_mtl.encoders.recorded_hashes import check_hashes
-from easytransfer_mtl.encoders.vocabularies import AUTO, VOCABULARY_FILE, read_vocabulary
+from easytransfer_mtl.encoders.vocabularies import AUTO, TOKENIZER_FILE, VOCABULARY_FILE, read_vocabulary, tokenizer_of
 from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights, tf1_prefix
 from easytransfer_mtl.errors import UserError, listed
 from easytransfer_mtl.files import home_expanded, read_json
 
 LARGEST_CONFIG = 1 << 20
 CONFIG_NAMES = ("config.json", "bert_config.json", "albert_config.json")
-DOWNLOADED = ("config.json", "vocab.txt", "*.safetensors", "*.safetensors.index.json")
+DOWNLOADED = ("config.json", "vocab.txt", TOKENIZER_FILE, "*.safetensors", "*.safetensors.index.json")
 DOWNLOADED_INSTEAD = (
     ("tf_model*.h5", "tf_model.h5.index.json"),
     ("pytorch_model*.bin", "pytorch_model.bin.index.json"),
@@ -31,12 +32,14 @@ class EncoderFiles:
         folder: holds config and vocabulary.
         tanh_gelu: whether to use the tanh GELU where the config says GELU, as EasyTransfer and Google did.
         vocabulary_rule: how to read vocab.txt, see ``read_vocabulary``.
+        requested_tokenizer: what makes the ids, see ``tokenizer_of``.
     """
 
     location: Path
     folder: Path
     tanh_gelu: bool
     vocabulary_rule: str = AUTO
+    requested_tokenizer: str = AUTO
 
     @property
     def config_file(self) -> Path:
@@ -58,12 +61,25 @@ class EncoderFiles:
         )
 
     @property
+    def tokenizer(self) -> str:
+        """One of ``TOKENIZERS``; errors as in ``tokenizer_of``."""
+        is_asked_for = self.requested_tokenizer == PUBLISHED
+        vocabulary_file = self.folder / VOCABULARY_FILE if is_asked_for else self._vocab_txt
+        return tokenizer_of(self.folder, vocabulary_file, self.requested_tokenizer)
+
+    @property
     def vocabulary_file(self) -> Path:
-        """vocab.txt in the same folder, or else the only .txt file with vocab in its name.
+        """The file that the ids follow from: tokenizer.json if the tokenizer is a published one, else vocab.txt.
+
+        Instead of vocab.txt the only .txt file with vocab in its name is taken.
 
         Raises:
             UserError: there are several with other names. A missing file is reported only when it is read.
         """
+        return self.folder / TOKENIZER_FILE if self.tokenizer == PUBLISHED else self._vocab_txt
+
+    @property
+    def _vocab_txt(self) -> Path:
         usual = self.folder / VOCABULARY_FILE
         if usual.is_file():
             return usual
@@ -72,13 +88,21 @@ class EncoderFiles:
         return others[0] if others else usual
 
     @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The vocabulary; errors as in ``read_vocabulary``."""
+    def vocabulary(self) -> AnyVocabulary:
+        """The vocabulary; errors as in ``read_vocabulary`` and ``load_published``."""
         path = self.vocabulary_file
+        if self.tokenizer == PUBLISHED:
+            if not path.is_file():
+                raise UserError(
+                    f"{path} does not exist, which --tokenizer=published reads. Found: {_names_in(self.folder)}."
+                )
+            if self.vocabulary_rule != AUTO:
+                raise UserError(f"--vocabulary_rule={self.vocabulary_rule} concerns vocab.txt, not {path}; leave it out.")
+            return load_published(path)
         if not path.is_file():
             raise UserError(
-                f"vocabulary {path} does not exist; it is the vocab.txt that belongs to the encoder. Found: "
-                f"{_names_in(self.folder)}."
+                f"vocabulary {path} does not exist; it is the vocab.txt that belongs to the encoder (or a tokenizer.json in "
+                f"its place). Found: {_names_in(self.folder)}."
             )
         return read_vocabulary(path, self.location, self.vocabulary_rule)
 
@@ -106,7 +130,11 @@ def _names_in(folder: Path) -> str:
 
 
 def find_encoder(
-    name: str, model_zoo: str | None = None, needs_weights: bool = True, vocabulary_rule: str = AUTO
+    name: str,
+    model_zoo: str | None = None,
+    needs_weights: bool = True,
+    vocabulary_rule: str = AUTO,
+    tokenizer: str = AUTO,
 ) -> EncoderFiles:
     """Finds the files of an encoder; downloads them if the name is one on the Hugging Face hub.
 
@@ -118,11 +146,13 @@ def find_encoder(
         model_zoo: EasyTransfer's ``modelZooBasePath``; ``~/.eztransfer_modelzoo`` if None.
         needs_weights: False looks for config and vocabulary only.
         vocabulary_rule: how to read vocab.txt, see ``read_vocabulary``.
+        tokenizer: what makes the ids, see ``tokenizer_of``.
 
     Raises:
         UserError: nothing is found, or the folder is an export whose files differ from the exported ones.
     """
-    return replace(_find(name, model_zoo, needs_weights), vocabulary_rule=vocabulary_rule)
+    found = _find(name, model_zoo, needs_weights)
+    return replace(found, vocabulary_rule=vocabulary_rule, requested_tokenizer=tokenizer)
 
 
 def _find(name: str, model_zoo: str | None, needs_weights: bool) -> EncoderFiles:
@@ -130,8 +160,9 @@ def _find(name: str, model_zoo: str | None, needs_weights: bool) -> EncoderFiles
         return _find_in_zoo(name, home_expanded(model_zoo or "~/.eztransfer_modelzoo"), needs_weights)
     if name in ENGLISH_ALBERTS:
         raise UserError(
-            f"{name} is an English ALBERT, whose texts SentencePiece splits; only encoders with a WordPiece vocabulary "
-            f"(vocab.txt) are supported. Chinese ones are {name[:-2]}zh and the others of:\n{encoder_table()}"
+            f"{name} is an English ALBERT, whose texts SentencePiece splits; by names of EasyTransfer's, "
+            f"only encoders with a WordPiece vocabulary (vocab.txt) are supported. Chinese ones are "
+            f"{name[:-2]}zh and the others of:\n{encoder_table()}"
         )
     path = home_expanded(name)
     if name and path.is_dir():
@@ -176,7 +207,7 @@ def _downloaded(name: str, tanh_gelu: bool, needs_weights: bool) -> EncoderFiles
     """Downloads config, vocabulary and one format of weights from the hub, or takes them from its cache."""
     from huggingface_hub import snapshot_download
 
-    wanted = DOWNLOADED if needs_weights else DOWNLOADED[:2]
+    wanted = DOWNLOADED if needs_weights else DOWNLOADED[:3]
     try:
         folder = Path(snapshot_download(name, allow_patterns=list(wanted)))
         for patterns in DOWNLOADED_INSTEAD if needs_weights else ():

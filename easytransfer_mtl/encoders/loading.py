@@ -9,6 +9,7 @@ import numpy as np
 from transformers import PretrainedConfig
 from transformers.activations_tf import ACT2FN
 
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_words
 from easytransfer_mtl.encoders.assigning import assign_weights, random_weights
 from easytransfer_mtl.encoders.canonical_names import below_model
@@ -38,7 +39,7 @@ class LoadedEncoder:
     """An encoder, its vocabulary, and the task heads in its checkpoint (stored name -> array)."""
 
     encoder: Encoder
-    vocabulary: Vocabulary
+    vocabulary: AnyVocabulary
     heads: dict[str, np.ndarray]
 
 
@@ -116,14 +117,15 @@ def check_embeddings(files: EncoderFiles, config: PretrainedConfig) -> None:
     check_size(files.vocabulary, files.vocabulary_file, config.vocab_size, files.config_file)
 
 
-def _checked_vocabulary(files: EncoderFiles, config: PretrainedConfig) -> Vocabulary:
+def _checked_vocabulary(files: EncoderFiles, config: PretrainedConfig) -> AnyVocabulary:
     check_embeddings(files, config)
     vocabulary, path = files.vocabulary, files.vocabulary_file
     if len(vocabulary) < config.vocab_size:
         unused = config.vocab_size - len(vocabulary)
         sizes = f"{len(vocabulary)} tokens, the encoder {config.vocab_size} embeddings"
         logging.info("%s has %s: %d are no token's", path, sizes, unused)
-    warn_of_words(vocabulary, path)
+    if isinstance(vocabulary, Vocabulary):
+        warn_of_words(vocabulary, path)
     return vocabulary
 
 

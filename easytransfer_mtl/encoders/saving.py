@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, PublishedVocabulary
 from easytransfer_mtl.encoders.canonical_names import torch_array, torch_name
 from easytransfer_mtl.encoders.finite import check_finite
 from easytransfer_mtl.encoders.fused.rotary import position_table
@@ -37,8 +37,8 @@ class Head:
     additional: Arrays = field(default_factory=dict)
 
 
-def save_encoder(encoder: Encoder, vocabulary: Vocabulary, folder: Path, head: Head = Head()) -> None:
-    """Writes config.json, model.safetensors, vocab.txt, vocabulary.json and tokenizer_config.json.
+def save_encoder(encoder: Encoder, vocabulary: AnyVocabulary, folder: Path, head: Head = Head()) -> None:
+    """Writes config.json, model.safetensors, vocab.txt or tokenizer.json, vocabulary.json and tokenizer_config.json.
 
     ``AutoModel`` and ``AutoTokenizer`` of transformers load them. Weights for which the class has no place (the pooler of
     types without one, ``Head.additional``) go to additional.safetensors, which ``read_weights`` reads too.
@@ -68,7 +68,7 @@ def save_encoder(encoder: Encoder, vocabulary: Vocabulary, folder: Path, head: H
     if additional:
         write_safetensors(folder / ADDITIONAL_FILE, additional)
     write_json(folder / "config.json", _config_json(encoder, head.model_class or kind.torch_class))
-    write_json(folder / "tokenizer_config.json", _tokenizer_json(config.max_position_embeddings))
+    write_json(folder / "tokenizer_config.json", _tokenizer_json(vocabulary, config.max_position_embeddings))
     write_vocabulary(folder, vocabulary)
 
 
@@ -81,6 +81,10 @@ def _config_json(encoder: Encoder, model_class: str) -> dict[str, Any]:
     return {**json.loads(encoder.config.to_json_string(use_diff=True)), "architectures": [model_class]}
 
 
-def _tokenizer_json(max_positions: int) -> dict[str, Any]:
+def _tokenizer_json(vocabulary: AnyVocabulary, max_positions: int) -> dict[str, Any]:
     """Returns the settings of the transformers tokenizer that splits texts as this program does, for every encoder type."""
+    if isinstance(vocabulary, PublishedVocabulary):
+        return {
+            "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_positions, **vocabulary.settings,
+        }  # fmt: skip
     return {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": max_positions}

@@ -1,17 +1,21 @@
-"""The vocabulary in an encoder's folder: the rule for reading its vocab.txt, and how a run's folder stores it.
+"""The vocabulary in an encoder's folder: its tokenizer, the rule for its vocab.txt, and how a run's folder stores them.
 
 A vocab.txt that a run writes has one line per id, whatever the rule was, so that transformers and this program read the same
-ids from it. The rule is stored beside it in ``vocabulary.json``.
+ids from it. The rule is stored beside it in ``vocabulary.json``. A published tokenizer's tokenizer.json is copied as it is.
 """
 
 from pathlib import Path
 
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, PublishedVocabulary
 from easytransfer_mtl.data.tokenization import (
     EASYTRANSFER,
     LINES,
+    PUBLISHED,
     RULE_NAMES,
     SPECIAL_TOKENS,
+    TOKENIZERS,
     VOCABULARY_RULES,
+    WORDPIECE,
     Vocabulary,
     found_ids,
     load_vocabulary,
@@ -22,10 +26,10 @@ from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS
 from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights
 from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import variable_names
 from easytransfer_mtl.errors import UserError, shown
-from easytransfer_mtl.files import read_json, write_json, write_text
+from easytransfer_mtl.files import read_json, replacing, write_json, write_text
 
 AUTO = "auto"
-VOCABULARY_FILE, RULE_FILE = "vocab.txt", "vocabulary.json"
+VOCABULARY_FILE, TOKENIZER_FILE, RULE_FILE = "vocab.txt", "tokenizer.json", "vocabulary.json"
 WRITTEN_BY_RUNS = ("export.json", "pretraining.json", "train_config.json")
 EASYTRANSFER_SCOPE = "pre_trained_model"
 """Part of the outermost scope of the variables in EasyTransfer's training checkpoints."""
@@ -58,11 +62,34 @@ def read_vocabulary(file: Path, location: Path, requested: str = AUTO) -> Vocabu
     return vocabulary
 
 
-def check_size(vocabulary: Vocabulary, file: Path, vocab_size: int, config_file: Path) -> None:
+def tokenizer_of(folder: Path, vocabulary_file: Path, requested: str = AUTO) -> str:
+    """Returns which of ``TOKENIZERS`` makes an encoder's ids.
+
+    Args:
+        folder: the encoder's.
+        vocabulary_file: its vocab.txt, which may be missing.
+        requested: one of ``TOKENIZERS``, or ``auto``: what a run stored in its folder, else EasyTransfer's if there is a
+            vocab.txt, else the published one if there is a tokenizer.json.
+
+    Raises:
+        UserError: another one is requested than the folder's run was trained with.
+    """
+    stored = _stored_tokenizer(folder)
+    if stored and requested not in (AUTO, stored):
+        raise UserError(f"{folder} was trained with the tokenizer {stored}, not {requested}; leave --tokenizer out.")
+    if stored or requested != AUTO:
+        return stored or requested
+    has_only_published = not vocabulary_file.is_file() and (folder / TOKENIZER_FILE).is_file()
+    return PUBLISHED if has_only_published else WORDPIECE
+
+
+def check_size(vocabulary: AnyVocabulary, file: Path, vocab_size: int, config_file: Path) -> None:
     """Raises UserError if a vocabulary has more tokens than its encoder's config has embeddings."""
     if len(vocabulary) <= vocab_size:
         return
-    tables = {rule: found_ids(read_vocabulary_tokens(file, rule)) for rule in VOCABULARY_RULES}
+    is_published = isinstance(vocabulary, PublishedVocabulary)
+    rules = () if is_published else VOCABULARY_RULES
+    tables = {rule: found_ids(read_vocabulary_tokens(file, rule)) for rule in rules}
     fitting = [rule for rule, ids in tables.items() if ids.keys() >= set(SPECIAL_TOKENS) and max(ids.values()) < vocab_size]
     hints = [f" Ids by {RULE_NAMES[rule]} would fit: --vocabulary_rule={rule}." for rule in fitting]
     raise UserError(
@@ -71,13 +98,16 @@ def check_size(vocabulary: Vocabulary, file: Path, vocab_size: int, config_file:
     )
 
 
-def write_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
-    """Writes vocab.txt with one line per id, and the rule beside it."""
+def write_vocabulary(folder: Path, vocabulary: AnyVocabulary) -> None:
+    """Writes vocab.txt with one line per id and the rule beside it, or a copy of tokenizer.json."""
+    about = {"tokens": len(vocabulary), "sha256": vocabulary.sha256}
+    if isinstance(vocabulary, PublishedVocabulary):
+        with replacing(folder / TOKENIZER_FILE) as temporary:
+            temporary.write_bytes(vocabulary.content)
+        write_json(folder / RULE_FILE, {"tokenizer": PUBLISHED, **about})
+        return
     write_text(folder / VOCABULARY_FILE, "".join(f"{token}\n" for token in vocabulary.tokens))
-    write_json(
-        folder / RULE_FILE,
-        {"vocabulary_rule": vocabulary.rule, "tokens": len(vocabulary), "sha256": vocabulary.sha256},
-    )
+    write_json(folder / RULE_FILE, {"vocabulary_rule": vocabulary.rule, **about})
 
 
 def is_runs_folder(folder: Path) -> bool:
@@ -88,6 +118,19 @@ def is_runs_folder(folder: Path) -> bool:
             if isinstance(value, dict) and {"easytransfer_mtl", "versions"} & value.keys():
                 return True
     return False
+
+
+def _stored_tokenizer(folder: Path) -> str | None:
+    """Returns the tokenizer in a run's ``vocabulary.json``; one with a rule alone is of a vocab.txt."""
+    path = folder / RULE_FILE
+    if not path.is_file():
+        return None
+    value = read_json(path, RULE_FILE)
+    if not isinstance(value, dict) or "tokenizer" not in value:
+        return WORDPIECE if isinstance(value, dict) and "vocabulary_rule" in value else None
+    if value["tokenizer"] not in TOKENIZERS:
+        raise UserError(f"{path}: tokenizer is {shown(value['tokenizer'])}; it must be {' or '.join(TOKENIZERS)}.")
+    return str(value["tokenizer"])
 
 
 def _stored_rule(folder: Path) -> str | None:

@@ -11,8 +11,7 @@ from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.predict_settings import PredictSettings
 from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv, require_rows
 from easytransfer_mtl.data.encoded_rows import from_features
-from easytransfer_mtl.data.features import FeatureBuilder
-from easytransfer_mtl.data.tokenization import Tokenizer
+from easytransfer_mtl.data.published_features import feature_builder
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts
@@ -116,7 +115,7 @@ class Predictor:
         how = self._inputs[task.name]
         # Runs of earlier versions may record a sequence length that is longer than the encoder can read.
         length = min(how.sequence_length, self._positions or how.sequence_length)
-        builder = FeatureBuilder(Tokenizer(self._vocabulary, how.text_normalization), length)
+        builder = feature_builder(self._vocabulary, how.text_normalization, length)
         rows = from_features(builder.encode(item) for item in texts)
         output = self._inference.outputs(rows, [task.name], f"predict {task.name}")[task.name]
         labels = [task.label_enumerate_values[index] for index in output.predictions]

@@ -144,9 +144,9 @@ def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str) -
     Raises:
         UserError: the vocabulary has no [MASK], or only special tokens.
     """
-    if MASK_TOKEN not in vocabulary.ids:
+    if vocabulary.mask_id is None:
         raise UserError(f"{source} has no token {MASK_TOKEN}, which pre-training needs.")
     others = [index for token, index in vocabulary.ids.items() if token.strip() and not NOT_TEXT.fullmatch(token)]
     if not others:
         raise UserError(f"{source} holds special tokens only.")
-    return Masking(kind, share, vocabulary.ids[MASK_TOKEN], np.array(others, np.int32))
+    return Masking(kind, share, vocabulary.mask_id, np.array(others, np.int32))

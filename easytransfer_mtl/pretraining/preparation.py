@@ -69,6 +69,11 @@ def prepare(settings: PretrainSettings) -> Prepared:
     _check_numbers(settings)
     files = find_encoder_files(settings)
     vocabulary = files.vocabulary
+    if not isinstance(vocabulary, Vocabulary):
+        raise UserError(
+            f"pretrain needs a vocab.txt: it hides whole words, packs texts and starts word vectors by the pieces of "
+            f"EasyTransfer's WordPiece, and {files.vocabulary_file} splits by other rules. Train this encoder without it."
+        )
     source = f"vocabulary {files.vocabulary_file}"
     masking = make_masking(settings.masking, settings.mask_share, vocabulary, source)
     config = _checked_config(settings, files)

@@ -48,12 +48,11 @@ class RowBuilder:
 
     def __init__(self, tokenizer: WordTokenizer, sequence_length: int, packs: bool, seed: int) -> None:
         """Takes the tokenizer, the maximum number of tokens per row, whether single texts share rows, and the run's seed."""
-        ids = tokenizer.tokenizer.vocabulary.ids
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
         self.packs = packs
         self.seed = seed
-        self._cls, self._sep = ids["[CLS]"], ids["[SEP]"]
+        self._cls, self._sep = tokenizer.tokenizer.vocabulary.frame_ids
 
     def build(self, texts: list[Text]) -> WordRows:
         """Returns the rows of the texts; texts without any token are skipped."""

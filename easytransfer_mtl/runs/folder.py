@@ -9,7 +9,8 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from easytransfer_mtl.data.tokenization import RULE_NAMES, TEXT_NORMALIZATIONS, Vocabulary
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
+from easytransfer_mtl.data.tokenization import PUBLISHED, RULE_NAMES, TEXT_NORMALIZATIONS
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.vocabularies import AUTO, write_vocabulary
 from easytransfer_mtl.errors import UserError, shown
@@ -46,7 +47,7 @@ def check_run_outputs(folder: Path, replaced: str, inputs: list[Path]) -> None:
         replaced: name of the subfolder that is written at the end.
         inputs: files that the run reads.
     """
-    files = ("config.json", "vocab.txt", "tasks.json", TRAIN_CONFIG, "metrics.csv", "checkpoint")
+    files = ("config.json", "vocab.txt", "tokenizer.json", "tasks.json", TRAIN_CONFIG, "metrics.csv", "checkpoint")
     check_outputs([folder / name for name in files], inputs, [folder / replaced, folder / "interrupted"])
 
 
@@ -62,13 +63,18 @@ class RunFolder:
         return EncoderFiles(self.path, self.path, tanh_gelu=False)
 
     def with_its_rule(self, files: EncoderFiles) -> EncoderFiles:
-        """Returns ``files`` with the vocabulary rule of this folder's run, unless a rule was set explicitly."""
+        """Returns ``files`` with the tokenizer and vocabulary rule of this folder's run, unless set explicitly."""
+        own = self.encoder_files
+        if files.requested_tokenizer == AUTO:
+            files = replace(files, requested_tokenizer=own.tokenizer)
+        if files.tokenizer == PUBLISHED or own.tokenizer == PUBLISHED:
+            return files
         if files.vocabulary_rule != AUTO:
             return files
-        return replace(files, vocabulary_rule=self.encoder_files.vocabulary.rule)
+        return replace(files, vocabulary_rule=own.vocabulary.rule)
 
-    def write_encoder(self, config: PretrainedConfig, vocabulary: Vocabulary) -> None:
-        """Writes config.json, vocab.txt and the vocabulary rule."""
+    def write_encoder(self, config: PretrainedConfig, vocabulary: AnyVocabulary) -> None:
+        """Writes config.json, vocab.txt and the vocabulary rule, or tokenizer.json."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.path / "config.json", json.dumps(config.to_dict(), indent=2) + "\n")
         write_vocabulary(self.path, vocabulary)
@@ -76,14 +82,14 @@ class RunFolder:
     def write_model(
         self,
         config: PretrainedConfig,
-        vocabulary: Vocabulary,
+        vocabulary: AnyVocabulary,
         tasks: tuple[Task, ...],
         inputs: dict[str, TaskInput],
         model_class: str = "MultiTaskModel",
         architecture: Architecture = BASELINE,
         own_code: dict[str, dict[str, str]] | None = None,
     ) -> None:
-        """Writes config.json, vocab.txt and tasks.json."""
+        """Writes config.json, vocab.txt (or tokenizer.json) and tasks.json."""
         self.write_encoder(config, vocabulary)
         self.write_tasks(tasks, inputs, model_class, architecture, own_code)
 
@@ -180,17 +186,19 @@ class RunFolder:
             )
 
     def check_same_vocabulary(self, files: EncoderFiles) -> None:
-        """Raises UserError if the run has another vocabulary or other token ids, or its vocab.txt is missing."""
+        """Raises UserError if the run has another vocabulary or other token ids, or its file is missing."""
         own = self.encoder_files
         if not own.vocabulary_file.is_file():
             raise UserError(
                 f"{own.vocabulary_file} is missing, so the run cannot be checked against {files.vocabulary_file}. Bring it "
-                "back (the encoder's vocab.txt), or use another --model_dir."
+                f"back (the encoder's {own.vocabulary_file.name}), or use another --model_dir."
             )
         before, now = own.vocabulary, files.vocabulary
         if before.sha256 != now.sha256:
             rules = (RULE_NAMES[before.rule], RULE_NAMES[now.rule])
             how = f" (ids by {rules[0]}, not by {rules[1]})" if rules[0] != rules[1] else ""
+            if before.tokenizer != now.tokenizer:
+                how = f" (tokenizer {before.tokenizer}, not {now.tokenizer})"
             raise UserError(
                 f"{self.path} holds a run with another vocabulary than {files.vocabulary_file}{how}. Use another "
                 "--model_dir."

@@ -15,6 +15,7 @@ from transformers import PretrainedConfig
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.data.encoded_rows import EncodedRows
+from easytransfer_mtl.data.tokenization import Vocabulary
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.loading import load_config
@@ -129,16 +130,17 @@ def _changes(old: dict[str, Any], new: dict[str, Any], positions: int | None) ->
 
 
 def find_encoder_files(settings: TrainSettings | PretrainSettings) -> EncoderFiles:
-    """Finds the encoder's files; a resumed run keeps its vocabulary rule. Warns if the rule makes a difference.
+    """Finds the encoder's files; a resumed run keeps its tokenizer and vocabulary rule. Warns if the rule matters.
 
     Raises:
         UserError: the files are not found, or the vocabulary is invalid.
     """
     name, zoo = settings.pretrain_model_name_or_path, settings.modelZooBasePath
-    files = find_encoder(name, zoo, not settings.random_init, settings.vocabulary_rule)
+    files = find_encoder(name, zoo, not settings.random_init, settings.vocabulary_rule, settings.tokenizer)
     if has_checkpoints(Path(settings.model_dir)):
         files = RunFolder(Path(settings.model_dir)).with_its_rule(files)
-    warn_of_rules(files.vocabulary, files.vocabulary_file)
+    if isinstance(files.vocabulary, Vocabulary):
+        warn_of_rules(files.vocabulary, files.vocabulary_file)
     return files
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.list_files import TaskFile, check_vocabulary, task_files
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.data.tfrecords import padded_length_of, read_tfrecords
-from easytransfer_mtl.data.tokenization import Vocabulary
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.runs.folder import TaskInput
 from easytransfer_mtl.tasks import Task
@@ -46,7 +46,7 @@ class TaskData:
 
 
 def read_task_data(
-    path: str, tasks: tuple[Task, ...], vocabulary: Vocabulary, vocabulary_source: Path, positions: int | None
+    path: str, tasks: tuple[Task, ...], vocabulary: AnyVocabulary, vocabulary_source: Path, positions: int | None
 ) -> list[TaskData]:
     """Reads the files of a list, in its order.
 

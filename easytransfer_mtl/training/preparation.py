@@ -12,7 +12,7 @@ from easytransfer_mtl.config.options import by_task, options_of
 from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.pipeline import TrainingBatches
-from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.loading import check_embeddings, load_config
@@ -40,7 +40,7 @@ from easytransfer_mtl.runs.memory import check_tokens
 from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.batches import rows_per_step, training_batches
-from easytransfer_mtl.training.checks import check_encoder, check_settings, warn_without_dropout
+from easytransfer_mtl.training.checks import check_encoder, check_settings, check_token_types, warn_without_dropout
 from easytransfer_mtl.training.memory import check_memory, estimate
 from easytransfer_mtl.training.plan import RunPlan, plan_run
 from easytransfer_mtl.training.token_dropout import TokenDropout, make_token_dropout
@@ -110,7 +110,9 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     check_run_outputs(Path(settings.model_dir), "best", _inputs(settings, files, [*train, *dev]))
     plan = plan_run(settings, [item.task for item in train], [len(item.rows) for item in train], config, num_replicas)
     warn_without_dropout(settings, [item.task for item in train], config, plan.architecture)
-    token_dropout = make_token_dropout(settings, list(plan.losses), vocabulary, str(files.vocabulary_file))
+    source = str(files.vocabulary_file)
+    check_token_types(plan.architecture, [item.task for item in train], vocabulary, source)
+    token_dropout = make_token_dropout(settings, list(plan.losses), vocabulary, source)
     if folder:
         check_same_architecture(folder, plan.architecture)
     length = max(item.task_input.sequence_length for item in train)
@@ -164,7 +166,7 @@ def _check_same_rows(
 
 
 def _read_data(
-    settings: TrainSettings, fold: FoldChoice | None, tasks: tuple[Task, ...], checks: tuple[Vocabulary, Path, int | None]
+    settings: TrainSettings, fold: FoldChoice | None, tasks: tuple[Task, ...], checks: tuple[AnyVocabulary, Path, int | None]
 ) -> tuple[list[TaskData], list[TaskData]]:
     """Returns the training and the dev rows; ``checks`` are the other arguments of ``read_task_data``."""
     if fold:

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from easytransfer_mtl.config.options import by_task
 from easytransfer_mtl.config.train_settings import StepSettings
-from easytransfer_mtl.data.tokenization import MASK_TOKEN, Vocabulary
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
+from easytransfer_mtl.data.tokenization import MASK_TOKEN
 from easytransfer_mtl.encoders.dropout import DropoutClock, uniform_at
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import stream_seed
@@ -21,13 +22,13 @@ class TokenDropout:
 
     Attributes:
         rates: one per task, from 0 to below 1.
-        mask_id: id of [MASK].
-        frame_ids: ids of [CLS] and [SEP].
+        mask_id: id of [MASK], or the token of that role in a published tokenizer, such as <mask>.
+        frame_ids: ids of [CLS] and [SEP], or of the published template's tokens.
     """
 
     rates: tuple[float, ...]
     mask_id: int
-    frame_ids: tuple[int, int]
+    frame_ids: tuple[int, ...]
 
     def applied(self, batch: dict[str, tf.Tensor], task_id: tf.Tensor, clock: DropoutClock) -> dict[str, tf.Tensor]:
         """Returns the batch with masked ``input_ids``; the same clock time gives the same masks.
@@ -39,13 +40,15 @@ class TokenDropout:
         """
         ids, mask = batch["input_ids"], batch["input_mask"]
         drawn = uniform_at(clock.time, stream_seed(clock.seed, "token dropout"), tf.shape(ids))
-        is_text = tf.cast(mask, tf.bool) & tf.not_equal(ids, self.frame_ids[0]) & tf.not_equal(ids, self.frame_ids[1])
+        is_text = tf.cast(mask, tf.bool)
+        for frame_id in self.frame_ids:
+            is_text &= tf.not_equal(ids, frame_id)
         dropped = is_text & (drawn < tf.gather(tf.constant(self.rates), task_id))
         return batch | {"input_ids": tf.where(dropped, tf.constant(self.mask_id, ids.dtype), ids)}
 
 
 def make_token_dropout(
-    settings: StepSettings, task_names: list[str], vocabulary: Vocabulary, source: str
+    settings: StepSettings, task_names: list[str], vocabulary: AnyVocabulary, source: str
 ) -> TokenDropout | None:
     """Returns the token dropout that the settings describe, or None if all rates are 0.
 
@@ -61,6 +64,6 @@ def make_token_dropout(
     rates = tuple(by_task(settings, "token_dropout", task_names).values())
     if not any(rates):
         return None
-    if MASK_TOKEN not in vocabulary.ids:
+    if vocabulary.mask_id is None:
         raise UserError(f"token_dropout shows tokens as {MASK_TOKEN}, which {source} does not have; leave it out.")
-    return TokenDropout(rates, vocabulary.ids[MASK_TOKEN], (vocabulary.ids["[CLS]"], vocabulary.ids["[SEP]"]))
+    return TokenDropout(rates, vocabulary.mask_id, vocabulary.frame_ids)

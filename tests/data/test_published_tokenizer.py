@@ -1,0 +1,220 @@
+"""Published tokenizers give transformers' ids, know the roles of their tokens, and refuse bad files by name."""
+
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from published_tokenizers import ODD, TEXTS, tokenizer_json, write_tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from easytransfer_mtl.data import published_tokenizer
+from easytransfer_mtl.data.features import FeatureBuilder, Features
+from easytransfer_mtl.data.published_features import feature_builder
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, load_published
+from easytransfer_mtl.data.tfrecords import read_tfrecords, serialize, write_tfrecords
+from easytransfer_mtl.data.tokenization import Vocabulary
+from easytransfer_mtl.errors import UserError
+
+KINDS = ("unigram", "bpe", "wordpiece")
+LENGTHS = (6, 7, 8, 9, 16, 64)
+ENCODERS_DIR = os.environ.get("ENCODERS_DIR")
+SINGLE = [*TEXTS[:6], *ODD]
+
+
+def transformers_rows(tokenizer: Any, rows: list[tuple[str, ...]], length: int) -> list[tuple[list[int], list[int]]]:
+    """Returns ids and token types of rows that all have one text or all have two."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    found = tokenizer(*columns, truncation="longest_first", max_length=length, return_token_type_ids=True)
+    return list(zip(found["input_ids"], found["token_type_ids"], strict=True))
+
+
+def with_types(row: Features) -> tuple[list[int], list[int]]:
+    return row.input_ids, [0] * row.first_length + [1] * (len(row.input_ids) - row.first_length)
+
+
+def assert_alike(vocabulary: AnyVocabulary, tokenizer: Any, length: int) -> None:
+    builder = feature_builder(vocabulary, "none", length)
+    singles: list[tuple[str, ...]] = [(text,) for text in SINGLE]
+    pairs: list[tuple[str, ...]] = list(itertools.product(SINGLE, SINGLE))
+    for rows in (singles, pairs):
+        found = [with_types(builder.encode(row)) for row in rows]
+        assert found == transformers_rows(tokenizer, rows, length)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_ids_and_types_are_transformers(kind: str, length: int, tmp_path: Path) -> None:
+    path = write_tokenizer(tmp_path, kind)
+    vocabulary = load_published(path)
+    assert ("add_prefix_space" in vocabulary.settings) == (kind == "bpe")
+    assert_alike(vocabulary, PreTrainedTokenizerFast(tokenizer_file=str(path), **vocabulary.settings), length)
+
+
+def test_truncation_and_padding_in_the_file_count_only_by_direction(tmp_path: Path) -> None:
+    plain = load_published(write_tokenizer(tmp_path / "plain"))
+    truncation = {"max_length": 3, "strategy": "LongestFirst", "stride": 1, "direction": "Right"}
+    padding = {
+        "strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 4, "pad_type_id": 0,
+        "pad_token": "<mask>",
+    }  # fmt: skip
+    path = write_tokenizer(tmp_path / "right", truncation=truncation, padding=padding)
+    right = load_published(path)
+    assert right.sha256 == plain.sha256 and (plain.padding_id, right.padding_id) == (1, 4)
+    assert_alike(right, PreTrainedTokenizerFast(tokenizer_file=str(path)), 8)
+    path = write_tokenizer(tmp_path / "left", truncation={**truncation, "direction": "Left"})
+    left = load_published(path)
+    assert left.sha256 != plain.sha256
+    assert_alike(left, PreTrainedTokenizerFast(tokenizer_file=str(path)), 8)
+
+
+@pytest.mark.parametrize("name", ["multilingual-e5-small", "all-MiniLM-L6-v2"])
+@pytest.mark.parametrize("length", [8, 15, 64])
+def test_published_encoders(name: str, length: int) -> None:
+    if not ENCODERS_DIR or not (Path(ENCODERS_DIR) / name).is_dir():
+        pytest.skip(f"ENCODERS_DIR names no folder with {name}")
+    folder = Path(ENCODERS_DIR) / name
+    assert_alike(load_published(folder / "tokenizer.json"), AutoTokenizer.from_pretrained(folder), length)
+
+
+@pytest.mark.parametrize(
+    "kind, frame, mask, padding, unknown, has_types",
+    [
+        ("unigram", (0, 2), 4, 1, 3, False),
+        ("bpe", (0, 2), 4, 1, None, False),
+        ("wordpiece", (2, 3), 4, 0, 1, True),
+    ],
+)
+def test_roles(
+    kind: str, frame: tuple[int, int], mask: int, padding: int, unknown: int | None, has_types: bool, tmp_path: Path
+) -> None:
+    found = load_published(write_tokenizer(tmp_path, kind))
+    assert (found.frame_ids, found.mask_id, found.padding_id, found.unknown_id) == (frame, mask, padding, unknown)
+    assert found.has_types == has_types
+    names = ("[CLS]", "[SEP]", "[MASK]", "[PAD]") if has_types else ("<s>", "</s>", "<mask>", "<pad>")
+    assert tuple(found.settings[f"{role}_token"] for role in ("cls", "sep", "mask", "pad")) == names
+
+
+def test_equal_roles_of_a_vocab_txt() -> None:
+    found = Vocabulary(["[PAD]", "[UNK]", "[SEP]", "[CLS]"])
+    assert (found.frame_ids, found.mask_id, found.padding_id, found.unknown_id) == ((3, 2), None, 0, 1)
+    assert isinstance(feature_builder(found, "none", 8), FeatureBuilder)
+
+
+def test_hash_is_that_of_the_content_not_of_its_form(tmp_path: Path) -> None:
+    value = tokenizer_json("unigram")
+    path = write_tokenizer(tmp_path)
+    before = load_published(path).sha256
+    path.write_text(json.dumps(dict(reversed(value.items())), indent=3), encoding="utf-8")
+    assert load_published(path).sha256 == before
+    value["model"]["vocab"][9][1] -= 0.5
+    path.write_text(json.dumps(value), encoding="utf-8")
+    assert load_published(path).sha256 != before
+
+
+def test_normalization_comes_before_the_tokenizer(tmp_path: Path) -> None:
+    vocabulary = load_published(write_tokenizer(tmp_path, "bpe"))
+    plain, nfkc = (feature_builder(vocabulary, how, 64) for how in ("none", "nfkc"))
+    assert nfkc.encode(("ＡＢ１",)) == plain.encode(("AB1",)) != plain.encode(("ＡＢ１",))
+
+
+def test_half_a_character_pair_is_the_replacement_character(tmp_path: Path) -> None:
+    builder = feature_builder(load_published(write_tokenizer(tmp_path, "bpe")), "none", 16)
+    assert builder.encode(("a\ud83d",)) == builder.encode(("a\ufffd",))
+
+
+def test_mask_comes_from_lengths_and_padding_is_the_tokenizers(tmp_path: Path) -> None:
+    """<s> has the id 0, and a text may hold <pad>."""
+    vocabulary = load_published(write_tokenizer(tmp_path))
+    row = feature_builder(vocabulary, "none", 16).encode(("<pad>今天<s>",))
+    assert {0, 1} <= set(row.input_ids[1:])
+    write_tfrecords(tmp_path / "rows", [serialize(row, 0, 16, vocabulary.padding_id)])
+    rows = read_tfrecords(tmp_path / "rows", 1, len(vocabulary))
+    assert rows.input_ids.tolist() == row.input_ids
+    assert serialize(row, 0, 16, 1) != serialize(row, 0, 16)
+
+
+def test_too_short_a_length(tmp_path: Path) -> None:
+    vocabulary = load_published(write_tokenizer(tmp_path))
+    with pytest.raises(UserError, match="sequence_length is 5; .*tokenizer.json it must be at least 6"):
+        feature_builder(vocabulary, "none", 5)
+
+
+def test_a_string_is_no_pair(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a tuple of one or two texts is wanted"):
+        feature_builder(load_published(write_tokenizer(tmp_path)), "none", 8).encode("今天")  # type: ignore[arg-type]
+
+
+def without_template() -> dict[str, Any]:
+    return {**tokenizer_json("unigram"), "post_processor": None}
+
+
+def after_the_text() -> dict[str, Any]:
+    value = tokenizer_json("unigram")
+    value["post_processor"]["single"] = value["post_processor"]["single"][1:]
+    return value
+
+
+def with_third_type() -> dict[str, Any]:
+    value = tokenizer_json("wordpiece")
+    value["post_processor"]["pair"][-1]["SpecialToken"]["type_id"] = 2
+    return value
+
+
+def with_unknown_id() -> dict[str, Any]:
+    value = tokenizer_json("wordpiece")
+    value["post_processor"]["special_tokens"]["[CLS]"]["ids"] = [99_999]
+    return value
+
+
+def with_dropout() -> dict[str, Any]:
+    value = tokenizer_json("bpe")
+    value["model"]["dropout"] = 0.1
+    return value
+
+
+def without_unknown() -> dict[str, Any]:
+    value = tokenizer_json("unigram")
+    value["model"]["unk_id"] = None
+    return value
+
+
+def without_unknown_word() -> dict[str, Any]:
+    value = tokenizer_json("wordpiece")
+    value["model"]["unk_token"] = "[NONE]"
+    return value
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", "is empty"),
+        ("{", "not JSON|no JSON|JSON"),
+        ("[1]", "is no tokenizer.json: it must be a JSON object with a model"),
+        ("{}", "is no tokenizer.json"),
+        ('{"model": {"type": "Unigram"}}', "is refused by the tokenizers library"),
+        ('{"version": "9.0", "model": {"type": "Nonsense"}}', "is refused by the tokenizers library"),
+        (without_template, "lacks a template"),
+        (after_the_text, "lacks a template"),
+        (with_third_type, "token types are .*2"),
+        (with_unknown_id, r"the template .* has the ids \[99999\], which are no token's"),
+        (with_dropout, "dropout of 0.1, so a text's ids would be random"),
+        (without_unknown, "cannot encode every text"),
+        (without_unknown_word, "cannot encode every text"),
+    ],
+)
+def test_bad_files_are_refused_by_name(content: Any, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content()), encoding="utf-8")
+    with pytest.raises(UserError, match=message) as error:
+        load_published(path)
+    assert str(path) in str(error.value)
+
+
+def test_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_tokenizer(tmp_path)
+    monkeypatch.setattr(published_tokenizer, "MOST_BYTES", 1000)
+    with pytest.raises(UserError, match="too large: at most 1,000 bytes"):
+        load_published(path)
