@@ -183,7 +183,7 @@ def test_interrupted_comparison_stops_its_trainings_and_goes_on(arguments: list[
     words = [*arguments, "--num_epochs=400", "--variants=equal"]
     running = WarmProcess(words, tmp_path)
     run = tmp_path / "study/equal/seed_2"
-    running.wait_until((run / "model/model.ckpt-0.index").exists, "the first checkpoint", seconds=120)
+    running.wait_until((run / "model/model.ckpt-0.index").exists, "the first checkpoint")
     running.send_signal(signal.SIGTERM)
     stopped = running.finish()
     assert stopped.returncode == 128 + signal.SIGTERM and "start the same command again to go on" in stopped.stderr

@@ -3,7 +3,6 @@
 import logging
 import resource
 import sys
-import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -110,13 +109,13 @@ def test_counting_allocates_nothing_of_the_models_size() -> None:
         sharing=replace(Architecture().sharing, sharing="soft"), features={"TNEWS": "cls+ngrams:1000000:64"}
     )
     count_parameters(lambda: built(CONFIGS["bert"](), three).weights)  # what a first graph takes anyway
-    before, started = peak_bytes(), time.monotonic()
+    before = peak_bytes()
     tracemalloc.start()
     found = count_parameters(lambda: built(config, three).weights)
     _, python_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found > 3 * 1024 * 10**9  # 12 TB of numbers
-    assert python_bytes < 100e6 and peak_bytes() - before < 300e6 and time.monotonic() - started < 60
+    assert python_bytes < 100e6 and peak_bytes() - before < 300e6
 
 
 def test_counting_a_model_that_could_be_built_takes_no_memory_of_its_size_either() -> None:
