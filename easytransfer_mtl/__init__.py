@@ -16,6 +16,7 @@ _SETTINGS = {
         "CheckSubmissionSettings", "EvaluateSettings", "PredictSettings", "SubmitSettings",
     ),
     "easytransfer_mtl.config.pretrain_settings": ("PretrainSettings",),
+    "easytransfer_mtl.config.prune_settings": ("PruneVocabularySettings",),
     "easytransfer_mtl.config.study_settings": ("CompareSettings", "PlotSettings"),
     "easytransfer_mtl.config.train_settings": ("TrainSettings",),
 }  # fmt: skip
@@ -40,7 +41,7 @@ _NEED_TENSORFLOW = {
     "Sharing": "easytransfer_mtl.models.sharing",
     "TaskSampling": "easytransfer_mtl.data.task_order",
 }
-_COMMANDS = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "compare")
+_COMMANDS = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "prune_vocabulary", "compare")
 _LIGHT_COMMANDS = ("split", "check_submission", "plot")
 __all__ = sorted([*_LIGHT, *_NEED_TENSORFLOW, *_COMMANDS, *_LIGHT_COMMANDS])
 

@@ -20,6 +20,7 @@ from easytransfer_mtl.config.predict_settings import (
     SubmitSettings,
 )
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
+from easytransfer_mtl.config.prune_settings import PruneVocabularySettings
 from easytransfer_mtl.config.study_settings import CompareSettings, PlotSettings
 from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.environment import check_environment, import_tensorflow, lasting_streams
@@ -56,6 +57,7 @@ COMMANDS: dict[str, Command] = {
     "plot": Command(
         PlotSettings, "a run's losses, weights and gradients as pictures", False, False, main_setting="model_dir"
     ),
+    "prune_vocabulary": Command(PruneVocabularySettings, "an encoder without the tokens that given texts do not use"),
     "compare": Command(CompareSettings, "train several settings over several seeds, and their table"),
 }
 """A command's code is in ``easytransfer_mtl.commands.<command>``."""

@@ -77,7 +77,12 @@ def test_it_is_the_command_lines_precedence(config: str) -> None:
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda kind: kind.__name__)
 def test_all_settings_read_a_file(settings: type, config: str) -> None:
-    needed = {"PlotSettings": {"model_dir": "m"}, "CheckSubmissionSettings": {"submission": "s"}}.get(settings.__name__, {})
+    without_keys = {
+        "PlotSettings": {"model_dir": "m"},
+        "CheckSubmissionSettings": {"submission": "s"},
+        "PruneVocabularySettings": {"input_fps": "i", "output_dir": "o"},
+    }
+    needed: dict[str, str] = without_keys.get(settings.__name__, {})
     made = settings.from_json(config, **needed)
     assert made.config == config
     from_file = [f.name for f in dataclasses.fields(settings) if getattr(made, f.name) != f.default and f.name != "config"]

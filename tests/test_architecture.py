@@ -15,7 +15,7 @@ LEVELS = (
     ("models",),
     ("runs",),
     ("evaluation",),
-    ("training", "pretraining", "submission"),
+    ("training", "pretraining", "submission", "pruning"),
     ("comparing",),
     ("commands",),
     ("__main__",),

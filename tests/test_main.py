@@ -20,7 +20,8 @@ from easytransfer_mtl.errors import Stopped, UserError
 
 ROOT = Path(__file__).parents[1]
 TABLE = (
-    "split", "convert", "pretrain", "train", "evaluate", "predict", "submit", "check_submission", "plot", "compare",
+    "split", "convert", "pretrain", "train", "evaluate", "predict", "submit", "check_submission", "plot", "prune_vocabulary",
+    "compare",
 )  # fmt: skip
 HEAVY = ("tensorflow", "tf_keras", "transformers", "sklearn", "h5py")
 

@@ -9,9 +9,10 @@ from easytransfer_mtl.config.predict_settings import (
     SubmitSettings,
 )
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
+from easytransfer_mtl.config.prune_settings import PruneVocabularySettings
 from easytransfer_mtl.config.train_settings import TrainSettings
 
 COMMANDS_SETTINGS += [
     SplitSettings, ConvertSettings, PretrainSettings, TrainSettings, EvaluateSettings, PredictSettings, SubmitSettings,
-    CheckSubmissionSettings,
+    CheckSubmissionSettings, PruneVocabularySettings,
 ]  # fmt: skip

@@ -112,6 +112,13 @@ def _meaning(folders: list[str], name: str, names: dict[str, str]) -> tuple[str,
     return None
 
 
+def meaning_of(path: Path, tasks: Sequence[Task]) -> tuple[str, Task] | None:
+    """Returns what a contest file's name says, as in ``find_files``: its kind and task; None for any other file."""
+    names = {task.name.lower(): task.name for task in tasks}
+    meaning = _meaning([part.lower() for part in path.absolute().parts[:-1]], path.name.lower(), names)
+    return (meaning[0], task_named(meaning[1], tuple(tasks))) if meaning else None
+
+
 def find_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
     """Returns task name -> file of one kind of ``NAMES``, for the tasks that have one.
 

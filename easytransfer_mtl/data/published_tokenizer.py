@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class PublishedVocabulary:
         mask_id: id of the token that stands for a hidden one, or None.
         unknown_id: id of text that has no token, or None if every text has tokens.
         padding_id: id that fills rows up; 0 if the file names none. Masks are made from lengths, never from this id.
+        ids: token -> id, of added tokens too.
         has_types: whether the template gives the two texts of a pair different token types.
         settings: what transformers' fast tokenizer must be told beside the file to give the same ids: the tokens by role
             (``cls_token``), and ``add_prefix_space``, which it would otherwise set to False.
@@ -67,7 +68,7 @@ class PublishedVocabulary:
             )
         with _refused(source, "is refused by the tokenizers library"):
             self._plain = self._loaded()
-            self._ids = self._plain.get_vocab(with_added_tokens=True)
+            self.ids = self._plain.get_vocab(with_added_tokens=True)
         with _refused(source, "cannot encode every text"):
             rows = [self._plain.encode(text) for text in PROBES] + [self._plain.encode(text, text) for text in PROBES]
         self.direction = str((value.get("truncation") or {}).get("direction", "Right")).lower()
@@ -78,8 +79,8 @@ class PublishedVocabulary:
         padding, model = value.get("padding") or {}, value["model"]
         self.mask_id = next((added[name] for name in MASK_NAMES if name in added), None)
         padding_id = padding.get("pad_id", next((added[name] for name in PADDING_NAMES if name in added), 0))
-        self.padding_id = padding_id if padding_id in self._ids.values() else 0
-        self.unknown_id = model.get("unk_id", self._ids.get(model.get("unk_token")))
+        self.padding_id = padding_id if padding_id in self.ids.values() else 0
+        self.unknown_id = model.get("unk_id", self.ids.get(model.get("unk_token")))
         self.has_types = len(set(self._plain.encode("a", "a").type_ids)) > 1
         self.settings: dict[str, Any] = dict(self._role_names(_special(rows[0])))
         if (value.get("pre_tokenizer") or {}).get("add_prefix_space"):
@@ -87,7 +88,12 @@ class PublishedVocabulary:
 
     def __len__(self) -> int:
         """Returns the number of ids up to the last one that a row can have."""
-        return max([*self._ids.values(), *self.frame_ids]) + 1
+        return max([*self.ids.values(), *self.frame_ids]) + 1
+
+    @property
+    def library_tokenizer(self) -> tokenizers.Tokenizer:
+        """The tokenizer without truncation and padding, which must not be changed."""
+        return self._plain
 
     @property
     def special_tokens_of_a_pair(self) -> int:
@@ -104,6 +110,15 @@ class PublishedVocabulary:
             found.enable_truncation(length, stride=0, strategy="longest_first", direction=self.direction)
             self._truncating[length] = found
         return self._truncating[length]
+
+    def encode_whole(self, rows: Sequence[tuple[str, ...]]) -> list[tokenizers.Encoding]:
+        """Encodes rows of one or two texts with the template and without truncation, on all cores.
+
+        Raises:
+            UserError: the tokenizer fails on one of them.
+        """
+        with _refused(self.source, "cannot encode every text"):
+            return self._plain.encode_batch([row if len(row) > 1 else row[0] for row in rows])
 
     def _loaded(self) -> tokenizers.Tokenizer:
         found = tokenizers.Tokenizer.from_buffer(self.content)

@@ -20,6 +20,7 @@ CJK = (
     "\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b820-\U0002ceaf"
     "\uf900-\ufaff\U0002f800-\U0002fa1f"
 )
+CJK_CHARACTER = re.compile(f"[{CJK}]")
 CHINESE_WORD = re.compile(f"[{CJK}]{{2,}}")
 MOST_WORDS = 0.05
 """A vocabulary with a larger share of Chinese words among its tokens is taken for a word-based one."""

@@ -43,18 +43,30 @@ def check_is_text(path: Path, num_columns: int) -> None:
         UserError: the file is an archive, a table of another program, a web page, JSON, a git-lfs pointer, in another
             encoding, or has other line ends; the message says which, and what to do.
     """
-    with open(path, "rb") as stream:
-        head = stream.read(HEAD_BYTES)
-    found = (
-        placeholder(head)
-        or _binary(head)
-        or _unicode(head)
-        or _other_text(head)
-        or _chinese(head)
-        or _old_line_ends(head, num_columns)
-    )
+    head = _head_of(path)
+    found = _no_text(head) or _other_text(head) or _chinese(head) or _old_line_ends(head, num_columns)
     if found:
         raise UserError(f"{path} is {found[0]}, not tab separated UTF-8 text; {found[1]}.")
+
+
+def check_is_plain_text(path: Path) -> None:
+    """Checks the start of a file whose lines may be anything, as in ``check_is_text``.
+
+    Raises:
+        UserError: the file is an archive, a table of another program, a web page, a git-lfs pointer, or in another encoding.
+    """
+    head = _head_of(path)
+    if found := _no_text(head) or _chinese(head):
+        raise UserError(f"{path} is {found[0]}, not UTF-8 text; {found[1]}.")
+
+
+def _head_of(path: Path) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read(HEAD_BYTES)
+
+
+def _no_text(head: bytes) -> tuple[str, str] | None:
+    return placeholder(head) or _binary(head) or _unicode(head)
 
 
 def _binary(head: bytes) -> tuple[str, str] | None:

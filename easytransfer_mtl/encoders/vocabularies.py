@@ -106,8 +106,13 @@ def write_vocabulary(folder: Path, vocabulary: AnyVocabulary) -> None:
             temporary.write_bytes(vocabulary.content)
         write_json(folder / RULE_FILE, {"tokenizer": PUBLISHED, **about})
         return
-    write_text(folder / VOCABULARY_FILE, "".join(f"{token}\n" for token in vocabulary.tokens))
+    write_text(folder / VOCABULARY_FILE, vocabulary_text(vocabulary))
     write_json(folder / RULE_FILE, {"vocabulary_rule": vocabulary.rule, **about})
+
+
+def vocabulary_text(vocabulary: Vocabulary) -> str:
+    """Returns a vocab.txt with one line per id."""
+    return "".join(f"{token}\n" for token in vocabulary.tokens)
 
 
 def is_runs_folder(folder: Path) -> bool:

@@ -1,7 +1,9 @@
 """Reads weights that are split over several files, listed in an ``*.index.json``."""
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from easytransfer_mtl.encoders.weight_files.torch_bin import read_torch_bin
 from easytransfer_mtl.errors import UserError, clipped, shown
 from easytransfer_mtl.files import read_json
 
+Weight = TypeVar("Weight")
 INDEX_SUFFIX = ".index.json"
 _READERS = {".safetensors": read_safetensors, ".h5": read_h5, ".bin": read_torch_bin}
 
@@ -34,18 +37,23 @@ def read_sharded(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     read_shard = _READERS.get(Path(path.name.removesuffix(INDEX_SUFFIX)).suffix)
     if read_shard is None:
         raise UserError(f"Weight index {path}: the name must end in one of {[f'{key}{INDEX_SUFFIX}' for key in _READERS]}.")
+    return merged_shards(path, read_shard)
+
+
+def merged_shards(index: Path, read_shard: Callable[[Path], Mapping[str, Weight]]) -> dict[str, Weight]:
+    """Returns what ``read_shard`` makes of all shards that an index lists; errors as in ``read_sharded``."""
     shards: dict[str, list[str]] = {}
-    for name, shard in _weight_map(path).items():
+    for name, shard in _weight_map(index).items():
         shards.setdefault(shard, []).append(name)
-    paths = {shard: _shard_path(path, shard) for shard in sorted(shards)}
-    arrays: dict[str, np.ndarray] = {}
+    paths = {shard: _shard_path(index, shard) for shard in sorted(shards)}
+    weights: dict[str, Weight] = {}
     for shard in paths:
         found = read_shard(paths[shard])
-        if twice := sorted(arrays.keys() & found.keys()):
-            raise UserError(f"Weight index {path}: weight {shown(twice[0])} is in shard {shard} and in another one.")
-        _check_shard(path, shard, shards[shard], found)
-        arrays.update(found)
-    return arrays
+        if twice := sorted(weights.keys() & found.keys()):
+            raise UserError(f"Weight index {index}: weight {shown(twice[0])} is in shard {shard} and in another one.")
+        _check_shard(index, shard, shards[shard], found)
+        weights.update(found)
+    return weights
 
 
 def _weight_map(path: Path) -> dict[str, str]:
@@ -69,7 +77,7 @@ def _shard_path(index: Path, shard: str) -> Path:
     return path
 
 
-def _check_shard(index: Path, shard: str, names: list[str], found: dict[str, np.ndarray]) -> None:
+def _check_shard(index: Path, shard: str, names: list[str], found: Mapping[str, object]) -> None:
     # TensorFlow weights are listed with the model's scope (bert/...) and stored without it.
     missing = [name for name in names if name not in found and name.partition("/")[2] not in found]
     if missing:

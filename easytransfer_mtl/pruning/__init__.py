@@ -1,0 +1,1 @@
+"""Vocabulary pruning: an encoder without the tokens that given texts do not use."""
