@@ -19,7 +19,7 @@ from easytransfer_mtl.data.published_features import feature_builder
 from easytransfer_mtl.data.splitting import split_tail, tail_paths
 from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_words
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
-from easytransfer_mtl.encoders.config_checks import most_tokens
+from easytransfer_mtl.encoders.config_checks import AFTER_PADDING, check_config, model_type_of, most_tokens
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.vocabularies import check_size
 from easytransfer_mtl.errors import UserError
@@ -81,9 +81,13 @@ def _check_encoder(sequence_length: int, files: EncoderFiles) -> None:
         return
     if not isinstance(value, dict):
         return
-    size, most = value.get("vocab_size"), most_tokens(value)
+    value["model_type"] = model_type_of(value, files.tanh_gelu)
+    size = value.get("vocab_size")
     if type(size) is int and size > 0:
         check_size(files.vocabulary, files.vocabulary_file, size, config_file)
+    if value["model_type"] in AFTER_PADDING:
+        check_config(value, value["model_type"], str(config_file))
+    most = most_tokens(value)
     if most and sequence_length > most:
         raise UserError(
             f"sequence_length is {sequence_length}; the encoder's config {config_file} allows {most} "

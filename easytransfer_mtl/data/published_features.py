@@ -27,6 +27,7 @@ class PublishedFeatureBuilder:
                 f"sequence_length is {sequence_length}; with {tokenizer.vocabulary.source} it must be at least {least}."
             )
         tokenizer.vocabulary.truncating(sequence_length)  # loads it now, so that no row waits for it
+        self._has_types = tokenizer.vocabulary.has_types
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
 
@@ -38,7 +39,12 @@ class PublishedFeatureBuilder:
         """
         check_texts(texts)
         row = self.tokenizer.encode(texts, self.sequence_length)
-        return Features(row.ids, row.type_ids.count(0))
+        return Features(row.ids, row.type_ids.count(0) if self._has_types else _start_of_second(row.sequence_ids))
+
+
+def _start_of_second(sequence_ids: list[int | None]) -> int:
+    """Returns the place of the second text's first token, which the template's own tokens between the texts come before."""
+    return sequence_ids.index(1) if 1 in sequence_ids else len(sequence_ids)
 
 
 def feature_builder(vocabulary: AnyVocabulary, text_normalization: str, sequence_length: int) -> RowEncoder:

@@ -9,6 +9,7 @@ from transformers import BertConfig
 from transformers.models.bert.modeling_tf_bert import TFBertMainLayer
 
 from easytransfer_mtl.encoders.canonical_names import canonical_name
+from easytransfer_mtl.encoders.config_checks import first_position
 from easytransfer_mtl.encoders.dropout import DropoutClock, use_seeded_dropout
 from easytransfer_mtl.encoders.embedding import embed
 from easytransfer_mtl.encoders.interface import Encoder
@@ -19,6 +20,8 @@ GRAPH_OPTIMIZER_OFF = "disable_meta_optimizer"
 
 class BertEncoder(Encoder, TFBertMainLayer):
     """BERT with pooler. The pooled output is tanh of a dense layer on the last layer's first token.
+
+    RoBERTa and XLM-R are the same network with positions that begin behind padding's.
 
     ``config.hidden_act`` is ``gelu_new`` for the tanh approximation that EasyTransfer always used, ``gelu`` for the exact
     one.
@@ -40,6 +43,7 @@ class BertEncoder(Encoder, TFBertMainLayer):
             self.build()
         self.clock = clock
         self.state_type = tf.float32
+        self._first_position = first_position(config.to_dict())
         use_seeded_dropout(self, clock)
 
     @contextmanager
@@ -91,7 +95,7 @@ class BertEncoder(Encoder, TFBertMainLayer):
 
     def embedded(self, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
         """Returns the first layer's input, float32 [B * S, H]."""
-        return embed(self.embeddings, input_ids, segment_ids, training)
+        return embed(self.embeddings, input_ids, self.token_types(segment_ids), training, self._first_position)
 
     def _below_last_layer(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool

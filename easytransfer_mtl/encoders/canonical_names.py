@@ -21,7 +21,7 @@ _CANONICAL = re.compile(
     rf"|pooler/dense/{_DENSE}"
 )
 _MODEL_SCOPE = re.compile(
-    r"((tf_)?(bert|roberta|albert|electra|ernie|ro_?former|deberta(_v2)?)(_model|_for_\w+)?(_\d+)?"
+    r"((tf_?)?(bert|(xlm_)?roberta|albert|electra|ernie|ro_?former|deberta(_v2)?)(_model|_for_\w+)?(_\d+)?"
     r"|\w*pre_trained_model\w*|model|module)"
 )
 _WRAPPERS = ("model", "module")

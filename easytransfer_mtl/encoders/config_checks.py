@@ -30,7 +30,9 @@ RANGES = {
 BOOLEANS = ("rotary_value", "use_task_id", "relative_attention", "position_biased_input", "share_att_key")
 WORDS = {"pos_att_type": ("c2p", "p2c"), "norm_rel_ebd": ("none", "layer_norm")}
 """DeBERTa's settings of words joined by ``|`` -> known words; ``pos_att_type`` may be a list too."""
-ABSOLUTE = ("bert", "ernie", "albert", "electra")
+AFTER_PADDING = ("roberta", "xlm-roberta")
+"""Types whose positions begin behind ``pad_token_id``, the position that padding has in transformers."""
+ABSOLUTE = ("bert", "ernie", "albert", "electra", *AFTER_PADDING)
 """Types whose positions are embeddings; the others ignore ``position_embedding_type``."""
 
 
@@ -62,6 +64,15 @@ FIXED = {
 """Settings with a single supported value."""
 
 
+def model_type_of(value: dict[str, Any], is_easytransfers: bool) -> Any:
+    """Returns the ``model_type`` of a config.json, in whose place there may be anything.
+
+    Google's own files of BERT and ALBERT lack it; EasyTransfer's roberta, and others from TF1 checkpoints, is a bert.
+    """
+    found = value.get("model_type", "albert" if "num_hidden_groups" in value else "bert")
+    return "bert" if found == "roberta" and is_easytransfers else found
+
+
 def check_config(value: dict[str, Any], model_type: str, where: str) -> None:
     """Checks that sizes, probabilities and other settings are valid.
 
@@ -80,6 +91,7 @@ def check_config(value: dict[str, Any], model_type: str, where: str) -> None:
         if value.get(key) is not None:
             _check_whole(value[key], key, low, limit, where)
     check_heads(value["hidden_size"], value["num_attention_heads"], model_type, where)
+    check_padding(value, model_type, where)
     _check_numbers(value, where)
     _check_kinds(value, model_type, where)
 
@@ -102,7 +114,7 @@ def check_supported(value: dict[str, Any], model_type: str, where: str) -> None:
 def _check_widths(value: dict[str, Any], model_type: str, where: str) -> None:
     width = value["hidden_size"]
     narrow, head = value.get("embedding_size"), value.get("attention_head_size")
-    if model_type in ("bert", "ernie") and narrow not in (None, width):
+    if model_type in ("bert", "ernie", *AFTER_PADDING) and narrow not in (None, width):
         raise UserError(
             f"{where}: embedding_size is {narrow} and hidden_size {width}, but the embeddings of a {model_type} are "
             "as wide as its layers. Write the model_type, if it is albert or electra; of albert_zh's files take those of "
@@ -113,8 +125,6 @@ def _check_widths(value: dict[str, Any], model_type: str, where: str) -> None:
             f"{where}: attention_head_size is {head}; heads of model_type {model_type} have a width of hidden_size / "
             f"num_attention_heads, {width // value['num_attention_heads']}."
         )
-    if value.get("type_vocab_size") == 1:
-        raise UserError(f"{where}: type_vocab_size is 1; the two texts of a pair have the types 0 and 1.")
 
 
 def _check_kinds(value: dict[str, Any], model_type: str, where: str) -> None:
@@ -134,7 +144,8 @@ def most_tokens(value: dict[str, Any]) -> int | None:
     """Returns the most tokens that a row of an encoder may have, or None without a limit.
 
     This is the size of the position table: learned, or with RoFormer computed, for as many positions as the encoder was made
-    for. DeBERTa without ``position_biased_input`` has no table: it sees distances only, and puts all far ones together.
+    for; RoBERTa and XLM-R leave its first ones, up to padding's, unused. DeBERTa without ``position_biased_input`` has no
+    table: it sees distances only, and puts all far ones together.
 
     Args:
         value: config.json, or a built config's ``to_dict()``.
@@ -142,7 +153,23 @@ def most_tokens(value: dict[str, Any]) -> int | None:
     if str(value.get("model_type")).startswith("deberta") and not value.get("position_biased_input", True):
         return None
     size = value.get("max_position_embeddings")
-    return size if type(size) is int and size > 0 else None
+    return size - first_position(value) if type(size) is int and size > 0 else None
+
+
+def first_position(value: dict[str, Any]) -> int:
+    """Returns the row of the position table that a text's first token gets; takes what ``most_tokens`` does."""
+    return value["pad_token_id"] + 1 if value.get("model_type") in AFTER_PADDING else 0
+
+
+def check_padding(value: dict[str, Any], model_type: str, where: str) -> None:
+    """Raises UserError if a type's positions begin behind ``pad_token_id`` and that is missing or leaves no position."""
+    padding, size = value.get("pad_token_id"), value["max_position_embeddings"]
+    if model_type in AFTER_PADDING and not (type(padding) is int and 0 <= padding < size - 1):
+        found = shown(padding) if "pad_token_id" in value else "missing"
+        raise UserError(
+            f"{where}: pad_token_id is {found}; positions of model_type {model_type} begin behind it, so it must be a whole "
+            f"number from 0 to below max_position_embeddings - 1, {size - 1}. Published encoders of this type have 1."
+        )
 
 
 def _check_whole(size: Any, key: str, low: int, limit: int, where: str) -> None:

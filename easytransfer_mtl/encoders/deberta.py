@@ -56,17 +56,17 @@ class DebertaEncoder(Encoder, tf_keras.layers.Layer):
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
     ) -> list[tf.Tensor]:
         """Returns the outputs of the embeddings and of every layer, float32 [B, S, H] each."""
-        return list(self._states(input_ids, input_mask, segment_ids, training))
+        return list(self._states(input_ids, input_mask, self.token_types(segment_ids), training))
 
     # transformers' code branches on tensors, which needs AutoGraph; train steps have it off.
     @tf.function(reduce_retracing=True, experimental_attributes={"_noinline": True})
     def _states(
-        self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool
+        self, input_ids: tf.Tensor, input_mask: tf.Tensor, token_types: tf.Tensor, training: bool
     ) -> tuple[tf.Tensor, ...]:
         outputs = self.main(
             input_ids=input_ids,
             attention_mask=input_mask,
-            token_type_ids=segment_ids,
+            token_type_ids=token_types,
             output_hidden_states=True,
             return_dict=True,
             training=training,

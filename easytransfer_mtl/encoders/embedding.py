@@ -29,7 +29,9 @@ class ProjectedEmbeddings(tf_keras.layers.Layer):
         self.built = True
 
 
-def embed(layer: tf_keras.layers.Layer, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool) -> tf.Tensor:
+def embed(
+    layer: tf_keras.layers.Layer, input_ids: tf.Tensor, segment_ids: tf.Tensor, training: bool, first_position: int = 0
+) -> tf.Tensor:
     """Returns the embeddings of tokens, float32 [B * S, H].
 
     The gradient of the word table is IndexedSlices, one slice per token; those of the other tables are dense: segments are
@@ -41,9 +43,10 @@ def embed(layer: tf_keras.layers.Layer, input_ids: tf.Tensor, segment_ids: tf.Te
         input_ids: int32 [B, S].
         segment_ids: int32 [B, S].
         training: whether dropout is on.
+        first_position: row of the position table that each row's first token gets.
     """
     if isinstance(layer, ProjectedEmbeddings):
-        return layer.projection(embed(layer.lookup, input_ids, segment_ids, training))
+        return layer.projection(embed(layer.lookup, input_ids, segment_ids, training, first_position))
     words, segments, gamma, beta = (
         tf.convert_to_tensor(variable)
         for variable in (layer.weight, layer.token_type_embeddings, layer.LayerNorm.gamma, layer.LayerNorm.beta)
@@ -52,7 +55,7 @@ def embed(layer: tf_keras.layers.Layer, input_ids: tf.Tensor, segment_ids: tf.Te
     segment = tf.matmul(tf.one_hot(tf.reshape(segment_ids, [-1]), segments.shape[0]), segments)
     places = tf.reshape(segment, [rows, length, width])
     if hasattr(layer, "position_embeddings"):
-        places += tf.convert_to_tensor(layer.position_embeddings)[:length]
+        places += tf.convert_to_tensor(layer.position_embeddings)[first_position : first_position + length]
     keys = layer.dropout.mask_keys() if training and layer.dropout.rate else None
     tokens, places = tf.gather(words, tf.reshape(input_ids, [-1])), tf.reshape(places, [-1, width])
     return _normalized(tokens, places, gamma, beta, keys, layer.dropout.rate, layer.LayerNorm.epsilon)

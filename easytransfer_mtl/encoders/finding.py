@@ -17,6 +17,11 @@ from easytransfer_mtl.files import home_expanded, read_json
 LARGEST_CONFIG = 1 << 20
 CONFIG_NAMES = ("config.json", "bert_config.json", "albert_config.json")
 DOWNLOADED = ("config.json", "vocab.txt", TOKENIZER_FILE, "*.safetensors", "*.safetensors.index.json")
+MAKE_FILE = (
+    "If the encoder is published with vocab.json and merges.txt, or with a SentencePiece model (*.model), transformers "
+    "makes its tokenizer.json (of the latter with the package sentencepiece): "
+    "AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)."
+)
 DOWNLOADED_INSTEAD = (
     ("tf_model*.h5", "tf_model.h5.index.json"),
     ("pytorch_model*.bin", "pytorch_model.bin.index.json"),
@@ -94,15 +99,16 @@ class EncoderFiles:
         if self.tokenizer == PUBLISHED:
             if not path.is_file():
                 raise UserError(
-                    f"{path} does not exist, which --tokenizer=published reads. Found: {_names_in(self.folder)}."
+                    f"{path} does not exist, which --tokenizer=published reads. Found: {_names_in(self.folder)}. {MAKE_FILE}"
                 )
             if self.vocabulary_rule != AUTO:
                 raise UserError(f"--vocabulary_rule={self.vocabulary_rule} concerns vocab.txt, not {path}; leave it out.")
             return load_published(path)
         if not path.is_file():
+            hint = "" if (self.folder / TOKENIZER_FILE).is_file() else f" {MAKE_FILE}"
             raise UserError(
                 f"vocabulary {path} does not exist; it is the vocab.txt that belongs to the encoder (or a tokenizer.json in "
-                f"its place). Found: {_names_in(self.folder)}."
+                f"its place). Found: {_names_in(self.folder)}.{hint}"
             )
         return read_vocabulary(path, self.location, self.vocabulary_rule)
 

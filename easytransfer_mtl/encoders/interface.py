@@ -22,12 +22,14 @@ class Encoder:
         config: transformers' config, with the ``model_type`` in this encoder's files.
         clock: drives dropout.
         state_type: type of the layers' states in graphs traced from now on.
+        has_types: whether its tokenizer gives the two texts of a pair different token types, see ``token_types``.
         pooler: BERT's pooler, a dense layer with tanh on the first token's state: [B, S, H] to [B, H].
     """
 
     config: Any
     clock: DropoutClock
     state_type: tf.DType
+    has_types = True
     pooler: tf_keras.layers.Layer
     weights: list[tf.Variable]
     trainable_variables: list[tf.Variable]
@@ -35,7 +37,10 @@ class Encoder:
     def encode(
         self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the last layer's states [B, S, H] and the pooled output [B, H], float32, for int32 [B, S] inputs."""
+        """Returns the last layer's states [B, S, H] and the pooled output [B, H], float32, for int32 [B, S] inputs.
+
+        As in all methods, the embeddings get ``token_types(segment_ids)``.
+        """
         raise NotImplementedError
 
     def pooled_output(
@@ -53,6 +58,14 @@ class Encoder:
     def computing_in(self, precision: str) -> AbstractContextManager[None]:
         """Sets the number format, ``float32`` or ``bfloat16``, of graphs traced and run inside the ``with`` block."""
         raise NotImplementedError
+
+    def token_types(self, segment_ids: tf.Tensor) -> tf.Tensor:
+        """Returns the token types, int32 [B, S], that the embeddings get for segment ids.
+
+        Segment ids are 1 for the second text, which features read, whatever the encoder is. Token types are what the
+        encoder was trained on: all 0 if its tokenizer gives both texts the same (XLM-R's), or if it knows only one type.
+        """
+        return segment_ids if self.has_types and self.config.type_vocab_size != 1 else tf.zeros_like(segment_ids)
 
     @property
     def canonical_variables(self) -> dict[str, tf.Variable]:

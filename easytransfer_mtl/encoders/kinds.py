@@ -98,6 +98,8 @@ KINDS: dict[str, Kind] = {
     "bert": _BERT,
     "ernie": _BERT,
     "albert": Kind("AlbertConfig", "AlbertModel", "albert", VariantEncoder, shares_layers=True),
+    "roberta": Kind("RobertaConfig", "RobertaModel", "roberta", BertEncoder),
+    "xlm-roberta": Kind("XLMRobertaConfig", "XLMRobertaModel", "roberta", BertEncoder),
     "electra": Kind("ElectraConfig", "ElectraModel", "electra", VariantEncoder, has_pooler=False),
     "roformer": Kind("RoFormerConfig", "RoFormerModel", "roformer", VariantEncoder, has_pooler=False, adapt=_drop_positions),
     "deberta": Kind("DebertaConfig", "DebertaModel", "deberta", _deberta, False, ("float32",), has_bert_layers=False),

@@ -13,7 +13,7 @@ from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_words
 from easytransfer_mtl.encoders.assigning import assign_weights, random_weights
 from easytransfer_mtl.encoders.canonical_names import below_model
-from easytransfer_mtl.encoders.config_checks import check_config, check_supported
+from easytransfer_mtl.encoders.config_checks import check_config, check_supported, model_type_of
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.interface import POOLER, Encoder
@@ -27,6 +27,11 @@ from easytransfer_mtl.files import read_json
 ACTIVATIONS = tuple(sorted(ACT2FN.keys() - {"glu"}))
 """Supported activations: those that keep the width."""
 CLASSIFIER = "classifier"
+LEFT_OUT = {
+    "megatron-bert": "Its LayerNorms stand before attention and dense layers; the layers here are those of BERT.",
+    "nezha": "Its attention adds relative positions to keys and values; the layers here are those of BERT.",
+}
+"""Types in BERT's form that are not supported -> why."""
 BEYOND_SIGNATURE = frozenset(
     ("embedding_size", "attention_head_size", "position_buckets", "share_att_key", "norm_rel_ebd", "conv_kernel_size")
     + ("conv_act", "conv_groups", "tokenizer_class")
@@ -65,13 +70,12 @@ def _read_config(files: EncoderFiles) -> dict[str, Any]:
     value = read_json(path, "encoder config")
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected a JSON object.")
-    # Google's own config files of BERT and ALBERT lack the key.
-    model_type = value.get("model_type", "albert" if "num_hidden_groups" in value else "bert")
-    model_type = "bert" if model_type == "roberta" and files.tanh_gelu else model_type
+    model_type = model_type_of(value, files.tanh_gelu)
     if not isinstance(model_type, str) or model_type not in KINDS:
+        reason = f" {LEFT_OUT[model_type]}" if isinstance(model_type, str) and model_type in LEFT_OUT else ""
         raise UserError(
-            f"{path}: model_type is {model_type!r}; supported are bert (also RoBERTa-wwm, MacBERT and other encoders in "
-            f"BERT form), EasyTransfer's roberta, which is in BERT form too, and {', '.join(list(KINDS)[1:])}."
+            f"{path}: model_type is {shown(model_type)}; supported are bert (also RoBERTa-wwm, MacBERT and other encoders "
+            f"in BERT form) and {', '.join(list(KINDS)[1:])}.{reason}"
         )
     check_config(value, model_type, str(path))
     try:
@@ -157,6 +161,7 @@ def load_encoder(
     vocabulary = _checked_vocabulary(files, config)
     weights = None if random_init else canonical_weights(read_weights(files.location))
     encoder = kind.build(config, clock)
+    encoder.has_types = vocabulary.has_types
     if weights is None:
         assign_weights(encoder, random_weights(encoder, clock.seed), (), "a random start")
         logging.info("Encoder: random start of %s", files.config_file)

@@ -12,10 +12,10 @@ from easytransfer_mtl.encoders.weight_files import WeightFile
 from easytransfer_mtl.encoders.weight_files.tf1_checkpoint import is_optimizer_state
 from easytransfer_mtl.errors import UserError
 
-# Heads of BERT, ALBERT, ELECTRA (with its whole generator) and DeBERTa.
+# Heads of BERT, RoBERTa, ALBERT, ELECTRA (with its whole generator) and DeBERTa.
 _PRETRAINING_HEADS = ("cls", "mlm___cls", "nsp___cls", "predictions", "seq_relationship") + (
     "sop_classifier", "discriminator_predictions", "generator_predictions", "generator_lm_head", "generator",
-    "temperature", "lm_predictions", "mask_predictions",
+    "temperature", "lm_head", "lm_predictions", "mask_predictions",
 )  # fmt: skip
 _PRETRAINING_PARTS = tuple([name] for name in _PRETRAINING_HEADS)
 _BUFFERS = ("embeddings/position_ids", "embeddings/token_type_ids")

@@ -10,6 +10,7 @@ import numpy as np
 
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, PublishedVocabulary
 from easytransfer_mtl.encoders.canonical_names import torch_array, torch_name
+from easytransfer_mtl.encoders.config_checks import first_position
 from easytransfer_mtl.encoders.finite import check_finite
 from easytransfer_mtl.encoders.fused.rotary import position_table
 from easytransfer_mtl.encoders.interface import POOLER, Encoder
@@ -68,7 +69,7 @@ def save_encoder(encoder: Encoder, vocabulary: AnyVocabulary, folder: Path, head
     if additional:
         write_safetensors(folder / ADDITIONAL_FILE, additional)
     write_json(folder / "config.json", _config_json(encoder, head.model_class or kind.torch_class))
-    write_json(folder / "tokenizer_config.json", _tokenizer_json(vocabulary, config.max_position_embeddings))
+    write_json(folder / "tokenizer_config.json", _tokenizer_json(vocabulary, config.to_dict()))
     write_vocabulary(folder, vocabulary)
 
 
@@ -81,10 +82,12 @@ def _config_json(encoder: Encoder, model_class: str) -> dict[str, Any]:
     return {**json.loads(encoder.config.to_json_string(use_diff=True)), "architectures": [model_class]}
 
 
-def _tokenizer_json(vocabulary: AnyVocabulary, max_positions: int) -> dict[str, Any]:
+def _tokenizer_json(vocabulary: AnyVocabulary, config: dict[str, Any]) -> dict[str, Any]:
     """Returns the settings of the transformers tokenizer that splits texts as this program does, for every encoder type."""
+    common: dict[str, Any] = {"model_max_length": config["max_position_embeddings"] - first_position(config)}
+    if config["type_vocab_size"] == 1:
+        # The tokenizer may give the second text type 1, for which there is no embedding.
+        common["model_input_names"] = ["input_ids", "attention_mask"]
     if isinstance(vocabulary, PublishedVocabulary):
-        return {
-            "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": max_positions, **vocabulary.settings,
-        }  # fmt: skip
-    return {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": max_positions}
+        return {"tokenizer_class": "PreTrainedTokenizerFast", **common, **vocabulary.settings}
+    return {"tokenizer_class": "BertTokenizer", "do_lower_case": True, **common}

@@ -13,7 +13,7 @@ from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.length_buckets import STEPS_PER_LENGTH, bucket_count, bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder
 from easytransfer_mtl.data.tokenization import Tokenizer, Vocabulary
-from easytransfer_mtl.encoders.config_checks import most_tokens
+from easytransfer_mtl.encoders.config_checks import AFTER_PADDING, most_tokens
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.encoders.loading import check_embeddings, load_config
@@ -110,6 +110,11 @@ def _check_numbers(settings: PretrainSettings) -> None:
 
 def _checked_config(settings: PretrainSettings, files: EncoderFiles) -> PretrainedConfig:
     config = load_config(files)
+    if config.model_type in AFTER_PADDING:
+        raise UserError(
+            f"{files.config_file}: pretrain has no head for masked words like that of model_type {config.model_type}. Train "
+            "this encoder without it, or pre-train one of another type."
+        )
     check_embeddings(files, config)
     check_tokens(settings.train_batch_size, settings.sequence_length)
     check_precision(config, settings.precision)

@@ -11,13 +11,11 @@ from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.options import by_task, check_effects, options_of
 from easytransfer_mtl.config.train_settings import TrainSettings
-from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.encoders.config_checks import check_heads
 from easytransfer_mtl.encoders.kinds import check_frozen_layers, check_precision, kind_of
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.encoded import LAYERS
-from easytransfer_mtl.models.features import PAIR
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.sharing import structure_of
 from easytransfer_mtl.models.sharing.base import read_part
@@ -184,19 +182,6 @@ def _check_delivered(architecture: Architecture, tasks: list[Task], num_layers: 
                     f"{architecture.sharing.sharing} does not deliver; read the last one ({part.pooling}), or set "
                     "--sharing=hard, soft, or shared_private with --private_part=adapter."
                 )
-
-
-def check_token_types(architecture: Architecture, tasks: list[Task], vocabulary: AnyVocabulary, source: str) -> None:
-    """Raises UserError if a task's feature tells two texts apart by token types that the tokenizer, ``source``, lacks."""
-    if vocabulary.has_types:
-        return
-    for task in tasks:
-        feature = architecture.spec_of(task).feature
-        if any(part.pooling == PAIR for part in feature.parts):
-            raise UserError(
-                f"features {task.name.lower()}={feature.text}: pair finds the second text by its token type, and {source} "
-                "gives both texts the type 0. Let the task read mean or cls+mean."
-            )
 
 
 def _check_gram_variables(

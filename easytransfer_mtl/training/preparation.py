@@ -40,7 +40,7 @@ from easytransfer_mtl.runs.memory import check_tokens
 from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_training_data, read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.batches import rows_per_step, training_batches
-from easytransfer_mtl.training.checks import check_encoder, check_settings, check_token_types, warn_without_dropout
+from easytransfer_mtl.training.checks import check_encoder, check_settings, warn_without_dropout
 from easytransfer_mtl.training.memory import check_memory, estimate
 from easytransfer_mtl.training.plan import RunPlan, plan_run
 from easytransfer_mtl.training.token_dropout import TokenDropout, make_token_dropout
@@ -110,9 +110,7 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     check_run_outputs(Path(settings.model_dir), "best", _inputs(settings, files, [*train, *dev]))
     plan = plan_run(settings, [item.task for item in train], [len(item.rows) for item in train], config, num_replicas)
     warn_without_dropout(settings, [item.task for item in train], config, plan.architecture)
-    source = str(files.vocabulary_file)
-    check_token_types(plan.architecture, [item.task for item in train], vocabulary, source)
-    token_dropout = make_token_dropout(settings, list(plan.losses), vocabulary, source)
+    token_dropout = make_token_dropout(settings, list(plan.losses), vocabulary, str(files.vocabulary_file))
     if folder:
         check_same_architecture(folder, plan.architecture)
     length = max(item.task_input.sequence_length for item in train)

@@ -2,11 +2,11 @@
 
 import itertools
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from encoder_files import published_folder
 from published_tokenizers import ODD, TEXTS, tokenizer_json, write_tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -20,7 +20,6 @@ from easytransfer_mtl.errors import UserError
 
 KINDS = ("unigram", "bpe", "wordpiece")
 LENGTHS = (6, 7, 8, 9, 16, 64)
-ENCODERS_DIR = os.environ.get("ENCODERS_DIR")
 SINGLE = [*TEXTS[:6], *ODD]
 
 
@@ -31,8 +30,8 @@ def transformers_rows(tokenizer: Any, rows: list[tuple[str, ...]], length: int) 
     return list(zip(found["input_ids"], found["token_type_ids"], strict=True))
 
 
-def with_types(row: Features) -> tuple[list[int], list[int]]:
-    return row.input_ids, [0] * row.first_length + [1] * (len(row.input_ids) - row.first_length)
+def segments(row: Features) -> list[int]:
+    return [0] * row.first_length + [1] * (len(row.input_ids) - row.first_length)
 
 
 def assert_alike(vocabulary: AnyVocabulary, tokenizer: Any, length: int) -> None:
@@ -40,7 +39,9 @@ def assert_alike(vocabulary: AnyVocabulary, tokenizer: Any, length: int) -> None
     singles: list[tuple[str, ...]] = [(text,) for text in SINGLE]
     pairs: list[tuple[str, ...]] = list(itertools.product(SINGLE, SINGLE))
     for rows in (singles, pairs):
-        found = [with_types(builder.encode(row)) for row in rows]
+        encoded = [builder.encode(row) for row in rows]
+        # An encoder whose tokenizer has no types gets zeros, see Encoder.token_types.
+        found = [(row.input_ids, segments(row) if vocabulary.has_types else [0] * len(row.input_ids)) for row in encoded]
         assert found == transformers_rows(tokenizer, rows, length)
 
 
@@ -70,12 +71,30 @@ def test_truncation_and_padding_in_the_file_count_only_by_direction(tmp_path: Pa
     assert_alike(left, PreTrainedTokenizerFast(tokenizer_file=str(path)), 8)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_segments_tell_the_texts_apart_whatever_the_template(kind: str, tmp_path: Path) -> None:
+    """The second text's own tokens, and what the template puts behind them, have segment 1."""
+    vocabulary = load_published(write_tokenizer(tmp_path, kind))
+    separators = 1 if kind == "wordpiece" else 2
+    for length in (16, 64):
+        builder = feature_builder(vocabulary, "none", length)
+        for first, second in (("今天天气好", "看书"), ("", "好"), ("看书" * 40, "天气" * 40)):
+            row = builder.encode((first, second))
+            alone = [len(builder.tokenizer.encode((text,), 999).ids) - 2 for text in (first, second)]
+            if sum(alone) + separators + 2 <= length:
+                assert row.first_length == 1 + alone[0] + separators
+            assert row.input_ids[row.first_length - 1] == vocabulary.frame_ids[1] == row.input_ids[-1]
+            assert row.first_length < len(row.input_ids) - 1
+        for texts in (("今天天气好",), ("今天", "")):
+            row = builder.encode(texts)
+            assert vocabulary.has_types or row.first_length == len(row.input_ids)
+
+
+@pytest.mark.published_weights
 @pytest.mark.parametrize("name", ["multilingual-e5-small", "all-MiniLM-L6-v2"])
 @pytest.mark.parametrize("length", [8, 15, 64])
 def test_published_encoders(name: str, length: int) -> None:
-    if not ENCODERS_DIR or not (Path(ENCODERS_DIR) / name).is_dir():
-        pytest.skip(f"ENCODERS_DIR names no folder with {name}")
-    folder = Path(ENCODERS_DIR) / name
+    folder = published_folder(name)
     assert_alike(load_published(folder / "tokenizer.json"), AutoTokenizer.from_pretrained(folder), length)
 
 

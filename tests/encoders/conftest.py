@@ -16,6 +16,8 @@ SIZES = {
 RELATIVE = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False, "type_vocab_size": 0}
 TYPES = {
     "bert": ("Bert", {}),
+    "roberta": ("Roberta", {}),
+    "xlm-roberta": ("XLMRoberta", {"type_vocab_size": 1}),
     "albert": ("Albert", {"embedding_size": 4, "num_hidden_layers": 3, "hidden_act": "relu"}),
     "albert wide": ("Albert", {"embedding_size": 8, "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.2}),
     "electra": ("Electra", {"embedding_size": 8}),
@@ -54,7 +56,7 @@ class Rows(NamedTuple):
         return model(
             input_ids=self.input_ids,
             attention_mask=self.input_mask,
-            token_type_ids=self.segment_ids,
+            token_type_ids=self.segment_ids * int(model.config.type_vocab_size != 1),
             output_hidden_states=True,
         )
 

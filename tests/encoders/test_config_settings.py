@@ -54,8 +54,15 @@ def start(folder: Path) -> Any:
         ("electra", {"position_embedding_type": "relative_key"}, "position_embedding_type is"),
         ("bert", {"embedding_size": 4}, "embedding_size is 4 and hidden_size 8"),
         ("bert", {"attention_head_size": 8}, "attention_head_size is 8"),
-        ("bert", {"type_vocab_size": 1}, "type_vocab_size is 1; the two texts of a pair"),
-        ("deberta", {"type_vocab_size": 1}, "type_vocab_size is 1; the two texts of a pair"),
+        ("xlm-roberta", {}, "pad_token_id is missing; positions of model_type xlm-roberta begin behind it"),
+        ("roberta", {"pad_token_id": None}, "pad_token_id is None; positions of model_type roberta"),
+        ("roberta", {"pad_token_id": -1}, "pad_token_id is -1; "),
+        ("roberta", {"pad_token_id": True}, "pad_token_id is True; "),
+        ("xlm-roberta", {"pad_token_id": 99_999}, "from 0 to below max_position_embeddings - 1"),
+        ("xlm-roberta", {"pad_token_id": 1, "position_embedding_type": "relative_key"}, "position_embedding_type is"),
+        ("megatron-bert", {}, "model_type is 'megatron-bert'; supported are bert"),
+        ("megatron-bert", {}, "Its LayerNorms stand before attention and dense layers"),
+        ("nezha", {}, "Its attention adds relative positions to keys and values"),
         ("bert", {"directionality": "left"}, "directionality is 'left'"),
         ("bert", {"use_relative_position": True}, "use_relative_position is True"),
         ("bert", {"ln_type": "preln"}, "ln_type is 'preln'"),
@@ -128,6 +135,13 @@ def test_an_activation_other_than_gelu_is_the_configs_from_every_checkpoint(hidd
     (folder / "model.ckpt.index").touch()
     expected = "gelu_new" if hidden_act == "gelu" else hidden_act
     assert load_config(find_encoder(str(folder))).hidden_act == expected
+
+
+@pytest.mark.parametrize("model_type", ["bert", "albert", "roformer", "deberta"])
+def test_of_a_single_token_type_both_texts_are(model_type: str, written: Written, rows: Any) -> None:
+    encoder = start(written(model_type, type_vocab_size=1))
+    both = (encoder.encode(rows.input_ids, rows.input_mask, types)[0] for types in (rows.segment_ids, 0 * rows.segment_ids))
+    np.testing.assert_array_equal(*both)
 
 
 @pytest.mark.parametrize("words", ["p2c|c2p", "C2P | p2c", ["c2p"], [], None])

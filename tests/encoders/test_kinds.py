@@ -59,7 +59,8 @@ def test_pytorch_checkpoint_gives_pytorch_outputs(file: str, tmp_path: Path) -> 
     for name in ("config.json", weights):
         shutil.copyfile(PYTORCH / variant / name, tmp_path / name)
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n", encoding="utf-8")
-    encoder = load(tmp_path)
+    lacks_pooler = weights.endswith(".bin") and "roberta" in variant  # transformers leaves it out below these heads
+    encoder = load(tmp_path, random_pooler=lacks_pooler)
     with np.load(PYTORCH / variant / "expected.npz") as values:
         names = ("input_ids", "attention_mask", "token_type_ids")
         inputs = [values[f"inputs/{name}"].astype(np.int32) for name in names]
@@ -68,7 +69,7 @@ def test_pytorch_checkpoint_gives_pytorch_outputs(file: str, tmp_path: Path) -> 
         # What an encoder makes of padding is nobody's business.
         tokens = inputs[1] == 1
         np.testing.assert_allclose(sequence.numpy()[tokens], values[last][tokens], atol=1e-5)
-        if "pooler_output" in values:
+        if "pooler_output" in values and not lacks_pooler:
             np.testing.assert_allclose(pooled, values["pooler_output"], atol=1e-5)
     assert ("pooler_output" in np.load(PYTORCH / variant / "expected.npz")) == kind_of(encoder.config).has_pooler
 

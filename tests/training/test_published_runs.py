@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from published_tokenizers import published_encoder, write_tokenizer
+import tensorflow as tf
+from published_tokenizers import published_encoder, tokenizer_json, write_tokenizer
 
 from easytransfer_mtl.commands import convert, evaluate, pretrain, submit, train
 from easytransfer_mtl.config.base import load_settings
@@ -16,10 +18,12 @@ from easytransfer_mtl.config.predict_settings import EvaluateSettings, SubmitSet
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.encoders.finding import find_encoder
+from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.prediction import Predictor
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
+SEGMENTS = (tf.constant([[0, 0, 0, 0, 0, 1, 1]]), tf.zeros([1, 7], tf.int32))
 NAMES = {"train_input_fp": "train", "predict_input_fp": "dev"}
 
 
@@ -127,11 +131,47 @@ def test_records_without_manifest_are_refused(settings: Callable[..., Any], tmp_
         train.run(chosen)
 
 
-def test_pair_pooling_needs_token_types(settings: Callable[..., Any]) -> None:
-    with pytest.raises(
-        UserError, match="features ocnli=pair: pair finds the second text by its token type, and .*tokenizer"
-    ):
-        train.run(settings(features="ocnli=pair"))
+def test_pair_and_ngrams_tell_two_texts_apart_without_token_types(
+    settings: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The encoder gets token types 0, in training, in private copies, and in the exported model; features see the texts."""
+    seen: list[bool] = []
+
+    def recorded(encoder: Any, segment_ids: tf.Tensor) -> tf.Tensor:
+        seen.append(encoder.has_types)
+        return token_types(encoder, segment_ids)
+
+    token_types = Encoder.token_types
+    monkeypatch.setattr(Encoder, "token_types", recorded)
+    for sharing in ("soft", "shared_private"):
+        run = tmp_path / sharing
+        more = {"private_part": "encoder", "private_width": 8, "private_layers": 1} if sharing == "shared_private" else {}
+        chosen = settings(features="ocnli=pooled+pair+ngrams:64:4", sharing=sharing, model_dir=str(run), **more)
+        assert train.run(chosen) == 0
+        model = Predictor(str(run)).model
+        ids = tf.constant([[0, 9, 8, 2, 2, 7, 2]])
+        apart, together = ({"input_ids": ids, "input_mask": tf.ones_like(ids), "segment_ids": types} for types in SEGMENTS)
+        for task in model.tasks:
+            differ = np.abs(model.build_logits(apart)[task.logits_name] - model.build_logits(together)[task.logits_name])
+            assert (differ.max() > 0) == (task.name == "OCNLI"), (sharing, task.name)
+    assert seen and not any(seen)
+
+
+def test_deberta_over_sentencepiece(settings: Callable[..., Any], encoder: Path, tmp_path: Path) -> None:
+    """As mDeBERTa: a SentencePiece vocabulary with BERT's template, of whose token types the encoder reads none."""
+    pair = tokenizer_json("unigram")["post_processor"]["pair"]
+    for part in pair[3:]:
+        next(iter(part.values()))["type_id"] = 1
+    template = {**tokenizer_json("unigram")["post_processor"], "pair": [*pair[:2], pair[2], *pair[4:]]}
+    write_tokenizer(encoder, post_processor=template)
+    config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
+    config |= {"model_type": "deberta-v2", "type_vocab_size": 0, "relative_attention": True, "pos_att_type": "p2c|c2p"}
+    config |= {"position_biased_input": False, "norm_rel_ebd": "layer_norm", "share_att_key": True}
+    (encoder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert train.run(settings(features="ocnli=pooled+pair")) == 0
+    predictor = Predictor(str(tmp_path / "run"))
+    assert predictor.model.encoder.has_types
+    assert len(predictor.predict("OCNLI", ["1"], [("今天天气好", "天气不好")]).labels) == 1
 
 
 def test_token_dropout_needs_a_mask(settings: Callable[..., Any], encoder: Path) -> None:

@@ -73,8 +73,9 @@ def random_encoder(config: PretrainedConfig, clock: DropoutClock, name: str) -> 
 
 
 def encoded_like(encoder: Encoder, other: Encoder, features: Features, reads: Reads, training: bool) -> Encoded:
-    """Returns the requested outputs of ``encoder``, computed in the floating-point format that ``other`` currently uses."""
-    encoder.state_type = other.state_type
+    """Returns the requested outputs of ``encoder``, computed in the floating-point format that ``other`` currently uses, and
+    of the token types that ``other`` gets."""
+    encoder.state_type, encoder.has_types = other.state_type, other.has_types
     return encoded_by(encoder, features, reads, training)
 
 
