@@ -11,10 +11,11 @@ from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.easytransfer_checkpoint import is_easytransfer_checkpoint
-from easytransfer_mtl.evaluation.ensemble_scores import read_dev_data, score_ensemble
+from easytransfer_mtl.evaluation.ensemble_scores import DevRows, read_dev_data, read_dev_texts, score_ensemble
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.legacy import LegacyScore
+from easytransfer_mtl.evaluation.member_weights import member_weights
 from easytransfer_mtl.evaluation.metrics import best_of
 from easytransfer_mtl.evaluation.model_class import ModelClass, model_class_of
 from easytransfer_mtl.evaluation.model_scores import MODELS, models_text, write_model_scores
@@ -145,11 +146,16 @@ def _evaluate_models(settings: EvaluateSettings, options: EvaluationOptions, mod
     output, source = Path(settings.output_dir or ""), _source(settings)
     outputs = [output / name for name in (*MODELS, *report_files(check_alike(members)))]
     check_outputs(outputs, [])  # before the data is read, which takes time
-    data = read_dev_data(source, members) if source else []
-    read = [*_inputs(settings, data), *(path for member in members for path in files_in(member.folder.path))]
-    check_outputs(outputs, read)
-    if source:
-        scores = score_ensemble(members, data, options, model_class)
+    weights = member_weights(settings.checkpoint_weights, members, "--checkpoint_weights")
+    data: list[DevRows] = []
+    if settings.data_dir:
+        data = read_dev_texts(settings.data_dir, members, settings.header)
+    elif source:
+        data = read_dev_data(source, members)
+    read = [*([Path(source)] if source else []), *settings.named_files, *(path for item in data for path in item.files)]
+    check_outputs(outputs, [*read, *(path for member in members for path in files_in(member.folder.path))])
+    if data:
+        scores = score_ensemble(members, data, options, model_class, weights)
     else:
         scores = score_out_of_fold(members, options, model_class)
     write_model_scores(output, scores)

@@ -18,6 +18,8 @@ from easytransfer_mtl.data.list_files import read_list
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.weight_files.find import find_weights
 from easytransfer_mtl.errors import UserError, clipped
+from easytransfer_mtl.evaluation.model_hash import files_of_model
+from easytransfer_mtl.evaluation.stored_models import find_models
 from easytransfer_mtl.files import read_json, sha256_of, write_json
 
 LOG, FLAGS, RESULT, SUMMARY = "train.log", "flags.json", "result.json", "model/evaluation/summary.json"
@@ -39,7 +41,7 @@ class Job:
         return [flag for flag in command_line(self.settings) if not flag.startswith("--model_dir=")]
 
     def inputs(self) -> dict[str, str]:
-        """Returns the hashes of the files that the training reads: data, encoder, and file of indicators."""
+        """Returns the hashes of the files that the training reads: data, encoder, teacher, and file of indicators."""
         settings = self.settings
         files = find_encoder(
             settings.pretrain_model_name_or_path,
@@ -55,6 +57,8 @@ class Job:
                 paths["encoder weights"] = weights if weights.is_file() else weights.with_name(f"{weights.name}.index")
         for kind, source in (("train", settings.train_input_fp), ("dev", settings.predict_input_fp)):
             paths |= {f"{kind} file {place}": path for place, path in enumerate(_listed(source or ""), start=1)}
+        for member in find_models(settings.teacher, setting="--teacher") if settings.teacher else ():
+            paths |= {f"teacher {member.name}: {path.name}": path for path in files_of_model(member)}
         if settings.dtp_kpi_file:
             paths["dtp_kpi_file"] = Path(settings.dtp_kpi_file)
         return {name: _sha256(path, path.stat().st_mtime_ns) for name, path in paths.items() if path.is_file()}

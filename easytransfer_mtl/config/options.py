@@ -27,7 +27,7 @@ class OtherThan:
     value: Any
 
     def __str__(self) -> str:
-        return f"other than {self.value}"
+        return "to a value" if self.value is None else f"other than {self.value}"
 
 
 Conditions = dict[str, tuple[str, ...] | OtherThan]

@@ -14,6 +14,12 @@ TASKS_HELP = (
 )
 
 
+CHECKPOINT_WEIGHTS_HELP = (
+    "with checkpoints: the models' weights in the average, 0.5,0.3,0.2 in their order, or dev: each model's own dev score "
+    "of each task; default: equal"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CheckpointsSettings(CommonSettings):
     """The model that predicts, or the models whose probabilities are averaged."""
@@ -29,12 +35,19 @@ class CheckpointsSettings(CommonSettings):
     checkpoints: str | None = option(
         PREDICT, "instead: several, A,B,... or a pattern such as 'runs/fold_*', whose probabilities are averaged"
     )
+    checkpoint_weights: str | None = option(PREDICT, CHECKPOINT_WEIGHTS_HELP)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if bool(self.predict_checkpoint_path) == bool(self.checkpoints):
             what = "not both" if self.checkpoints else "neither was given"
             raise UserError(f"Give --predict_checkpoint_path (one model) or --checkpoints (an average); {what}.")
+        _check_weights(self)
+
+
+def _check_weights(settings: "CheckpointsSettings | EvaluatedSettings") -> None:
+    if settings.checkpoint_weights and not settings.checkpoints:
+        raise UserError("--checkpoint_weights are those of --checkpoints A,B,...; give these too, or leave the weights out.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +61,13 @@ class EvaluatedSettings(CommonSettings):
     checkpoints: str | None = option(
         PREDICT, "instead: score the average of these models and each alone, A,B,... or a pattern such as 'runs/fold_*'"
     )
+    checkpoint_weights: str | None = option(PREDICT, CHECKPOINT_WEIGHTS_HELP)
+    data_dir: str | None = option(
+        None,
+        "with checkpoints, in place of dev TFRecords: folder of contest files, whose dev files every model reads with its "
+        "own tokenizer",
+    )
+    header: bool = option(None, "with data_dir: pass over the first line of every CSV file", False)
     output_dir: str | None = option(EVALUATE, "with checkpoints: where the tables go")
 
     def __post_init__(self) -> None:
@@ -65,6 +85,19 @@ class EvaluatedSettings(CommonSettings):
         unfit = [f"--{name}" for name in of_runs if self.checkpoints and getattr(self, name, None)]
         if unfit:
             raise UserError(f"{', '.join(unfit)} is of a run, not of an average; leave it out with --checkpoints.")
+        _check_weights(self)
+        if self.data_dir and not self.checkpoints:
+            raise UserError("--data_dir is read by --checkpoints; a run is scored on TFRecords (--predict_input_fp).")
+        if self.header and not self.data_dir:
+            raise UserError("--header is about the CSV files of --data_dir; give that too, or leave it out.")
+        records = next((name for name in ("predict_input_fp", "eval_input_fp") if getattr(self, name, None)), None)
+        if self.data_dir and records:
+            raise UserError(f"--data_dir and --{records} are two kinds of dev files; give one (--{records}= takes it back).")
+        if self.checkpoint_weights and not (self.data_dir or records):
+            raise UserError(
+                "--checkpoint_weights are those of an average, and without dev files each model is scored on its own fold; "
+                "give --predict_input_fp or --data_dir, or leave the weights out."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

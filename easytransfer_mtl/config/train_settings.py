@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from easytransfer_mtl.config.base import Settings
 from easytransfer_mtl.config.convert_settings import EasyTransferSettings
-from easytransfer_mtl.config.options import ByTask, OtherThan, option
+from easytransfer_mtl.config.options import ByTask, Conditions, OtherThan, option
 from easytransfer_mtl.config.sections import (
     DISTRIBUTION,
     EVALUATE,
@@ -49,6 +49,7 @@ CAGRAD_RESCALINGS = ("none", "1+c", "1+c^2")
 TASK_SAMPLINGS = ("round_robin", "proportional", "temperature", "annealed", "explicit")
 STRATEGIES = ("None", "MirroredStrategy", "MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
 CLASS_WEIGHTS = ("inverse", "log", "effective")
+WITH_TEACHER: Conditions = {"teacher": OtherThan(None)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,6 +264,48 @@ class LossSettings(Settings):
         "0",
         by_task=ByTask(float, 0.0),
         minimum=0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationSettings(Settings):
+    """The teacher whose probabilities are learned beside the labels, see docs/distillation.md."""
+
+    teacher: str | None = option(
+        TRAIN,
+        "models whose averaged probabilities are learned beside the labels: A,B,... or a pattern such as 'runs/seed_*', as "
+        "predict's --checkpoints",
+    )
+    teacher_weights: str | None = option(
+        TRAIN, "the models' weights in the average, as predict's --checkpoint_weights", only_with=WITH_TEACHER
+    )
+    teacher_data_dir: str | None = option(
+        TRAIN,
+        "folder of the CSV files that the training TFRecords were converted from: each model of the teacher reads the texts "
+        "with its own tokenizer; without it all read the TFRecords, and must have their tokenizer",
+        only_with=WITH_TEACHER,
+    )
+    distillation_temperature: float = option(
+        TRAIN,
+        "what logits and logarithms of the teacher's probabilities are divided by before they are compared",
+        2.0,
+        above=0,
+        maximum=1000,
+        only_with=WITH_TEACHER,
+    )
+    distillation_hard_share: float = option(
+        TRAIN,
+        "share of the labels' loss in what is minimized; the rest is the teacher's",
+        0.5,
+        minimum=0,
+        maximum=1,
+        only_with=WITH_TEACHER,
+    )
+    trust_own_code: bool = option(
+        None,
+        "import the classes of its user's own that a folder of the teacher names; they can do anything that you can",
+        False,
+        only_with=WITH_TEACHER,
     )
 
 
@@ -608,6 +651,7 @@ class TrainSettings(
     FoldSettings,
     ArchitectureSettings,
     LossSettings,
+    DistillationSettings,
     StepSettings,
     WeightingSettings,
     BatchSettings,

@@ -23,8 +23,13 @@ NAMES: dict[str, tuple[str, ...]] = {
 AUTO_BOARDS = ("test", "b", "a")
 TOTAL = "total"
 """Kind of a train file whose name says that it holds the dev rows too."""
+DEV_PART = "dev_part"
+"""Kind of the dev rows that ``convert`` split off a train file; in its folder they are split/<TASK>/<name>_dev_part.csv."""
 
-_WORDS = (("train", r"train\d*"), (TOTAL, "total"), ("dev", "dev"), ("test", "test"), ("a", "(test_)?a"), ("b", "(test_)?b"))
+_WORDS = (
+    ("train", r"train\d*"), (TOTAL, "total"), ("dev", "dev"), (DEV_PART, r"(train\d*|total)_dev_part"), ("test", "test"),
+    ("a", "(test_)?a"), ("b", "(test_)?b"),
+)  # fmt: skip
 _FOLDERS = {"tianchi_datasets": None, "tcdata": None, "nlp_round1_data": "a", "nlp_round2_data": "b", "a": "a", "b": "b"}
 """Folders in which the contest's files were published -> the board of the unlabelled files in them, or None."""
 _ENDINGS = (".csv", ".tsv")
@@ -146,6 +151,11 @@ def _find(listing: _Listing, kind: str, tasks: Sequence[Task]) -> dict[str, Path
     return found
 
 
+def recognized_files(folder: str | os.PathLike[str], task: Task) -> list[Path]:
+    """Returns all files of a task in a folder, of every kind, see ``find_files``; raises UserError if it does not exist."""
+    return [path for (_, name), paths in _listing(folder, (task,)).found.items() if name == task.name for path in paths]
+
+
 def require_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
     """Returns task name -> file like ``find_files``, but every task must have one.
 
@@ -153,6 +163,17 @@ def require_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, 
         UserError: a task has no file; the message lists the expected names and similar files.
     """
     return _require(_listing(folder, tasks), kind, tasks)
+
+
+def require_dev_files(folder: str | os.PathLike[str], tasks: tuple[Task, ...]) -> dict[str, Path]:
+    """Returns task name -> dev file, or the part that ``convert`` split off; every task must have one.
+
+    Raises:
+        UserError: a task has no file; the message lists the expected names and similar files.
+    """
+    listing = _listing(folder, tasks)
+    found = listing.all_of(DEV_PART, tasks) | listing.all_of("dev", tasks)
+    return found if len(found) == len(tasks) else _require(listing, "dev", tasks)
 
 
 def _require(listing: _Listing, kind: str, tasks: Sequence[Task], boards: Sequence[str] = ()) -> dict[str, Path]:

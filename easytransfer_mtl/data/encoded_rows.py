@@ -8,6 +8,8 @@ import numpy as np
 from easytransfer_mtl.data.features import Features
 
 Batch = dict[str, np.ndarray]
+TEACHER = "teacher_probabilities"
+"""Key of a teacher's probabilities in a batch."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,14 @@ class EncodedRows:
         segment_ids: uint8 [T].
         offsets: int64 [N + 1]; row i is ``offsets[i]:offsets[i + 1]``.
         label_ids: int32 [N]; zeros without labels.
+        teacher: float32 [N, C], a teacher's probabilities; None without a teacher.
     """
 
     input_ids: np.ndarray
     segment_ids: np.ndarray
     offsets: np.ndarray
     label_ids: np.ndarray
+    teacher: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.label_ids)
@@ -38,14 +42,21 @@ class EncodedRows:
         """Returns the first ``count`` rows, or all if there are fewer."""
         count = min(count, len(self))
         end = int(self.offsets[count])
-        return EncodedRows(self.input_ids[:end], self.segment_ids[:end], self.offsets[: count + 1], self.label_ids[:count])
+        return EncodedRows(
+            self.input_ids[:end],
+            self.segment_ids[:end],
+            self.offsets[: count + 1],
+            self.label_ids[:count],
+            None if self.teacher is None else self.teacher[:count],
+        )
 
     def take(self, rows: np.ndarray) -> "EncodedRows":
         """Returns the rows with the given numbers, int [M], in the given order."""
         lengths = self.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         tokens = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
-        return EncodedRows(self.input_ids[tokens], self.segment_ids[tokens], offsets, self.label_ids[rows])
+        teacher = None if self.teacher is None else self.teacher[rows]
+        return EncodedRows(self.input_ids[tokens], self.segment_ids[tokens], offsets, self.label_ids[rows], teacher)
 
     def batch(self, rows: np.ndarray, padded_lengths: np.ndarray | None = None) -> Batch:
         """Pads rows to the length of the longest one, or to one of ``padded_lengths``.
@@ -55,7 +66,8 @@ class EncodedRows:
             padded_lengths: ascending; the batch gets the first length that holds its longest row.
 
         Returns:
-            input_ids, input_mask, segment_ids (int32 [B, S]) and label_ids (int32 [B]).
+            input_ids, input_mask, segment_ids (int32 [B, S]) and label_ids (int32 [B]); with a teacher also ``TEACHER``
+            (float32 [B, C]).
         """
         starts, lengths = self.offsets[rows], self.lengths[rows]
         size = int(lengths.max())
@@ -63,12 +75,13 @@ class EncodedRows:
             size = int(padded_lengths[np.searchsorted(padded_lengths, size)])
         input_mask = np.arange(size) < lengths[:, None]
         positions = np.where(input_mask, starts[:, None] + np.arange(size), 0)
-        return {
+        batch = {
             "input_ids": np.where(input_mask, self.input_ids[positions], 0).astype(np.int32),
             "input_mask": input_mask.astype(np.int32),
             "segment_ids": np.where(input_mask, self.segment_ids[positions], 0).astype(np.int32),
             "label_ids": self.label_ids[rows],
         }
+        return batch if self.teacher is None else {**batch, TEACHER: self.teacher[rows]}
 
 
 def from_arrays(input_ids: np.ndarray, lengths: np.ndarray, segment_ids: np.ndarray, label_ids: np.ndarray) -> EncodedRows:

@@ -95,6 +95,11 @@ class TaskBatches:
     orders: list[RowOrder]
     padded_lengths: np.ndarray | None = None
 
+    @property
+    def has_teacher(self) -> bool:
+        """Whether the rows have a teacher's probabilities."""
+        return any(rows.teacher is not None for rows in self.rows)
+
     def of_task(self, task: int, index: int) -> Batch:
         """Returns a task's batch ``index``: ``EncodedRows.batch`` plus task_id (int32 [])."""
         batch = self.rows[task].batch(self.orders[task].batch_rows(index), self.padded_lengths)

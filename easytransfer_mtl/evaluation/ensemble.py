@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.config.predict_settings import PredictSettings
+from easytransfer_mtl.evaluation.member_weights import TaskWeights, member_weights
 from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass, model_class_of
 from easytransfer_mtl.evaluation.prediction import Prediction, Predictor, read_unlabelled
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
@@ -16,27 +17,33 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks, task_named
 
 
-def mean_probabilities(parts: Sequence[np.ndarray]) -> np.ndarray:
+def mean_probabilities(parts: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
     """Returns the mean over the models, float64 [N, C]; bit for bit independent of their order.
 
     Args:
         parts: one array [N, C] per model.
+        weights: one per model, 0 or more, with a sum above 0; None for equal ones, which is what weights of 1 give too.
     """
-    return np.sort(np.stack(parts), axis=0).mean(axis=0, dtype=np.float64)
+    if weights is None:
+        return np.sort(np.stack(parts), axis=0).mean(axis=0, dtype=np.float64)
+    factors = np.asarray(weights, np.float64)
+    weighted = np.stack(parts).astype(np.float64) * factors[:, np.newaxis, np.newaxis]
+    return np.sort(weighted, axis=0).sum(axis=0) / np.sort(factors).sum()
 
 
-def average(predictions: Sequence[Prediction]) -> Prediction:
+def average(predictions: Sequence[Prediction], weights: Sequence[float] | None = None) -> Prediction:
     """Averages the probabilities of several models for the same rows; the label is the one with the highest mean.
 
     A single prediction is returned unchanged.
 
     Args:
         predictions: one per model, for the same rows and with the same labels.
+        weights: see ``mean_probabilities``.
     """
     first = predictions[0]
     if len(predictions) == 1:
         return first
-    mean = mean_probabilities([item.probabilities for item in predictions])
+    mean = mean_probabilities([item.probabilities for item in predictions], weights)
     labels = [first.task.label_enumerate_values[index] for index in mean.argmax(axis=1)]
     return Prediction(first.task, first.ids, labels, mean.astype(np.float32))
 
@@ -59,8 +66,16 @@ class Ensemble:
         batch_size: int = 64,
         model_class: ModelClass = AS_STORED,
         precision: str = "float32",
+        weights: TaskWeights | None = None,
     ) -> None:
-        """Takes the models, which are loaded only for prediction; the other arguments are those of ``Predictor``.
+        """Takes the models, which are loaded only for prediction.
+
+        Args:
+            members: the models.
+            batch_size: see ``Predictor``, as the next two.
+            model_class: the class the models were trained with.
+            precision: of the encoder's matrix products.
+            weights: the result of ``member_weights``; None for equal ones.
 
         Raises:
             UserError: the models differ in tasks, labels or text normalization, or one was trained with another class.
@@ -70,6 +85,7 @@ class Ensemble:
             model_class.of(member.folder)
         self._members = members
         self._options = (batch_size, model_class, precision)
+        self._weights = weights or {}
 
     @property
     def files(self) -> list[Path]:
@@ -94,7 +110,7 @@ class Ensemble:
                 ids, texts = [row.row_id for row in content.rows], [row.texts for row in content.rows]
                 predictions[name].append(predictor.predict(name, ids, texts))
             del predictor
-        return {name: average(items) for name, items in predictions.items()}
+        return {name: average(items, self._weights.get(name)) for name, items in predictions.items()}
 
 
 def ensemble_of(settings: PredictSettings, model_class: type[MultiTaskModel] | None = None) -> Ensemble:
@@ -105,4 +121,5 @@ def ensemble_of(settings: PredictSettings, model_class: type[MultiTaskModel] | N
     else:
         members = [stored_model_at(str(settings.predict_checkpoint_path), tasks)]
     chosen = model_class_of(settings, model_class)
-    return Ensemble(members, settings.predict_batch_size, chosen, settings.predict_precision)
+    weights = member_weights(settings.checkpoint_weights, members, "--checkpoint_weights")
+    return Ensemble(members, settings.predict_batch_size, chosen, settings.predict_precision, weights)

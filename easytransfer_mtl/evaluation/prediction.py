@@ -10,14 +10,12 @@ import numpy as np
 from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.predict_settings import PredictSettings
 from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv, require_rows
-from easytransfer_mtl.data.encoded_rows import from_features
-from easytransfer_mtl.data.published_features import feature_builder
-from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.stored_models import StoredModel, stored_model_at
+from easytransfer_mtl.evaluation.text_encoder import TextEncoder
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, task_named
 
@@ -77,9 +75,7 @@ class Predictor:
         member = checkpoint if isinstance(checkpoint, StoredModel) else stored_model_at(str(checkpoint), tasks)
         chosen = model_class if isinstance(model_class, ModelClass) else ModelClass(model_class, trust_own_code)
         self.model = member.load(chosen)
-        self._inputs = member.folder.read_tasks()[1]
-        self._vocabulary = member.folder.encoder_files.vocabulary
-        self._positions = most_tokens(self.model.encoder.config.to_dict())
+        self._encoder = TextEncoder(member)
         self._inference = Inference(self.model, batch_size, precision, member.name)
 
     @property
@@ -112,11 +108,7 @@ class Predictor:
         task = task_named(task_name, self.tasks)
         ids, texts = checked_ids(ids, task.name), checked_texts(texts, task)
         check_lengths(ids, texts, task)
-        how = self._inputs[task.name]
-        # Runs of earlier versions may record a sequence length that is longer than the encoder can read.
-        length = min(how.sequence_length, self._positions or how.sequence_length)
-        builder = feature_builder(self._vocabulary, how.text_normalization, length)
-        rows = from_features(builder.encode(item) for item in texts)
+        rows = self._encoder.encode(task.name, texts)
         output = self._inference.outputs(rows, [task.name], f"predict {task.name}")[task.name]
         labels = [task.label_enumerate_values[index] for index in output.predictions]
         return Prediction(task, ids, labels, output.probabilities)

@@ -122,21 +122,24 @@ def load(
     return stored_model_at(os.fspath(path), tasks).load(ModelClass(model_class, trust_own_code))
 
 
-def find_models(checkpoints: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> list[StoredModel]:
-    """Finds the models of ``--checkpoints``.
+def find_models(
+    checkpoints: str, tasks: tuple[Task, ...] = CONTEST_TASKS, setting: str = "--checkpoints"
+) -> list[StoredModel]:
+    """Finds the models of ``--checkpoints`` or ``--teacher``.
 
     Args:
         checkpoints: paths as for ``stored_model_at``, separated by commas; each may be a pattern (``*``, ``?``, ``[...]``).
         tasks: see ``stored_model_at``.
+        setting: the flag, for errors.
 
     Raises:
         UserError: a path or a pattern leads to no model, or two lead to the same model.
     """
-    members = [stored_model_at(path, tasks) for entry in checkpoints.split(",") for path in _matches(entry.strip())]
+    members = [stored_model_at(path, tasks) for entry in checkpoints.split(",") for path in _matches(entry.strip(), setting)]
     places = [_place(member) for member in members]
     twice = sorted({member.name for member, place in zip(members, places) if places.count(place) > 1})
     if twice:
-        raise UserError(f"--checkpoints names a model more than once: {', '.join(twice)}. Give each once.")
+        raise UserError(f"{setting} names a model more than once: {', '.join(twice)}. Give each once.")
     return members
 
 
@@ -146,10 +149,10 @@ def _place(member: StoredModel) -> tuple[Path, bool]:
     return real_path(weights.prefix if weights else member.folder.path), bool(weights and weights.is_ema)
 
 
-def _matches(entry: str) -> list[str]:
+def _matches(entry: str, setting: str) -> list[str]:
     """Returns the sorted paths of an entry: the entry itself, or all matching folders and checkpoint prefixes."""
     if not entry:
-        raise UserError("--checkpoints has an empty entry; give A,B,... without a comma at an end.")
+        raise UserError(f"{setting} has an empty entry; give A,B,... without a comma at an end.")
     pattern, kind = split_kind(entry)
     if Path(pattern).exists() or Path(f"{pattern}.index").is_file() or not glob.has_magic(pattern):
         return [entry]
@@ -163,7 +166,7 @@ def _matches(entry: str) -> list[str]:
     fitting = {*folders, *prefixes} - untrained
     if not fitting:
         hint = " In a pattern a [ that is meant as it stands is written [[]." if "[" in pattern else ""
-        raise UserError(f"--checkpoints: {entry!r} fits no folder and no checkpoint of a training that has begun.{hint}")
+        raise UserError(f"{setting}: {entry!r} fits no folder and no checkpoint of a training that has begun.{hint}")
     return sorted(f"{path}{kind}" for path in fitting)
 
 

@@ -5,8 +5,10 @@ Changed settings are only logged, by name; a change behind an unchanged path can
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,11 +43,26 @@ def rows_sha256(rows: EncodedRows) -> str:
     return digest.hexdigest()
 
 
-def data_identity(settings: TrainSettings, train: list[TaskData], dev: list[TaskData]) -> dict[str, Any]:
-    """Returns the entry in train_config.json for a run's data, which ``check_same_data`` compares."""
+def data_identity(
+    settings: TrainSettings,
+    train: list[TaskData],
+    dev: list[TaskData],
+    teacher: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Returns the entry in train_config.json for a run's data, which ``check_same_data`` compares.
+
+    Args:
+        settings: the configuration.
+        train: the training rows.
+        dev: the dev rows.
+        teacher: task name -> hash of what its teacher's probabilities depend on; empty without a teacher.
+    """
     paths = {name: getattr(settings, name) for name in INPUT_FILES}
+    taught = {name: {"teacher_sha256": digest} for name, digest in teacher.items()}
     return {
-        "train": [{**item.summary(), "rows_sha256": rows_sha256(item.rows)} for item in train],
+        "train": [
+            {**item.summary(), "rows_sha256": rows_sha256(item.rows), **taught.get(item.task.name, {})} for item in train
+        ],
         "dev": [{**item.summary(), "rows_sha256": rows_sha256(item.rows)} for item in dev],
         "files_sha256": {name: sha256_of(path) for name, path in paths.items() if path and Path(path).is_file()},
     }
@@ -86,7 +103,13 @@ def check_same_tasks(folder: RunFolder, tasks: tuple[Task, ...]) -> None:
         raise UserError(f"{folder.path} holds a run of the tasks {old}, not {new}. Use another --model_dir.")
 
 
-def check_same_data(folder: RunFolder, settings: TrainSettings, train: list[TaskData], positions: int | None) -> None:
+def check_same_data(
+    folder: RunFolder,
+    settings: TrainSettings,
+    train: list[TaskData],
+    positions: int | None,
+    teacher: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Checks that the run in a folder has the given training data, and the same files that its steps depend on.
 
     Entries that the version of the run did not record are not compared.
@@ -96,11 +119,12 @@ def check_same_data(folder: RunFolder, settings: TrainSettings, train: list[Task
         settings: the configuration.
         train: the rows, in the order of the run's tasks.
         positions: maximum number of tokens per row, see ``most_tokens``.
+        teacher: see ``data_identity``.
 
     Raises:
         UserError: something differs.
     """
-    before, now = folder.written_data(), data_identity(settings, train, [])
+    before, now = folder.written_data(), data_identity(settings, train, [], teacher)
     changes = []
     for old, new in zip(before.get("train", []), now["train"]):
         changes += _changes(old, new, positions)
@@ -126,6 +150,8 @@ def _changes(old: dict[str, Any], new: dict[str, Any], positions: int | None) ->
             if not changes and old[name] != new[name]:
                 changes.append("other rows, labels, or another order of them")
             break
+    if old.get("teacher_sha256") != new.get("teacher_sha256"):
+        changes.append("another teacher (its models, their weights, or what they read), or one where there was none")
     return [f"{task} ({file}): {', '.join(changes)}"] if changes else []
 
 

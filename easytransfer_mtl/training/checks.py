@@ -40,6 +40,8 @@ def check_settings(settings: TrainSettings) -> None:
     if settings.ema_decay >= 1:
         raise UserError(f"ema_decay is {settings.ema_decay}; it must be from 0 (off) to below 1.")
     _check_averages_and_stopping(settings)
+    if settings.teacher:
+        _check_distillation(settings)
     if settings.is_distributed:
         _check_distributed(settings)
 
@@ -73,6 +75,28 @@ def _check_averages_and_stopping(settings: TrainSettings) -> None:
             f"early_stopping_patience is {patience}, keep_checkpoint_max {kept}: the best checkpoint would be deleted "
             f"before training stops. Set --keep_checkpoint_max={patience + 1} or more."
         )
+
+
+def _check_distillation(settings: TrainSettings) -> None:
+    if settings.folds_file:
+        raise UserError(
+            "teacher and folds_file do not go together: the teacher's models may have learned the rows of the fold that is "
+            "left out, and through them the student's score on it would be too good. Leave one of them out."
+        )
+    if settings.is_distributed:
+        raise UserError("teacher works without distribution_strategy only; leave one of them out.")
+    if settings.distillation_hard_share == 1:
+        raise UserError("distillation_hard_share is 1, which leaves the teacher out; give a share below 1, or no teacher.")
+    without = [name for name in ("class_weights", "label_smoothing", "focal_gamma") if _differs(settings, name)]
+    if without and not settings.distillation_hard_share:
+        raise UserError(
+            f"{', '.join(without)} changes the labels' loss, which distillation_hard_share 0 leaves out; leave it out too, "
+            "or give a share above 0."
+        )
+
+
+def _differs(settings: TrainSettings, name: str) -> bool:
+    return getattr(settings, name) != options_of(type(settings))[name].default
 
 
 def _check_distributed(settings: TrainSettings) -> None:

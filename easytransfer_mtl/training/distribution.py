@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from easytransfer_mtl.config.train_settings import TrainSettings
-from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.data.encoded_rows import TEACHER, Batch
 from easytransfer_mtl.data.generated import generated_dataset
 from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.errors import UserError
@@ -27,7 +27,8 @@ BATCH_SIGNATURE = {
     "label_ids": tf.TensorSpec([None], tf.int32),
     "task_id": tf.TensorSpec([], tf.int32),
 }
-"""Signature of one task's batch: any number of rows of any length."""
+"""Signature of one task's batch without a teacher: any number of rows of any length."""
+TEACHER_SIGNATURE = {TEACHER: tf.TensorSpec([None, None], tf.float32)}
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
@@ -95,9 +96,8 @@ class Distribution:
 
 
 def _dataset(batches: TrainingBatches, start: int, stop: int, shares: range, num_shares: int) -> tf.data.Dataset:
-    signature = BATCH_SIGNATURE
-    if batches.order is None:
-        signature = {order.name: BATCH_SIGNATURE for order in batches.tasks.orders}
+    of_task = BATCH_SIGNATURE | (TEACHER_SIGNATURE if batches.tasks.has_teacher else {})
+    signature = of_task if batches.order is not None else {order.name: of_task for order in batches.tasks.orders}
 
     def generate() -> Iterator[Batch | dict[str, Batch]]:
         for batch in batches.steps(start, stop):

@@ -43,6 +43,7 @@ from easytransfer_mtl.training.batches import rows_per_step, training_batches
 from easytransfer_mtl.training.checks import check_encoder, check_settings, warn_without_dropout
 from easytransfer_mtl.training.memory import check_memory, estimate
 from easytransfer_mtl.training.plan import RunPlan, plan_run
+from easytransfer_mtl.training.teacher import Teacher, find_teacher
 from easytransfer_mtl.training.token_dropout import TokenDropout, make_token_dropout
 
 UNCHANGEABLE = ("optimizer", "loss_weighting", "step_mode", "ema_decay")
@@ -62,6 +63,7 @@ class Prepared:
         token_dropout: replaces tokens by [MASK], or None.
         batches: of the training steps.
         fold: the fold that training leaves out, or None.
+        teacher: whose probabilities the training rows have, or None.
     """
 
     files: EncoderFiles
@@ -73,6 +75,7 @@ class Prepared:
     token_dropout: TokenDropout | None
     batches: TrainingBatches
     fold: FoldChoice | None
+    teacher: Teacher | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -105,9 +108,11 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     vocabulary, positions = files.vocabulary, most_tokens(config.to_dict())
     train, dev = _read_data(settings, fold, tasks, (vocabulary, files.vocabulary_file, positions))
+    teacher = find_teacher(settings, tasks, train, vocabulary)
     if folder:
-        _check_same_rows(folder, settings, train, dev, positions)
-    check_run_outputs(Path(settings.model_dir), "best", _inputs(settings, files, [*train, *dev]))
+        _check_same_rows(folder, settings, train, dev, positions, teacher)
+    inputs = [*_inputs(settings, files, [*train, *dev]), *(teacher.inputs if teacher else [])]
+    check_run_outputs(Path(settings.model_dir), "best", inputs)
     plan = plan_run(settings, [item.task for item in train], [len(item.rows) for item in train], config, num_replicas)
     warn_without_dropout(settings, [item.task for item in train], config, plan.architecture)
     token_dropout = make_token_dropout(settings, list(plan.losses), vocabulary, str(files.vocabulary_file))
@@ -117,9 +122,11 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     check_tokens(rows_per_step(settings, plan.sizes), length)
     read = tuple(item.task for item in train)
     check_memory(estimate(settings, plan, config, read, length), settings)
+    if teacher:
+        train = teacher.taught()
     batches = training_batches(settings, train, plan.sizes, plan.order, plan.steps.train_steps)
     losses = _with_label_weights(settings, plan.losses, train)
-    return Prepared(files, config, train, dev, plan, losses, token_dropout, batches, fold)
+    return Prepared(files, config, train, dev, plan, losses, token_dropout, batches, fold, teacher)
 
 
 def _with_label_weights(settings: TrainSettings, losses: dict[str, TaskLoss], train: list[TaskData]) -> dict[str, TaskLoss]:
@@ -154,11 +161,17 @@ def _check_unchanged(folder: RunFolder, settings: TrainSettings, fold: FoldChoic
 
 
 def _check_same_rows(
-    folder: RunFolder, settings: TrainSettings, train: list[TaskData], dev: list[TaskData], positions: int | None
+    folder: RunFolder,
+    settings: TrainSettings,
+    train: list[TaskData],
+    dev: list[TaskData],
+    positions: int | None,
+    teacher: Teacher | None,
 ) -> None:
-    """Raises UserError if the folder's run has other tasks or training rows, or, with early stopping, other dev rows."""
+    """Raises UserError if the folder's run has other tasks, training rows or another teacher, or, with early stopping, other
+    dev rows."""
     check_same_tasks(folder, tuple(item.task for item in train))
-    check_same_data(folder, settings, train, positions)
+    check_same_data(folder, settings, train, positions, teacher.identity if teacher else {})
     if settings.early_stopping_patience:
         check_same_dev_rows(folder.path, dev, settings.predict_precision)
 
@@ -192,7 +205,8 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
     folder.write_model(
         model.encoder.config, vocabulary, prepared.tasks, inputs, type(model).__name__, model.architecture, own_code
     )
-    data = data_identity(settings, prepared.train, prepared.dev)
+    teacher = prepared.teacher.identity if prepared.teacher else {}
+    data = data_identity(settings, prepared.train, prepared.dev, teacher)
     if prepared.fold:
         data["fold"] = prepared.fold.identity
     folder.write_train_config(asdict(settings), data, asdict(prepared.plan.steps))

@@ -13,20 +13,22 @@ import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.config.train_settings import StepSettings
+from easytransfer_mtl.data.encoded_rows import TEACHER
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.runs import gradients as grads
 from easytransfer_mtl.runs.gradients import Gradient
 from easytransfer_mtl.training.adversarial import attacked_gradients, make_adversary
 from easytransfer_mtl.training.averages import WeightAverages
+from easytransfer_mtl.training.distillation import Distillation
 from easytransfer_mtl.training.rdrop import disagreement, twice
 from easytransfer_mtl.training.replicas import mean_of
 from easytransfer_mtl.training.token_dropout import TokenDropout
 from easytransfer_mtl.weighting import Signals, TaskWeighting
 
 Batch = dict[str, tf.Tensor]
-"""input_ids, input_mask, segment_ids, int32 [B, S]; label_ids, int32 [B]; task_id, int32 []. With several replicas: this
-replica's rows."""
+"""input_ids, input_mask, segment_ids, int32 [B, S]; label_ids, int32 [B]; task_id, int32 []; with distillation also
+teacher_probabilities, float32 [B, C]. With several replicas: this replica's rows."""
 Batches = dict[str, Batch]
 """Task name -> its batch."""
 Gradients = list[Gradient | None]
@@ -40,7 +42,8 @@ class Forward(NamedTuple):
         loss: the task's unweighted loss, which logs and weightings use.
         accuracy: share of rows whose largest logit is the label's, if the weighting needs it, else 0.
         penalty: term that the sharing structure adds to the weighted loss.
-        objective: value that the task's weight multiplies: the loss, plus R-Drop's term if it is on.
+        objective: value that the task's weight multiplies: the loss, or its mixture with the teacher's; plus R-Drop's term
+            if it is on.
     """
 
     loss: tf.Tensor
@@ -92,6 +95,7 @@ class TrainStep:
         optimizer: updates the variables.
         settings: see ``StepSettings``.
         token_dropout: replaces tokens by [MASK]; None for none.
+        distillation: mixes the loss with a teacher's; None without a teacher.
         averages: moving averages of the weights; None without ``ema_decay``.
     """
 
@@ -102,6 +106,7 @@ class TrainStep:
         optimizer: tf_keras.optimizers.Optimizer,
         settings: StepSettings | None = None,
         token_dropout: TokenDropout | None = None,
+        distillation: Distillation | None = None,
     ) -> None:
         """Takes the parts; the default settings are EasyTransfer's.
 
@@ -114,6 +119,7 @@ class TrainStep:
         self.model, self.weighting, self.optimizer = model, weighting, optimizer
         self.settings = settings or StepSettings()
         self.token_dropout = token_dropout
+        self.distillation = distillation
         self.adversary = make_adversary(self.settings)
         if self.adversary is not None:
             self._attacked_place()
@@ -165,6 +171,9 @@ class TrainStep:
     def _losses(self, logits: dict[str, tf.Tensor], batch: Batch, task_id: tf.Tensor, penalty: tf.Tensor) -> Forward:
         model, label_ids = self.model, batch["label_ids"]
         loss = objective = model.build_loss(logits, label_ids, task_id)
+        if distillation := self.distillation:
+            soft = model.for_task(lambda task: distillation.loss(logits[task.logits_name], batch[TEACHER]), task_id)
+            objective = distillation.mixture(loss, soft)
         if self.settings.rdrop_alpha:
             differ = model.for_task(lambda task: disagreement(logits[task.logits_name]), task_id)
             objective += self.settings.rdrop_alpha / 4.0 * differ

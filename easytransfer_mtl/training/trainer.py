@@ -31,6 +31,7 @@ from easytransfer_mtl.runs.task_data import TaskData
 from easytransfer_mtl.seeding import stream_seed
 from easytransfer_mtl.training.averages import WeightAverages
 from easytransfer_mtl.training.checks import check_class
+from easytransfer_mtl.training.distillation import make_distillation
 from easytransfer_mtl.training.distribution import Distribution, make_distribution
 from easytransfer_mtl.training.early_stopping import EarlyStopping
 from easytransfer_mtl.training.preparation import Prepared, describe, prepare
@@ -142,7 +143,7 @@ def _make_step(settings: TrainSettings, prepared: Prepared, model_class: type[Mu
     optimizer = make_optimizer(settings.optimizer, schedule, settings.weight_decay_ratio)
     optimizer.set_rate_shares(plan.rates.of_variables(model))
     optimizer.build(model.trainable_variables)
-    step = TrainStep(model, plan.weighting, optimizer, settings, prepared.token_dropout)
+    step = TrainStep(model, plan.weighting, optimizer, settings, prepared.token_dropout, make_distillation(settings))
     model.compile(optimizer, step)
     return step
 

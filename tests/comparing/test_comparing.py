@@ -2,18 +2,20 @@
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from stored import store_model
 from transformers import BertConfig
 from warm_processes import WarmProcess
 
 from easytransfer_mtl.commands.compare import _single_task_jobs, _variant_job
 from easytransfer_mtl.commands.compare import run as compare
 from easytransfer_mtl.comparing.report import comparison_rows, comparison_text
-from easytransfer_mtl.comparing.runs import RunResult, TrainingProcesses
+from easytransfer_mtl.comparing.runs import Job, RunResult, TrainingProcesses
 from easytransfer_mtl.comparing.statistics import delta_m, paired_difference
 from easytransfer_mtl.comparing.variants import command_line, parse_seeds, parse_variants, training_of
 from easytransfer_mtl.config.options import options_of, parse_flags
@@ -270,3 +272,18 @@ def test_single_task_models_see_as_many_batches(
             assert alone.steps.train_steps == steps and alone.steps.save_steps == 5
     if together.order is not None:
         assert counted == steps
+
+
+def test_a_training_with_a_teacher_reads_its_files(
+    tiny_settings: Callable[..., TrainSettings], tiny_encoder: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    store_model(tmp_path / "teacher", tiny_encoder, 1)
+    settings = tiny_settings(teacher=str(tmp_path / "teacher"), predict_input_fp=str(tiny_data / "dev.list_tfrecord"))
+    job = Job("taught", tmp_path / "job", settings)
+    before = job.inputs()
+    names = {name for name in before if name.startswith("teacher ")}
+    assert {name.rsplit(" ")[-1] for name in names} >= {"model.safetensors", "heads.safetensors", "config.json"}
+    path = tmp_path / "teacher/best/heads.safetensors"
+    path.write_bytes(path.read_bytes() + b" ")
+    changed = {name for name, digest in job.inputs().items() if before[name] != digest}
+    assert changed == {f"teacher {tmp_path}/teacher/best: heads.safetensors"}

@@ -42,7 +42,8 @@ def changed(item: Option) -> Any:
 def meeting(name: str, values: tuple[str, ...] | OtherThan) -> list[Any]:
     """Returns values of a setting that meet a condition: all that are listed, or those beside the one that is not."""
     if isinstance(values, OtherThan):
-        return [value for value in (OPTIONS[name].default, OPTIONS[name].maximum) if value != values.value]
+        others = (OPTIONS[name].default, OPTIONS[name].maximum, changed(OPTIONS[name]))
+        return [value for value in dict.fromkeys(others) if value != values.value]
     return list(values)
 
 

@@ -9,6 +9,8 @@ from easytransfer_mtl.data.contest_files import (
     find_labelled,
     find_test_files,
     parse_task_paths,
+    recognized_files,
+    require_dev_files,
     require_files,
 )
 from easytransfer_mtl.errors import UserError
@@ -242,3 +244,22 @@ def test_task_paths() -> None:
 def test_refused_task_paths(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_task_paths(text, CONTEST_TASKS)
+
+
+def test_dev_rows_that_convert_split_off_are_dev_files_for_scoring_only(tmp_path: Path) -> None:
+    names = [f"{task.name}/{task.name}_train1128_dev_part.csv" for task in CONTEST_TASKS[1:]]
+    make(tmp_path, "TNEWS/total_dev_part.csv", *names)
+    scored = require_dev_files(tmp_path, CONTEST_TASKS)
+    assert [path.relative_to(tmp_path).as_posix() for path in scored.values()] == ["TNEWS/total_dev_part.csv", *names]
+    assert found(tmp_path, "dev") == {}
+    make(tmp_path, "TNEWS_dev.csv")
+    assert require_dev_files(tmp_path, CONTEST_TASKS)["TNEWS"] == tmp_path / "TNEWS_dev.csv"
+    (tmp_path / names[0]).unlink()
+    with pytest.raises(UserError, match="has no dev file of OCEMOTION, OCNLI; looked for OCEMOTION_dev.csv"):
+        require_dev_files(tmp_path, CONTEST_TASKS)
+
+
+def test_all_files_of_a_task(tmp_path: Path) -> None:
+    make(tmp_path, "TNEWS_train.csv", "TNEWS_dev.csv", "b/TNEWS_test.csv", "OCNLI_train.csv", "TNEWS_other.csv")
+    names = {path.relative_to(tmp_path).as_posix() for path in recognized_files(tmp_path, TNEWS)}
+    assert names == {"TNEWS_train.csv", "TNEWS_dev.csv", "b/TNEWS_test.csv"}

@@ -3,23 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tensorflow as tf
+from stored import store_model
 
 from easytransfer_mtl.commands import split
 from easytransfer_mtl.config.convert_settings import SplitSettings
 from easytransfer_mtl.data.folds import read_folds
-from easytransfer_mtl.encoders.dropout import DropoutClock
-from easytransfer_mtl.encoders.finding import find_encoder
-from easytransfer_mtl.encoders.loading import load_encoder
-from easytransfer_mtl.evaluation.export import export_model
-from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.runs.fold_data import FoldChoice
-from easytransfer_mtl.runs.folder import RunFolder, TaskInput
-from easytransfer_mtl.tasks import CONTEST_TASKS
-
-INPUTS = {task.name: TaskInput(16, "none") for task in CONTEST_TASKS}
 
 
 @pytest.fixture(scope="session")
@@ -27,14 +17,7 @@ def make_run(tiny_encoder: Path, tiny_data: Path) -> Callable[..., Path]:
     """Writes a run's folder: one checkpoint, the same weights in best/, and the fold that it left out of ``folds_file``."""
 
     def make(folder: Path, seed: int, folds_file: Path | None = None) -> Path:
-        encoder = load_encoder(find_encoder(str(tiny_encoder)), DropoutClock(0), random_init=True).encoder
-        model, random = MultiTaskModel(encoder, CONTEST_TASKS), np.random.default_rng(seed)
-        for variable in model.trainable_variables:
-            variable.assign(random.normal(size=variable.shape, scale=0.5).astype(np.float32))
-        run = RunFolder(folder)
-        run.write_model(encoder.config, find_encoder(str(tiny_encoder)).vocabulary, CONTEST_TASKS, INPUTS)
-        tf.train.Checkpoint(model=model).write(str(folder / "model.ckpt-3"))
-        export_model(model, run, INPUTS, {})
+        run = store_model(folder, tiny_encoder, seed)
         if folds_file:
             settings = {"folds_file": str(folds_file), "train_input_fp": str(tiny_data / "train.list_tfrecord")}
             choice = FoldChoice(str(folds_file), read_folds(folds_file), seed % 3)

@@ -31,8 +31,8 @@ def test_scores_are_those_of_the_mean_probabilities(members: list[StoredModel], 
     assert list(scores.models) == [member.name for member in members]
     inferences = [Inference(member.load(), 4) for member in members]
     for place, item in enumerate(data):
-        name, truth = item.task.name, item.rows.label_ids
-        outputs = [inference.outputs(item.rows, [name], "test")[name] for inference in inferences]
+        name, truth, rows = item.task.name, item.label_ids, item.encoded(members[0])
+        outputs = [inference.outputs(rows, [name], "test")[name] for inference in inferences]
         for member, output in zip(members, outputs):
             own = score_task(item.task, truth, output.predictions)
             np.testing.assert_array_equal(scores.models[member.name][place].confusion, own.confusion)
@@ -77,5 +77,5 @@ def test_models_of_different_vocabularies_have_no_files_in_common(
     text = (other / "vocab.txt").read_text(encoding="utf-8")
     (other / "vocab.txt").write_text(text.replace("天\n", "乙\n"), encoding="utf-8")
     both = [members[0], *find_models(str(other))]
-    with pytest.raises(UserError, match="has another vocabulary than .*predict and submit can average them"):
+    with pytest.raises(UserError, match="has another vocabulary than .*Give the contest files instead .--data_dir"):
         read_dev_data(str(tiny_data / "dev.list_tfrecord"), both)

@@ -9,6 +9,7 @@ import tf_keras
 from easytransfer_mtl.config.train_settings import StepSettings, WeightingSettings
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.training.distillation import Distillation
 from easytransfer_mtl.training.step import Batch, TrainStep
 from easytransfer_mtl.training.token_dropout import TokenDropout
 from easytransfer_mtl.weighting import Equal, RunFacts, TaskWeighting, make_weighting
@@ -23,11 +24,13 @@ def compiled(
     optimizer: tf_keras.optimizers.Optimizer,
     weighting: TaskWeighting | None = None,
     token_dropout: TokenDropout | None = None,
+    distillation: Distillation | None = None,
     **settings: Any,
 ) -> TrainStep:
     """Gives a model an optimizer and a step with these settings, as a run does, and returns the step."""
     optimizer.build(model.trainable_variables)
-    step = TrainStep(model, weighting or Equal(len(model.tasks)), optimizer, StepSettings(**settings), token_dropout)
+    made = StepSettings(**settings)
+    step = TrainStep(model, weighting or Equal(len(model.tasks)), optimizer, made, token_dropout, distillation)
     model.compile(optimizer, step)
     return step
 

@@ -1,0 +1,66 @@
+"""The texts of a TFRecord's rows, from the CSV file that it was converted from."""
+
+from pathlib import Path
+
+import numpy as np
+
+from easytransfer_mtl.data.contest_files import recognized_files
+from easytransfer_mtl.data.csv_reader import read_csv
+from easytransfer_mtl.data.list_files import TaskFile
+from easytransfer_mtl.errors import UserError, listed
+from easytransfer_mtl.files import sha256_of
+
+
+def source_of(file: TaskFile, folder: str, setting: str) -> Path:
+    """Finds the CSV file that a TFRecord was converted from, by its SHA-256 in the manifest.
+
+    Looks at the task's contest files in ``folder``, at the file of the manifest's name there, and beside the TFRecord, where
+    ``convert`` puts the parts of a train file that it split.
+
+    Args:
+        file: the TFRecord.
+        folder: folder of contest files.
+        setting: the flag that named the folder, for errors.
+
+    Raises:
+        UserError: the TFRecord has no manifest, or no file there has the recorded SHA-256.
+    """
+    manifest, name = file.manifest, file.task.name
+    if manifest is None:
+        raise UserError(f"{file.path} has no manifest, so its texts cannot be found in {folder}. Convert the data again.")
+    beside = Path(manifest.source).name
+    places = [*recognized_files(folder, file.task), Path(folder) / beside, file.path.parent / "split" / name / beside]
+    there = [path for path in dict.fromkeys(places) if path.is_file()]
+    for path in there:
+        if sha256_of(path) == manifest.source_sha256:
+            return path
+    looked_at = listed([str(path) for path in there]) or "no file of the task"
+    raise UserError(
+        f"{setting} {folder}: {file.path} was converted from {manifest.source} (SHA-256 {manifest.source_sha256[:12]}), "
+        f"which is not there; there is {looked_at}. Give the folder of the files that were converted, or convert again."
+    )
+
+
+def texts_of(file: TaskFile, source: Path, label_ids: np.ndarray) -> list[tuple[str, ...]]:
+    """Returns each row's texts in the order of the TFRecord: those of the source's good rows.
+
+    A header needs no setting here: as a row without a valid label it is passed over like the bad rows that were skipped.
+
+    Args:
+        file: the TFRecord.
+        source: the result of ``source_of``.
+        label_ids: of the TFRecord's rows, int [N].
+
+    Raises:
+        UserError: the source's good rows are not the TFRecord's, by their number or by their labels.
+    """
+    assert file.manifest is not None
+    task = file.manifest.task
+    rows = read_csv(source, task, labelled=True).rows
+    places = {label: place for place, label in enumerate(task.label_enumerate_values)}
+    if [places[str(row.label)] for row in rows] != label_ids.tolist():
+        raise UserError(
+            f"{source} has {len(rows):,} good rows, {file.path} {len(label_ids):,}, or their labels differ, though the "
+            "manifest says that one was made from the other. Convert the data again."
+        )
+    return [row.texts for row in rows]

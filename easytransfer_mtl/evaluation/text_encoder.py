@@ -1,0 +1,32 @@
+"""Texts as a stored model reads them: with its own tokenizer, text normalization and length."""
+
+from collections.abc import Iterable
+
+from easytransfer_mtl.data.encoded_rows import EncodedRows, from_features
+from easytransfer_mtl.data.published_features import feature_builder
+from easytransfer_mtl.encoders.config_checks import most_tokens
+from easytransfer_mtl.encoders.loading import load_config
+from easytransfer_mtl.evaluation.stored_models import StoredModel
+
+
+class TextEncoder:
+    """Encodes texts for one model."""
+
+    def __init__(self, member: StoredModel) -> None:
+        """Reads the model's tokenizer and its tasks' input settings.
+
+        Raises:
+            UserError: the model's folder is damaged.
+        """
+        files = member.folder.encoder_files
+        self._inputs = member.folder.read_tasks()[1]
+        self._vocabulary = files.vocabulary
+        self._positions = most_tokens(load_config(files).to_dict())
+
+    def encode(self, task_name: str, texts: Iterable[tuple[str, ...]]) -> EncodedRows:
+        """Encodes rows of one or two texts; the label ids are zeros."""
+        how = self._inputs[task_name]
+        # Runs of earlier versions may record a sequence length that is longer than the encoder can read.
+        length = min(how.sequence_length, self._positions or how.sequence_length)
+        builder = feature_builder(self._vocabulary, how.text_normalization, length)
+        return from_features(builder.encode(item) for item in texts)

@@ -1,0 +1,218 @@
+"""The teacher of a distillation: stored models, whose averaged probabilities of the training rows are computed once."""
+
+import gc
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from easytransfer_mtl.config.train_settings import TrainSettings
+from easytransfer_mtl.data.encoded_rows import EncodedRows
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
+from easytransfer_mtl.data.source_texts import source_of, texts_of
+from easytransfer_mtl.encoders.config_checks import most_tokens
+from easytransfer_mtl.encoders.loading import load_config
+from easytransfer_mtl.errors import UserError, listed
+from easytransfer_mtl.evaluation.ensemble import mean_probabilities, one_at_a_time
+from easytransfer_mtl.evaluation.inference import Inference
+from easytransfer_mtl.evaluation.member_weights import TaskWeights, member_weights
+from easytransfer_mtl.evaluation.model_class import ModelClass
+from easytransfer_mtl.evaluation.model_hash import model_sha256
+from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models
+from easytransfer_mtl.evaluation.text_encoder import TextEncoder
+from easytransfer_mtl.files import check_outputs, files_in
+from easytransfer_mtl.runs.identity import rows_sha256
+from easytransfer_mtl.runs.task_data import TaskData
+from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.training.teacher_files import ENDING, TeacherFile
+
+Texts = list[tuple[str, ...]]
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Stored models and the rows whose probabilities they give.
+
+    Attributes:
+        members: the models.
+        weights: see ``member_weights``.
+        train: the training rows by task.
+        sources: task name -> the CSV file of its rows; empty if the models read the TFRecords.
+        texts: task name -> its rows' texts; empty if the models read the TFRecords.
+        files: task name -> where its probabilities are kept.
+        model_class: whether user-defined classes that the models name may be imported.
+        batch_size: rows per batch.
+        precision: of the models' matrix products.
+    """
+
+    members: list[StoredModel]
+    weights: TaskWeights
+    train: list[TaskData]
+    sources: dict[str, Path]
+    texts: dict[str, Texts]
+    files: dict[str, TeacherFile]
+    model_class: ModelClass
+    batch_size: int
+    precision: str
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Task name -> hash of what its probabilities depend on, which a resumed run must have unchanged."""
+        return {
+            name: hashlib.sha256(json.dumps(file.made_from, sort_keys=True).encode()).hexdigest()
+            for name, file in self.files.items()
+        }
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that are read: those of the models, and the texts'."""
+        return [*(path for member in self.members for path in files_in(member.folder.path)), *self.sources.values()]
+
+    def taught(self) -> list[TaskData]:
+        """Returns the training rows with their probabilities, which are computed and kept if they are not kept already.
+
+        Raises:
+            UserError: a model is damaged, or the file cannot be written.
+            NonFiniteError: a model's probabilities are NaN or infinite.
+        """
+        found: dict[str, np.ndarray] = {}
+        for name, file in self.files.items():
+            kept, problem = file.read()
+            if kept is None:
+                logging.info("%s: the teacher's probabilities are computed: %s", file.path, problem)
+            else:
+                logging.info("%s: the teacher's probabilities are read", file.path)
+                found[name] = kept
+        missing = [item for item in self.train if item.task.name not in found]
+        if missing:
+            paths = [self.files[item.task.name].path for item in missing]
+            check_outputs(paths, [*self.inputs, *(item.file.path for item in self.train)])
+            found |= self._computed(missing)
+        return [replace(item, rows=replace(item.rows, teacher=found[item.task.name])) for item in self.train]
+
+    def _computed(self, missing: list[TaskData]) -> dict[str, np.ndarray]:
+        parts: dict[str, list[np.ndarray]] = {item.task.name: [] for item in missing}
+        for member in one_at_a_time(self.members):
+            inference = Inference(member.load(self.model_class), self.batch_size, self.precision, member.name)
+            for item in missing:
+                name = item.task.name
+                outputs = inference.outputs(self._rows(member, item), [name], f"teacher {name}")
+                parts[name].append(outputs[name].probabilities)
+            del inference
+        gc.collect()  # before the student is built
+        means = {name: mean_probabilities(found, self.weights.get(name)).astype(np.float32) for name, found in parts.items()}
+        for name, mean in means.items():
+            self.files[name].write(mean)
+        return means
+
+    def _rows(self, member: StoredModel, item: TaskData) -> EncodedRows:
+        texts = self.texts.get(item.task.name)
+        return item.rows if texts is None else TextEncoder(member).encode(item.task.name, texts)
+
+
+def find_teacher(
+    settings: TrainSettings, tasks: tuple[Task, ...], train: list[TaskData], vocabulary: AnyVocabulary
+) -> Teacher | None:
+    """Finds the teacher of a run, and checks that it can read the training rows; None without ``--teacher``.
+
+    Args:
+        settings: the configuration.
+        tasks: the tasks that may occur.
+        train: the training rows by task.
+        vocabulary: the student's, which the TFRecords were made with.
+
+    Raises:
+        UserError: the models differ in tasks or labels from each other or from the student, cannot read the TFRecords, or
+            the texts are not found.
+    """
+    if not settings.teacher:
+        return None
+    members = find_models(settings.teacher, tasks, "--teacher")
+    theirs = {task.name: task for task in check_alike(members)}
+    for item in train:
+        _check_task(item.task, theirs, members[0])
+    model_class = ModelClass(trust_own_code=settings.trust_own_code)
+    for member in members:
+        model_class.of(member.folder)
+    sources: dict[str, Path] = {}
+    texts: dict[str, Texts] = {}
+    if folder := settings.teacher_data_dir:
+        sources = {item.task.name: source_of(item.file, folder, "--teacher_data_dir") for item in train}
+        texts = {item.task.name: texts_of(item.file, sources[item.task.name], item.rows.label_ids) for item in train}
+    else:
+        for member in members:
+            _check_reads_records(member, train, vocabulary)
+    weights = member_weights(settings.teacher_weights, members, "--teacher_weights")
+    files = _files(members, weights, train, bool(texts), settings.predict_precision)
+    return Teacher(
+        members, weights, train, sources, texts, files, model_class, settings.predict_batch_size, settings.predict_precision
+    )
+
+
+def _files(
+    members: list[StoredModel], weights: TaskWeights, train: list[TaskData], from_texts: bool, precision: str
+) -> dict[str, TeacherFile]:
+    """Returns task name -> the file of its probabilities, with what these depend on."""
+    hashes, files = [model_sha256(member) for member in members], {}
+    for item in train:
+        shares = weights.get(item.task.name, (1.0,) * len(members))
+        made_from = {
+            "format": FORMAT,
+            "models": [list(pair) for pair in sorted(zip(hashes, shares))],
+            "precision": precision,
+            "rows": len(item.rows),
+            "rows_sha256": rows_sha256(item.rows),
+            "texts": item.file.manifest.source_sha256 if from_texts and item.file.manifest else None,
+        }
+        path = Path(f"{item.file.path}{ENDING}")
+        files[item.task.name] = TeacherFile(path, made_from, (len(item.rows), item.task.num_labels))
+    return files
+
+
+def _check_task(task: Task, theirs: dict[str, Task], member: StoredModel) -> None:
+    """Raises UserError unless the teacher has a task with the same labels and number of texts."""
+    if task.name not in theirs:
+        raise UserError(
+            f"--teacher: {member.name} has the tasks {listed(list(theirs))} and no {task.name}; a teacher needs every task "
+            "of its student."
+        )
+    for what, value in _meanings(task).items():
+        found = _meanings(theirs[task.name])[what]
+        if found != value:
+            raise UserError(
+                f"--teacher: {member.name} has the {what} {found} in {task.name}, the student {value}; its probabilities do "
+                "not mean the same."
+            )
+
+
+def _meanings(task: Task) -> dict[str, Any]:
+    return {"labels": ",".join(task.label_enumerate_values), "number of texts": 2 if task.second_sequence else 1}
+
+
+def _check_reads_records(member: StoredModel, train: list[TaskData], vocabulary: AnyVocabulary) -> None:
+    """Raises UserError unless a model can read the student's TFRecords."""
+    files, inputs = member.folder.encoder_files, member.folder.read_tasks()[1]
+    instead = "Give --teacher_data_dir, the folder of the CSV files, from which it reads the texts itself."
+    if files.vocabulary.sha256 != vocabulary.sha256:
+        raise UserError(
+            f"--teacher: {member.name} has another vocabulary than the student, and TFRecords hold the token ids of one. "
+            f"{instead}"
+        )
+    most = most_tokens(load_config(files).to_dict())
+    for item in train:
+        name, longest = item.task.name, int(item.rows.lengths.max())
+        if most and longest > most:
+            raise UserError(
+                f"--teacher: {member.name} reads at most {most} tokens, {item.file.path} has rows of {longest}. {instead}"
+            )
+        its, made = inputs[name].text_normalization, item.task_input.text_normalization
+        if its != made:
+            raise UserError(
+                f"--teacher: {member.name} was trained on texts of text_normalization {its}, {item.file.path} has {made}. "
+                f"{instead}"
+            )

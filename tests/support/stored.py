@@ -1,0 +1,45 @@
+"""Models on disk as runs leave them, with random weights instead of trained ones."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from easytransfer_mtl.encoders.dropout import DropoutClock
+from easytransfer_mtl.encoders.finding import find_encoder
+from easytransfer_mtl.encoders.loading import load_encoder
+from easytransfer_mtl.evaluation.export import export_model
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.runs.folder import RunFolder, TaskInput
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task
+
+
+def store_model(
+    folder: Path,
+    encoder_folder: Path,
+    seed: int,
+    tasks: tuple[Task, ...] = CONTEST_TASKS,
+    length: int = 16,
+    about: dict[str, Any] | None = None,
+) -> RunFolder:
+    """Writes a run's folder with one checkpoint, ``model.ckpt-3``, and the same weights in best/; returns it.
+
+    Args:
+        folder: the run's.
+        encoder_folder: config and vocabulary.
+        seed: of the weights.
+        tasks: the model's.
+        length: of its texts, in tokens.
+        about: what export.json says of the weights.
+    """
+    files = find_encoder(str(encoder_folder))
+    encoder = load_encoder(files, DropoutClock(0), random_init=True).encoder
+    model, random = MultiTaskModel(encoder, tasks), np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign(random.normal(size=variable.shape, scale=0.5).astype(np.float32))
+    run, inputs = RunFolder(folder), {task.name: TaskInput(length, "none") for task in tasks}
+    run.write_model(encoder.config, files.vocabulary, tasks, inputs)
+    tf.train.Checkpoint(model=model).write(str(folder / "model.ckpt-3"))
+    export_model(model, run, inputs, about or {})
+    return run
