@@ -181,7 +181,7 @@ def test_config_of_another_depth_does_not_fit(saved: Path) -> None:
         ({"max_position_embeddings": None}, "max_position_embeddings is None"),
         ({"type_vocab_size": 1.5}, "type_vocab_size is 1.5"),
         ({"model_type": "gpt2"}, "model_type is 'gpt2'"),
-        ({"model_type": "roberta"}, "model_type is 'roberta'"),
+        ({"model_type": "roberta"}, "pad_token_id is missing"),
         ({"model_type": ["bert"]}, "model_type is ['bert']"),
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob is 1.0"),
         ({"attention_probs_dropout_prob": "0.1"}, "attention_probs_dropout_prob is '0.1'"),
