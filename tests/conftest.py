@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def memory_given_back() -> Iterator[None]:
-    """Gives back what a file's models and graphs took, which refer to themselves, before the next file adds its own."""
+    """Gives back what a file's models and graphs took, which refer to themselves, before the next file adds its own.
+
+    What is left then stays for good (modules, and what the whole session shares): the collector need not look at it again.
+    """
     yield
     gc.collect()
+    gc.freeze()
     if sys.platform == "linux":
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
@@ -156,3 +161,29 @@ def tiny_settings(tmp_path: Path, tiny_encoder: Path, tiny_data: Path) -> Callab
         return TrainSettings(**{**values, **changes})
 
     return build
+
+
+@pytest.fixture(scope="session")
+def stored_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
+    """A folder for finished runs, and those that this process has trained by their settings."""
+    return tmp_path_factory.mktemp("stored_runs"), {}
+
+
+@pytest.fixture
+def trained(stored_runs: tuple[Path, dict[str, Path]]) -> Callable[..., Path]:
+    """Writes a finished run: trained at the first request for such settings in this process, copied at every other.
+
+    For tests of what is done with a run; those of training itself train."""
+    from easytransfer_mtl.training.trainer import run_training
+
+    folder, runs = stored_runs
+
+    def train(settings: Any, model_class: type | None = None) -> Path:
+        run = Path(settings.model_dir)
+        key = repr((replace(settings, model_dir=""), model_class))
+        if key not in runs:
+            runs[key] = folder / str(len(runs))
+            run_training(replace(settings, model_dir=str(runs[key])), *filter(None, [model_class]))
+        return Path(shutil.copytree(runs[key], run))
+
+    return train

@@ -26,9 +26,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def train_on(settings: Settings, folder: Path, epochs: float = 0.6) -> None:
+def train_on(settings: Settings, folder: Path) -> None:
     """Trains with few checkpoints kept, so that old ones are deleted."""
-    run_training(settings(model_dir=str(folder), num_epochs=epochs, save_steps=1, keep_checkpoint_max=2))
+    run_training(settings(model_dir=str(folder), num_epochs=0.6, save_steps=1, keep_checkpoint_max=2))
+
+
+@pytest.fixture
+def shorter(trained: Callable[..., Path], tiny_settings: Settings) -> Callable[[Path], Path]:
+    """Writes a shorter run like those into a folder."""
+    return lambda folder: trained(tiny_settings(model_dir=str(folder), num_epochs=0.2, save_steps=1, keep_checkpoint_max=2))
 
 
 def files(folder: Path) -> list[str]:
@@ -44,9 +50,11 @@ def test_the_list_of_checkpoints_names_no_folder(tiny_settings: Settings, tmp_pa
 
 
 @pytest.mark.parametrize("state", ["as it is", "absolute", "spoiled", "gone", "upwards"])
-def test_training_on_in_a_copy_leaves_the_original_alone(state: str, tiny_settings: Settings, tmp_path: Path) -> None:
+def test_training_on_in_a_copy_leaves_the_original_alone(
+    state: str, shorter: Callable[[Path], Path], tiny_settings: Settings, tmp_path: Path
+) -> None:
     original, copy = tmp_path / "run", tmp_path / "copy"
-    train_on(tiny_settings, original, 0.2)
+    shorter(original)
     shutil.copytree(original, copy)
     path = copy / "checkpoint"
     names = [prefix.name for prefix in checkpoint_steps(original).values()]
@@ -67,8 +75,10 @@ def test_training_on_in_a_copy_leaves_the_original_alone(state: str, tiny_settin
     assert str(original) not in path.read_text(encoding="utf-8")
 
 
-def test_a_list_that_names_other_checkpoints_deletes_none_of_them(tiny_settings: Settings, tmp_path: Path) -> None:
-    train_on(tiny_settings, tmp_path / "other", 0.2)
+def test_a_list_that_names_other_checkpoints_deletes_none_of_them(
+    shorter: Callable[[Path], Path], tiny_settings: Settings, tmp_path: Path
+) -> None:
+    shorter(tmp_path / "other")
     before = contents(tmp_path / "other")
     (tmp_path / "run").mkdir()
     shutil.copyfile(tmp_path / "other" / "checkpoint", tmp_path / "run" / "checkpoint")
@@ -83,8 +93,10 @@ def test_a_list_that_names_other_checkpoints_deletes_none_of_them(tiny_settings:
     assert min(checkpoint_steps(tmp_path / "run")) > 2
 
 
-def test_a_checkpoint_of_a_stop_is_read_from_its_own_folder(tiny_settings: Settings, tmp_path: Path) -> None:
-    train_on(tiny_settings, tmp_path / "run", 0.2)
+def test_a_checkpoint_of_a_stop_is_read_from_its_own_folder(
+    shorter: Callable[[Path], Path], tiny_settings: Settings, tmp_path: Path
+) -> None:
+    shorter(tmp_path / "run")
     stopped = tmp_path / "run" / INTERRUPTED
     stopped.mkdir()
     (stopped / "checkpoint").write_text(
@@ -99,11 +111,11 @@ def test_a_checkpoint_of_a_stop_is_read_from_its_own_folder(tiny_settings: Setti
 @pytest.mark.skipif(os.name != "posix", reason="such names are possible on POSIX only")
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_names_that_look_like_patterns_are_names(
-    name: str, tiny_settings: Settings, tiny_data: Path, tmp_path: Path
+    name: str, shorter: Callable[[Path], Path], tiny_settings: Settings, tiny_data: Path, tmp_path: Path
 ) -> None:
     others = (ODD_NAMES[name], "a1", "axb", "a", "ab")
     neighbours = [tmp_path / other / "run" for other in others]
-    train_on(tiny_settings, neighbours[0], 0.2)
+    shorter(neighbours[0])
     for folder in neighbours[1:]:
         shutil.copytree(neighbours[0], folder)
     before = [contents(folder) for folder in neighbours]
@@ -114,7 +126,7 @@ def test_names_that_look_like_patterns_are_names(
         files = {"train_input_fp": str(data / "train.list_tfrecord")}
         return tiny_settings(**files, **changes)
 
-    train_on(settings, folder, 0.2)
+    shorter(folder)
     train_on(settings, folder)
     steps = list(checkpoint_steps(folder))
     assert len(steps) == 2 and steps[-1] > 2 and files(folder) == [f"model.ckpt-{step}.index" for step in steps]
@@ -131,8 +143,10 @@ def test_names_that_look_like_patterns_are_names(
     assert [contents(folder) for folder in neighbours] == before
 
 
-def test_a_pattern_in_a_folder_with_a_bracket_is_told_how_to_write_it(tiny_settings: Settings, tmp_path: Path) -> None:
-    train_on(tiny_settings, tmp_path / "a[1]" / "run", 0.2)
+def test_a_pattern_in_a_folder_with_a_bracket_is_told_how_to_write_it(
+    shorter: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    shorter(tmp_path / "a[1]" / "run")
     with pytest.raises(UserError, match=r"is written \[\[\]"):
         find_models(f"{tmp_path}/a[1]/run/model.ckpt-*")
     assert len(find_models(f"{tmp_path}/a[[]1]/run/model.ckpt-*")) == len(checkpoint_steps(tmp_path / "a[1]" / "run"))

@@ -57,16 +57,18 @@ class NoLabels(MultiTaskModel):
         return {}
 
 
-def test_another_vocabulary_cannot_go_on(tiny_settings: Settings, tiny_encoder: Path, tmp_path: Path) -> None:
-    run_training(tiny_settings(num_epochs=0.1))
+def test_another_vocabulary_cannot_go_on(
+    trained: Callable[..., Path], tiny_settings: Settings, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    trained(tiny_settings(num_epochs=0.1))
     before = (tmp_path / "run" / "vocab.txt").read_bytes()
     (tmp_path / "run" / "vocab.txt").write_bytes(before.replace("天".encode(), "乙".encode()))
     with pytest.raises(UserError, match="holds a run with another vocabulary"):
         run_training(tiny_settings(num_epochs=0.1))
 
 
-def test_another_label_order_cannot_go_on(tiny_settings: Settings, tmp_path: Path) -> None:
-    run_training(tiny_settings(num_epochs=0.1))
+def test_another_label_order_cannot_go_on(trained: Callable[..., Path], tiny_settings: Settings, tmp_path: Path) -> None:
+    trained(tiny_settings(num_epochs=0.1))
     path = tmp_path / "run" / "tasks.json"
     value = json.loads(path.read_text(encoding="utf-8"))
     value["tasks"][0]["label_enumerate_values"].reverse()
@@ -75,15 +77,19 @@ def test_another_label_order_cannot_go_on(tiny_settings: Settings, tmp_path: Pat
         run_training(tiny_settings(num_epochs=0.1))
 
 
-def test_a_finished_run_keeps_the_settings_it_was_trained_with(tiny_settings: Settings, tmp_path: Path) -> None:
-    run_training(tiny_settings(num_epochs=0.1))
+def test_a_finished_run_keeps_the_settings_it_was_trained_with(
+    trained: Callable[..., Path], tiny_settings: Settings, tmp_path: Path
+) -> None:
+    trained(tiny_settings(num_epochs=0.1))
     before = (tmp_path / "run" / "train_config.json").read_bytes()
     run_training(tiny_settings(num_epochs=0.1, learning_rate=0.5))
     assert (tmp_path / "run" / "train_config.json").read_bytes() == before
 
 
-def test_another_class_without_other_variables_is_refused(tiny_settings: Settings, tmp_path: Path) -> None:
-    run_training(tiny_settings(num_epochs=0.1), SameVariables)
+def test_another_class_without_other_variables_is_refused(
+    trained: Callable[..., Path], tiny_settings: Settings, tmp_path: Path
+) -> None:
+    trained(tiny_settings(num_epochs=0.1), SameVariables)
     folder = RunFolder(tmp_path / "run")
     build_model(folder, ModelClass(SameVariables))
     with pytest.raises(UserError, match="trained with the class SameVariables"):
@@ -135,8 +141,10 @@ def test_predictions_that_evaluation_reads_are_asked_for_before_training(tiny_se
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense {"])
-def test_a_spoiled_state_file_loses_no_checkpoint(content: bytes, tiny_settings: Settings, tmp_path: Path) -> None:
-    run_training(tiny_settings(num_epochs=0.1, save_steps=1, keep_checkpoint_max=100))
+def test_a_spoiled_state_file_loses_no_checkpoint(
+    content: bytes, trained: Callable[..., Path], tiny_settings: Settings, tmp_path: Path
+) -> None:
+    trained(tiny_settings(num_epochs=0.1, save_steps=1, keep_checkpoint_max=100))
     folder = tmp_path / "run"
     steps = list(checkpoint_steps(folder))
     (folder / "checkpoint").write_bytes(content)
@@ -147,8 +155,8 @@ def test_a_spoiled_state_file_loses_no_checkpoint(content: bytes, tiny_settings:
     assert list(checkpoint_steps(folder))[: len(steps)] == steps
 
 
-def test_a_damaged_tasks_file_is_named(tiny_settings: Settings, tmp_path: Path) -> None:
-    run_training(tiny_settings(num_epochs=0.1))
+def test_a_damaged_tasks_file_is_named(trained: Callable[..., Path], tiny_settings: Settings, tmp_path: Path) -> None:
+    trained(tiny_settings(num_epochs=0.1))
     folder = RunFolder(shutil.copytree(tmp_path / "run", tmp_path / "copy"))
     _, inputs = folder.read_tasks()
     value = json.loads((folder.path / "tasks.json").read_text(encoding="utf-8"))

@@ -43,6 +43,12 @@ def settings(tiny_settings: Settings, data: Path) -> Settings:
     )
 
 
+@pytest.fixture
+def run(trained: Callable[..., Path], tiny_settings: Settings) -> Path:
+    """Such a run, finished, on the tiny data where they lie."""
+    return trained(tiny_settings(num_epochs=0.2))
+
+
 def converted(data: Path, vocabulary: Path, change: Callable[[list[str]], list[str]], length: int = 16) -> None:
     """Converts the TNEWS training rows anew after a change of their lines."""
     source = data / "TNEWS_train.csv"
@@ -72,22 +78,22 @@ CHANGES = {
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("more", [0.2, 0.6])
 def test_data_converted_anew_is_refused_and_nothing_changes(
-    name: str, more: float, settings: Settings, data: Path, tiny_encoder: Path, tmp_path: Path
+    name: str, more: float, run: Path, settings: Settings, data: Path, tiny_encoder: Path
 ) -> None:
-    run_training(settings())
     converted(data, tiny_encoder / "vocab.txt", *CHANGES[name])
-    before = contents(tmp_path / "run")
+    before = contents(run)
     with pytest.raises(UserError, match="is a run on other data than this: TNEWS .*another --model_dir"):
         run_training(settings(num_epochs=more))
-    assert contents(tmp_path / "run") == before
+    assert contents(run) == before
 
 
-def test_the_same_rows_go_on_wherever_they_lie(settings: Settings, data: Path, tiny_encoder: Path, tmp_path: Path) -> None:
-    run_training(settings())
+def test_the_same_rows_go_on_wherever_they_lie(
+    run: Path, settings: Settings, data: Path, tiny_encoder: Path, tmp_path: Path
+) -> None:
     data.rename(tmp_path / "moved")
     converted(tmp_path / "moved", tiny_encoder / "vocab.txt", lambda lines: lines)
     run_training(settings(num_epochs=0.6, train_input_fp=str(tmp_path / "moved" / "train.list_tfrecord")))
-    assert max(checkpoint_steps(tmp_path / "run")) > 2
+    assert max(checkpoint_steps(run)) > 2
 
 
 def test_rows_without_manifest_are_compared_too(settings: Settings, data: Path, tiny_encoder: Path) -> None:
@@ -100,8 +106,7 @@ def test_rows_without_manifest_are_compared_too(settings: Settings, data: Path, 
         run_training(settings(num_epochs=0.6))
 
 
-def test_the_order_of_the_tasks_is_part_of_a_run(settings: Settings, data: Path) -> None:
-    run_training(settings())
+def test_the_order_of_the_tasks_is_part_of_a_run(run: Path, settings: Settings, data: Path) -> None:
     path = data / "train.list_tfrecord"
     path.write_text("".join(reversed(path.read_text(encoding="utf-8").splitlines(keepends=True))), encoding="utf-8")
     with pytest.raises(UserError, match="holds a run of the tasks"):
@@ -119,18 +124,16 @@ def older(folder: Path, *names: str) -> None:
 
 
 @pytest.mark.parametrize("names", [["rows_sha256"], ["rows_sha256", "source_sha256"]])
-def test_a_run_of_an_earlier_version_goes_on(names: list[str], settings: Settings, tmp_path: Path) -> None:
-    run_training(settings())
-    older(tmp_path / "run", *names)
+def test_a_run_of_an_earlier_version_goes_on(names: list[str], run: Path, settings: Settings) -> None:
+    older(run, *names)
     run_training(settings(num_epochs=0.6))
-    assert max(checkpoint_steps(tmp_path / "run")) > 2
+    assert max(checkpoint_steps(run)) > 2
 
 
 def test_a_run_of_an_earlier_version_is_known_by_the_hash_of_its_source(
-    settings: Settings, data: Path, tiny_encoder: Path, tmp_path: Path
+    run: Path, settings: Settings, data: Path, tiny_encoder: Path
 ) -> None:
-    run_training(settings())
-    older(tmp_path / "run", "rows_sha256")
+    older(run, "rows_sha256")
     converted(data, tiny_encoder / "vocab.txt", CHANGES["another order"][0])
     with pytest.raises(UserError, match="TNEWS .*: other rows, labels, or another order of them"):
         run_training(settings(num_epochs=0.6))
@@ -167,11 +170,10 @@ def test_a_file_of_indicators_with_another_content_is_refused(settings: Settings
 
 @pytest.mark.parametrize("change", [{"num_attention_heads": 4}, {"hidden_act": "relu"}, {"layer_norm_eps": 0.1}])
 def test_an_encoder_with_another_config_of_the_same_shapes_is_refused(
-    change: dict[str, Any], settings: Settings, tiny_encoder: Path, tmp_path: Path
+    change: dict[str, Any], run: Path, settings: Settings, tiny_encoder: Path, tmp_path: Path
 ) -> None:
     encoder = shutil.copytree(tiny_encoder, tmp_path / "encoder")
     changes = {"pretrain_model_name_or_path": str(encoder)}
-    run_training(settings(**changes))
     write_json(encoder / "config.json", read_json(encoder / "config.json") | change)
     with pytest.raises(UserError, match=f"an encoder with another config .*{next(iter(change))}: "):
         run_training(settings(**changes, num_epochs=0.6))
@@ -200,9 +202,8 @@ def test_a_run_that_had_only_begun_starts_from_the_encoder_as_it_is_now(
 
 
 @pytest.mark.parametrize("part", ["train", "files_sha256"])
-def test_a_damaged_train_config_is_named(part: str, settings: Settings, tmp_path: Path) -> None:
-    run_training(settings())
-    path = tmp_path / "run" / "train_config.json"
+def test_a_damaged_train_config_is_named(part: str, run: Path, settings: Settings) -> None:
+    path = run / "train_config.json"
     value = json.loads(path.read_text(encoding="utf-8"))
     value["data"][part] = "nonsense"
     path.write_text(json.dumps(value), encoding="utf-8")
