@@ -18,7 +18,7 @@ LOWER = 5e-6
 FRONT = -8.355
 EVERY = 100
 """Steps between the points that are kept, and looked at for the front."""
-LEARNING_RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
 def losses_and_gradients(x1: float, x2: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -59,14 +59,17 @@ class Path:
         return bool(abs(self.points[-1, 1] - FRONT) < 0.1)
 
 
-def descend(weighting: TaskWeighting, start: tuple[float, float], scale: float, steps: int) -> Path:
-    """Goes down the weighted losses with Adam at a rate of 0.001, until the front is reached.
+def descend(
+    weighting: TaskWeighting, start: tuple[float, float], scale: float, steps: int, learning_rate: float = 0.001
+) -> Path:
+    """Goes down the weighted losses with Adam, until the front is reached.
 
     Args:
         weighting: of two tasks; its own code decides every step.
         start: the first point.
         scale: of the first loss.
         steps: at most so many.
+        learning_rate: Adam's; the papers' is the default.
     """
     point, momentum, velocity = np.array(start), np.zeros(2), np.zeros(2)
     weights_at = _weigher(weighting)
@@ -81,7 +84,7 @@ def descend(weighting: TaskWeighting, start: tuple[float, float], scale: float, 
         momentum = BETA_1 * momentum + (1.0 - BETA_1) * gradient
         velocity = BETA_2 * velocity + (1.0 - BETA_2) * gradient * gradient
         corrected = momentum / (1.0 - BETA_1 ** (step + 1)), velocity / (1.0 - BETA_2 ** (step + 1))
-        point = point - LEARNING_RATE * corrected[0] / (np.sqrt(corrected[1]) + EPSILON)
+        point = point - learning_rate * corrected[0] / (np.sqrt(corrected[1]) + EPSILON)
     return Path(np.array([*points, point]), step + 1)
 
 
