@@ -33,17 +33,17 @@ def check_environment() -> None:
     if _major(versions["transformers"]) >= 5:
         raise UserError(
             f"transformers {versions['transformers']} has no TensorFlow models; the last series that has them is 4.x. "
-            f"Mend with:\n  {MEND}"
+            f"Fix it with:\n  {MEND}"
         )
     if versions["tensorflow"].split(".")[:2] != versions["tf-keras"].split(".")[:2]:
         raise UserError(
             f"tf-keras {versions['tf-keras']} does not belong to tensorflow {versions['tensorflow']}; their first two "
-            f"numbers must be equal. Mend with:\n  {sys.executable} -m pip install "
+            f"numbers must be equal. Fix it with:\n  {sys.executable} -m pip install "
             f"'tf-keras=={'.'.join(versions['tensorflow'].split('.')[:2])}.*'"
         )
     legacy = os.environ.get("TF_USE_LEGACY_KERAS", "1")
     if legacy.lower() not in ("1", "true"):
-        raise UserError(f"TF_USE_LEGACY_KERAS is {legacy!r}, which selects Keras 3. Mend with:\n  unset TF_USE_LEGACY_KERAS")
+        raise UserError(f"TF_USE_LEGACY_KERAS is {legacy!r}, which selects Keras 3. Fix it with:\n  unset TF_USE_LEGACY_KERAS")
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     # If PyTorch is installed too, transformers would import it: that takes seconds, and builds of both by different
     # compilers crash in one process.

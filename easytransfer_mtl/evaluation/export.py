@@ -109,7 +109,7 @@ def _load_own_variables(model: MultiTaskModel, path: Path) -> None:
     if wrong:
         raise UserError(
             f"{path} does not fit {type(model).__name__} ({', '.join(wrong)}); was it trained with another class? An export "
-            "of an earlier version may hold the state of a learned loss weighting too: evaluate exports the run anew."
+            "of an earlier version may hold the state of a learned loss weighting too: evaluate exports the run again."
         )
     formats = {key: (str(arrays[key].dtype), variable.dtype.name) for key, variable in variables.items()}
     other = [f"{key}: {found} instead of {wanted}" for key, (found, wanted) in sorted(formats.items()) if found != wanted]

@@ -26,7 +26,7 @@ def checked_ids(ids: Any, where: str) -> list[str]:
     for row, value in enumerate(_listed(ids, f"{where}: ids", "strings")):
         if not isinstance(value, str):
             found = f"{where}: id {_found(value)} of row {row} (from 0)"
-            raise UserError(f"{found} is no string; give ids as they stand in the file.")
+            raise UserError(f"{found} is not a string; give ids as they stand in the file.")
         if first.setdefault(value, row) != row:
             rows = f"rows {first[value]} and {row} (from 0)"
             raise UserError(f"{where}: id {shown(value)} is that of {rows}; every row needs an id of its own.")

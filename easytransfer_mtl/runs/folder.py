@@ -256,7 +256,7 @@ class RunFolder:
     def damaged(self, what: str) -> UserError:
         """Returns the error for a damaged train_config.json."""
         return UserError(
-            f"{self.path / TRAIN_CONFIG} is damaged ({what}); bring back the file that the run wrote, or train anew."
+            f"{self.path / TRAIN_CONFIG} is damaged ({what}); bring back the file that the run wrote, or train again."
         )
 
     def _written(self, section: str) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _parse(line: bytes, number: str, where: str, findings: Findings) -> dict[str
         if isinstance(value, str):
             continue
         message = f"{number}: {key} is {_as_json(value)}; it must be a string in quotes."
-        findings.error(where, f"{key} is no string", message)
+        findings.error(where, f"{key} is not a string", message)
         if type(value) is int and value.bit_length() <= _ID_BITS:
             row[key] = str(value)
         else:

@@ -155,7 +155,7 @@ def test_texts_that_do_not_fit_the_task(predictor: Predictor, task: str, texts: 
         (["7", 8.0], r"id 8.0 \(of type float\) of row 1"),
         (["7", None], "id None .* of row 1"),
         (["7", b"8"], "id b'8' .* of row 1"),
-        (np.array([7, 8]), "of row 0 .from 0. is no string"),
+        (np.array([7, 8]), "of row 0 .from 0. is not a string"),
         (range(2), r"id 0 \(of type int\) of row 0"),
         (["7", "7"], "id '7' is that of rows 0 and 1"),
         ("78", "ids is '78' .of type str"),

@@ -171,7 +171,7 @@ def test_five_of_a_kind_and_the_rest_counted(good: Path, tests: dict[str, Path])
     change(good, TNEWS, lambda lines: [f'{{"id": "{i}", "label": {i % 15}}}' for i in range(ROWS)])
     errors = checked(good, tests).errors
     assert len(errors) == 12
-    assert errors[5] == "tnews_predict.json: and 25 more (label is no string)."
+    assert errors[5] == "tnews_predict.json: and 25 more (label is not a string)."
     assert errors[11] == "tnews_predict.json: and 25 more (label ids instead of labels)."
 
 
