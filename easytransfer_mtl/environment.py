@@ -43,7 +43,9 @@ def check_environment() -> None:
         )
     legacy = os.environ.get("TF_USE_LEGACY_KERAS", "1")
     if legacy.lower() not in ("1", "true"):
-        raise UserError(f"TF_USE_LEGACY_KERAS is {legacy!r}, which selects Keras 3. Fix it with:\n  unset TF_USE_LEGACY_KERAS")
+        raise UserError(
+            f"TF_USE_LEGACY_KERAS is {legacy!r}, which selects Keras 3. Fix it with:\n  unset TF_USE_LEGACY_KERAS"
+        )
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     # If PyTorch is installed too, transformers would import it: that takes seconds, and builds of both by different
     # compilers crash in one process.

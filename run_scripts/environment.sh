@@ -58,7 +58,7 @@ enter_data_dir() {
 from_start() { case "$1" in /*) echo "$1" ;; *) echo "$STARTED_IN/$1" ;; esac; }
 
 # Flags of the scripts themselves, each with a value; all others are train's.
-OWN=" --vocab --encoder --output --folds --seeds "
+OWN=" --vocab --encoder --output --config --folds --seeds "
 
 # contest_arguments DEFAULT_OUTPUT DATA_DIR (--vocab FILE | --encoder NAME_OR_FOLDER) [--output DIR] [others]: sets DATA_DIR,
 # VOCAB or ENCODER, OUTPUT, and FLAGS to the others, own ones as two words; fails if something is missing.

@@ -115,7 +115,9 @@ def read_folds(path: str | os.PathLike[str]) -> Folds:
             raise ValueError(f"seed {shown(value['seed'])} is no whole number")
         return Folds(num_folds, value["seed"], tasks)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"folds file {path} is damaged ({str(error)[:300]}); make it again with the split command.") from None
+        raise UserError(
+            f"folds file {path} is damaged ({str(error)[:300]}); make it again with the split command."
+        ) from None
 
 
 def fold_file_name(task_name: str) -> str:
@@ -144,7 +146,9 @@ def _read_task(path: Path, sources: list[dict[str, Any]], num_folds: int) -> Tas
             header, *rows = csv.reader(stream)
         ids, folds = [row[0] for row in rows], np.array([int(row[1]) for row in rows], np.int64)
     except (OSError, ValueError, IndexError, OverflowError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read ({str(error)[:300]}); make the folds again with the split command.") from None
+        raise UserError(
+            f"{path} cannot be read ({str(error)[:300]}); make the folds again with the split command."
+        ) from None
     files = tuple(FoldSource(**source) for source in sources)
     if any(not isinstance(file.name, str) or type(file.rows) is not int or file.rows < 0 for file in files):
         raise ValueError(f"the sources of {path.name} are {shown(sources)}")

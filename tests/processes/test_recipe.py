@@ -43,6 +43,32 @@ def test_a_downloaded_encoder_is_fine_tuned_as_it_is(recorder: Any, encoder: Pat
     assert f"--pretrain_model_name_or_path={encoder}" in commands[1]
 
 
+@pytest.mark.parametrize("sign", ["=", " "])
+def test_an_encoder_with_a_pruned_vocabulary_and_settings_of_its_own(
+    recorder: Any, encoder: Path, root: Path, sign: str
+) -> None:
+    settings = root / "run_scripts/config/recipe_multilingual_small.json"
+    words = ("--encoder", encoder, "--prune", *f"--config{sign}{settings}".split(), "--seeds", "7")
+    done, commands = recorder.run(*words)
+    assert done.returncode == 0, done.stderr
+    assert recorder.names(commands) == ["prune_vocabulary", "convert", "train --seed=7", "submit", "evaluate"]
+    assert f"--pretrain_model_name_or_path={encoder}" in commands[0]
+    pruned = f"{recorder.output}/encoder"
+    assert f"--output_dir={pruned}" in commands[0] and f"--tokenizer_name_or_path={pruned}" in commands[1]
+    assert f"--pretrain_model_name_or_path={pruned}" in commands[2]
+    configs = {word for words in commands for word in words if word.startswith("--config=")}
+    assert configs == {f"--config={settings}"}
+    (recorder.output / "encoder").mkdir(parents=True)
+    (recorder.output / "encoder/pruning.json").touch()
+    assert recorder.names(recorder.run(*words)[1])[0] == "convert"
+
+
+def test_a_vocabulary_without_weights_cannot_be_pruned(recorder: Any, encoder: Path) -> None:
+    done, commands = recorder.run("--vocab", encoder / "vocab.txt", "--prune")
+    assert done.returncode == 2 and "usage: bash run_scripts/run_recipe.sh" in done.stderr
+    assert commands == []
+
+
 def test_own_flags_may_be_written_with_a_sign(recorder: Any, encoder: Path) -> None:
     done, commands = recorder.run(f"--encoder={encoder}", "--seeds=4,5", "--num_epochs=2")
     assert done.returncode == 0, done.stderr

@@ -81,7 +81,7 @@ def loss_and_gradients(model: MultiTaskModel, batch: Batch) -> tuple[tf.Tensor, 
 def test_equal_weights_are_a_loop_written_by_hand(build: Build) -> None:
     ours, other = build(), build()
     by_hand, traced = other.model, tf.function(ours, autograph=False)
-    for number in range(20):
+    for number in range(8):
         traced(batches_of(number))
         with tf.GradientTape() as tape:
             losses = []
