@@ -21,7 +21,7 @@ from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_words
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.config_checks import AFTER_PADDING, check_config, model_type_of, most_tokens
 from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
-from easytransfer_mtl.encoders.vocabularies import check_size
+from easytransfer_mtl.encoders.vocabularies import check_padding_token, check_size
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import check_outputs, files_in, read_json, write_text
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, task_named
@@ -87,6 +87,7 @@ def _check_encoder(sequence_length: int, files: EncoderFiles) -> None:
         check_size(files.vocabulary, files.vocabulary_file, size, config_file)
     if value["model_type"] in AFTER_PADDING:
         check_config(value, value["model_type"], str(config_file))
+        check_padding_token(files.vocabulary, files.vocabulary_file, value["pad_token_id"], config_file)
     most = most_tokens(value)
     if most and sequence_length > most:
         raise UserError(

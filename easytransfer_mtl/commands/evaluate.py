@@ -35,7 +35,7 @@ from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.runs.fold_data import held_out_rows
 from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.runs.lock import run_lock
-from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, read_task_data
+from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_segments, read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 
 
@@ -136,6 +136,7 @@ def _read_data(settings: EvaluateSettings, folder: RunFolder, run: RunFolder) ->
 
     data = read(source) if source else held_out_rows(run, read)
     check_dev_data(data, inputs)
+    check_segments(data, folder.read_architecture())
     return data
 
 

@@ -75,6 +75,12 @@ class EncoderSettings(Settings):
     vocabulary_rule: str = option(MODEL, VOCABULARY_RULE, "auto", choices=VOCABULARY_RULES)
     random_init: bool = option(MODEL, "start from random weights; reads config.json and vocab.txt only", False)
     random_pooler: bool = option(MODEL, "draw a random pooler if the checkpoint has none", False)
+    take_heads: str | None = option(
+        MODEL,
+        "heads of the checkpoint that tasks of the same labels start from, by name: ocnli=classifier (others random)",
+        only_with={"random_init": OtherThan(True)},
+        by_task=ByTask(str, one_for_all=False, keeps_case=True),
+    )
     gelu: str = option(
         MODEL, "auto: tanh where EasyTransfer used it, else as config.json says", "auto", choices=("auto", "tanh", "exact")
     )

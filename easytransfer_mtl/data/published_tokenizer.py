@@ -9,8 +9,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ MASK_NAMES, PADDING_NAMES = ("[MASK]", "<mask>"), ("[PAD]", "<pad>")
 """Added tokens for roles that a tokenizer.json does not name."""
 WITHOUT_EFFECT = ("truncation", "padding", "decoder")
 """Parts of the file on which the ids of a row do not depend: this program sets the first two, and decodes nothing."""
+REMOVABLE = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
+"""Parts without which a tokenizer.json is one too."""
 PROBES = ("a 1", "天 气", "\U0010fffd\u0dff", "")
 """Texts that are encoded at the start, one with characters that no vocabulary has."""
 _AGAIN = "Take the file from the model's page again, or use an encoder with a vocab.txt."
@@ -66,7 +68,7 @@ class PublishedVocabulary:
                 f"{source}: the model has a dropout of {shown(value['model']['dropout'])}, so a text's ids would be random. "
                 "Set it to null."
             )
-        with _refused(source, "is refused by the tokenizers library"):
+        with _refused(source, "is refused by the tokenizers library", lambda: _refused_part(value)):
             self._plain = self._loaded()
             self.ids = self._plain.get_vocab(with_added_tokens=True)
         with _refused(source, "cannot encode every text"):
@@ -133,6 +135,11 @@ class PublishedVocabulary:
                 f"{self.source} lacks a template (post_processor) that puts a special token before a text, as [CLS] or <s>, "
                 f"whose state stands for the text. {_AGAIN}"
             )
+        if not all(row.special_tokens_mask[-1] and _has_separator(row) for row in rows):
+            raise UserError(
+                f"{self.source}: the template (post_processor) puts no special token behind every text, as [SEP] or </s>, "
+                f"so that the encoder cannot see where one ends. {_AGAIN}"
+            )
         if any(sorted(row.type_ids) != list(row.type_ids) or set(row.type_ids) - {0, 1} for row in rows):
             raise UserError(
                 f"{self.source}: the template's token types are {_listed_types(rows)}; they must be 0, and 1 from the "
@@ -188,6 +195,17 @@ def load_published(path: str | os.PathLike[str]) -> PublishedVocabulary:
     return PublishedVocabulary(Path(path).read_bytes(), value, f"tokenizer {path}")
 
 
+def published_ids(path: str | os.PathLike[str]) -> dict[str, int]:
+    """Returns token -> id of a tokenizer.json that no one asked for; empty if the file cannot be read."""
+    with suppress(UserError, TypeError, ValueError, KeyError, IndexError):
+        value = read_json(path, "tokenizer", MOST_BYTES)
+        tokens = value["model"]["vocab"]
+        ids = dict(tokens) if isinstance(tokens, dict) else {token: index for index, (token, _) in enumerate(tokens)}
+        ids |= {token["content"]: token["id"] for token in value.get("added_tokens") or ()}
+        return ids if all(type(index) is int for index in ids.values()) else {}
+    return {}
+
+
 def _listed_types(rows: list[tokenizers.Encoding]) -> str:
     """Returns the token types of rows as text, without repeats."""
     return ", ".join(dict.fromkeys(str(list(row.type_ids)) for row in rows))
@@ -197,16 +215,35 @@ def _special(row: tokenizers.Encoding) -> list[int]:
     return [index for index, mark in zip(row.ids, row.special_tokens_mask, strict=True) if mark]
 
 
+def _has_separator(row: tokenizers.Encoding) -> bool:
+    """Returns whether the token before a second text, if there is one, is special."""
+    return 1 not in row.sequence_ids or row.sequence_ids[row.sequence_ids.index(1) - 1] is None
+
+
+def _refused_part(value: dict[str, Any]) -> str:
+    """Returns a sentence about the part without which the library takes a tokenizer.json; empty if there is none."""
+    for name in REMOVABLE:
+        part = value.get(name)
+        if isinstance(part, dict):
+            with suppress(Exception):
+                tokenizers.Tokenizer.from_str(json.dumps({**value, name: None}))
+                return (
+                    f" What it refuses is the {name} (type {shown(part.get('type'))}): only the library's own parts are "
+                    "run, no code of a model's."
+                )
+    return ""
+
+
 def _canonical_sha256(value: dict[str, Any], direction: str) -> str:
     kept = {key: part for key, part in value.items() if key not in WITHOUT_EFFECT} | {"direction": direction}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
 
 
 @contextmanager
-def _refused(source: str, what: str) -> Iterator[None]:
+def _refused(source: str, what: str, more: Callable[[], str] = lambda: "") -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:  # a panic of the library's Rust code is no Exception
-        raise UserError(f"{source} {what} ({clipped(str(error))}). {_AGAIN}") from None
+        raise UserError(f"{source} {what} ({clipped(str(error))}).{more()} {_AGAIN}") from None

@@ -9,14 +9,23 @@ from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, load_publis
 from easytransfer_mtl.data.tokenization import PUBLISHED
 from easytransfer_mtl.encoders.names import EASYTRANSFER_ENCODERS, ENGLISH_ALBERTS, encoder_table
 from easytransfer_mtl.encoders.recorded_hashes import check_hashes
-from easytransfer_mtl.encoders.vocabularies import AUTO, TOKENIZER_FILE, VOCABULARY_FILE, read_vocabulary, tokenizer_of
+from easytransfer_mtl.encoders.vocabularies import (
+    AUTO,
+    LARGEST_CONFIG,
+    TOKENIZER_CONFIG,
+    TOKENIZER_FILE,
+    VOCABULARY_FILE,
+    check_beside,
+    check_needs_no_code,
+    read_vocabulary,
+    tokenizer_of,
+)
 from easytransfer_mtl.encoders.weight_files.find import TF1_FORMAT, find_weights, tf1_prefix
 from easytransfer_mtl.errors import UserError, listed
 from easytransfer_mtl.files import home_expanded, read_json
 
-LARGEST_CONFIG = 1 << 20
 CONFIG_NAMES = ("config.json", "bert_config.json", "albert_config.json")
-DOWNLOADED = ("config.json", "vocab.txt", TOKENIZER_FILE, "*.safetensors", "*.safetensors.index.json")
+DOWNLOADED = ("config.json", "vocab.txt", TOKENIZER_FILE, TOKENIZER_CONFIG, "*.safetensors", "*.safetensors.index.json")
 MAKE_FILE = (
     "If the encoder is published with vocab.json and merges.txt, or with a SentencePiece model (*.model), transformers "
     "makes its tokenizer.json (of the latter with the package sentencepiece): "
@@ -68,15 +77,13 @@ class EncoderFiles:
     @property
     def tokenizer(self) -> str:
         """One of ``TOKENIZERS``; errors as in ``tokenizer_of``."""
-        is_asked_for = self.requested_tokenizer == PUBLISHED
-        vocabulary_file = self.folder / VOCABULARY_FILE if is_asked_for else self._vocab_txt
-        return tokenizer_of(self.folder, vocabulary_file, self.requested_tokenizer)
+        return tokenizer_of(self.folder, self.requested_tokenizer)
 
     @property
     def vocabulary_file(self) -> Path:
         """The file that the ids follow from: tokenizer.json if the tokenizer is a published one, else vocab.txt.
 
-        Instead of vocab.txt the only .txt file with vocab in its name is taken.
+        Instead of vocab.txt the only .txt file with vocab in its name is taken, if there is no tokenizer.json either.
 
         Raises:
             UserError: there are several with other names. A missing file is reported only when it is read.
@@ -94,8 +101,9 @@ class EncoderFiles:
 
     @cached_property
     def vocabulary(self) -> AnyVocabulary:
-        """The vocabulary; errors as in ``read_vocabulary`` and ``load_published``."""
+        """The vocabulary; errors as in ``read_vocabulary``, ``load_published`` and the checks of what lies beside it."""
         path = self.vocabulary_file
+        check_needs_no_code(self.folder, self.tokenizer, self.requested_tokenizer)
         if self.tokenizer == PUBLISHED:
             if not path.is_file():
                 raise UserError(
@@ -110,7 +118,9 @@ class EncoderFiles:
                 f"vocabulary {path} does not exist; it is the vocab.txt that belongs to the encoder (or a tokenizer.json in "
                 f"its place). Found: {_names_in(self.folder)}.{hint}"
             )
-        return read_vocabulary(path, self.location, self.vocabulary_rule)
+        vocabulary = read_vocabulary(path, self.location, self.vocabulary_rule)
+        check_beside(vocabulary, path, self.requested_tokenizer)
+        return vocabulary
 
 
 def _is_encoder_config(path: Path) -> bool:
@@ -213,7 +223,7 @@ def _downloaded(name: str, tanh_gelu: bool, needs_weights: bool) -> EncoderFiles
     """Downloads config, vocabulary and one format of weights from the hub, or takes them from its cache."""
     from huggingface_hub import snapshot_download
 
-    wanted = DOWNLOADED if needs_weights else DOWNLOADED[:3]
+    wanted = DOWNLOADED if needs_weights else DOWNLOADED[:4]
     try:
         folder = Path(snapshot_download(name, allow_patterns=list(wanted)))
         for patterns in DOWNLOADED_INSTEAD if needs_weights else ():

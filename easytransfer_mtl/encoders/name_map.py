@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ _PRETRAINING_HEADS = ("cls", "mlm___cls", "nsp___cls", "predictions", "seq_relat
 _PRETRAINING_PARTS = tuple([name] for name in _PRETRAINING_HEADS)
 _BUFFERS = ("embeddings/position_ids", "embeddings/token_type_ids")
 _TASK_HEAD = re.compile(r"\w+_dense/(kernel|bias)")
+_HEAD_PARTS = {"weight": "kernel", "kernel": "kernel", "bias": "bias"}
+"""Last part of the stored name of a dense layer's weight -> its canonical one."""
 _MATRICES = ("/kernel", "_embeddings", "/embed_positions")
 
 
@@ -29,7 +32,8 @@ class CanonicalWeights:
 
     Attributes:
         encoder: float32 arrays by canonical name; kernels are [in, out], embeddings [rows, hidden].
-        heads: arrays of task heads by stored name, for instance ``tnews_dense/kernel`` [hidden, labels].
+        heads: float32 arrays of heads of one dense layer, ``tnews_dense/kernel`` [in, labels] and ``tnews_dense/bias``
+            [labels]: EasyTransfer's task heads, and those that were asked for.
         left_over: stored names in the encoder's scope that are neither the encoder's nor known to be irrelevant; sorted.
         beside: stored names outside the encoder: other heads, including those for pretraining; sorted.
     """
@@ -62,8 +66,17 @@ def _is_no_weight(name: str) -> bool:
     return "/".join(below_model(name)) in _BUFFERS or is_optimizer_state(name)
 
 
-def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
+def head_name(name: str) -> str:
+    """Returns the canonical name of a head that is called ``name`` in a checkpoint, for instance ``classifier``."""
+    return "/".join(below_model(name)) or name
+
+
+def canonical_weights(weight_file: WeightFile, heads: Collection[str] = ()) -> CanonicalWeights:
     """Converts weights of any layout to canonical names, canonical shapes and float32.
+
+    Args:
+        weight_file: the weights.
+        heads: ``head_name`` of the heads to return beside EasyTransfer's; those that are not there are left out.
 
     Raises:
         UserError: two stored weights have the same canonical name, or a weight is not a float array with the expected number
@@ -72,23 +85,40 @@ def canonical_weights(weight_file: WeightFile) -> CanonicalWeights:
     """
     arrays = weight_file.arrays
     stored_names: dict[str, list[str]] = {}
-    heads, unknown = {}, set()
-    for stored, array in arrays.items():
+    stored_heads: dict[str, str] = {}
+    unknown = set()
+    for stored in arrays:
         name = canonical_name(stored)
         if name is not None:
             stored_names.setdefault(name, []).append(stored)
-        elif _TASK_HEAD.fullmatch(stored):
-            heads[stored] = array
+        elif part := _head_part(stored, heads):
+            if part in stored_heads:
+                raise UserError(
+                    f"Weight file {weight_file.path}: {stored_heads[part]!r} and {stored!r} are both the head's {part}. "
+                    "Remove one of the two heads."
+                )
+            stored_heads[part] = stored
         elif not _is_no_weight(stored):
             unknown.add(stored)
     chosen = {name: _only_one(name, group, stored_names, weight_file) for name, group in stored_names.items()}
     encoder = {name: _canonical_array(name, stored, arrays[stored], weight_file) for name, stored in chosen.items()}
-    check_finite({chosen[name]: array for name, array in encoder.items()} | heads, f"Weight file {weight_file.path}")
+    head_arrays = {
+        part: _canonical_array(part, stored, arrays[stored], weight_file) for part, stored in stored_heads.items()
+    }
+    check_finite({chosen[name]: array for name, array in encoder.items()} | head_arrays, f"Weight file {weight_file.path}")
     # A pooler may belong to a head.
     scopes = {scope_of(stored) for name, stored in chosen.items() if not name.startswith("pooler/")}
     inside = {name for name in unknown if not _is_pretraining_head(name) and (not scopes or is_in_encoder(name, scopes))}
     passed_over = {stored for group in stored_names.values() for stored in group}.difference(chosen.values())
-    return CanonicalWeights(encoder, heads, tuple(sorted(inside)), tuple(sorted(unknown - inside | passed_over)))
+    return CanonicalWeights(encoder, head_arrays, tuple(sorted(inside)), tuple(sorted(unknown - inside | passed_over)))
+
+
+def _head_part(stored: str, heads: Collection[str]) -> str | None:
+    """Returns the canonical name of a weight of one of ``heads`` or of EasyTransfer's; None for other weights."""
+    if _TASK_HEAD.fullmatch(stored):
+        return stored
+    *head, last = below_model(stored) or [""]
+    return f"{'/'.join(head)}/{_HEAD_PARTS[last]}" if last in _HEAD_PARTS and "/".join(head) in heads else None
 
 
 def _only_one(name: str, group: list[str], stored_names: dict[str, list[str]], weight_file: WeightFile) -> str:

@@ -4,9 +4,11 @@ A vocab.txt that a run writes has one line per id, whatever the rule was, so tha
 ids from it. The rule is stored beside it in ``vocabulary.json``. A published tokenizer's tokenizer.json is copied as it is.
 """
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, PublishedVocabulary
+from easytransfer_mtl.data.published_tokenizer import PADDING_NAMES, AnyVocabulary, PublishedVocabulary, published_ids
 from easytransfer_mtl.data.tokenization import (
     EASYTRANSFER,
     LINES,
@@ -30,6 +32,10 @@ from easytransfer_mtl.files import read_json, replacing, write_json, write_text
 
 AUTO = "auto"
 VOCABULARY_FILE, TOKENIZER_FILE, RULE_FILE = "vocab.txt", "tokenizer.json", "vocabulary.json"
+TOKENIZER_CONFIG, AUTO_TOKENIZER = "tokenizer_config.json", "AutoTokenizer"
+LARGEST_CONFIG = 1 << 20
+CODE_BESIDE_FILE = ("RoFormerTokenizer", "RoFormerTokenizerFast")
+"""Classes of transformers that split texts by code (jieba), for which their tokenizer.json has a stopgap."""
 WRITTEN_BY_RUNS = ("export.json", "pretraining.json", "train_config.json")
 EASYTRANSFER_SCOPE = "pre_trained_model"
 """Part of the outermost scope of the variables in EasyTransfer's training checkpoints."""
@@ -62,14 +68,13 @@ def read_vocabulary(file: Path, location: Path, requested: str = AUTO) -> Vocabu
     return vocabulary
 
 
-def tokenizer_of(folder: Path, vocabulary_file: Path, requested: str = AUTO) -> str:
+def tokenizer_of(folder: Path, requested: str = AUTO) -> str:
     """Returns which of ``TOKENIZERS`` makes an encoder's ids.
 
     Args:
         folder: the encoder's.
-        vocabulary_file: its vocab.txt, which may be missing.
-        requested: one of ``TOKENIZERS``, or ``auto``: what a run stored in its folder, else EasyTransfer's if there is a
-            vocab.txt, else the published one if there is a tokenizer.json.
+        requested: one of ``TOKENIZERS``, or ``auto``: what a run stored in its folder, else the published one if there is a
+            tokenizer.json and no vocab.txt, else EasyTransfer's.
 
     Raises:
         UserError: another one is requested than the folder's run was trained with.
@@ -79,8 +84,88 @@ def tokenizer_of(folder: Path, vocabulary_file: Path, requested: str = AUTO) -> 
         raise UserError(f"{folder} was trained with the tokenizer {stored}, not {requested}; leave --tokenizer out.")
     if stored or requested != AUTO:
         return stored or requested
-    has_only_published = not vocabulary_file.is_file() and (folder / TOKENIZER_FILE).is_file()
+    has_only_published = not (folder / VOCABULARY_FILE).is_file() and (folder / TOKENIZER_FILE).is_file()
     return PUBLISHED if has_only_published else WORDPIECE
+
+
+def check_needs_no_code(folder: Path, tokenizer: str, requested: str) -> None:
+    """Checks that an encoder's tokenizer needs no code, which would not be run.
+
+    Args:
+        folder: the encoder's.
+        tokenizer: what ``tokenizer_of`` returned.
+        requested: what was asked for; EasyTransfer's WordPiece always goes.
+
+    Raises:
+        UserError: it does, and no run has stored another one.
+    """
+    code = None if requested == WORDPIECE or _stored_tokenizer(folder) else _code_of(folder, tokenizer)
+    if code:
+        way = f"its {TOKENIZER_FILE} alone gives the same ids, remove this entry"
+        if (folder / VOCABULARY_FILE).is_file():
+            way = f"BERT's WordPiece over its {VOCABULARY_FILE} gives the same ids, give --tokenizer={WORDPIECE}"
+        raise UserError(
+            f"{folder}: the tokenizer needs code ({code}), which is not run, and without it the ids may be others than the "
+            f"encoder was trained with. If the model's page says that {way}; else take another encoder."
+        )
+
+
+def check_beside(vocabulary: Vocabulary, file: Path, requested: str) -> None:
+    """Checks a vocab.txt against the tokenizer.json beside it; one that cannot be read is passed over.
+
+    Args:
+        vocabulary: the tokens of the vocab.txt.
+        file: the vocab.txt.
+        requested: the tokenizer that was asked for.
+
+    Raises:
+        UserError: none was asked for, no run has stored one, and the two files have other ids.
+    """
+    if requested != AUTO or _stored_tokenizer(file.parent):
+        return
+    tokens = {index: token for token, index in vocabulary.ids.items()}
+    for token, index in published_ids(file.parent / TOKENIZER_FILE).items():
+        if vocabulary.ids.get(token, index) != index or tokens.get(index, token) != token:
+            other = f"has the id {vocabulary.ids.get(token)} in {file.name}"
+            if index in tokens:
+                other = f"{file.name} has {shown(tokens[index])} there"
+            raise UserError(
+                f"{file.parent}: {shown(token)} has the id {index} in {TOKENIZER_FILE} and {other}, so the two do not "
+                f"belong together. Say which one is the weights': --tokenizer={WORDPIECE} ({file.name}) or "
+                f"--tokenizer={PUBLISHED} ({TOKENIZER_FILE}), the same for every command; the other one is left aside."
+            )
+
+
+def _code_of(folder: Path, tokenizer: str) -> str | None:
+    """Returns the name of the code that makes an encoder's tokenizer, or None."""
+    for name in (TOKENIZER_CONFIG, "config.json"):
+        value = _json_object(folder / name)
+        auto_map, made = value.get("auto_map"), value.get("tokenizer_class")
+        if isinstance(auto_map, dict) and AUTO_TOKENIZER in auto_map:
+            return f"auto_map in {name}: {shown(auto_map[AUTO_TOKENIZER])}"
+        if tokenizer == PUBLISHED and made in CODE_BESIDE_FILE:
+            return f"tokenizer_class in {name}: {made}"
+    return None
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    """Returns the content of a file that may be missing or damaged, which then says nothing."""
+    with suppress(UserError):
+        value = read_json(path, path.name, LARGEST_CONFIG) if path.is_file() else {}
+        return value if isinstance(value, dict) else {}
+    return {}
+
+
+def check_padding_token(vocabulary: AnyVocabulary, file: Path, padding_id: int, config_file: Path) -> None:
+    """Raises UserError if what a config calls padding, behind which positions begin, is another token of the tokenizer."""
+    if not isinstance(vocabulary, PublishedVocabulary) or vocabulary.padding_id == padding_id:
+        return
+    token = vocabulary.library_tokenizer.id_to_token(padding_id)
+    if token not in PADDING_NAMES:
+        raise UserError(
+            f"{file}: the id {padding_id}, which is pad_token_id in {config_file}, is {shown(token)}, no padding token; "
+            "they do not belong together. Take both from the page of one model."
+        )
 
 
 def check_size(vocabulary: AnyVocabulary, file: Path, vocab_size: int, config_file: Path) -> None:

@@ -22,7 +22,7 @@ from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass
 from easytransfer_mtl.evaluation.model_scores import ModelScores
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike
 from easytransfer_mtl.evaluation.text_encoder import TextEncoder
-from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, read_task_data
+from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_segments, read_task_data
 from easytransfer_mtl.tasks import Task
 
 
@@ -101,6 +101,8 @@ def read_dev_data(path: str, members: list[StoredModel]) -> list[DevRows]:
     positions = min((limit for limit in limits if limit), default=None)
     data = read_task_data(path, tasks, vocabularies[0], files[0].vocabulary_file, positions)
     check_dev_data(data, inputs)
+    for member in members:
+        check_segments(data, member.folder.read_architecture())
     return [_of_records(item) for item in data]
 
 

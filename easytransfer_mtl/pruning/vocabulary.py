@@ -30,25 +30,11 @@ def splitters_of(files: EncoderFiles) -> list[Splitter]:
     if (files.folder / RULE_FILE).is_file():  # a run's folder, whose one tokenizer is stored
         return [first]
     published = replace(files, requested_tokenizer=PUBLISHED, vocabulary_rule=AUTO)
-    second = _splitter(published.vocabulary)
-    _check_agreement(first, second, files)
-    return [first, second]
+    return [first, _splitter(published.vocabulary)]
 
 
 def _splitter(vocabulary: AnyVocabulary) -> Splitter:
     return TokenizerJsonSplitter(vocabulary) if isinstance(vocabulary, PublishedVocabulary) else VocabTxtSplitter(vocabulary)
-
-
-def _check_agreement(first: Splitter, second: Splitter, files: EncoderFiles) -> None:
-    tokens = {index: token for token, index in first.ids.items()}
-    for token, index in second.ids.items():
-        if first.ids.get(token, index) != index or tokens.get(index, token) != token:
-            raise UserError(
-                f"{files.folder}: {shown(token)} has the id {index} in {second.file_name}, and {first.file_name} has "
-                f"{shown(tokens.get(index))} there, so the two do not belong together. Say which one is the weights': "
-                f"--tokenizer=easytransfer ({first.file_name}) or --tokenizer=published ({second.file_name}); the other one "
-                "is left aside."
-            )
 
 
 def kept_ids(

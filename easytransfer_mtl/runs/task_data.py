@@ -9,6 +9,7 @@ from easytransfer_mtl.data.list_files import TaskFile, check_vocabulary, task_fi
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.data.tfrecords import padded_length_of, read_tfrecords
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.runs.folder import TaskInput
 from easytransfer_mtl.tasks import Task
 
@@ -113,4 +114,35 @@ def check_dev_data(data: list[TaskData], inputs: dict[str, TaskInput]) -> None:
             raise UserError(
                 f"{item.file.path} was converted with text_normalization {item.file.manifest.text_normalization}, the "
                 f"training rows of {item.task.name} with {trained}. Convert them alike."
+            )
+
+
+def check_segments(data: list[TaskData], architecture: Architecture, reads_types: bool = False) -> None:
+    """Checks that rows of pair tasks say where the second text starts, if anything depends on it.
+
+    Args:
+        data: training or dev rows.
+        architecture: the model's.
+        reads_types: whether the encoder tells texts apart by token types; then rows without second texts are a warning.
+
+    Raises:
+        UserError: the segment ids of a pair task are 0 in all rows of a file, and a part of its feature reads them.
+    """
+    for item in data:
+        if item.task.second_sequence is None or not len(item.rows) or item.rows.segment_ids.any():
+            continue
+        what = f"{item.file.path}: segment_ids are 0 in all {len(item.rows):,} rows of the pair task {item.task.name}"
+        feature = architecture.spec_of(item.task).feature
+        parts = [part.text for part in feature.parts if part.reads_segments]
+        if parts:
+            raise UserError(
+                f"{what}, so the second text cannot be told from the first, which features {item.task.name.lower()}="
+                f"{feature.text} does ({', '.join(parts)}). Convert the task's texts again, or read something else, for "
+                "instance mean."
+            )
+        if reads_types:
+            logging.warning(
+                "%s: the encoder sees one text, while predict and submit give the second one token type 1. Convert the "
+                "task's texts again.",
+                what,
             )

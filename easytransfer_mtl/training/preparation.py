@@ -37,12 +37,13 @@ from easytransfer_mtl.runs.identity import (
     find_encoder_files,
 )
 from easytransfer_mtl.runs.memory import check_tokens
-from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_training_data, read_task_data
+from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_segments, check_training_data, read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.batches import rows_per_step, training_batches
 from easytransfer_mtl.training.checks import check_encoder, check_settings, warn_without_dropout
 from easytransfer_mtl.training.memory import check_memory, estimate
 from easytransfer_mtl.training.plan import RunPlan, plan_run
+from easytransfer_mtl.training.start_heads import TakenHead, choose_heads
 from easytransfer_mtl.training.teacher import Teacher, find_teacher
 from easytransfer_mtl.training.token_dropout import TokenDropout, make_token_dropout
 
@@ -63,6 +64,7 @@ class Prepared:
         token_dropout: replaces tokens by [MASK], or None.
         batches: of the training steps.
         fold: the fold that training leaves out, or None.
+        heads: task name -> the checkpoint's head that it starts from.
         teacher: whose probabilities the training rows have, or None.
     """
 
@@ -75,6 +77,7 @@ class Prepared:
     token_dropout: TokenDropout | None
     batches: TrainingBatches
     fold: FoldChoice | None
+    heads: dict[str, TakenHead]
     teacher: Teacher | None = None
 
     @property
@@ -114,8 +117,10 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     inputs = [*_inputs(settings, files, [*train, *dev]), *(teacher.inputs if teacher else [])]
     check_run_outputs(Path(settings.model_dir), "best", inputs)
     plan = plan_run(settings, [item.task for item in train], [len(item.rows) for item in train], config, num_replicas)
+    check_segments([*train, *dev], plan.architecture, vocabulary.has_types and config.type_vocab_size > 1)
     warn_without_dropout(settings, [item.task for item in train], config, plan.architecture)
     token_dropout = make_token_dropout(settings, list(plan.losses), vocabulary, str(files.vocabulary_file))
+    heads = choose_heads(settings, [item.task for item in train], files, plan.architecture)
     if folder:
         check_same_architecture(folder, plan.architecture)
     length = max(item.task_input.sequence_length for item in train)
@@ -126,7 +131,7 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
         train = teacher.taught()
     batches = training_batches(settings, train, plan.sizes, plan.order, plan.steps.train_steps)
     losses = _with_label_weights(settings, plan.losses, train)
-    return Prepared(files, config, train, dev, plan, losses, token_dropout, batches, fold, teacher)
+    return Prepared(files, config, train, dev, plan, losses, token_dropout, batches, fold, heads, teacher)
 
 
 def _with_label_weights(settings: TrainSettings, losses: dict[str, TaskLoss], train: list[TaskData]) -> dict[str, TaskLoss]:

@@ -26,7 +26,7 @@ from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, 
 from easytransfer_mtl.evaluation.text_encoder import TextEncoder
 from easytransfer_mtl.files import check_outputs, files_in
 from easytransfer_mtl.runs.identity import rows_sha256
-from easytransfer_mtl.runs.task_data import TaskData
+from easytransfer_mtl.runs.task_data import TaskData, check_segments
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.teacher_files import ENDING, TeacherFile
 
@@ -203,6 +203,7 @@ def _check_reads_records(member: StoredModel, train: list[TaskData], vocabulary:
             f"--teacher: {member.name} has another vocabulary than the student, and TFRecords hold the token ids of one. "
             f"{instead}"
         )
+    check_segments(train, member.folder.read_architecture())
     most = most_tokens(load_config(files).to_dict())
     for item in train:
         name, longest = item.task.name, int(item.rows.lengths.max())

@@ -5,15 +5,14 @@ import signal
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tf_keras
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
-from easytransfer_mtl.encoders.loading import LoadedEncoder, load_encoder
-from easytransfer_mtl.errors import Stopped, UserError
+from easytransfer_mtl.encoders.loading import load_encoder
+from easytransfer_mtl.errors import Stopped
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables
@@ -35,6 +34,7 @@ from easytransfer_mtl.training.distillation import make_distillation
 from easytransfer_mtl.training.distribution import Distribution, make_distribution
 from easytransfer_mtl.training.early_stopping import EarlyStopping
 from easytransfer_mtl.training.preparation import Prepared, describe, prepare
+from easytransfer_mtl.training.start_heads import start_heads
 from easytransfer_mtl.training.step import TrainStep
 from easytransfer_mtl.training.step_log import StepLog
 
@@ -135,10 +135,11 @@ def _make_step(settings: TrainSettings, prepared: Prepared, model_class: type[Mu
     plan, steps = prepared.plan, prepared.plan.steps
     tf_keras.utils.set_random_seed(stream_seed(settings.seed, "layers") % 2**32)  # for layers that a subclass adds
     clock = DropoutClock(settings.seed)
-    loaded = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler, settings.gelu)
+    names = {head.name for head in prepared.heads.values()}
+    loaded = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler, settings.gelu, names)
     model = model_class(loaded.encoder, prepared.tasks, plan.architecture, prepared.losses)
     build_variables(model)
-    _start_heads(model, loaded)
+    start_heads(model, loaded, prepared.heads)
     schedule = WarmupDecay(settings.learning_rate, steps.train_steps, steps.warmup_steps, settings.lr_decay == "polynomial")
     optimizer = make_optimizer(settings.optimizer, schedule, settings.weight_decay_ratio)
     optimizer.set_rate_shares(plan.rates.of_variables(model))
@@ -146,28 +147,6 @@ def _make_step(settings: TrainSettings, prepared: Prepared, model_class: type[Mu
     step = TrainStep(model, plan.weighting, optimizer, settings, prepared.token_dropout, make_distillation(settings))
     model.compile(optimizer, step)
     return step
-
-
-def _start_heads(model: MultiTaskModel, loaded: LoadedEncoder) -> None:
-    """Loads heads from the checkpoint if it has any, as EasyTransfer's training checkpoints do; they read pooled output."""
-    for task in model.tasks:
-        arrays = [loaded.heads.get(f"{task.head_name}/{part}") for part in ("kernel", "bias")]
-        if all(array is None for array in arrays):
-            continue
-        feature, kind = model.architecture.spec_of(task)
-        if (feature.text, kind.text) != ("pooled", "dense") or not model.sharing.starts_as_hard:
-            logging.warning("%s starts random: the checkpoint's head is dense on the encoder's pooled output.", task.name)
-            continue
-        head: Any = model.heads[task.logits_name]
-        found = [None if array is None else array.shape for array in arrays]
-        wanted = [weight.shape for weight in head.get_weights()]
-        if found != wanted:
-            raise UserError(
-                f"The checkpoint's head {task.head_name} has kernel and bias of the shapes {found}; the task needs {wanted}."
-                " Use a checkpoint of the same labels, or one without task heads."
-            )
-        head.set_weights(arrays)
-        logging.info("Load head %s from the checkpoint", task.head_name)
 
 
 def _fit(

@@ -43,7 +43,8 @@ def meeting(name: str, values: tuple[str, ...] | OtherThan) -> list[Any]:
     """Returns values of a setting that meet a condition: all that are listed, or those beside the one that is not."""
     if isinstance(values, OtherThan):
         others = (OPTIONS[name].default, OPTIONS[name].maximum, changed(OPTIONS[name]))
-        return [value for value in dict.fromkeys(others) if value != values.value]
+        allowed = [value for value in dict.fromkeys(others) if value is not None or OPTIONS[name].nullable]
+        return [value for value in allowed if value != values.value]
     return list(values)
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,24 @@ def after_the_text() -> dict[str, Any]:
     return value
 
 
+def nothing_behind_the_text() -> dict[str, Any]:
+    value = tokenizer_json("unigram")
+    for kind in ("single", "pair"):
+        value["post_processor"][kind] = value["post_processor"][kind][:-1]
+    return value
+
+
+def nothing_between_two_texts() -> dict[str, Any]:
+    value = tokenizer_json("wordpiece")
+    cls, first, _, second, sep = value["post_processor"]["pair"]
+    value["post_processor"]["pair"] = [cls, first, second, sep]
+    return value
+
+
+def with_part(name: str, part: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    return lambda: {**tokenizer_json("bpe"), name: part}
+
+
 def with_third_type() -> dict[str, Any]:
     value = tokenizer_json("wordpiece")
     value["post_processor"]["pair"][-1]["SpecialToken"]["type_id"] = 2
@@ -217,6 +236,14 @@ def without_unknown_word() -> dict[str, Any]:
         ('{"version": "9.0", "model": {"type": "Nonsense"}}', "is refused by the tokenizers library"),
         (without_template, "lacks a template"),
         (after_the_text, "lacks a template"),
+        (nothing_behind_the_text, r"puts no special token behind every text, as \[SEP\] or </s>"),
+        (nothing_between_two_texts, "puts no special token behind every text"),
+        (
+            with_part("pre_tokenizer", {"type": "Custom"}),
+            r"refuses is the pre_tokenizer \(type 'Custom'\).*no code",
+        ),
+        (with_part("normalizer", {"type": "Jieba"}), r"What it refuses is the normalizer \(type 'Jieba'\)"),
+        (with_part("decoder", {"type": "Custom"}), r"What it refuses is the decoder \(type 'Custom'\)"),
         (with_third_type, "token types are .*2"),
         (with_unknown_id, r"the template .* has the ids \[99999\], which are no token's"),
         (with_dropout, "dropout of 0.1, so a text's ids would be random"),

@@ -94,7 +94,7 @@ def test_one_kind_of_weights_is_downloaded(offered: tuple[str, ...], fetched: st
 def test_no_weights_are_downloaded_for_the_vocabulary_alone(hub: Hub) -> None:
     calls = hub(("config.json", "vocab.txt", "pytorch_model.bin"))
     find_encoder("bert-base-chinese", needs_weights=False)
-    assert calls == [("bert-base-chinese", ["config.json", "vocab.txt", "tokenizer.json"])]
+    assert calls == [("bert-base-chinese", ["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json"])]
 
 
 def test_name_published_nowhere_says_which_folder_to_fill(tmp_path: Path) -> None:

@@ -133,6 +133,22 @@ def test_tf1_checkpoint_gives_the_same_outputs(saved_type: Any, rows: Any, tmp_p
         np.testing.assert_array_equal(found, expected)
 
 
+def test_a_folder_with_albert_zhs_names_loads(saved_type: Any, rows: Any, tmp_path: Path) -> None:
+    if saved_type.model_type != "albert":
+        pytest.skip("has no such names")
+    encoder = load(saved_type.folder / "safetensors", gelu="tanh")
+    arrays = {google_albert_name(name): variable.numpy() for name, variable in encoder.canonical_variables.items()}
+    write_tf1(tmp_path / "albert_model.ckpt", arrays)
+    value = json.loads((saved_type.folder / "safetensors" / "config.json").read_text(encoding="utf-8"))
+    for key in ("model_type", "architectures", "transformers_version"):
+        value.pop(key, None)
+    (tmp_path / "albert_config_tiny_g.json").write_text(json.dumps(value), encoding="utf-8")
+    shutil.copyfile(saved_type.folder / "safetensors" / "vocab.txt", tmp_path / "vocab.txt")
+    for place in (tmp_path, tmp_path / "albert_model.ckpt"):
+        for found, expected in zip(load(place, gelu="tanh").encode(*rows), encoder.encode(*rows), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 def test_config_without_model_type_is_googles_bert_or_albert(saved_type: Any, tmp_path: Path) -> None:
     if saved_type.model_type not in ("bert", "albert"):
         pytest.skip("names its type")

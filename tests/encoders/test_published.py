@@ -28,7 +28,7 @@ def published(tiny_encoder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def both(published: Path, tiny_encoder: Path) -> Path:
-    """A folder with both files."""
+    """A folder with both files, of different ids."""
     shutil.copyfile(tiny_encoder / "vocab.txt", published / "vocab.txt")
     return published
 
@@ -41,11 +41,6 @@ def file_of(folder: Path, tokenizer: str = "auto") -> str:
 
 def test_tokenizer_json_alone_is_used(published: Path) -> None:
     assert file_of(published) == file_of(published, "published") == "tokenizer.json"
-
-
-def test_vocab_txt_comes_first_unless_the_other_is_asked_for(both: Path) -> None:
-    assert (file_of(both), file_of(both, "easytransfer")) == ("vocab.txt", "vocab.txt")
-    assert file_of(both, "published") == "tokenizer.json"
 
 
 def test_missing_files_are_named(published: Path, tiny_encoder: Path) -> None:
@@ -132,4 +127,4 @@ def test_downloads_take_it(monkeypatch: pytest.MonkeyPatch, published: Path) -> 
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     assert find_encoder("owner/some-encoder", needs_weights=False).tokenizer == "published"
-    assert json.dumps(asked) == '["config.json", "vocab.txt", "tokenizer.json"]'
+    assert json.dumps(asked) == '["config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json"]'

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from published_tokenizers import published_encoder, tokenizer_json, write_tokenizer
 from transformers.models.bert.tokenization_bert import load_vocab
 
 from easytransfer_mtl.encoders.finding import find_encoder
+from easytransfer_mtl.encoders.loading import check_embeddings, load_config
 from easytransfer_mtl.encoders.vocabularies import write_vocabulary
 from easytransfer_mtl.errors import UserError
 
@@ -119,3 +121,103 @@ def test_a_damaged_rule_is_named(content: str, encoder: Path) -> None:
     (encoder / "vocabulary.json").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match="vocabulary.json: vocabulary_rule is .*must be lines or easytransfer"):
         id_of(encoder)
+
+
+def choice_of(folder: Path, tokenizer: str = "auto") -> str:
+    return find_encoder(str(folder), needs_weights=False, tokenizer=tokenizer).vocabulary.tokenizer
+
+
+@pytest.fixture
+def both(tiny_encoder: Path, tmp_path: Path) -> Path:
+    """A folder with a tokenizer.json and a vocab.txt of the same ids."""
+    folder = published_encoder(tmp_path / "both", tiny_encoder, "wordpiece")
+    ids = tokenizer_json("wordpiece")["model"]["vocab"]
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in sorted(ids, key=ids.__getitem__)), encoding="utf-8")
+    return folder
+
+
+def test_both_files_with_the_same_ids_are_easytransfers_unless_asked(both: Path) -> None:
+    assert (choice_of(both), choice_of(both, "published")) == ("easytransfer", "published")
+    with (both / "vocab.txt").open("a", encoding="utf-8") as stream:  # one more token in either file is no contradiction
+        stream.write("多\n")
+    assert choice_of(both) == "easytransfer"
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "shifted"])
+def test_both_files_with_other_ids_need_a_choice(kind: str, both: Path) -> None:
+    if kind == "shifted":
+        lines = (both / "vocab.txt").read_text(encoding="utf-8").splitlines()
+        (both / "vocab.txt").write_text("\n".join([*lines[:9], "多", *lines[9:]]) + "\n", encoding="utf-8")
+    else:
+        write_tokenizer(both, kind)
+    with pytest.raises(UserError) as error:
+        choice_of(both)
+    text = str(error.value)
+    assert "--tokenizer=easytransfer (vocab.txt) or --tokenizer=published (tokenizer.json)" in text and str(both) in text
+    for name in ("easytransfer", "published"):
+        assert choice_of(both, name) == name
+    write_vocabulary(both, find_encoder(str(both), needs_weights=False, tokenizer="easytransfer").vocabulary)
+    assert choice_of(both) == "easytransfer"  # a run's folder says what it was trained with
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"model": {"vocab": {"a": []}}}', '{"model": {"vocab": [["[CLS]"]]}}', '{"model": 1}']
+)
+def test_a_damaged_tokenizer_json_beside_a_vocab_txt_is_passed_over(content: str, both: Path) -> None:
+    (both / "tokenizer.json").write_text(content, encoding="utf-8")
+    assert choice_of(both) == "easytransfer"
+
+
+@pytest.mark.parametrize("names", [("vocab_chinese.txt",), ("vocab_a.txt", "vocab_b.txt")])
+def test_a_text_file_of_another_name_does_not_win_over_tokenizer_json(names: tuple[str, ...], both: Path) -> None:
+    content = (both / "vocab.txt").read_bytes()
+    (both / "vocab.txt").unlink()
+    for name in names:
+        (both / name).write_bytes(content)
+    assert choice_of(both) == "published"
+    assert find_encoder(str(both), needs_weights=False).vocabulary_file == both / "tokenizer.json"
+    if len(names) == 1:
+        assert choice_of(both, "easytransfer") == "easytransfer"
+
+
+CODE = {"auto_map": {"AutoTokenizer": ["tokenization_mine.MyTokenizer", None]}}
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "config.json"])
+def test_a_tokenizer_that_needs_code_is_refused(name: str, both: Path) -> None:
+    value = json.loads((both / name).read_text(encoding="utf-8")) if (both / name).is_file() else {}
+    (both / name).write_text(json.dumps({**value, **CODE}), encoding="utf-8")
+    message = f"needs code .auto_map in {name}: .*MyTokenizer.*not run.*give --tokenizer=easytransfer"
+    for tokenizer in ("auto", "published"):
+        with pytest.raises(UserError, match=message):
+            choice_of(both, tokenizer)
+    assert choice_of(both, "easytransfer") == "easytransfer"
+    (both / "vocab.txt").unlink()
+    with pytest.raises(UserError, match="its tokenizer.json alone gives the same ids, remove this entry; else take another"):
+        choice_of(both)
+
+
+def test_a_tokenizer_json_with_a_stopgap_for_code_is_refused(both: Path) -> None:
+    (both / "tokenizer_config.json").write_text('{"tokenizer_class": "RoFormerTokenizer"}', encoding="utf-8")
+    assert choice_of(both) == "easytransfer"
+    with pytest.raises(UserError, match="needs code .tokenizer_class in tokenizer_config.json: RoFormerTokenizer"):
+        choice_of(both, "published")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"auto_map": {"AutoModel": "modeling_mine.Mine"}}', '{"auto_map": 3}'])
+def test_other_entries_of_tokenizer_config_say_nothing(content: str, both: Path) -> None:
+    (both / "tokenizer_config.json").write_text(content, encoding="utf-8")
+    assert choice_of(both, "published") == "published"
+
+
+def test_positions_begin_behind_a_padding_token(tiny_encoder: Path, tmp_path: Path) -> None:
+    folder = published_encoder(tmp_path / "roberta", tiny_encoder)
+    config = {**json.loads((folder / "config.json").read_text(encoding="utf-8")), "model_type": "xlm-roberta"}
+    for padding_id, fits in ((1, True), (0, False), (9, False)):
+        (folder / "config.json").write_text(json.dumps({**config, "pad_token_id": padding_id}), encoding="utf-8")
+        files = find_encoder(str(folder), needs_weights=False)
+        if fits:
+            check_embeddings(files, load_config(files))
+        else:
+            with pytest.raises(UserError, match=f"the id {padding_id}, which is pad_token_id in .*, is '.*no padding"):
+                check_embeddings(files, load_config(files))

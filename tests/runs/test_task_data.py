@@ -12,8 +12,9 @@ import pytest
 from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.runs.folder import TaskInput
-from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_training_data, read_task_data
+from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_segments, check_training_data, read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION, OCNLI, TNEWS, Task
 
 Read = Callable[..., list[TaskData]]
@@ -164,3 +165,33 @@ def test_manifest_of_a_file_that_is_cut_off(read: Read, tiny_data: Path, tmp_pat
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(UserError, match="corrupt or truncated at record 4"):
         read(file)
+
+
+def without_segments(data: list[TaskData], rows: slice = slice(None)) -> list[TaskData]:
+    """Returns the data with segment ids 0, of all rows or some."""
+    found = []
+    for item in data:
+        segment_ids, places = item.rows.segment_ids.copy(), np.arange(len(item.rows))[rows]
+        for start, end in zip(item.rows.offsets[places], item.rows.offsets[places + 1], strict=True):
+            segment_ids[start:end] = 0
+        found.append(replace(item, rows=replace(item.rows, segment_ids=segment_ids)))
+    return found
+
+
+@pytest.mark.parametrize("feature", ["pair", "pooled+pair", "mix.pair", "cls+ngrams:64:4"])
+def test_pairs_whose_second_text_starts_nowhere(feature: str, read: Read, tiny_data: Path) -> None:
+    data = read(tiny_data / "train.list_tfrecord")
+    architecture = Architecture(features={"OCNLI": feature})
+    check_segments(data, architecture)
+    check_segments(without_segments(data, slice(1, None)), architecture)  # an empty second text has none
+    with pytest.raises(UserError, match=r"OCNLI_train.tfrecord: segment_ids are 0 in all 12 rows of the pair task OCNLI"):
+        check_segments(without_segments(data), architecture)
+
+
+def test_segments_that_nothing_reads_are_no_matter(read: Read, tiny_data: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = without_segments(read(tiny_data / "train.list_tfrecord"))
+    check_segments(data, Architecture(features={"TNEWS": "cls+ngrams", "OCNLI": "mean"}))
+    assert not caplog.records
+    check_segments(data, Architecture(), reads_types=True)
+    (told,) = caplog.messages
+    assert "pair task OCNLI: the encoder sees one text, while predict and submit give the second one token type 1" in told

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,12 @@ def test_the_published_one_of_a_folder_with_both(
     assert train.run(chosen) == 0
     assert train.run(settings(tokenizer="published", num_epochs=0.3)) == 0
     names = {key: getattr(chosen, key) for key in NAMES}
+    given = {"tokenizer": "easytransfer", "num_epochs": 0.4}
+    with pytest.raises(UserError, match="two do not belong together. .*--tokenizer=easytransfer .* or --tokenizer=pub"):
+        settings()
     with pytest.raises(UserError, match="made with the tokenizer easytransfer, the model's is published.*--tokenizer=pub"):
-        train.run(settings(num_epochs=0.4))  # the run goes on with its own, the data are of the other
-    other = settings(model_dir=str(tmp_path / "other"), **names)
+        train.run(replace(settings(**given), tokenizer="auto"))  # the run goes on with its own, the data are of the other
+    other = settings(model_dir=str(tmp_path / "other"), tokenizer="easytransfer", **names)
     converted(encoder, texts, tmp_path / "data", "published")
     with pytest.raises(UserError, match="made with the tokenizer published, the model's is easytransfer"):
         train.run(other)

@@ -21,6 +21,8 @@ POOLED, SEQUENCE, PAIR, NGRAMS = "pooled", "sequence", "pair", "ngrams"
 ATTENTION, ATTENTION_SHARED = "attention", "attention_shared"
 POOLINGS = (POOLED, "cls", "mean", "max", ATTENTION, ATTENTION_SHARED, PAIR, SEQUENCE, NGRAMS)
 WITHOUT_SOURCE = (POOLED, NGRAMS)
+OF_SEGMENTS = (PAIR, NGRAMS)
+"""Poolings that tell the two texts of a pair apart, by segment ids."""
 NUMBERED = ("layer", "first", "last")
 MIX = "mix"
 NGRAM_SIZES = (65_536, 64)
@@ -88,6 +90,11 @@ class Part:
     def reads_pooled(self) -> bool:
         """Whether it reads the pooler's output."""
         return self.pooling == POOLED or (self.own is not None and POOLED in self.own.reads)
+
+    @property
+    def reads_segments(self) -> bool:
+        """Whether it tells the two texts of a pair apart."""
+        return self.pooling in OF_SEGMENTS
 
     @property
     def is_sequence(self) -> bool:

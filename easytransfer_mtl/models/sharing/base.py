@@ -27,8 +27,7 @@ class Sharing(tf_keras.layers.Layer):
         encodes_apart: whether tasks read different states of one batch, so that a step encodes for its task only.
         has_penalty: whether training adds a penalty to the weighted loss.
         delivers: encoder outputs that tasks may read.
-        starts_as_hard: whether the pooled output initially equals the encoder's, so that a head from an EasyTransfer
-            checkpoint fits.
+        starts_as_hard: whether the pooled output initially equals the encoder's, so that a checkpoint's head fits.
         role: describes how tasks use the encoder, for readers of an exported folder that contains the encoder only.
     """
 
