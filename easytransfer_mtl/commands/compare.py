@@ -52,13 +52,16 @@ def _compare(settings: CompareSettings) -> int:
     check_common(settings, variants)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     train, dev = task_files(settings.train_input_fp, tasks), task_files(str(settings.predict_input_fp), tasks)
-    read = [file.path for file in (*train, *dev)]
+    unlabelled = [_unlabelled(_variant_job(settings, variant, output, seeds[0]).settings, train) for variant in variants]
+    read = [file.path for files in (train, dev, *unlabelled) for file in files]
     check_outputs([output / name for name in TABLES], [*read, *settings.named_files])
-    rows = [count_records(file.path) for file in train] if settings.single_task else []
+    rows = _num_rows(train, unlabelled[0]) if settings.single_task else []
     jobs = []
     for seed in seeds:
         of_variants = [_variant_job(settings, variant, output, seed) for variant in variants]
-        jobs += [*of_variants, *(_single_task_jobs(of_variants[0], train, dev, rows) if settings.single_task else [])]
+        jobs += of_variants
+        if settings.single_task:
+            jobs += _single_task_jobs(of_variants[0], train, dev, unlabelled[0], rows)
     _check_jobs(jobs, train)
     results, failures = _run_all(jobs, settings)
     for failure in failures:
@@ -79,6 +82,18 @@ def _variant_job(settings: CompareSettings, variant: Variant, output: Path, seed
     return Job(variant.name, folder, training_of(settings, variant, seed, str(folder / "model")))
 
 
+def _unlabelled(settings: TrainSettings, train: list[TaskFile]) -> list[TaskFile]:
+    """Returns the files of training rows without labels."""
+    path = settings.distillation_unlabelled_fp
+    return task_files(path, tuple(file.task for file in train)) if path else []
+
+
+def _num_rows(train: list[TaskFile], unlabelled: list[TaskFile]) -> list[int]:
+    """Returns the number of rows that each task is trained on, with or without labels."""
+    files = [[file, *(more for more in unlabelled if more.task == file.task)] for file in train]
+    return [sum(count_records(file.path) for file in of_task) for of_task in files]
+
+
 def _check_jobs(jobs: list[Job], train: list[TaskFile]) -> None:
     """Raises UserError, before the first training, if one of the trainings cannot start."""
     for job in jobs:
@@ -97,9 +112,11 @@ def _config(name: str, model_zoo: str | None, gelu: str) -> PretrainedConfig:
     return load_config(find_encoder(name, model_zoo, needs_weights=False), gelu)
 
 
-def _single_task_jobs(like: Job, train: list[TaskFile], dev: list[TaskFile], rows: list[int]) -> list[Job]:
+def _single_task_jobs(
+    like: Job, train: list[TaskFile], dev: list[TaskFile], unlabelled: list[TaskFile], rows: list[int]
+) -> list[Job]:
     """Returns a training of each task alone, with as many, equally large batches and as many evaluations as in ``like``."""
-    dev_of = {file.task.name: file for file in dev}
+    dev_of, more_of = ({file.task.name: file for file in files} for files in (dev, unlabelled))
     missing = [file.task.name for file in train if file.task.name not in dev_of]
     if missing:
         raise UserError(
@@ -117,6 +134,7 @@ def _single_task_jobs(like: Job, train: list[TaskFile], dev: list[TaskFile], row
             "adversarial_weight": 0.0,  # there are no other tasks to be distinguished from
             "train_input_fp": str(file.path),
             "predict_input_fp": str(dev_of[file.task.name].path),
+            "distillation_unlabelled_fp": str(more_of[file.task.name].path) if file.task.name in more_of else None,
             "train_batch_size": size // like.settings.num_accumulated_batches,
             "num_epochs": (batches - 0.5) * size / rows[place],
             "save_steps": saves and max(1, batches * saves // plan.steps.train_steps),

@@ -55,8 +55,11 @@ class Job:
                 weights, _ = find_weights(files.location)
                 # For TensorFlow 1 the index file, which holds checksums of the data.
                 paths["encoder weights"] = weights if weights.is_file() else weights.with_name(f"{weights.name}.index")
-        for kind, source in (("train", settings.train_input_fp), ("dev", settings.predict_input_fp)):
-            paths |= {f"{kind} file {place}": path for place, path in enumerate(_listed(source or ""), start=1)}
+        given = {"train": settings.train_input_fp, "dev": settings.predict_input_fp or ""}
+        if settings.distillation_unlabelled_fp:
+            given["unlabelled"] = settings.distillation_unlabelled_fp
+        for kind, source in given.items():
+            paths |= {f"{kind} file {place}": path for place, path in enumerate(_listed(source), start=1)}
         for member in find_models(settings.teacher, setting="--teacher") if settings.teacher else ():
             paths |= {f"teacher {member.name}: {path.name}": path for path in files_of_model(member)}
         if settings.dtp_kpi_file:

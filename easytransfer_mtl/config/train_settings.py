@@ -291,6 +291,12 @@ class DistillationSettings(Settings):
         "with its own tokenizer; without it all read the TFRecords, and must have their tokenizer",
         only_with=WITH_TEACHER,
     )
+    distillation_unlabelled_fp: str | None = option(
+        TRAIN,
+        "TFRecords without labels (convert --labelled=false), *.list_tfrecord or one file: training rows with the teacher's "
+        "probabilities alone",
+        only_with=WITH_TEACHER,
+    )
     distillation_temperature: float = option(
         TRAIN,
         "what logits and logarithms of the teacher's probabilities are divided by before they are compared",

@@ -10,6 +10,8 @@ from easytransfer_mtl.data.features import Features
 Batch = dict[str, np.ndarray]
 TEACHER = "teacher_probabilities"
 """Key of a teacher's probabilities in a batch."""
+NO_LABEL = -1
+"""Label id of a training row without a label."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class EncodedRows:
         input_ids: int32 [T], the token ids of all rows, concatenated.
         segment_ids: uint8 [T].
         offsets: int64 [N + 1]; row i is ``offsets[i]:offsets[i + 1]``.
-        label_ids: int32 [N]; zeros without labels.
+        label_ids: int32 [N]; ``NO_LABEL`` for training rows without a label, zeros where labels are not read.
         teacher: float32 [N, C], a teacher's probabilities; None without a teacher.
     """
 
@@ -107,14 +109,16 @@ def from_features(features: Iterable[Features], label_ids: Iterable[int] | None 
 
 
 def concatenate(parts: list[EncodedRows]) -> EncodedRows:
-    """Joins parts in order; an empty list gives no rows."""
+    """Joins parts in order; an empty list gives no rows. Teachers' probabilities are kept if every part has them."""
     if not parts:
         empty = np.zeros(0, np.int32)
         return EncodedRows(empty, empty.astype(np.uint8), np.zeros(1, np.int64), empty)
     lengths = np.concatenate([part.lengths for part in parts])
+    teachers = [part.teacher for part in parts if part.teacher is not None]
     return EncodedRows(
         np.concatenate([part.input_ids for part in parts]),
         np.concatenate([part.segment_ids for part in parts]),
         np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         np.concatenate([part.label_ids for part in parts]),
+        np.concatenate(teachers) if len(teachers) == len(parts) else None,
     )

@@ -235,9 +235,9 @@ class RunFolder:
             UserError: the file is damaged.
         """
         data = self._written("data")
-        items = [data.get(name, []) for name in ("train", "dev")]
+        items = [data.get(name, []) for name in ("train", "dev", "unlabelled")]
         if not all(isinstance(part, list) and all(isinstance(item, dict) for item in part) for part in items):
-            raise self.damaged("data.train or data.dev is no list of files")
+            raise self.damaged("data.train, data.dev or data.unlabelled is no list of files")
         if not isinstance(data.get("files_sha256", {}), dict):
             raise self.damaged(f"data.files_sha256 is {data['files_sha256']!r}")
         return data

@@ -47,7 +47,8 @@ def data_identity(
     settings: TrainSettings,
     train: list[TaskData],
     dev: list[TaskData],
-    teacher: Mapping[str, str] = MappingProxyType({}),
+    unlabelled: list[TaskData],
+    teacher: Mapping[Path, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Returns the entry in train_config.json for a run's data, which ``check_same_data`` compares.
 
@@ -55,15 +56,19 @@ def data_identity(
         settings: the configuration.
         train: the training rows.
         dev: the dev rows.
-        teacher: task name -> hash of what its teacher's probabilities depend on; empty without a teacher.
+        unlabelled: training rows without labels.
+        teacher: TFRecord -> hash of what its teacher's probabilities depend on; empty without a teacher.
     """
     paths = {name: getattr(settings, name) for name in INPUT_FILES}
-    taught = {name: {"teacher_sha256": digest} for name, digest in teacher.items()}
+    taught = {path: {"teacher_sha256": digest} for path, digest in teacher.items()}
+
+    def entries(data: list[TaskData]) -> list[dict[str, Any]]:
+        return [{**item.summary(), "rows_sha256": rows_sha256(item.rows), **taught.get(item.file.path, {})} for item in data]
+
     return {
-        "train": [
-            {**item.summary(), "rows_sha256": rows_sha256(item.rows), **taught.get(item.task.name, {})} for item in train
-        ],
-        "dev": [{**item.summary(), "rows_sha256": rows_sha256(item.rows)} for item in dev],
+        "train": entries(train),
+        **({"unlabelled": entries(unlabelled)} if unlabelled else {}),
+        "dev": entries(dev),
         "files_sha256": {name: sha256_of(path) for name, path in paths.items() if path and Path(path).is_file()},
     }
 
@@ -107,8 +112,9 @@ def check_same_data(
     folder: RunFolder,
     settings: TrainSettings,
     train: list[TaskData],
+    unlabelled: list[TaskData],
     positions: int | None,
-    teacher: Mapping[str, str] = MappingProxyType({}),
+    teacher: Mapping[Path, str] = MappingProxyType({}),
 ) -> None:
     """Checks that the run in a folder has the given training data, and the same files that its steps depend on.
 
@@ -118,16 +124,18 @@ def check_same_data(
         folder: the run's folder.
         settings: the configuration.
         train: the rows, in the order of the run's tasks.
+        unlabelled: see ``data_identity``.
         positions: maximum number of tokens per row, see ``most_tokens``.
         teacher: see ``data_identity``.
 
     Raises:
         UserError: something differs.
     """
-    before, now = folder.written_data(), data_identity(settings, train, [], teacher)
+    before, now = folder.written_data(), data_identity(settings, train, [], unlabelled, teacher)
     changes = []
     for old, new in zip(before.get("train", []), now["train"]):
         changes += _changes(old, new, positions)
+    changes += _changes_without_labels(before.get("unlabelled", []), now.get("unlabelled", []))
     for name, digest in before.get("files_sha256", {}).items():
         if now["files_sha256"].get(name, digest) != digest:
             changes.append(f"{name} {getattr(settings, name)} has another content")
@@ -136,6 +144,16 @@ def check_same_data(
             f"{folder.path} is a run on other data than this: {'; '.join(changes)}. Bring the old data back to go on, or "
             "train in another --model_dir. (evaluate and predict work with the run as it is.)"
         )
+
+
+def _changes_without_labels(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[str]:
+    """Returns how the rows without labels differ from those that were recorded."""
+    old, new = ({str(item.get("task")): item for item in items} for items in (before, now))
+    changes = [f"{name}: its rows without labels are missing" for name in old if name not in new]
+    changes += [f"{name}: rows without labels where there were none" for name in new if name not in old]
+    for name in new:
+        changes += _changes(old[name], new[name], None) if name in old else []
+    return changes
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any], positions: int | None) -> list[str]:

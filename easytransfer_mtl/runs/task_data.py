@@ -1,10 +1,13 @@
 """Reads a run's TFRecord files and checks them against the model."""
 
+import itertools
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from easytransfer_mtl.data.encoded_rows import EncodedRows
+import numpy as np
+
+from easytransfer_mtl.data.encoded_rows import NO_LABEL, EncodedRows, concatenate
 from easytransfer_mtl.data.list_files import TaskFile, check_vocabulary, task_files
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.data.tfrecords import padded_length_of, read_tfrecords
@@ -47,7 +50,12 @@ class TaskData:
 
 
 def read_task_data(
-    path: str, tasks: tuple[Task, ...], vocabulary: AnyVocabulary, vocabulary_source: Path, positions: int | None
+    path: str,
+    tasks: tuple[Task, ...],
+    vocabulary: AnyVocabulary,
+    vocabulary_source: Path,
+    positions: int | None,
+    labelled: bool = True,
 ) -> list[TaskData]:
     """Reads the files of a list, in its order.
 
@@ -58,18 +66,24 @@ def read_task_data(
         vocabulary_source: its file, for error messages.
         positions: maximum number of tokens per row, see ``most_tokens``; None for no limit. It replaces the sequence length
             of files that were converted for longer rows.
+        labelled: whether the rows must have labels; otherwise they must have none, and get ``NO_LABEL``.
 
     Raises:
-        UserError: a file is missing or damaged, made for another vocabulary or label map, unlabelled, or too long.
+        UserError: a file is missing or damaged, made for another vocabulary or label map, or too long, or its rows have no
+            labels, or have some where they must not.
     """
     files = task_files(path, tasks)
     for file in files:
         check_vocabulary(file, vocabulary, str(vocabulary_source))
-        if file.manifest and not file.manifest.labelled:
+        if not labelled:
+            _check_unlabelled(file)
+        elif file.manifest and not file.manifest.labelled:
             raise UserError(f"{file.path} has no labels: it cannot be trained on or evaluated.")
     result = []
     for file in files:
         rows = read_tfrecords(file.path, file.task.num_labels, len(vocabulary))
+        if not labelled:
+            rows = replace(rows, label_ids=np.full_like(rows.label_ids, NO_LABEL))
         if positions and len(rows) and int(rows.lengths.max()) > positions:
             raise UserError(
                 f"{file.path} has rows of {int(rows.lengths.max())} tokens; the encoder's config allows {positions} "
@@ -84,6 +98,73 @@ def read_task_data(
             length = positions
         result.append(TaskData(file, rows, length))
     return result
+
+
+def _check_unlabelled(file: TaskFile) -> None:
+    """Raises UserError unless a file's manifest says that its rows have no labels.
+
+    Labels are not left aside: a labelled file here is a mistake, be it training rows, whose labels would be lost, or the dev
+    rows, which the scores are taken on.
+    """
+    if file.manifest is None:
+        raise UserError(
+            f"{file.path} has no manifest, so nothing says that its rows are without labels. Convert them with "
+            "--labelled=false."
+        )
+    if file.manifest.labelled:
+        raise UserError(
+            f"{file.path} has labels, where rows without labels are wanted. Training rows belong in --train_input_fp, dev "
+            "rows are not for training; convert a file without labels with --labelled=false."
+        )
+
+
+def check_unlabelled_data(data: list[TaskData], inputs: dict[str, TaskInput]) -> None:
+    """Checks files without labels against the encoding of the training texts.
+
+    Args:
+        data: the files, of tasks that are trained.
+        inputs: task name -> how its training rows were encoded.
+
+    Raises:
+        UserError: a file has no rows, or another length or text normalization than its task's training rows.
+    """
+    for item in data:
+        if not len(item.rows):
+            raise UserError(f"{item.file.path} has no rows; take it out of the list or convert it again.")
+        trained, found = inputs[item.task.name], item.task_input
+        if found != trained:
+            raise UserError(
+                f"{item.file.path} was converted with sequence_length {found.sequence_length} and text_normalization "
+                f"{found.text_normalization}, the training rows of {item.task.name} with {trained.sequence_length} and "
+                f"{trained.text_normalization}. Convert them alike."
+            )
+
+
+def warn_of_dev_texts(unlabelled: list[TaskData], dev: list[TaskData]) -> None:
+    """Warns if dev rows are among the rows without labels, since what a teacher says of them is learned then."""
+    texts = {item.task.name: set(_texts(item.rows)) for item in unlabelled}
+    for item in dev:
+        shared = sum(text in texts.get(item.task.name, ()) for text in _texts(item.rows))
+        if shared:
+            logging.warning(
+                "%s: the texts of %d of its %d rows are among the rows without labels: the dev score will be nearer to the "
+                "teacher's than that of new texts.",
+                item.file.path, shared, len(item.rows),
+            )  # fmt: skip
+
+
+def _texts(rows: EncodedRows) -> list[bytes]:
+    places = itertools.pairwise(rows.offsets.tolist())
+    return [rows.input_ids[start:end].tobytes() + rows.segment_ids[start:end].tobytes() for start, end in places]
+
+
+def with_unlabelled(train: list[TaskData], unlabelled: list[TaskData]) -> list[TaskData]:
+    """Returns the training data with each task's rows without labels, if it has any, behind its own."""
+    more = {item.task.name: item.rows for item in unlabelled}
+    return [
+        replace(item, rows=concatenate([item.rows, more[item.task.name]])) if item.task.name in more else item
+        for item in train
+    ]
 
 
 def check_training_data(data: list[TaskData], path: str) -> None:
@@ -121,7 +202,7 @@ def check_segments(data: list[TaskData], architecture: Architecture, reads_types
     """Checks that rows of pair tasks say where the second text starts, if anything depends on it.
 
     Args:
-        data: training or dev rows.
+        data: training rows, also without labels, or dev rows.
         architecture: the model's.
         reads_types: whether the encoder tells texts apart by token types; then rows without second texts are a warning.
 

@@ -24,10 +24,13 @@ class Distillation:
     Attributes:
         temperature: T, above 0.
         hard_share: h, from 0 to below 1.
+        unlabelled: whether batches may have rows without a label (``NO_LABEL``). These have the second term only: L is the
+            sum over the labelled rows, divided by the number of all rows.
     """
 
     temperature: float
     hard_share: float
+    unlabelled: bool = False
 
     def loss(self, logits: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
         """Returns the mean of T^2 KL(q || p) over the rows, float32 [].
@@ -46,8 +49,31 @@ class Distillation:
         return self.hard_share * labels_loss + (1.0 - self.hard_share) * teachers_loss
 
 
+def expected_loss(logits: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+    """Returns the mean cross entropy, float32 [], of labels drawn with the teacher's probabilities.
+
+    Args:
+        logits: see ``Distillation.loss``.
+        probabilities: see ``Distillation.loss``.
+    """
+    log_p = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+    return -tf.reduce_mean(tf.reduce_sum(probabilities * log_p, axis=-1))
+
+
+def expected_accuracy(logits: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+    """Returns the mean accuracy, float32 [], in the same way: the teacher's probability of the largest logit's label.
+
+    Args:
+        logits: see ``Distillation.loss``.
+        probabilities: see ``Distillation.loss``.
+    """
+    chosen = tf.one_hot(tf.argmax(logits, axis=-1), tf.shape(probabilities)[-1])
+    return tf.reduce_mean(tf.reduce_sum(probabilities * chosen, axis=-1))
+
+
 def make_distillation(settings: DistillationSettings) -> Distillation | None:
     """Returns the distillation that the settings describe, or None without a teacher."""
     if not settings.teacher:
         return None
-    return Distillation(settings.distillation_temperature, settings.distillation_hard_share)
+    unlabelled = settings.distillation_unlabelled_fp is not None
+    return Distillation(settings.distillation_temperature, settings.distillation_hard_share, unlabelled)

@@ -37,7 +37,16 @@ from easytransfer_mtl.runs.identity import (
     find_encoder_files,
 )
 from easytransfer_mtl.runs.memory import check_tokens
-from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_segments, check_training_data, read_task_data
+from easytransfer_mtl.runs.task_data import (
+    TaskData,
+    check_dev_data,
+    check_segments,
+    check_training_data,
+    check_unlabelled_data,
+    read_task_data,
+    warn_of_dev_texts,
+    with_unlabelled,
+)
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.batches import rows_per_step, training_batches
 from easytransfer_mtl.training.checks import check_encoder, check_settings, warn_without_dropout
@@ -58,6 +67,7 @@ class Prepared:
         files: the encoder's.
         config: the encoder's.
         train: training rows by task, in the order of the training list.
+        unlabelled: training rows without labels, of the tasks that have some.
         dev: dev rows by task; empty without dev files.
         plan: steps, batches and architecture.
         losses: task name -> its loss, including label weights.
@@ -71,6 +81,7 @@ class Prepared:
     files: EncoderFiles
     config: PretrainedConfig
     train: list[TaskData]
+    unlabelled: list[TaskData]
     dev: list[TaskData]
     plan: RunPlan
     losses: dict[str, TaskLoss]
@@ -110,14 +121,17 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
         check_same_encoder(folder, files, config)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     vocabulary, positions = files.vocabulary, most_tokens(config.to_dict())
-    train, dev = _read_data(settings, fold, tasks, (vocabulary, files.vocabulary_file, positions))
-    teacher = find_teacher(settings, tasks, train, vocabulary)
+    checks = (vocabulary, files.vocabulary_file, positions)
+    train, dev = _read_data(settings, fold, tasks, checks)
+    unlabelled = _read_unlabelled(settings, train, dev, checks)
+    teacher = find_teacher(settings, tasks, [*train, *unlabelled], vocabulary)
     if folder:
-        _check_same_rows(folder, settings, train, dev, positions, teacher)
-    inputs = [*_inputs(settings, files, [*train, *dev]), *(teacher.inputs if teacher else [])]
+        _check_same_rows(folder, settings, train, unlabelled, dev, positions, teacher)
+    inputs = [*_inputs(settings, files, [*train, *unlabelled, *dev]), *(teacher.inputs if teacher else [])]
     check_run_outputs(Path(settings.model_dir), "best", inputs)
-    plan = plan_run(settings, [item.task for item in train], [len(item.rows) for item in train], config, num_replicas)
-    check_segments([*train, *dev], plan.architecture, vocabulary.has_types and config.type_vocab_size > 1)
+    num_rows = [len(item.rows) for item in with_unlabelled(train, unlabelled)]
+    plan = plan_run(settings, [item.task for item in train], num_rows, config, num_replicas)
+    check_segments([*train, *unlabelled, *dev], plan.architecture, vocabulary.has_types and config.type_vocab_size > 1)
     warn_without_dropout(settings, [item.task for item in train], config, plan.architecture)
     token_dropout = make_token_dropout(settings, list(plan.losses), vocabulary, str(files.vocabulary_file))
     heads = choose_heads(settings, [item.task for item in train], files, plan.architecture)
@@ -128,14 +142,16 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
     read = tuple(item.task for item in train)
     check_memory(estimate(settings, plan, config, read, length), settings)
     if teacher:
-        train = teacher.taught()
-    batches = training_batches(settings, train, plan.sizes, plan.order, plan.steps.train_steps)
+        taught = teacher.taught()
+        train, unlabelled = taught[: len(train)], taught[len(train) :]
+    drawn = with_unlabelled(train, unlabelled)
+    batches = training_batches(settings, drawn, plan.sizes, plan.order, plan.steps.train_steps)
     losses = _with_label_weights(settings, plan.losses, train)
-    return Prepared(files, config, train, dev, plan, losses, token_dropout, batches, fold, heads, teacher)
+    return Prepared(files, config, train, unlabelled, dev, plan, losses, token_dropout, batches, fold, heads, teacher)
 
 
 def _with_label_weights(settings: TrainSettings, losses: dict[str, TaskLoss], train: list[TaskData]) -> dict[str, TaskLoss]:
-    """Returns the losses with label weights computed from the label frequencies in the training rows."""
+    """Returns the losses with label weights computed from the label frequencies in the labelled training rows."""
     kinds = by_task(settings, "class_weights", list(losses))
     weighted = dict(losses)
     for item in train:
@@ -147,7 +163,8 @@ def _with_label_weights(settings: TrainSettings, losses: dict[str, TaskLoss], tr
 
 
 def _inputs(settings: TrainSettings, files: EncoderFiles, data: list[TaskData]) -> list[Path]:
-    lists = [Path(text) for text in (settings.train_input_fp, settings.predict_input_fp) if text]
+    given = (settings.train_input_fp, settings.distillation_unlabelled_fp, settings.predict_input_fp)
+    lists = [Path(text) for text in given if text]
     read = [item.file.path for item in data]
     return [*files_in(files.folder), *lists, *read, *map(manifest_path, read), *settings.named_files]
 
@@ -169,6 +186,7 @@ def _check_same_rows(
     folder: RunFolder,
     settings: TrainSettings,
     train: list[TaskData],
+    unlabelled: list[TaskData],
     dev: list[TaskData],
     positions: int | None,
     teacher: Teacher | None,
@@ -176,7 +194,7 @@ def _check_same_rows(
     """Raises UserError if the folder's run has other tasks, training rows or another teacher, or, with early stopping, other
     dev rows."""
     check_same_tasks(folder, tuple(item.task for item in train))
-    check_same_data(folder, settings, train, positions, teacher.identity if teacher else {})
+    check_same_data(folder, settings, train, unlabelled, positions, teacher.identity if teacher else {})
     if settings.early_stopping_patience:
         check_same_dev_rows(folder.path, dev, settings.predict_precision)
 
@@ -198,6 +216,19 @@ def _read_data(
     return train, dev
 
 
+def _read_unlabelled(
+    settings: TrainSettings, train: list[TaskData], dev: list[TaskData], checks: tuple[AnyVocabulary, Path, int | None]
+) -> list[TaskData]:
+    """Returns the training rows without labels; ``checks`` are the other arguments of ``read_task_data``."""
+    if settings.distillation_unlabelled_fp is None:
+        return []
+    tasks = tuple(item.task for item in train)
+    unlabelled = read_task_data(settings.distillation_unlabelled_fp, tasks, *checks, labelled=False)
+    check_unlabelled_data(unlabelled, {item.task.name: item.task_input for item in train})
+    warn_of_dev_texts(unlabelled, dev)
+    return unlabelled
+
+
 def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel) -> None:
     """Writes the description of the run into its folder, and logs it as EasyTransfer did."""
     folder = RunFolder(Path(settings.model_dir))
@@ -211,7 +242,7 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
         model.encoder.config, vocabulary, prepared.tasks, inputs, type(model).__name__, model.architecture, own_code
     )
     teacher = prepared.teacher.identity if prepared.teacher else {}
-    data = data_identity(settings, prepared.train, prepared.dev, teacher)
+    data = data_identity(settings, prepared.train, prepared.dev, prepared.unlabelled, teacher)
     if prepared.fold:
         data["fold"] = prepared.fold.identity
     folder.write_train_config(asdict(settings), data, asdict(prepared.plan.steps))
@@ -221,6 +252,8 @@ def describe(settings: TrainSettings, prepared: Prepared, model: MultiTaskModel)
     logging.info("parameters: %s", ", ".join(f"{name} {count:,}" for name, count in counts.items()))
     for item in prepared.train:
         logging.info("%s: %d rows of %s", item.task.name, len(item.rows), item.file.path)
+    for item in prepared.unlabelled:
+        logging.info("%s: %d rows without labels of %s", item.task.name, len(item.rows), item.file.path)
 
 
 def _log_block(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
@@ -229,7 +262,7 @@ def _log_block(settings: TrainSettings, prepared: Prepared) -> dict[str, Any]:
         "learning rate": settings.learning_rate,
         "train batch size": settings.train_batch_size,
         "num accumulated batches": settings.num_accumulated_batches,
-        "num train examples per epoch": sum(len(item.rows) for item in prepared.train),
+        "num train examples per epoch": sum(len(item.rows) for item in (*prepared.train, *prepared.unlabelled)),
         "num epochs": settings.num_epochs,
         "train steps": prepared.plan.steps.train_steps,
         "save steps": prepared.plan.steps.save_steps,

@@ -20,7 +20,7 @@ from easytransfer_mtl.runs import gradients as grads
 from easytransfer_mtl.runs.gradients import Gradient
 from easytransfer_mtl.training.adversarial import attacked_gradients, make_adversary
 from easytransfer_mtl.training.averages import WeightAverages
-from easytransfer_mtl.training.distillation import Distillation
+from easytransfer_mtl.training.distillation import Distillation, expected_accuracy, expected_loss
 from easytransfer_mtl.training.rdrop import disagreement, twice
 from easytransfer_mtl.training.replicas import mean_of
 from easytransfer_mtl.training.token_dropout import TokenDropout
@@ -28,7 +28,7 @@ from easytransfer_mtl.weighting import Signals, TaskWeighting
 
 Batch = dict[str, tf.Tensor]
 """input_ids, input_mask, segment_ids, int32 [B, S]; label_ids, int32 [B]; task_id, int32 []; with distillation also
-teacher_probabilities, float32 [B, C]. With several replicas: this replica's rows."""
+teacher_probabilities, float32 [B, C], and label_ids may be -1, no label. With several replicas: this replica's rows."""
 Batches = dict[str, Batch]
 """Task name -> its batch."""
 Gradients = list[Gradient | None]
@@ -39,8 +39,8 @@ class Forward(NamedTuple):
     """Results of a task's forward pass, float32 [] each.
 
     Attributes:
-        loss: the task's unweighted loss, which logs and weightings use.
-        accuracy: share of rows whose largest logit is the label's, if the weighting needs it, else 0.
+        loss: the task's unweighted loss, which logs and weightings use; the mean over the labelled rows.
+        accuracy: share of labelled rows whose largest logit is the label's, if the weighting needs it, else 0.
         penalty: term that the sharing structure adds to the weighted loss.
         objective: value that the task's weight multiplies: the loss, or its mixture with the teacher's; plus R-Drop's term
             if it is on.
@@ -169,18 +169,63 @@ class TrainStep:
         return self._losses({self.model.tasks[task].logits_name: logits}, batch, tf.constant(task), penalty)
 
     def _losses(self, logits: dict[str, tf.Tensor], batch: Batch, task_id: tf.Tensor, penalty: tf.Tensor) -> Forward:
-        model, label_ids = self.model, batch["label_ids"]
-        loss = objective = model.build_loss(logits, label_ids, task_id)
+        model = self.model
+        of_labels = self._of_labelled_rows if self.has_unlabelled else self._of_labels
+        loss, accuracy, objective = of_labels(logits, batch, task_id)
         if distillation := self.distillation:
             soft = model.for_task(lambda task: distillation.loss(logits[task.logits_name], batch[TEACHER]), task_id)
-            objective = distillation.mixture(loss, soft)
+            objective = distillation.mixture(objective, soft)
         if self.settings.rdrop_alpha:
             differ = model.for_task(lambda task: disagreement(logits[task.logits_name]), task_id)
             objective += self.settings.rdrop_alpha / 4.0 * differ
-        accuracy = tf.constant(0.0)
+        return Forward(loss, accuracy, penalty, objective)
+
+    @property
+    def has_unlabelled(self) -> bool:
+        """Whether batches may have rows without a label."""
+        return self.distillation is not None and self.distillation.unlabelled
+
+    def _of_labels(
+        self, logits: dict[str, tf.Tensor], batch: Batch, task_id: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns the labels' loss, the accuracy, and the labels' part of the objective, which is their loss."""
+        model, label_ids = self.model, batch["label_ids"]
+        loss, accuracy = model.build_loss(logits, label_ids, task_id), tf.constant(0.0)
         if self.weighting.needs_accuracies:
             accuracy = model.for_task(lambda task: _accuracy(logits[task.logits_name], label_ids), task_id)
-        return Forward(loss, accuracy, penalty, objective)
+        return loss, accuracy, loss
+
+    def _of_labelled_rows(
+        self, logits: dict[str, tf.Tensor], batch: Batch, task_id: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Does the same as ``_of_labels`` for a batch with rows without a label.
+
+        Loss and accuracy are those of the labelled rows, of which the objective has their share of the batch. A batch that
+        has none gets what the labels would give on average if they were drawn with the teacher's probabilities: logs and
+        weightings need a number of the usual size, and 0 would be the best that there is. Its part of the objective is 0.
+        """
+        model, label_ids = self.model, batch["label_ids"]
+        rows = tf.where(label_ids >= 0)[:, 0]
+        share = tf.cast(tf.size(rows), tf.float32) / tf.cast(tf.size(label_ids), tf.float32)
+        names = {task.logits_name for task in model.tasks}
+
+        def rows_of(name: str, value: tf.Tensor) -> tf.Tensor:
+            # Logits may have a dimension of dropout masks before the rows; a user's own model may have other outputs too.
+            return value if value.shape.rank == 0 else tf.gather(value, rows, axis=-2 if name in names else 0)
+
+        def of_labels() -> tuple[tf.Tensor, tf.Tensor]:
+            chosen = {name: rows_of(name, value) for name, value in logits.items()}
+            return self._of_labels(chosen, {"label_ids": tf.gather(label_ids, rows)}, task_id)[:2]
+
+        def expected() -> tuple[tf.Tensor, tf.Tensor]:
+            loss = model.for_task(lambda task: expected_loss(logits[task.logits_name], batch[TEACHER]), task_id)
+            accuracy = tf.constant(0.0)
+            if self.weighting.needs_accuracies:
+                accuracy = model.for_task(lambda task: expected_accuracy(logits[task.logits_name], batch[TEACHER]), task_id)
+            return loss, accuracy
+
+        loss, accuracy = tf.cond(share > 0, of_labels, expected)
+        return loss, accuracy, share * loss
 
     # Alternating steps.
 
@@ -214,13 +259,26 @@ class TrainStep:
         def add_part(part: tf.Tensor, before: Computed) -> tuple[tf.Tensor, Computed]:
             piece = {k: v if k == "task_id" else v[part * rows : (part + 1) * rows] for k, v in batch.items()}
             found = self._gradients_of_part(piece, step * parts + tf.cast(part, tf.int64))
-            loss, accuracy, penalty = (total + value / parts for total, value in zip(before[:3], found[:3]))
+            logged = [found.loss, found.accuracy]
+            if self.has_unlabelled:
+                factor = parts * self._share_of(piece, batch)
+                logged = [factor * value for value in logged]
+            loss, accuracy, penalty = (total + value / parts for total, value in zip(before[:3], [*logged, found.penalty]))
             sums = [total + gradient / parts for total, gradient in zip(before.gradients, grads.dense(found.gradients))]
             return part + 1, Computed(loss, accuracy, penalty, found.weights, sums)
 
         zero, variables = tf.constant(0.0), self.model.trainable_variables
         start = Computed(zero, zero, zero, tf.zeros(len(self.model.tasks)), [tf.zeros_like(v) for v in variables])
         return tf.while_loop(lambda part, _: part < parts, add_part, (tf.constant(0), start), parallel_iterations=1)[1]
+
+    def _share_of(self, part: Batch, batch: Batch) -> tf.Tensor:
+        """Returns the weight of a part's loss and accuracy in its batch's, float32 [].
+
+        It is the part's share of the batch's labelled rows, or of all rows if none is labelled.
+        """
+        counts_all = tf.reduce_all(batch["label_ids"] < 0)
+        own, whole = (tf.math.count_nonzero((rows["label_ids"] >= 0) | counts_all) for rows in (part, batch))
+        return tf.cast(own, tf.float32) / tf.cast(whole, tf.float32)
 
     def _gradients_of_part(self, batch: Batch, time: tf.Tensor) -> Computed:
         task_id, persistent = batch["task_id"], not self.settings.scale_heads

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections import deque
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,10 @@ class StepLog(tf_keras.callbacks.Callback):
         steps = prepared.plan.steps
         self.names = [task.name for task in prepared.tasks]
         self.plan, self.progress, self.metrics, self.every = steps, progress, metrics, every
-        self.bad_steps = BadSteps(prepared.batches.copy(), {item.task.name: item.file.path for item in prepared.train})
+        parts: dict[str, list[tuple[Path, int]]] = {}
+        for item in (*prepared.train, *prepared.unlabelled):
+            parts.setdefault(item.task.name, []).append((item.file.path, len(item.rows)))
+        self.bad_steps = BadSteps(prepared.batches.copy(), parts)
         focal = {name: loss.focal_gamma for name, loss in prepared.losses.items()}
         self.stuck = StuckLosses(prepared.tasks, steps, focal)
         self.probe = GradientProbe(step, prepared.batches.tasks.copy(), gradients_every)
@@ -147,8 +151,8 @@ def _clock(seconds: float) -> str:
 class BadSteps:
     """Checks every step's losses and gradient norm."""
 
-    def __init__(self, batches: TrainingBatches, files: dict[str, Path]) -> None:
-        """Takes the run's batches and each task's training file."""
+    def __init__(self, batches: TrainingBatches, files: dict[str, list[tuple[Path, int]]]) -> None:
+        """Takes the run's batches, and each task's training files with their numbers of rows, in the order of the rows."""
         self.batches, self.files = batches, files
         self.skipped = 0
 
@@ -175,7 +179,7 @@ class BadSteps:
         rows = self.batches.rows_of(step - 1)
         names = [list(self.files)[place] for place in places]
         value = losses[places[0]] if what == "loss" else norm
-        where = "; ".join(f"rows {self._text(rows[name])} of {self.files[name]}" for name in names)
+        where = "; ".join(part for name in names for part in self._places(name, rows[name]))
         found = f"The {what} of {' and '.join(names)} is {value:g} at step {step} ({where}, the first row being 1)."
         if bool(logs["skipped"]):
             self.skipped += 1
@@ -191,8 +195,13 @@ class BadSteps:
         if self.skipped:
             logging.warning("%d steps were left out because a loss or gradient was not finite.", self.skipped)
 
-    def _text(self, rows: np.ndarray) -> str:
-        return ", ".join(str(row + 1) for row in sorted(rows.tolist()))
+    def _places(self, name: str, rows: np.ndarray) -> Iterator[str]:
+        first = 0
+        for path, count in self.files[name]:
+            own = sorted((rows[(rows >= first) & (rows < first + count)] - first).tolist())
+            if own:
+                yield f"rows {', '.join(str(row + 1) for row in own)} of {path}"
+            first += count
 
 
 class StuckLosses:

@@ -41,10 +41,10 @@ class Teacher:
     Attributes:
         members: the models.
         weights: see ``member_weights``.
-        train: the training rows by task.
-        sources: task name -> the CSV file of its rows; empty if the models read the TFRecords.
-        texts: task name -> its rows' texts; empty if the models read the TFRecords.
-        files: task name -> where its probabilities are kept.
+        data: the training rows by task, then those without labels.
+        sources: TFRecord -> the CSV file of its rows; empty if the models read the TFRecords.
+        texts: TFRecord -> its rows' texts; empty if the models read the TFRecords.
+        files: TFRecord -> where its probabilities are kept.
         model_class: whether user-defined classes that the models name may be imported.
         batch_size: rows per batch.
         precision: of the models' matrix products.
@@ -52,20 +52,20 @@ class Teacher:
 
     members: list[StoredModel]
     weights: TaskWeights
-    train: list[TaskData]
-    sources: dict[str, Path]
-    texts: dict[str, Texts]
-    files: dict[str, TeacherFile]
+    data: list[TaskData]
+    sources: dict[Path, Path]
+    texts: dict[Path, Texts]
+    files: dict[Path, TeacherFile]
     model_class: ModelClass
     batch_size: int
     precision: str
 
     @property
-    def identity(self) -> dict[str, str]:
-        """Task name -> hash of what its probabilities depend on, which a resumed run must have unchanged."""
+    def identity(self) -> dict[Path, str]:
+        """TFRecord -> hash of what its probabilities depend on, which a resumed run must have unchanged."""
         return {
-            name: hashlib.sha256(json.dumps(file.made_from, sort_keys=True).encode()).hexdigest()
-            for name, file in self.files.items()
+            path: hashlib.sha256(json.dumps(file.made_from, sort_keys=True).encode()).hexdigest()
+            for path, file in self.files.items()
         }
 
     @property
@@ -74,56 +74,57 @@ class Teacher:
         return [*(path for member in self.members for path in files_in(member.folder.path)), *self.sources.values()]
 
     def taught(self) -> list[TaskData]:
-        """Returns the training rows with their probabilities, which are computed and kept if they are not kept already.
+        """Returns ``data`` with probabilities, which are computed and kept if they are not kept already.
 
         Raises:
             UserError: a model is damaged, or the file cannot be written.
             NonFiniteError: a model's probabilities are NaN or infinite.
         """
-        found: dict[str, np.ndarray] = {}
-        for name, file in self.files.items():
+        found: dict[Path, np.ndarray] = {}
+        for path, file in self.files.items():
             kept, problem = file.read()
             if kept is None:
                 logging.info("%s: the teacher's probabilities are computed: %s", file.path, problem)
             else:
                 logging.info("%s: the teacher's probabilities are read", file.path)
-                found[name] = kept
-        missing = [item for item in self.train if item.task.name not in found]
+                found[path] = kept
+        missing = [item for item in self.data if item.file.path not in found]
         if missing:
-            paths = [self.files[item.task.name].path for item in missing]
-            check_outputs(paths, [*self.inputs, *(item.file.path for item in self.train)])
+            paths = [self.files[item.file.path].path for item in missing]
+            check_outputs(paths, [*self.inputs, *(item.file.path for item in self.data)])
             found |= self._computed(missing)
-        return [replace(item, rows=replace(item.rows, teacher=found[item.task.name])) for item in self.train]
+        return [replace(item, rows=replace(item.rows, teacher=found[item.file.path])) for item in self.data]
 
-    def _computed(self, missing: list[TaskData]) -> dict[str, np.ndarray]:
-        parts: dict[str, list[np.ndarray]] = {item.task.name: [] for item in missing}
+    def _computed(self, missing: list[TaskData]) -> dict[Path, np.ndarray]:
+        parts: dict[Path, list[np.ndarray]] = {item.file.path: [] for item in missing}
         for member in one_at_a_time(self.members):
             inference = Inference(member.load(self.model_class), self.batch_size, self.precision, member.name)
             for item in missing:
-                name = item.task.name
-                outputs = inference.outputs(self._rows(member, item), [name], f"teacher {name}")
-                parts[name].append(outputs[name].probabilities)
+                name, path = item.task.name, item.file.path
+                outputs = inference.outputs(self._rows(member, item), [name], f"teacher {path.name}")
+                parts[path].append(outputs[name].probabilities)
             del inference
         gc.collect()  # before the student is built
-        means = {name: mean_probabilities(found, self.weights.get(name)).astype(np.float32) for name, found in parts.items()}
-        for name, mean in means.items():
-            self.files[name].write(mean)
+        weights = {item.file.path: self.weights.get(item.task.name) for item in missing}
+        means = {path: mean_probabilities(found, weights[path]).astype(np.float32) for path, found in parts.items()}
+        for path, mean in means.items():
+            self.files[path].write(mean)
         return means
 
     def _rows(self, member: StoredModel, item: TaskData) -> EncodedRows:
-        texts = self.texts.get(item.task.name)
+        texts = self.texts.get(item.file.path)
         return item.rows if texts is None else TextEncoder(member).encode(item.task.name, texts)
 
 
 def find_teacher(
-    settings: TrainSettings, tasks: tuple[Task, ...], train: list[TaskData], vocabulary: AnyVocabulary
+    settings: TrainSettings, tasks: tuple[Task, ...], data: list[TaskData], vocabulary: AnyVocabulary
 ) -> Teacher | None:
-    """Finds the teacher of a run, and checks that it can read the training rows; None without ``--teacher``.
+    """Finds the teacher of a run, and checks that it can read the rows; None without ``--teacher``.
 
     Args:
         settings: the configuration.
         tasks: the tasks that may occur.
-        train: the training rows by task.
+        data: the training rows by task, then those without labels.
         vocabulary: the student's, which the TFRecords were made with.
 
     Raises:
@@ -134,32 +135,32 @@ def find_teacher(
         return None
     members = find_models(settings.teacher, tasks, "--teacher")
     theirs = {task.name: task for task in check_alike(members)}
-    for item in train:
+    for item in data:
         _check_task(item.task, theirs, members[0])
     model_class = ModelClass(trust_own_code=settings.trust_own_code)
     for member in members:
         model_class.of(member.folder)
-    sources: dict[str, Path] = {}
-    texts: dict[str, Texts] = {}
+    sources: dict[Path, Path] = {}
+    texts: dict[Path, Texts] = {}
     if folder := settings.teacher_data_dir:
-        sources = {item.task.name: source_of(item.file, folder, "--teacher_data_dir") for item in train}
-        texts = {item.task.name: texts_of(item.file, sources[item.task.name], item.rows.label_ids) for item in train}
+        sources = {item.file.path: source_of(item.file, folder, "--teacher_data_dir") for item in data}
+        texts = {item.file.path: texts_of(item.file, sources[item.file.path], item.rows.label_ids) for item in data}
     else:
         for member in members:
-            _check_reads_records(member, train, vocabulary)
+            _check_reads_records(member, data, vocabulary)
     weights = member_weights(settings.teacher_weights, members, "--teacher_weights")
-    files = _files(members, weights, train, bool(texts), settings.predict_precision)
+    files = _files(members, weights, data, bool(texts), settings.predict_precision)
     return Teacher(
-        members, weights, train, sources, texts, files, model_class, settings.predict_batch_size, settings.predict_precision
+        members, weights, data, sources, texts, files, model_class, settings.predict_batch_size, settings.predict_precision
     )
 
 
 def _files(
-    members: list[StoredModel], weights: TaskWeights, train: list[TaskData], from_texts: bool, precision: str
-) -> dict[str, TeacherFile]:
-    """Returns task name -> the file of its probabilities, with what these depend on."""
+    members: list[StoredModel], weights: TaskWeights, data: list[TaskData], from_texts: bool, precision: str
+) -> dict[Path, TeacherFile]:
+    """Returns TFRecord -> the file of its probabilities, with what these depend on."""
     hashes, files = [model_sha256(member) for member in members], {}
-    for item in train:
+    for item in data:
         shares = weights.get(item.task.name, (1.0,) * len(members))
         made_from = {
             "format": FORMAT,
@@ -170,7 +171,7 @@ def _files(
             "texts": item.file.manifest.source_sha256 if from_texts and item.file.manifest else None,
         }
         path = Path(f"{item.file.path}{ENDING}")
-        files[item.task.name] = TeacherFile(path, made_from, (len(item.rows), item.task.num_labels))
+        files[item.file.path] = TeacherFile(path, made_from, (len(item.rows), item.task.num_labels))
     return files
 
 
@@ -194,7 +195,7 @@ def _meanings(task: Task) -> dict[str, Any]:
     return {"labels": ",".join(task.label_enumerate_values), "number of texts": 2 if task.second_sequence else 1}
 
 
-def _check_reads_records(member: StoredModel, train: list[TaskData], vocabulary: AnyVocabulary) -> None:
+def _check_reads_records(member: StoredModel, data: list[TaskData], vocabulary: AnyVocabulary) -> None:
     """Raises UserError unless a model can read the student's TFRecords."""
     files, inputs = member.folder.encoder_files, member.folder.read_tasks()[1]
     instead = "Give --teacher_data_dir, the folder of the CSV files, from which it reads the texts itself."
@@ -203,9 +204,9 @@ def _check_reads_records(member: StoredModel, train: list[TaskData], vocabulary:
             f"--teacher: {member.name} has another vocabulary than the student, and TFRecords hold the token ids of one. "
             f"{instead}"
         )
-    check_segments(train, member.folder.read_architecture())
+    check_segments(data, member.folder.read_architecture())
     most = most_tokens(load_config(files).to_dict())
-    for item in train:
+    for item in data:
         name, longest = item.task.name, int(item.rows.lengths.max())
         if most and longest > most:
             raise UserError(

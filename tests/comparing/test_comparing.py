@@ -12,7 +12,7 @@ from stored import store_model
 from transformers import BertConfig
 from warm_processes import WarmProcess
 
-from easytransfer_mtl.commands.compare import _single_task_jobs, _variant_job
+from easytransfer_mtl.commands.compare import _num_rows, _single_task_jobs, _unlabelled, _variant_job
 from easytransfer_mtl.commands.compare import run as compare
 from easytransfer_mtl.comparing.report import comparison_rows, comparison_text
 from easytransfer_mtl.comparing.runs import Job, RunResult, TrainingProcesses
@@ -258,7 +258,7 @@ def test_single_task_models_see_as_many_batches(
     like = _variant_job(settings, parse_variants(settings.variants)[0], tmp_path, 1)
     together = plan_run(like.settings, [file.task for file in train], [12, 12, 12], config)
     steps = together.steps.train_steps
-    jobs = _single_task_jobs(like, train, dev, [12, 12, 12])
+    jobs = _single_task_jobs(like, train, dev, [], [12, 12, 12])
     assert [job.name for job in jobs] == ["single TNEWS", "single OCEMOTION", "single OCNLI"]
     counted = 0
     for place, job in enumerate(jobs):
@@ -274,11 +274,41 @@ def test_single_task_models_see_as_many_batches(
         assert counted == steps
 
 
-def test_a_training_with_a_teacher_reads_its_files(
-    tiny_settings: Callable[..., TrainSettings], tiny_encoder: Path, tiny_data: Path, tmp_path: Path
+def test_rows_without_labels_are_read_by_the_trainings_and_by_their_tasks_alone(
+    study: dict[str, Any], tiny_data: Path, convert_rows: Callable[..., Path], tmp_path: Path
 ) -> None:
+    path = tmp_path / "test.list_tfrecord"
+    path.write_text("".join(f"{convert_rows(tmp_path / f'{task.name}.tfrecord', task, 9, labelled=False)}\n"
+                            for task in (CONTEST_TASKS[0], CONTEST_TASKS[2])), encoding="utf-8")  # fmt: skip
+    settings = CompareSettings(
+        **study, seeds="1", variants="equal", teacher="t", distillation_unlabelled_fp=str(path), num_epochs=4.0
+    )
+    train, dev = (task_files(str(tiny_data / f"{kind}.list_tfrecord"), CONTEST_TASKS) for kind in ("train", "dev"))
+    like = _variant_job(settings, parse_variants("equal")[0], tmp_path / "study", 1)
+    unlabelled = _unlabelled(like.settings, train)
+    rows = _num_rows(train, unlabelled)
+    assert rows == [21, 12, 21]
+    jobs = _single_task_jobs(like, train, dev, unlabelled, rows)
+    assert [job.settings.distillation_unlabelled_fp for job in jobs] == [
+        str(tmp_path / "TNEWS.tfrecord"), None, str(tmp_path / "OCNLI.tfrecord")
+    ]  # fmt: skip
+    config = BertConfig.from_pretrained(like.settings.pretrain_model_name_or_path)
+    tasks = [file.task for file in train]
+    alone = [plan_run(job.settings, [task], [count], config) for job, task, count in zip(jobs, tasks, rows)]
+    assert {plan.steps.train_steps for plan in alone} == {plan_run(like.settings, tasks, rows, config).steps.train_steps}
+    assert _unlabelled(jobs[1].settings, train[1:2]) == []
+
+
+def test_a_training_with_a_teacher_reads_its_files(
+    tiny_settings: Callable[..., TrainSettings], tiny_encoder: Path, tiny_data: Path, convert_rows: Callable[..., Path],
+    tmp_path: Path,
+) -> None:  # fmt: skip
     store_model(tmp_path / "teacher", tiny_encoder, 1)
-    settings = tiny_settings(teacher=str(tmp_path / "teacher"), predict_input_fp=str(tiny_data / "dev.list_tfrecord"))
+    settings = tiny_settings(
+        teacher=str(tmp_path / "teacher"),
+        predict_input_fp=str(tiny_data / "dev.list_tfrecord"),
+        distillation_unlabelled_fp=str(convert_rows(tmp_path / "tnews.tfrecord", CONTEST_TASKS[0], 4, labelled=False)),
+    )
     job = Job("taught", tmp_path / "job", settings)
     before = job.inputs()
     names = {name for name in before if name.startswith("teacher ")}
@@ -287,3 +317,6 @@ def test_a_training_with_a_teacher_reads_its_files(
     path.write_bytes(path.read_bytes() + b" ")
     changed = {name for name, digest in job.inputs().items() if before[name] != digest}
     assert changed == {f"teacher {tmp_path}/teacher/best: heads.safetensors"}
+    convert_rows(tmp_path / "tnews.tfrecord", CONTEST_TASKS[0], 5, labelled=False)
+    changed = {name for name, digest in job.inputs().items() if before[name] != digest}
+    assert changed == {f"teacher {tmp_path}/teacher/best: heads.safetensors", "unlabelled file 1"}

@@ -1,5 +1,7 @@
 """Rows in flat arrays give the same batches as padded ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,13 @@ def test_features_may_come_one_by_one() -> None:
 def test_joined_parts_are_the_rows_in_order() -> None:
     parts = [from_features(FEATURES[:1], LABELS[:1]), from_features([], []), from_features(FEATURES[1:], LABELS[1:])]
     assert_same(concatenate(parts), rows())
+
+
+def test_a_teachers_probabilities_are_joined_where_every_part_has_them() -> None:
+    teacher = np.arange(6, dtype=np.float32).reshape(3, 2)
+    one = replace(rows(), teacher=teacher)
+    np.testing.assert_array_equal(concatenate([one, one]).teacher, np.concatenate([teacher, teacher]))
+    assert concatenate([one, rows()]).teacher is None and concatenate([rows()]).teacher is None
 
 
 @pytest.mark.parametrize("empty", [concatenate([]), from_features([])], ids=["no parts", "no features"])

@@ -26,12 +26,19 @@ def killed(words: list[str], folder: Path, moment: str) -> str:
 
 
 def test_a_killed_student_goes_on_bit_for_bit(
-    run: Run, train_words: list[str], data: Path, finished: tuple[Path, object], tmp_path: Path
+    run: Run, train_words: list[str], data: Path, root: Path, encoder: Path, finished: tuple[Path, object], tmp_path: Path
 ) -> None:
     own = Path(shutil.copytree(data, tmp_path / "data"))
+    records = own / "OCNLI_test.tfrecord"
+    done = run(
+        "convert", "--task=OCNLI", "--labelled=false", f"--preprocess_input_fp={root / 'data/sample/OCNLI_test.csv'}",
+        f"--preprocess_output_fp={records}", f"--tokenizer_name_or_path={encoder}", "--sequence_length=40",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     words = [word.replace(str(data), str(own)) for word in train_words]
     words += [
         f"--teacher={finished[0]},{finished[0]}/model.ckpt-20",
+        f"--distillation_unlabelled_fp={records}",
         "--rdrop_alpha=1",
         "--num_epochs=0.15",
         "--save_steps=10",
@@ -41,9 +48,9 @@ def test_a_killed_student_goes_on_bit_for_bit(
     log = killed(interrupted, tmp_path, "model 2 of 2")
     assert "teacher's probabilities are computed: there is no such file yet" in log
     log = killed(interrupted, tmp_path, r"^Saving checkpoints for 20 into")
-    assert log.count("are computed") == 3
+    assert log.count("are computed") == 4
     log = killed(interrupted, tmp_path, r"^Going on from step \d+ of \d+\.\n(.*\n)*?progress = ")
-    assert log.count("are read") == 3 and "are computed" not in log
+    assert log.count("are read") == 4 and "are computed" not in log
     done = run(*interrupted)
     assert done.returncode == 0, done.stderr
     for path in own.glob("*.teacher.safetensors"):

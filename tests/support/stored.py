@@ -22,6 +22,7 @@ def store_model(
     tasks: tuple[Task, ...] = CONTEST_TASKS,
     length: int = 16,
     about: dict[str, Any] | None = None,
+    reads_texts: bool = False,
 ) -> RunFolder:
     """Writes a run's folder with one checkpoint, ``model.ckpt-3``, and the same weights in best/; returns it.
 
@@ -32,11 +33,14 @@ def store_model(
         tasks: the model's.
         length: of its texts, in tokens.
         about: what export.json says of the weights.
+        reads_texts: whether probabilities differ much between texts; random normalizations level them out.
     """
     files = find_encoder(str(encoder_folder))
     encoder = load_encoder(files, DropoutClock(0), random_init=True).encoder
     model, random = MultiTaskModel(encoder, tasks), np.random.default_rng(seed)
     for variable in model.trainable_variables:
+        if reads_texts and "norm" in variable.name.lower():
+            continue
         variable.assign(random.normal(size=variable.shape, scale=0.5).astype(np.float32))
     run, inputs = RunFolder(folder), {task.name: TaskInput(length, "none") for task in tasks}
     run.write_model(encoder.config, files.vocabulary, tasks, inputs)
