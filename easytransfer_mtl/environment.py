@@ -14,6 +14,8 @@ from typing import Any, TextIO
 from easytransfer_mtl.errors import UserError
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+YNNPACK_OPTION = "--xla_cpu_experimental_ynn_fusion_type"
+"""XLA's list of what it gives to YNNPACK; empty, it gives nothing."""
 MEND = f"{sys.executable} -m pip install 'tensorflow>=2.21,<2.22' 'tf-keras>=2.21,<2.22' 'transformers>=4.57,<5'"
 
 
@@ -51,6 +53,11 @@ def check_environment() -> None:
     # compilers crash in one process.
     os.environ |= {"USE_TF": "1", "USE_TORCH": "0"}
     os.environ.setdefault(LOG_LEVEL, "3")
+    # XLA of TensorFlow 2.21 gives sums to YNNPACK, whose program each thread builds when it first needs it, all of them with
+    # one unguarded list: two threads at once, as in the first joint step, can end the process with a segmentation fault.
+    flags = os.environ.get("XLA_FLAGS", "")
+    if versions["tensorflow"].startswith("2.21.") and YNNPACK_OPTION not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {YNNPACK_OPTION}=".strip()
 
 
 def _version(name: str) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from easytransfer_mtl import environment
-from easytransfer_mtl.environment import check_environment
+from easytransfer_mtl.environment import YNNPACK_OPTION, check_environment
 from easytransfer_mtl.errors import UserError
 
 SETUP = Path(__file__).parents[1] / "setup.py"
@@ -40,6 +40,44 @@ def test_this_environment_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
     check_environment()
     assert environment.os.environ["TF_USE_LEGACY_KERAS"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("version", "given", "expected"),
+    [
+        ("2.21.0", None, f"{YNNPACK_OPTION}="),
+        ("2.21.0", "--xla_dump_to=/x", f"--xla_dump_to=/x {YNNPACK_OPTION}="),
+        ("2.21.0", f"{YNNPACK_OPTION}=+dot", f"{YNNPACK_OPTION}=+dot"),
+        ("2.20.0", "", ""),  # may not know the option, and ends the process then
+    ],
+)
+def test_xla_keeps_its_sums_where_it_would_give_them_away(
+    monkeypatch: pytest.MonkeyPatch, version: str, given: str | None, expected: str
+) -> None:
+    pretend(monkeypatch, tensorflow=version, tf_keras=version)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("XLA_FLAGS", given)
+    check_environment()
+    assert os.environ["XLA_FLAGS"] == expected
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_no_sum_is_computed_by_ynnpack(kept: bool) -> None:
+    program = f"""
+import os
+if {not kept}:
+    os.environ["XLA_FLAGS"] = "{YNNPACK_OPTION}=reduce"
+from easytransfer_mtl.environment import YNNPACK_OPTION, check_environment
+check_environment()
+import tensorflow as tf
+means = tf.function(lambda values: tf.reduce_mean(values + 1.0, -1), jit_compile=True)
+print(means.experimental_get_compiler_ir(tf.ones([2048, 128]))(stage="optimized_hlo"))
+"""
+    others = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    done = subprocess.run([sys.executable, "-c", program], env=others, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "reduce(" in done.stdout and ("ynn" in done.stdout) != kept
 
 
 @pytest.mark.parametrize("version", ["5.0.0", "5.0.0rc1", "10.1"])
@@ -99,7 +137,7 @@ def test_pytorch_beside_tensorflow_is_not_imported(tmp_path: Path) -> None:
     (package / "__init__.py").write_text("raise SystemExit('torch was imported')\n", encoding="utf-8")
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 9.9.9\n", encoding="utf-8")
     code = (
-        "from easytransfer_mtl.environment import check_environment, import_tensorflow\n"
+        "from easytransfer_mtl.environment import YNNPACK_OPTION, check_environment, import_tensorflow\n"
         "check_environment(); import_tensorflow(with_bert=True)\n"
         "from transformers import TFBertModel\n"
     )
