@@ -54,7 +54,8 @@ def test_every_flag_and_file_that_is_named_exists(name: str) -> None:
     known = {flag for settings in commands for flag in options_of(settings)}
     files = [path.read_text(encoding="utf-8") for path in (ROOT / "docs/extending").glob("*.py")]
     known |= {name for text in files for name in re.findall(r"(\w+): \w+ = option\(", text)}
-    scripts_own = {"help", "encoder", "vocab", "output"}
+    scripts = [path.read_text(encoding="utf-8") for path in (ROOT / "run_scripts").glob("*.sh")]
+    scripts_own = {"help", *(flag for script in scripts for flag in re.findall(r"^#   --(\w+) ", script, re.MULTILINE))}
     links = re.findall(r"\]\(([^)#]*)[^)]*\)", text)
     assert set(re.findall(r"--([A-Za-z_]+)", re.sub(r"\]\([^)]*\)", "", text))) <= known | scripts_own
     folders = "run_scripts|tests|easytransfer_mtl|benchmarks" if name.startswith("docs/") else "run_scripts|tests|data"
