@@ -65,6 +65,11 @@ class Task:
         return len(self.label_enumerate_values)
 
     @property
+    def label_ids(self) -> dict[str, int]:
+        """Label -> its id, the place among the labels."""
+        return {label: place for place, label in enumerate(self.label_enumerate_values)}
+
+    @property
     def head_name(self) -> str:
         """EasyTransfer's name of the task's dense layer, for instance ``tnews_dense``."""
         return f"{self.name.lower()}_dense"

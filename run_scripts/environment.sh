@@ -93,17 +93,23 @@ choose_config() {
   cp "$VOCAB" "$ENCODER/vocab.txt"
 }
 
+# unless_there FILE TEXT COMMAND...: runs a command unless its last output is there; then says TEXT.
+unless_there() {
+  if [ -e "$1" ]; then
+    echo "$2"
+  else
+    "${@:3}"
+  fi
+}
+
 # train_once FOLDER FLAGS: trains ENCODER as CONFIG says unless FOLDER has a finished training; adds its best model to MODELS.
 MODELS=""
 train_once() {
   local folder="$1"
   shift
   MODELS="$MODELS${MODELS:+,}$folder/best"
-  if [ -e "$folder/best/export.json" ]; then
-    echo "trained before: $folder"
-    return
-  fi
-  "$PYTHON" -m easytransfer_mtl train --config="$CONFIG" --pretrain_model_name_or_path="$ENCODER" --model_dir="$folder" "$@"
+  unless_there "$folder/best/export.json" "trained before: $folder" "$PYTHON" -m easytransfer_mtl train --config="$CONFIG" \
+    --pretrain_model_name_or_path="$ENCODER" --model_dir="$folder" "$@"
 }
 
 # usage: prints what stands in the comment at the head of the script, and stops; called in the repository's root.

@@ -34,12 +34,8 @@ CONFIG="${SETTINGS:-$CONFIG}"
 
 if [ -n "$PRUNE" ]; then
   say "pruning"
-  if [ -e "$OUTPUT/encoder/pruning.json" ]; then
-    echo "pruned before: $OUTPUT/encoder"
-  else
-    "$PYTHON" -m easytransfer_mtl prune_vocabulary --pretrain_model_name_or_path="$ENCODER" --input_fps="$DATA_DIR" \
-      --output_dir="$OUTPUT/encoder"
-  fi
+  unless_there "$OUTPUT/encoder/pruning.json" "pruned before: $OUTPUT/encoder" "$PYTHON" -m easytransfer_mtl prune_vocabulary \
+    --pretrain_model_name_or_path="$ENCODER" --input_fps="$DATA_DIR" --output_dir="$OUTPUT/encoder"
   ENCODER="$OUTPUT/encoder"
 fi
 
@@ -49,12 +45,9 @@ say "convert"
 
 if [ -n "$VOCAB" ]; then
   say "pre-training"
-  if [ -e "$OUTPUT/pretrain/final/pretraining.json" ]; then
-    echo "pre-trained before: $OUTPUT/pretrain"
-  else
+  unless_there "$OUTPUT/pretrain/final/pretraining.json" "pre-trained before: $OUTPUT/pretrain" \
     "$PYTHON" -m easytransfer_mtl pretrain --config="$CONFIG" --data_dir="$DATA_DIR" \
-      --pretrain_model_name_or_path="$ENCODER" --random_init --model_dir="$OUTPUT/pretrain"
-  fi
+    --pretrain_model_name_or_path="$ENCODER" --random_init --model_dir="$OUTPUT/pretrain"
   ENCODER="$OUTPUT/pretrain/final"
 fi
 

@@ -54,7 +54,7 @@ def _split_task(task: Task, paths: list[Path], settings: SplitSettings) -> tuple
         sources.append(FoldSource(path.name, sha256_of(path), len(content.rows)))
     if len({source.sha256 for source in sources}) < len(sources):
         raise UserError(f"{' and '.join(map(str, paths))} are the same file twice; take --include_dev away.")
-    ids = {label: index for index, label in enumerate(task.label_enumerate_values)}
+    ids = task.label_ids
     label_ids = np.array([ids[str(row.label)] for row in rows], np.int64)
     groups = group_numbers(row.texts[0] for row in rows)
     random = generator(settings.seed, "folds", task.name)

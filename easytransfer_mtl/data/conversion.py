@@ -197,7 +197,7 @@ def _comparable(text: str) -> str:
 
 def _examples(source: Iterator[Row], tally: CsvTally, builder: RowEncoder, counts: _Counts) -> Iterator[bytes]:
     task = tally.task
-    label_ids = {label: index for index, label in enumerate(task.label_enumerate_values)}
+    label_ids = task.label_ids
     unknown, padding = builder.tokenizer.vocabulary.unknown_id, builder.tokenizer.vocabulary.padding_id
     size = tally.path.stat().st_size
     with tqdm(total=size, desc=f"convert {tally.path.name}", unit="B", unit_scale=True, disable=None, leave=False) as bar:

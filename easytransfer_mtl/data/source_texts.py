@@ -61,8 +61,8 @@ def texts_of(file: TaskFile, source: Path, label_ids: np.ndarray) -> list[tuple[
     rows = read_csv(source, task, labelled).rows
     if not labelled and len(rows) == len(label_ids) + 1:
         del rows[0]
-    places = {label: place for place, label in enumerate(task.label_enumerate_values)}
-    if [places[str(row.label)] if labelled else NO_LABEL for row in rows] != label_ids.tolist():
+    ids = task.label_ids
+    if [ids[str(row.label)] if labelled else NO_LABEL for row in rows] != label_ids.tolist():
         raise UserError(
             f"{source} has {len(rows):,} good rows, {file.path} {len(label_ids):,}, or their labels differ, though the "
             "manifest says that one was made from the other. Convert the data again."

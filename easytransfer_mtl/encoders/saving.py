@@ -15,7 +15,7 @@ from easytransfer_mtl.encoders.finite import check_finite
 from easytransfer_mtl.encoders.fused.rotary import position_table
 from easytransfer_mtl.encoders.interface import POOLER, Encoder
 from easytransfer_mtl.encoders.kinds import POSITIONS, kind_of
-from easytransfer_mtl.encoders.vocabularies import write_vocabulary
+from easytransfer_mtl.encoders.vocabularies import TOKENIZER_CONFIG, write_vocabulary
 from easytransfer_mtl.encoders.weight_files import ADDITIONAL_FILE, WEIGHTS_FILE
 from easytransfer_mtl.encoders.weight_files.safetensors_file import write_safetensors
 from easytransfer_mtl.files import write_json
@@ -69,7 +69,7 @@ def save_encoder(encoder: Encoder, vocabulary: AnyVocabulary, folder: Path, head
     if additional:
         write_safetensors(folder / ADDITIONAL_FILE, additional)
     write_json(folder / "config.json", _config_json(encoder, head.model_class or kind.torch_class))
-    write_json(folder / "tokenizer_config.json", _tokenizer_json(vocabulary, config.to_dict()))
+    write_json(folder / TOKENIZER_CONFIG, _tokenizer_json(vocabulary, config.to_dict()))
     write_vocabulary(folder, vocabulary)
 
 

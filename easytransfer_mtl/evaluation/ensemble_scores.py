@@ -65,8 +65,8 @@ def read_dev_texts(data_dir: str, members: list[StoredModel], header: bool = Fal
 
 def _of_texts(content: CsvContent) -> DevRows:
     task, texts = content.task, [row.texts for row in content.rows]
-    places = {label: place for place, label in enumerate(task.label_enumerate_values)}
-    label_ids = np.array([places[str(row.label)] for row in content.rows], np.int32)
+    ids = task.label_ids
+    label_ids = np.array([ids[str(row.label)] for row in content.rows], np.int32)
     return DevRows(task, (content.path,), label_ids, lambda member: TextEncoder(member).encode(task.name, texts))
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from easytransfer_mtl.encoders.vocabularies import TOKENIZER_CONFIG
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.pruning.splitter import NewIds
 
-TOKENIZER_CONFIG, ADDED_TOKENS, SPECIAL_TOKENS_MAP = "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"
+ADDED_TOKENS, SPECIAL_TOKENS_MAP = "added_tokens.json", "special_tokens_map.json"
 DECODER = "added_tokens_decoder"
 _ID_KEY = re.compile(r"\w+_token_id")
 _TOKEN_KEY = re.compile(r"\w+_tokens?")
@@ -25,7 +26,7 @@ class Companions:
 
     Attributes:
         config: content of config.json.
-        others: name -> content of the files named above that are there.
+        others: name -> content of tokenizer_config.json, added_tokens.json and special_tokens_map.json, if they are there.
     """
 
     config: Json

@@ -1,6 +1,7 @@
 """Reads a run's data and checks its settings and data before the first expensive computation."""
 
 import logging
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,12 @@ def prepare(settings: TrainSettings, num_replicas: int = 1) -> Prepared:
         _check_same_rows(folder, settings, train, unlabelled, dev, positions, teacher)
     inputs = [*_inputs(settings, files, [*train, *unlabelled, *dev]), *(teacher.inputs if teacher else [])]
     check_run_outputs(Path(settings.model_dir), "best", inputs)
-    num_rows = [len(item.rows) for item in with_unlabelled(train, unlabelled)]
-    plan = plan_run(settings, [item.task for item in train], num_rows, config, num_replicas)
+    num_rows = Counter[str]()
+    for item in (*train, *unlabelled):
+        num_rows[item.task.name] += len(item.rows)
+    plan = plan_run(
+        settings, [item.task for item in train], [num_rows[item.task.name] for item in train], config, num_replicas
+    )
     check_segments([*train, *unlabelled, *dev], plan.architecture, vocabulary.has_types and config.type_vocab_size > 1)
     warn_without_dropout(settings, [item.task for item in train], config, plan.architecture)
     token_dropout = make_token_dropout(settings, list(plan.losses), vocabulary, str(files.vocabulary_file))

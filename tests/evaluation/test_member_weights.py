@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stored import store_model
+from stored import encoder_of_other_ids, store_model
 
 from easytransfer_mtl.commands import evaluate
 from easytransfer_mtl.config.predict_settings import EvaluateSettings, PredictSettings
@@ -33,9 +33,7 @@ def about(scores: tuple[float, ...]) -> dict[str, Any]:
 def folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models: a and b with dev scores, and c, which has none, whose tokens have other ids and are one fewer."""
     folder = tmp_path_factory.mktemp("models")
-    other = Path(shutil.copytree(tiny_encoder, folder / "other"))
-    tokens = (other / "vocab.txt").read_text(encoding="utf-8").split()
-    (other / "vocab.txt").write_text("\n".join([*tokens[:5], *tokens[:5:-1]]) + "\n", encoding="utf-8")
+    other = encoder_of_other_ids(folder / "other", tiny_encoder)
     for seed, (name, scores) in enumerate(SCORES.items()):
         store_model(folder / name, tiny_encoder, seed, about=about(scores))
     store_model(folder / "c", other, 3, length=9)

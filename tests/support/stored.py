@@ -1,5 +1,6 @@
 """Models on disk as runs leave them, with random weights instead of trained ones."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,14 @@ from easytransfer_mtl.evaluation.export import export_model
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.runs.folder import RunFolder, TaskInput
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
+
+
+def encoder_of_other_ids(folder: Path, encoder_folder: Path) -> Path:
+    """Writes a copy of an encoder's folder whose tokens have other ids and are one fewer."""
+    shutil.copytree(encoder_folder, folder)
+    tokens = (folder / "vocab.txt").read_text(encoding="utf-8").split()
+    (folder / "vocab.txt").write_text("\n".join([*tokens[:5], *tokens[:5:-1]]) + "\n", encoding="utf-8")
+    return folder
 
 
 def store_model(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stored import store_model
+from stored import encoder_of_other_ids, store_model
 
 from easytransfer_mtl.commands import convert
 from easytransfer_mtl.config.convert_settings import ConvertSettings
@@ -32,9 +32,7 @@ Settings = Callable[..., Any]
 def teachers(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the stored models a and b of the tiny encoder, and c of one whose tokens have other ids and one fewer."""
     folder = tmp_path_factory.mktemp("teachers")
-    other = Path(shutil.copytree(tiny_encoder, folder / "other"))
-    tokens = (other / "vocab.txt").read_text(encoding="utf-8").split()
-    (other / "vocab.txt").write_text("\n".join([*tokens[:5], *tokens[:5:-1]]) + "\n", encoding="utf-8")
+    other = encoder_of_other_ids(folder / "other", tiny_encoder)
     store_model(folder / "a", tiny_encoder, 1)
     store_model(folder / "b", tiny_encoder, 2)
     store_model(folder / "c", other, 3, length=9)
