@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from easytransfer_mtl.errors import UserError, listed, shown
@@ -12,6 +12,7 @@ from easytransfer_mtl.files import read_json
 METRICS = ("macro_f1", "accuracy")
 LONGEST_NAME, LONGEST_WORD = 64, 256
 """In characters; file names contain the task's name."""
+WORD = f"text of 1 to {LONGEST_WORD} characters without control characters such as tabs or line ends"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Task:
         label_name: column of the label.
         id_column: column of the row's id, which is kept unchanged.
         metric: the task's score, one of ``METRICS``.
+        label_names: label -> its name for readers, for instance ``108`` -> ``教育``; labels may be left out. Nothing that is
+            computed depends on it, so tasks that differ in names only are equal.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Task:
     label_name: str = "label"
     id_column: str = "idx"
     metric: str = "macro_f1"
+    label_names: dict[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         where = f"task {shown(self.name)}"
@@ -58,6 +62,7 @@ class Task:
             raise UserError(f"{where}: label_enumerate_values needs at least two different labels, found {found}.")
         if self.metric not in METRICS:
             raise UserError(f"{where}: metric {shown(self.metric)} is not one of {list(METRICS)}.")
+        _check_label_names(self.label_names, self.label_enumerate_values, where)
 
     @property
     def num_labels(self) -> int:
@@ -89,9 +94,16 @@ class Task:
         """The columns of a row without its label."""
         return tuple(column for column in self.columns if column != self.label_name)
 
+    def named(self, label: str) -> str:
+        """Returns a label with its name behind it, ``108 (教育)``, or the label alone if it has none."""
+        return f"{label} ({self.label_names[label]})" if label in self.label_names else label
+
     def to_json(self) -> dict[str, Any]:
         """Returns the task as a JSON object that ``task_from_json`` reads back."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        value = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        if not self.label_names:
+            del value["label_names"]
+        return value
 
 
 def _check_words(key: str, words: tuple[str, ...], where: str) -> None:
@@ -102,10 +114,27 @@ def _check_words(key: str, words: tuple[str, ...], where: str) -> None:
             what = "labels must be different labels" if key == "label_enumerate_values" else "the columns must differ"
             raise UserError(f"{where}: {key} has {shown(word)} twice; {what}.")
         seen.add(word)
-        if not word or len(word) > LONGEST_WORD or any(unicodedata.category(char) in ("Cc", "Cs") for char in word):
+        if not _is_word(word):
+            raise UserError(f"{where}: {key} has {shown(word)}; each must be {WORD}.")
+
+
+def _is_word(word: str) -> bool:
+    return 0 < len(word) <= LONGEST_WORD and not any(unicodedata.category(char) in ("Cc", "Cs") for char in word)
+
+
+def _check_label_names(names: Any, labels: tuple[str, ...], where: str) -> None:
+    if not isinstance(names, dict):
+        raise UserError(f'{where}: label_names must be an object {{"label": "name", ...}}, found {shown(names)}.')
+    label_of: dict[str, str] = {}
+    for label, name in names.items():
+        if label not in labels:
+            raise UserError(f"{where}: label_names has {shown(label)}, which is no label; the labels are {listed(labels)}.")
+        if not isinstance(name, str) or not _is_word(name):
+            raise UserError(f"{where}: label_names of {shown(label)} is {shown(name)}; it must be {WORD}.")
+        if label_of.setdefault(name, label) != label:
+            both = f"{shown(label_of[name])} and {shown(label)}"
             raise UserError(
-                f"{where}: {key} has {shown(word)}; each must be text of 1 to {LONGEST_WORD} characters without control "
-                "characters such as tabs or line ends."
+                f"{where}: label_names has {shown(name)} twice, of {both}; different labels need different names."
             )
 
 
@@ -114,14 +143,23 @@ TNEWS = Task(
     columns=("idx", "sentence1", "label"),
     first_sequence="sentence1",
     label_enumerate_values=tuple("115,114,108,109,116,110,113,112,102,103,100,101,106,107,104".split(",")),
-)
+    label_names={
+        "100": "故事", "101": "文化", "102": "娱乐", "103": "体育", "104": "财经", "106": "房产", "107": "汽车",
+        "108": "教育", "109": "科技", "110": "军事", "112": "旅游", "113": "国际", "114": "股票", "115": "农业", "116": "游戏",
+    },
+)  # fmt: skip
+"""The labels are the codes of Toutiao's news sections, the names those of its list of codes."""
 
 OCEMOTION = Task(
     name="OCEMOTION",
     columns=("idx", "sentence1", "label"),
     first_sequence="sentence1",
     label_enumerate_values=("like", "happiness", "sadness", "anger", "disgust", "fear", "surprise"),
-)
+    label_names={  # this program's translations
+        "like": "喜欢", "happiness": "高兴", "sadness": "悲伤", "anger": "愤怒", "disgust": "厌恶", "fear": "恐惧",
+        "surprise": "惊讶",
+    },
+)  # fmt: skip
 
 OCNLI = Task(
     name="OCNLI",
@@ -129,6 +167,7 @@ OCNLI = Task(
     first_sequence="sentence1",
     second_sequence="sentence2",
     label_enumerate_values=("0", "1", "2"),
+    label_names={"0": "蕴含", "1": "中立", "2": "矛盾"},
 )
 
 CONTEST_TASKS: tuple[Task, ...] = (TNEWS, OCEMOTION, OCNLI)

@@ -10,6 +10,7 @@ from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.confusions import log_confusions
 from easytransfer_mtl.evaluation.easytransfer_checkpoint import is_easytransfer_checkpoint
 from easytransfer_mtl.evaluation.ensemble_scores import DevRows, read_dev_data, read_dev_texts, score_ensemble
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, build_model, evaluate_run, score_rows
@@ -18,7 +19,7 @@ from easytransfer_mtl.evaluation.legacy import LegacyScore
 from easytransfer_mtl.evaluation.member_weights import member_weights
 from easytransfer_mtl.evaluation.metrics import best_of
 from easytransfer_mtl.evaluation.model_class import ModelClass, model_class_of
-from easytransfer_mtl.evaluation.model_scores import MODELS, models_text, write_model_scores
+from easytransfer_mtl.evaluation.model_scores import MODELS, model_files, models_text, write_model_scores
 from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
 from easytransfer_mtl.evaluation.reports import (
     SUMMARIES,
@@ -28,6 +29,8 @@ from easytransfer_mtl.evaluation.reports import (
     report_files,
     summary_text,
 )
+from easytransfer_mtl.evaluation.row_table import ROW_FILES, RowTexts
+from easytransfer_mtl.evaluation.row_texts import find_texts
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.evaluation.weights import weights_at
 from easytransfer_mtl.files import check_outputs, files_in
@@ -63,7 +66,8 @@ def run(settings: EvaluateSettings, model_class: type[MultiTaskModel] | None = N
         data = _read_data(settings, folder, folder)
         if whole:
             _check_outputs(folder.path, settings, data)
-        evaluation = evaluate_run(build_model(folder, chosen), folder, data, options)
+        texts = _texts(settings, folder, data)
+        evaluation = evaluate_run(build_model(folder, chosen), folder, data, options, texts=texts)
     scores = evaluation.scores[evaluation.best]
     print(summary_text(evaluation.scores))
     print("\n".join(class_report_text(score) for score in scores))
@@ -84,7 +88,7 @@ def _evaluate_checkpoint(settings: EvaluateSettings, options: EvaluationOptions,
     member = _checkpoint(settings)
     data = _read_data(settings, member.folder, member.run)
     inference = Inference(member.load(model_class), options.batch_size, options.precision)
-    scores, legacy = score_rows(inference, data, options, "evaluate")
+    scores, legacy, _ = score_rows(inference, data, options, "evaluate")
     print("\n".join(class_report_text(score) for score in scores))
     print(final_table(scores))
     if legacy:
@@ -101,6 +105,22 @@ def _checkpoint(settings: EvaluateSettings) -> StoredModel:
     return stored_model_at(path, load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS)
 
 
+def _texts(settings: EvaluateSettings, run: RunFolder, data: list[TaskData]) -> dict[str, RowTexts]:
+    """Returns ids and texts from the contest's files, if their folder is given.
+
+    Raises:
+        UserError: the files are not those that the rows were converted from, or the rows are those of a fold.
+    """
+    if not settings.data_dir:
+        return {}
+    if not _source(settings):
+        raise UserError(
+            f"--data_dir is the folder of the dev files' CSV, and {run.path} is scored on the fold that its training left "
+            "out; leave it out, or give dev files (--predict_input_fp)."
+        )
+    return find_texts(data, settings.data_dir)
+
+
 def _source(settings: EvaluateSettings) -> str | None:
     return settings.predict_input_fp or settings.eval_input_fp
 
@@ -112,7 +132,8 @@ def _inputs(settings: EvaluateSettings, data: list[TaskData]) -> list[Path]:
 
 
 def _check_outputs(run: Path, settings: EvaluateSettings, data: list[TaskData]) -> None:
-    tables = [run / "evaluation/best" / name for name in report_files([item.task for item in data])]
+    names = [*report_files([item.task for item in data]), *ROW_FILES]
+    tables = [run / "evaluation/best" / name for name in names]
     check_outputs([*(run / "evaluation" / name for name in SUMMARIES), *tables], _inputs(settings, data), [run / "best"])
 
 
@@ -145,7 +166,7 @@ def _evaluate_models(settings: EvaluateSettings, options: EvaluationOptions, mod
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     members = find_models(str(settings.checkpoints), tasks)
     output, source = Path(settings.output_dir or ""), _source(settings)
-    outputs = [output / name for name in (*MODELS, *report_files(check_alike(members)))]
+    outputs = [output / name for name in (*MODELS, *report_files(check_alike(members)), *model_files(len(members)))]
     check_outputs(outputs, [])  # before the data is read, which takes time
     weights = member_weights(settings.checkpoint_weights, members, "--checkpoint_weights")
     data: list[DevRows] = []
@@ -160,6 +181,7 @@ def _evaluate_models(settings: EvaluateSettings, options: EvaluationOptions, mod
     else:
         scores = score_out_of_fold(members, options, model_class)
     write_model_scores(output, scores)
+    log_confusions(scores.together)
     print(models_text(scores))
     print("\n".join(class_report_text(score) for score in scores.together))
     print(final_table(scores.together))

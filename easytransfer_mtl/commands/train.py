@@ -30,7 +30,7 @@ def run(settings: TrainSettings, model_class: type[MultiTaskModel] | None = None
     if not trained.dev:
         print(f"trained: {trained.folder.path} (no predict_input_fp, so nothing was evaluated)")
         return 0
-    known = trained.stopping.scores if trained.stopping else {}
+    known = trained.stopping.kept if trained.stopping else None
     with run_lock(trained.folder.path):
         evaluation = evaluate_run(trained.model, trained.folder, trained.dev, evaluation_options(settings), known)
     ending = trained.stopping.ending() if trained.stopping else None

@@ -64,10 +64,10 @@ class EvaluatedSettings(CommonSettings):
     checkpoint_weights: str | None = option(PREDICT, CHECKPOINT_WEIGHTS_HELP)
     data_dir: str | None = option(
         None,
-        "with checkpoints, in place of dev TFRecords: folder of contest files, whose dev files every model reads with its "
-        "own tokenizer",
+        "folder of contest files. Of a run: those that the dev TFRecords were converted from, for the ids and texts in "
+        "rows.csv. With checkpoints: in place of dev TFRecords, every model reads the dev files with its own tokenizer",
     )
-    header: bool = option(None, "with data_dir: pass over the first line of every CSV file", False)
+    header: bool = option(None, "with checkpoints and data_dir: pass over the first line of every CSV file", False)
     output_dir: str | None = option(EVALUATE, "with checkpoints: where the tables go")
 
     def __post_init__(self) -> None:
@@ -86,12 +86,12 @@ class EvaluatedSettings(CommonSettings):
         if unfit:
             raise UserError(f"{', '.join(unfit)} is of a run, not of an average; leave it out with --checkpoints.")
         _check_weights(self)
-        if self.data_dir and not self.checkpoints:
-            raise UserError("--data_dir is read by --checkpoints; a run is scored on TFRecords (--predict_input_fp).")
-        if self.header and not self.data_dir:
-            raise UserError("--header is about the CSV files of --data_dir; give that too, or leave it out.")
+        if self.data_dir and one and not self.checkpoints:
+            raise UserError("--data_dir is for rows.csv, which is not written for one checkpoint; leave it out.")
+        if self.header and not (self.data_dir and self.checkpoints):
+            raise UserError("--header is about the CSV files that --checkpoints read (--data_dir); leave it out.")
         records = next((name for name in ("predict_input_fp", "eval_input_fp") if getattr(self, name, None)), None)
-        if self.data_dir and records:
+        if self.data_dir and records and self.checkpoints:
             raise UserError(f"--data_dir and --{records} are two kinds of dev files; give one (--{records}= takes it back).")
         if self.checkpoint_weights and not (self.data_dir or records):
             raise UserError(

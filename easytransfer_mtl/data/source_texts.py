@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.data.contest_files import recognized_files
-from easytransfer_mtl.data.csv_reader import read_csv
+from easytransfer_mtl.data.csv_reader import Row, read_csv
 from easytransfer_mtl.data.encoded_rows import NO_LABEL
 from easytransfer_mtl.data.list_files import TaskFile
 from easytransfer_mtl.errors import UserError, listed
@@ -42,29 +42,34 @@ def source_of(file: TaskFile, folder: str, setting: str) -> Path:
     )
 
 
-def texts_of(file: TaskFile, source: Path, label_ids: np.ndarray) -> list[tuple[str, ...]]:
-    """Returns each row's texts in the order of the TFRecord: those of the source's good rows.
+def rows_of(file: TaskFile, source: Path, label_ids: np.ndarray) -> list[Row]:
+    """Returns each row of a TFRecord as it stands in its source, in the order of the TFRecord: the source's good rows.
 
     A header needs no setting here: as a row without a valid label it is passed over like the bad rows that were skipped. In
     a file without labels it may look like a row; then there is one row too many.
 
     Args:
         file: the TFRecord.
-        source: the result of ``source_of``.
+        source: the result of ``source_of``, or for a TFRecord without manifest, which EasyTransfer wrote, a labelled file.
         label_ids: of the TFRecord's rows, int [N]; ``NO_LABEL`` without labels.
 
     Raises:
         UserError: the source's good rows are not the TFRecord's, by their number or by their labels.
     """
-    assert file.manifest is not None
-    task, labelled = file.manifest.task, file.manifest.labelled
+    task, labelled = (file.manifest.task, file.manifest.labelled) if file.manifest else (file.task, True)
     rows = read_csv(source, task, labelled).rows
     if not labelled and len(rows) == len(label_ids) + 1:
         del rows[0]
     ids = task.label_ids
     if [ids[str(row.label)] if labelled else NO_LABEL for row in rows] != label_ids.tolist():
+        why = ", though the manifest says that one was made from the other" if file.manifest else ""
         raise UserError(
-            f"{source} has {len(rows):,} good rows, {file.path} {len(label_ids):,}, or their labels differ, though the "
-            "manifest says that one was made from the other. Convert the data again."
+            f"{source} has {len(rows):,} good rows, {file.path} {len(label_ids):,}, or their labels differ{why}. Convert "
+            "the data again."
         )
-    return [row.texts for row in rows]
+    return rows
+
+
+def texts_of(file: TaskFile, source: Path, label_ids: np.ndarray) -> list[tuple[str, ...]]:
+    """Returns each row's texts in the order of the TFRecord; arguments and errors as in ``rows_of``."""
+    return [row.texts for row in rows_of(file, source, label_ids)]

@@ -1,6 +1,6 @@
 """Scores of several models and of their average on dev files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from easytransfer_mtl.data.contest_files import require_dev_files
 from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv, require_rows
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.manifest import manifest_path
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
@@ -17,9 +18,10 @@ from easytransfer_mtl.evaluation.ensemble import mean_probabilities, one_at_a_ti
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import HeadOutput, Inference
 from easytransfer_mtl.evaluation.member_weights import TaskWeights
-from easytransfer_mtl.evaluation.metrics import score_task
 from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass
 from easytransfer_mtl.evaluation.model_scores import ModelScores
+from easytransfer_mtl.evaluation.row_table import RowTable, RowTexts, task_rows
+from easytransfer_mtl.evaluation.row_texts import texts_of_csv, texts_of_records
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike
 from easytransfer_mtl.evaluation.text_encoder import TextEncoder
 from easytransfer_mtl.runs.task_data import TaskData, check_dev_data, check_segments, read_task_data
@@ -35,12 +37,14 @@ class DevRows:
         files: the files that they come from.
         label_ids: int32 [N].
         encoded: returns the rows as a model reads them.
+        texts: returns the rows' ids and texts.
     """
 
     task: Task
     files: tuple[Path, ...]
     label_ids: np.ndarray
     encoded: Callable[[StoredModel], EncodedRows]
+    texts: Callable[[], RowTexts]
 
 
 def read_dev_texts(data_dir: str, members: list[StoredModel], header: bool = False) -> list[DevRows]:
@@ -67,12 +71,20 @@ def _of_texts(content: CsvContent) -> DevRows:
     task, texts = content.task, [row.texts for row in content.rows]
     ids = task.label_ids
     label_ids = np.array([ids[str(row.label)] for row in content.rows], np.int32)
-    return DevRows(task, (content.path,), label_ids, lambda member: TextEncoder(member).encode(task.name, texts))
+    return DevRows(
+        task,
+        (content.path,),
+        label_ids,
+        lambda member: TextEncoder(member).encode(task.name, texts),
+        lambda: texts_of_csv(content),
+    )
 
 
-def _of_records(item: TaskData) -> DevRows:
+def _of_records(item: TaskData, vocabulary: AnyVocabulary) -> DevRows:
     files = (item.file.path, manifest_path(item.file.path))
-    return DevRows(item.task, files, item.rows.label_ids, lambda member: item.rows)
+    return DevRows(
+        item.task, files, item.rows.label_ids, lambda member: item.rows, lambda: texts_of_records(item, vocabulary)
+    )
 
 
 def read_dev_data(path: str, members: list[StoredModel]) -> list[DevRows]:
@@ -103,7 +115,7 @@ def read_dev_data(path: str, members: list[StoredModel]) -> list[DevRows]:
     check_dev_data(data, inputs)
     for member in members:
         check_segments(data, member.folder.read_architecture())
-    return [_of_records(item) for item in data]
+    return [_of_records(item, vocabularies[0]) for item in data]
 
 
 def score_ensemble(
@@ -130,17 +142,17 @@ def score_ensemble(
             for item in data
         ]
         del inference
-    scores = {
-        name: [
-            score_task(item.task, item.label_ids, output.predictions, options.f1_labels) for item, output in zip(data, found)
-        ]
-        for name, found in outputs.items()
-    }
-    average = []
+    average: list[tuple[np.ndarray, np.ndarray]] = []
     for place, item in enumerate(data):
         parts = [found[place] for found in outputs.values()]
         shares = (weights or {}).get(item.task.name)
-        mean = mean_probabilities([part.probabilities for part in parts], shares).argmax(axis=1)
-        labels = mean.astype(np.int32) if len(parts) > 1 else parts[0].predictions
-        average.append(score_task(item.task, item.label_ids, labels, options.f1_labels))
-    return ModelScores(scores, average, "average")
+        mean = mean_probabilities([part.probabilities for part in parts], shares)
+        labels = mean.argmax(axis=1).astype(np.int32)
+        average.append((labels, mean) if len(parts) > 1 else parts[0])
+    texts = [item.texts() for item in data]
+
+    def table(name: str, found: Sequence[tuple[np.ndarray, np.ndarray]]) -> RowTable:
+        rows = [task_rows(item.task, about, item.label_ids, *output) for item, about, output in zip(data, texts, found)]
+        return RowTable(name, options.f1_labels, rows)
+
+    return ModelScores.of([table(name, found) for name, found in outputs.items()], table("average", average))

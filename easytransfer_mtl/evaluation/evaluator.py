@@ -2,21 +2,26 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import NonFiniteError, UserError
+from easytransfer_mtl.evaluation.confusions import log_confusions
 from easytransfer_mtl.evaluation.export import export_model
-from easytransfer_mtl.evaluation.inference import Inference
+from easytransfer_mtl.evaluation.inference import HeadOutput, Inference
+from easytransfer_mtl.evaluation.kept_scores import KeptScores
 from easytransfer_mtl.evaluation.legacy import LegacyScore, legacy_score
 from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, mean_score, score_task
 from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass
 from easytransfer_mtl.evaluation.reports import score_json, write_reports, write_summary
+from easytransfer_mtl.evaluation.row_table import RowTable, RowTexts, task_rows, write_rows
+from easytransfer_mtl.evaluation.row_texts import texts_of
 from easytransfer_mtl.evaluation.weights import Weights, weights_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables
@@ -46,6 +51,14 @@ class EvaluationOptions:
     swa_checkpoints: int = 0
 
 
+class ScoredRows(NamedTuple):
+    """Scores of a model's weights: one per task, the original's if requested, and task name -> outputs of its own head."""
+
+    scores: list[TaskScore]
+    legacy: LegacyScore | None
+    outputs: dict[str, HeadOutput]
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Scores of a run's checkpoints.
@@ -73,23 +86,23 @@ def build_model(folder: RunFolder, model_class: ModelClass = AS_STORED) -> Multi
     return model
 
 
-def score_rows(
-    inference: Inference, data: list[TaskData], options: EvaluationOptions, what: str
-) -> tuple[list[TaskScore], LegacyScore | None]:
+def score_rows(inference: Inference, data: list[TaskData], options: EvaluationOptions, what: str) -> ScoredRows:
     """Scores a model's current weights: each task's rows with its own head, whatever the tasks' sizes."""
     names = [item.task.name for item in data]
     predictions: dict[str, dict[str, np.ndarray]] = {}
     truths: dict[str, np.ndarray] = {}
+    outputs: dict[str, HeadOutput] = {}
     for item in data:
         heads = names if options.legacy else [item.task.name]
         result = inference.outputs(item.rows, heads, f"{what} {item.task.name}", options.max_batches)
         predictions[item.task.name] = {name: output.predictions for name, output in result.items()}
+        outputs[item.task.name] = result[item.task.name]
         truths[item.task.name] = item.rows.label_ids[: len(result[item.task.name].predictions)]
     scores = [
         score_task(task, truths[task.name], predictions[task.name][task.name], options.f1_labels)
         for task in (item.task for item in data)
     ]
-    return scores, _legacy(data, truths, predictions, options)
+    return ScoredRows(scores, _legacy(data, truths, predictions, options), outputs)
 
 
 def _legacy(
@@ -113,9 +126,12 @@ def evaluate_run(
     folder: RunFolder,
     data: list[TaskData],
     options: EvaluationOptions,
-    known: Mapping[Weights, list[TaskScore]] = MappingProxyType({}),
+    known: KeptScores | None = None,
+    texts: Mapping[str, RowTexts] = MappingProxyType({}),
 ) -> Evaluation:
     """Scores every kept checkpoint and its averages, writes tables to ``evaluation/`` and the best model to ``best/``.
+
+    No rows are computed twice: what the best weights say of every row is remembered while the others are scored.
 
     Weights that are not finite are left out, with a warning. Step 0 is scored as in the original; warns if no later
     checkpoint is better.
@@ -125,7 +141,8 @@ def evaluate_run(
         folder: the run.
         data: the dev files, after ``check_dev_data``.
         options: how to score.
-        known: scores that are already known and not computed again.
+        known: scores of the same rows that are already known and not computed again.
+        texts: task name -> ids and texts of its rows, for the tasks whose contest file is known.
 
     Raises:
         UserError: the run has no checkpoint, one is damaged, or none is finite.
@@ -133,13 +150,17 @@ def evaluate_run(
     checkpoints = checkpoint_steps(folder.path)
     if not checkpoints:
         raise UserError(f"{folder.path} has no checkpoint to evaluate; train first.")
-    scores, legacy = _score_all(model, checkpoints, data, options, known)
-    best = best_of({weights: mean_score(values) for weights, values in scores.items()})
+    inference = Inference(model, options.batch_size, options.precision)
+    found = _score_all(inference, checkpoints, data, options, known)
+    scores, legacy, best = found.scores, found.legacy, found.best
     if options.max_batches is not None:
         return Evaluation(scores, best, None, legacy)
     best.restore(model)
     write_summary(folder.path / "evaluation", scores)
     write_reports(folder.path / "evaluation" / "best", scores[best])
+    outputs = found.outputs or score_rows(inference, data, options, best.label).outputs
+    _write_rows(folder, best.label, options.f1_labels, data, outputs, texts)
+    log_confusions(scores[best])
     if not best.is_trained:
         logging.warning(
             "No checkpoint after step 0 has a score as high as the start's: the model to export is untrained. Look at the "
@@ -151,34 +172,70 @@ def evaluate_run(
     return Evaluation(scores, best, best_folder, legacy)
 
 
+def _write_rows(
+    folder: RunFolder,
+    name: str,
+    f1_labels: str,
+    data: list[TaskData],
+    outputs: dict[str, HeadOutput],
+    texts: Mapping[str, RowTexts],
+) -> None:
+    vocabulary = folder.encoder_files.vocabulary
+    rows = [
+        task_rows(item.task, texts_of(item, texts, vocabulary), item.rows.label_ids, *outputs[item.task.name])
+        for item in data
+    ]
+    write_rows(folder.path / "evaluation" / "best", RowTable(name, f1_labels, rows))
+    decoded = [item.task.name for item in data if item.task.name not in texts]
+    if decoded:
+        how = "evaluate --data_dir=FOLDER takes them from the contest's files"
+        logging.info("rows.csv: the texts of %s are decoded from token ids; %s.", ", ".join(decoded), how)
+
+
+@dataclass
+class _Found:
+    """All scores, and the outputs of the best weights so far; None if these were scored before and not kept."""
+
+    scores: dict[Weights, list[TaskScore]] = field(default_factory=dict)
+    legacy: dict[Weights, LegacyScore] = field(default_factory=dict)
+    outputs: dict[str, HeadOutput] | None = None
+
+    @property
+    def best(self) -> Weights:
+        return best_of({weights: mean_score(values) for weights, values in self.scores.items()})
+
+
 def _score_all(
-    model: MultiTaskModel,
+    inference: Inference,
     checkpoints: dict[int, Path],
     data: list[TaskData],
     options: EvaluationOptions,
-    known: Mapping[Weights, list[TaskScore]],
-) -> tuple[dict[Weights, list[TaskScore]], dict[Weights, LegacyScore]]:
-    inference = Inference(model, options.batch_size, options.precision)
-    scores: dict[Weights, list[TaskScore]] = {}
-    legacy: dict[Weights, LegacyScore] = {}
+    known: KeptScores | None,
+) -> _Found:
+    found = _Found()
     problems: list[str] = []
     for weights in weights_in(checkpoints, options.swa_checkpoints):
-        if weights in known:
-            scores[weights] = known[weights]
+        if known and weights in known.scores:
+            found.scores[weights] = known.scores[weights]
+            if found.best == weights:
+                found.outputs = known.outputs(weights)
             continue
         try:
-            weights.restore(model)
-            scores[weights], printed = score_rows(inference, data, options, weights.label)
+            weights.restore(inference.model)
+            scored = score_rows(inference, data, options, weights.label)
         except NonFiniteError as error:
             problems.append(str(error))
             logging.warning("%s has no score and is left out: %s", weights.label, error)
             continue
-        if printed:
-            legacy[weights] = printed
-        logging.info("%s: %s", weights.label, score_text(scores[weights]))
-    if not scores:
+        found.scores[weights] = scored.scores
+        if found.best == weights:
+            found.outputs = scored.outputs
+        if scored.legacy:
+            found.legacy[weights] = scored.legacy
+        logging.info("%s: %s", weights.label, score_text(scored.scores))
+    if not found.scores:
         raise NonFiniteError("No checkpoint of the run can be scored:\n" + "\n".join(problems))
-    return scores, legacy
+    return found
 
 
 def score_text(scores: list[TaskScore]) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from easytransfer_mtl.errors import UserError, shown
+from easytransfer_mtl.evaluation.inference import HeadOutput
+from easytransfer_mtl.evaluation.kept_outputs import read_outputs, write_outputs
 from easytransfer_mtl.evaluation.metrics import TaskScore, mean_score, score_confusion
 from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import read_json, write_json
@@ -31,6 +33,7 @@ class KeptScores:
         Raises:
             UserError: the file is damaged.
         """
+        self._folder, self._data = folder, data
         self._path, self._rows = folder / FILE, _fingerprint(data, precision)
         kept = read_json(self._path, "scores of a run", LARGEST) if self._path.exists() else {}
         try:
@@ -42,11 +45,20 @@ class KeptScores:
             ) from None
         self.scores = dict(sorted(found, key=lambda item: item[0]))
 
-    def add(self, weights: Weights, scores: list[TaskScore]) -> None:
-        """Adds scores and writes the file."""
+    def add(self, weights: Weights, scores: list[TaskScore], outputs: dict[str, HeadOutput]) -> None:
+        """Adds scores and writes the file; of the best weights so far, the last of equal ones, the outputs are kept too."""
         self.scores[weights] = scores
+        if mean_score(scores) >= max(map(mean_score, self.scores.values())):
+            write_outputs(self._folder, self._made_from(weights), outputs)
         items = [_to_json(weights, scores) for weights, scores in self.scores.items()]
         write_json(self._path, {"rows": self._rows, "scores": items})
+
+    def outputs(self, weights: Weights) -> dict[str, HeadOutput] | None:
+        """Returns task name -> outputs of the rows with these weights; None if they were not kept."""
+        return read_outputs(self._folder, self._made_from(weights), self._data)
+
+    def _made_from(self, weights: Weights) -> dict[str, Any]:
+        return {"rows": self._rows, "step": weights.step, "ema": weights.is_ema}
 
     def best_of_steps(self) -> dict[int, float]:
         """Returns step -> the highest mean score of the weights of that step."""

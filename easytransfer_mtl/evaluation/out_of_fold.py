@@ -1,6 +1,7 @@
 """Scores every training row with the model that was not trained on it."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,14 +12,13 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import one_at_a_time
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
-from easytransfer_mtl.evaluation.metrics import TaskScore, score_task
 from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass
 from easytransfer_mtl.evaluation.model_scores import ModelScores
+from easytransfer_mtl.evaluation.row_table import RowTable, TaskRows, task_rows
+from easytransfer_mtl.evaluation.row_texts import texts_of_records
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike
 from easytransfer_mtl.runs.fold_data import held_out_rows
 from easytransfer_mtl.runs.task_data import TaskData, read_task_data
-
-Parts = dict[str, list[tuple[np.ndarray, np.ndarray]]]
 
 
 def score_out_of_fold(
@@ -36,23 +36,33 @@ def score_out_of_fold(
     """
     tasks = check_alike(members)
     _check_folds(members)
-    scores: dict[str, list[TaskScore]] = {}
-    parts: Parts = {}
+    tables: list[RowTable] = []
     for member in one_at_a_time(members):
         data = held_out_rows(member.run, partial(_read, member))
         inference = Inference(member.load(model_class), options.batch_size, options.precision)
-        scores[member.name] = []
+        vocabulary = member.folder.encoder_files.vocabulary
+        rows = []
         for item in data:
-            name, truth = item.task.name, item.rows.label_ids
-            predictions = inference.outputs(item.rows, [name], f"evaluate {name}")[name].predictions
-            scores[member.name].append(score_task(item.task, truth, predictions, options.f1_labels))
-            parts.setdefault(name, []).append((truth, predictions))
+            name = item.task.name
+            output = inference.outputs(item.rows, [name], f"evaluate {name}")[name]
+            rows.append(task_rows(item.task, texts_of_records(item, vocabulary), item.rows.label_ids, *output))
+        tables.append(RowTable(member.name, options.f1_labels, rows))
         del inference
-    together = []
-    for task in tasks:
-        truths, predictions = (np.concatenate(column) for column in zip(*parts[task.name]))
-        together.append(score_task(task, truths, predictions, options.f1_labels))
-    return ModelScores(scores, together, "all folds")
+    together = [_joined([rows for table in tables for rows in table.tasks if rows.task.name == task.name]) for task in tasks]
+    return ModelScores.of(tables, RowTable("all folds", options.f1_labels, together))
+
+
+def _joined(parts: list[TaskRows]) -> TaskRows:
+    """Returns the rows of all folds, in the order of their numbers."""
+    numbers = np.concatenate([np.array(part.about.ids, np.int64) for part in parts])
+    order = np.argsort(numbers, kind="stable")
+    texts = [text for part in parts for text in part.about.texts]
+    about = replace(parts[0].about, ids=[*map(str, numbers[order])], texts=[texts[place] for place in order])
+    columns = [
+        np.concatenate([getattr(part, name) for part in parts])[order]
+        for name in ("truth", "predicted", "p_label", "p_prediction")
+    ]
+    return TaskRows(parts[0].task, about, *columns)
 
 
 def _check_folds(members: list[StoredModel]) -> None:

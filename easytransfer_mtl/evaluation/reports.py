@@ -26,7 +26,7 @@ def class_report_text(score: TaskScore) -> str:
     """
     table = [["label", "precision", "recall", "F1", "support"]]
     for label, p, r, f1, support, counted in _classes(score):
-        table.append([label, *(map(digits, (p, r, f1)) if counted else ["-"] * 3), str(support)])
+        table.append([score.task.named(label), *(map(digits, (p, r, f1)) if counted else ["-"] * 3), str(support)])
     for name, p, r, f1 in _averages(score):
         table.append([name, digits(p), digits(r), digits(f1), str(score.rows)])
     return (
@@ -37,11 +37,12 @@ def class_report_text(score: TaskScore) -> str:
 
 def class_report_csv(scores: Sequence[TaskScore]) -> str:
     """Returns CSV with one row per task and label (``kind`` is class) and two per task for the averages (``average``)."""
-    table: list[list[Any]] = [["task", "kind", "label", "precision", "recall", "f1", "support"]]
+    table: list[list[Any]] = [["task", "kind", "label", "precision", "recall", "f1", "support", "name"]]
     for score in scores:
-        name = score.task.name
-        table += [[name, "class", label, p, r, f1, support] for label, p, r, f1, support, _ in _classes(score)]
-        table += [[name, "average", label, p, r, f1, score.rows] for label, p, r, f1 in _averages(score)]
+        task, names = score.task.name, score.task.label_names
+        for label, p, r, f1, support, _ in _classes(score):
+            table.append([task, "class", label, p, r, f1, support, names.get(label, "")])
+        table += [[task, "average", label, p, r, f1, score.rows, ""] for label, p, r, f1 in _averages(score)]
     return csv_text(table)
 
 
@@ -56,7 +57,8 @@ def score_json(score: TaskScore) -> dict[str, Any]:
         "accuracy": score.accuracy,
         "chance": score.chance,
         "classes": [
-            {"label": label, "precision": p, "recall": r, "f1": f1, "support": support, "counted": counted}
+            {"label": label, "name": score.task.label_names.get(label, "")}
+            | {"precision": p, "recall": r, "f1": f1, "support": support, "counted": counted}
             for label, p, r, f1, support, counted in _classes(score)
         ],
         "averages": [{"average": name, "precision": p, "recall": r, "f1": f1} for name, p, r, f1 in _averages(score)],
@@ -65,13 +67,17 @@ def score_json(score: TaskScore) -> dict[str, Any]:
 
 
 def confusion_text(score: TaskScore) -> str:
-    """Returns the confusion matrix as an aligned table: rows are true labels, columns predicted ones."""
-    return f"{score.task.name}: rows are the truth, columns the prediction\n{aligned(_confusion(score))}"
+    """Returns the confusion matrix as an aligned table: rows are true labels, with their names, columns predicted ones."""
+    labels, counts = score.task.label_enumerate_values, score.confusion.tolist()
+    rows = [[score.task.named(label), *map(str, row)] for label, row in zip(labels, counts, strict=True)]
+    return f"{score.task.name}: rows are the truth, columns the prediction\n{aligned([['', *labels], *rows])}"
 
 
 def confusion_csv(score: TaskScore) -> str:
-    """Returns the confusion matrix as CSV: rows are true labels, columns predicted ones."""
-    return csv_text(_confusion(score))
+    """Returns the confusion matrix as CSV: rows are true labels, columns predicted ones; the last column is the names."""
+    labels, names = score.task.label_enumerate_values, score.task.label_names
+    rows = zip(labels, score.confusion.tolist(), strict=True)
+    return csv_text([["", *labels, "name"], *([label, *counts, names.get(label, "")] for label, counts in rows)])
 
 
 def report_files(tasks: Sequence[Task]) -> list[str]:
@@ -177,9 +183,3 @@ def _averages(score: TaskScore) -> list[tuple[str, float, float, float]]:
     macro = values[:, score.counted].mean(axis=1)
     weighted = values @ score.support / score.rows
     return [("macro avg", *macro.tolist()), ("weighted avg", *weighted.tolist())]
-
-
-def _confusion(score: TaskScore) -> list[list[str]]:
-    labels = score.task.label_enumerate_values
-    rows = [[label, *map(str, counts)] for label, counts in zip(labels, score.confusion.tolist(), strict=True)]
-    return [["", *labels], *rows]

@@ -65,7 +65,8 @@ def read_fold_data(choice: FoldChoice, paths: str, read: Read) -> tuple[list[Tas
         read: reads one of these files.
 
     Returns:
-        The training rows and the fold's rows, each in the order of the first list.
+        The training rows and the fold's rows, each in the order of the first list; their numbers go on from one file to the
+        next.
 
     Raises:
         UserError: a file was not split, or a file that was split is missing.
@@ -80,12 +81,13 @@ def read_fold_data(choice: FoldChoice, paths: str, read: Read) -> tuple[list[Tas
     dev: list[TaskData] = []
     for found in parts.values():
         first, rows = found[0][0], concatenate([item.rows for item, _ in found])
-        folds = np.concatenate([numbers for _, numbers in found])
+        folds = np.concatenate([of_rows for _, of_rows in found])
         length = max(item.padded_length for item, _ in found)
         for side, chosen in ((train, folds != choice.fold), (dev, folds == choice.fold)):
             if not chosen.any():
                 raise UserError(f"{choice.path}: fold {choice.fold} of {first.task.name} has no rows, or all of them.")
-            side.append(TaskData(first.file, rows.take(np.flatnonzero(chosen)), length))
+            numbers = np.flatnonzero(chosen)
+            side.append(TaskData(first.file, rows.take(numbers), length, numbers))
     return train, dev
 
 

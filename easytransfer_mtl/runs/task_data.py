@@ -19,11 +19,19 @@ from easytransfer_mtl.tasks import Task
 
 @dataclass(frozen=True)
 class TaskData:
-    """One task's rows, their file, and the maximum number of tokens per row."""
+    """One task's rows, their file, and the maximum number of tokens per row.
+
+    Attributes:
+        file: the file.
+        rows: N rows.
+        padded_length: maximum number of tokens per row.
+        numbers: numbers of the rows in the file, from 0, int [N]; None for 0 to N - 1.
+    """
 
     file: TaskFile
     rows: EncodedRows
     padded_length: int
+    numbers: np.ndarray | None = None
 
     @property
     def task(self) -> Task:
@@ -162,7 +170,7 @@ def with_unlabelled(train: list[TaskData], unlabelled: list[TaskData]) -> list[T
     """Returns the training data with each task's rows without labels, if it has any, behind its own."""
     more = {item.task.name: item.rows for item in unlabelled}
     return [
-        replace(item, rows=concatenate([item.rows, more[item.task.name]])) if item.task.name in more else item
+        replace(item, rows=concatenate([item.rows, more[item.task.name]]), numbers=None) if item.task.name in more else item
         for item in train
     ]
 

@@ -119,6 +119,6 @@ class EarlyStopping(tf_keras.callbacks.Callback):
         if self._inference is None:
             self._inference = Inference(model, self.options.batch_size, self.options.precision)
         with self.averages.in_place() if self.averages and weights.is_ema else nullcontext():
-            scores, _ = score_rows(self._inference, self.data, self.options, weights.label)
-        self.kept.add(weights, scores)
-        logging.info("%s: %s", weights.label, score_text(scores))
+            scored = score_rows(self._inference, self.data, self.options, weights.label)
+        self.kept.add(weights, scored.scores, scored.outputs)
+        logging.info("%s: %s", weights.label, score_text(scored.scores))

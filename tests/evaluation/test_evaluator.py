@@ -19,6 +19,7 @@ from easytransfer_mtl.evaluation import evaluator
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, build_model, evaluate_run, score_rows
 from easytransfer_mtl.evaluation.export import load_exported
 from easytransfer_mtl.evaluation.inference import Inference
+from easytransfer_mtl.evaluation.kept_scores import KeptScores
 from easytransfer_mtl.evaluation.metrics import mean_score
 from easytransfer_mtl.evaluation.reports import best_line, summary_text
 from easytransfer_mtl.evaluation.weights import Weights
@@ -174,10 +175,10 @@ def test_what_the_original_would_have_printed_counts_misplaced_rows(
 ) -> None:
     inference = Inference(build_model(run), 4)
     # 6, 3 and 2 batches: from the third round on the positions drift.
-    _, legacy = score_rows(inference, dev(24, 12, 8), EvaluationOptions(batch_size=4, legacy=True), "test")
+    legacy = score_rows(inference, dev(24, 12, 8), EvaluationOptions(batch_size=4, legacy=True), "test").legacy
     assert legacy is not None and legacy.misplaced > 0
     # On these sizes the original crashed; the exact score has no such limit.
-    scores, none = score_rows(inference, dev(24, 13, 6), EvaluationOptions(batch_size=4), "test")
+    scores, none, _ = score_rows(inference, dev(24, 13, 6), EvaluationOptions(batch_size=4), "test")
     assert none is None and [score.rows for score in scores] == [24, 13, 6]
 
 
@@ -284,10 +285,11 @@ def test_step_and_kind_of_weights_mean_the_same_in_every_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data, weights = dev(), Weights(tuple(run.path / f"model.ckpt-{step}" for step in steps), is_ema)
-    known, _ = score_rows(Inference(build_model(run), 64), data, EvaluationOptions(), "test")
+    known = KeptScores(run.path, data, "float32", 0)
+    known.scores[weights] = score_rows(Inference(build_model(run), 64), data, EvaluationOptions(), "test").scores
     monkeypatch.setattr(evaluator, "weights_in", lambda *arguments: [weights])
     monkeypatch.setattr(Weights, "restore", lambda *arguments: None)
-    evaluate_run(build_model(run), run, data, EvaluationOptions(), {weights: known})
+    evaluate_run(build_model(run), run, data, EvaluationOptions(), known)
     about = json.loads((run.path / "best/export.json").read_text(encoding="utf-8"))
     summary = json.loads((run.path / "evaluation/summary.json").read_text(encoding="utf-8"))
     row = summary["checkpoints"][0]

@@ -9,6 +9,8 @@ import pytest
 
 from easytransfer_mtl.data.encoded_rows import from_arrays
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.inference import HeadOutput
+from easytransfer_mtl.evaluation.kept_outputs import FILE as OUTPUTS
 from easytransfer_mtl.evaluation.kept_scores import KeptScores
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_confusion, score_task
 from easytransfer_mtl.evaluation.reports import score_json
@@ -28,6 +30,13 @@ def scores_of(seed: int) -> list[TaskScore]:
     return [score_task(task, *random.integers(0, task.num_labels, (2, 4))) for task in CONTEST_TASKS]
 
 
+def outputs_of(seed: int) -> dict[str, HeadOutput]:
+    """Outputs of the four rows, in the shapes that a model gives."""
+    random = np.random.default_rng(seed)
+    probabilities = {task.name: random.random((4, task.num_labels), np.float32) for task in CONTEST_TASKS}
+    return {name: HeadOutput(part.argmax(axis=1).astype(np.int32), part) for name, part in probabilities.items()}
+
+
 def test_a_confusion_matrix_holds_the_whole_score() -> None:
     truth, predicted = np.array([0, 0, 3, 3, 6, 6, 6]), np.array([0, 3, 3, 3, 0, 6, 6])
     score = score_task(OCEMOTION, truth, predicted)
@@ -41,7 +50,7 @@ def test_scores_up_to_a_step_come_back_in_order(tmp_path: Path) -> None:
     )
     added = {second: 1, averages: 2, fourth: 3}
     for candidate, seed in added.items():
-        kept.add(candidate, scores_of(seed))
+        kept.add(candidate, scores_of(seed), outputs_of(seed))
     again = KeptScores(tmp_path, data_of(), "float32", 2)
     assert list(again.scores) == [second, averages]
     for candidate, scores in again.scores.items():
@@ -52,7 +61,7 @@ def test_scores_up_to_a_step_come_back_in_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("first_id", "precision"), [(2, "float32"), (1, "bfloat16")])
 def test_scores_of_other_rows_or_arithmetic_do_not_count(first_id: int, precision: str, tmp_path: Path) -> None:
-    KeptScores(tmp_path, data_of(), "float32", 0).add(Weights.of_step(tmp_path, 2), scores_of(1))
+    KeptScores(tmp_path, data_of(), "float32", 0).add(Weights.of_step(tmp_path, 2), scores_of(1), outputs_of(1))
     assert not KeptScores(tmp_path, data_of(first_id), precision, 9).scores
 
 
@@ -70,7 +79,7 @@ def test_scores_of_other_rows_or_arithmetic_do_not_count(first_id: int, precisio
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_named(change: dict[str, Any], tmp_path: Path) -> None:
-    KeptScores(tmp_path, data_of(), "float32", 0).add(Weights.of_step(tmp_path, 2), scores_of(1))
+    KeptScores(tmp_path, data_of(), "float32", 0).add(Weights.of_step(tmp_path, 2), scores_of(1), outputs_of(1))
     path = tmp_path / "evaluation/during_training.json"
     value = read_json(path)
     item = value["scores"][0]
@@ -78,3 +87,35 @@ def test_a_damaged_file_is_named(change: dict[str, Any], tmp_path: Path) -> None
     write_json(path, value)
     with pytest.raises(UserError, match="during_training.json is damaged .*delete it"):
         KeptScores(tmp_path, data_of(), "float32", 2)
+
+
+def test_outputs_of_the_best_weights_come_back_and_no_others(tmp_path: Path) -> None:
+    kept = KeptScores(tmp_path, data_of(), "float32", 0)
+    each = [Weights.of_step(tmp_path, step) for step in (2, 4, 6)]
+    means = {weights: np.mean([score.score for score in scores_of(seed)]) for seed, weights in enumerate(each)}
+    for seed, weights in enumerate(each):
+        kept.add(weights, scores_of(seed), outputs_of(seed))
+    best = max(means, key=lambda weights: means[weights])
+    again = KeptScores(tmp_path, data_of(), "float32", 6)
+    for seed, weights in enumerate(each):
+        found = again.outputs(weights)
+        assert (found is None) == (weights != best)
+        for name, output in (found or {}).items():
+            np.testing.assert_array_equal(output.probabilities, outputs_of(seed)[name].probabilities)
+            np.testing.assert_array_equal(output.predictions, outputs_of(seed)[name].predictions)
+    assert KeptScores(tmp_path, data_of(2), "float32", 6).outputs(best) is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "labels", "size"])
+def test_damaged_outputs_are_not_used(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept, weights, outputs = KeptScores(tmp_path, data_of(), "float32", 0), Weights.of_step(tmp_path, 2), outputs_of(1)
+    if damage == "labels":
+        outputs["OCNLI"] = outputs["OCNLI"]._replace(predictions=np.full(4, 3, np.int32))
+    kept.add(weights, scores_of(1), outputs)
+    path = tmp_path / OUTPUTS
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    if damage == "size":
+        path.write_bytes(path.read_bytes() + bytes(2 << 20))
+    assert kept.outputs(weights) is None
+    assert ("is damaged" in caplog.text) == (damage != "size")

@@ -169,8 +169,14 @@ def test_texts_give_the_scores_of_the_tfrecords(folder: Path, tiny_data: Path, t
     "given, message",
     [
         ({"model_dir": "m", "checkpoint_weights": "1,2"}, "--checkpoint_weights are those of --checkpoints A,B"),
-        ({"model_dir": "m", "data_dir": "d"}, "--data_dir is read by --checkpoints; a run is scored on TFRecords"),
-        ({"checkpoints": "a", "output_dir": "o", "header": True}, "--header is about the CSV files of --data_dir"),
+        (
+            {"eval_checkpoint_path": "m", "data_dir": "d"},
+            "--data_dir is for rows.csv, which is not written",
+        ),
+        (
+            {"checkpoints": "a", "output_dir": "o", "header": True},
+            "--header is about the CSV files that --checkpoints read",
+        ),
         (
             {"checkpoints": "a", "output_dir": "o", "data_dir": "d", "eval_input_fp": "e"},
             "--data_dir and --eval_input_fp are two kinds of dev files; give one .--eval_input_fp= takes it back",

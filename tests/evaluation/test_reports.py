@@ -35,9 +35,9 @@ def test_class_report_text() -> None:
     assert reports.class_report_text(half()) == (
         "OCNLI: macro-F1 0.3333 over 2 of 3 labels, accuracy 0.5000, 4 rows\n"
         "label         precision  recall      F1  support\n"
-        "0                0.5000  1.0000  0.6667        2\n"
-        "1                0.0000  0.0000  0.0000        2\n"
-        "2                     -       -       -        0\n"
+        "0 (蕴含)         0.5000  1.0000  0.6667        2\n"
+        "1 (中立)         0.0000  0.0000  0.0000        2\n"
+        "2 (矛盾)              -       -       -        0\n"
         "macro avg        0.2500  0.5000  0.3333        4\n"
         "weighted avg     0.2500  0.5000  0.3333        4\n"
     )
@@ -63,6 +63,7 @@ def test_class_report_csv() -> None:
         "recall": "1.0",
         "f1": "",
         "support": "2",
+        "name": "蕴含",
     }
     assert float(rows[0]["f1"]) == pytest.approx(2 / 3)
     assert [(row["kind"], row["label"]) for row in rows[3:5]] == [("average", "macro avg"), ("average", "weighted avg")]
@@ -83,9 +84,10 @@ def test_averages_are_sklearns() -> None:
 def test_confusion_matrix() -> None:
     score = half()
     assert reports.confusion_text(score) == (
-        "OCNLI: rows are the truth, columns the prediction\n   0  1  2\n0  2  0  0\n1  2  0  0\n2  0  0  0\n"
+        "OCNLI: rows are the truth, columns the prediction\n"
+        "          0  1  2\n0 (蕴含)  2  0  0\n1 (中立)  2  0  0\n2 (矛盾)  0  0  0\n"
     )
-    assert reports.confusion_csv(score) == ",0,1,2\n0,2,0,0\n1,2,0,0\n2,0,0,0\n"
+    assert reports.confusion_csv(score) == ",0,1,2,name\n0,2,0,0,蕴含\n1,2,0,0,中立\n2,0,0,0,矛盾\n"
 
 
 def test_wide_characters_stay_aligned() -> None:

@@ -16,7 +16,7 @@ from easytransfer_mtl.config.predict_settings import EvaluateSettings
 from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.data.encoded_rows import from_arrays
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, score_rows
+from easytransfer_mtl.evaluation.evaluator import EvaluationOptions, ScoredRows, score_rows
 from easytransfer_mtl.evaluation.kept_scores import FILE
 from easytransfer_mtl.evaluation.metrics import TaskScore, score_task
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -63,9 +63,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Has each step's evaluation find what ``RIGHT`` says for it; notes what was evaluated."""
     noted: list[str] = []
 
-    def score(inference: Any, data: Any, options: Any, what: str) -> tuple[list[TaskScore], None]:
+    def score(inference: Any, data: Any, options: Any, what: str) -> ScoredRows:
         noted.append(what)
-        return scripted(RIGHT[int(what.split()[1]) // 2 - 1]), None
+        return ScoredRows(scripted(RIGHT[int(what.split()[1]) // 2 - 1]), None, {})
 
     monkeypatch.setattr(early_stopping, "score_rows", score)
     monkeypatch.setattr(early_stopping, "Inference", lambda *_: None)

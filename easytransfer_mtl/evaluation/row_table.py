@@ -1,0 +1,204 @@
+"""What a model says of every scored row: rows.csv, and rows.json that says what its columns are of. No model is needed to
+read them.
+"""
+
+import contextlib
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from easytransfer_mtl.errors import UserError, shown
+from easytransfer_mtl.evaluation.metrics import LABEL_SETS, TaskScore, score_task
+from easytransfer_mtl.evaluation.tables import csv_text
+from easytransfer_mtl.files import read_json, sha256_of, write_json, write_text
+from easytransfer_mtl.tasks import Task, check_tasks, task_from_json
+
+ROWS_CSV, ROWS_JSON = ROW_FILES = ("rows.csv", "rows.json")
+COLUMNS = ("task", "id", "text", "second_text", "label", "prediction", "p_label", "p_prediction", "loss")
+FORMAT = 1
+LARGEST = 1 << 30
+"""Largest rows.csv that is read, in bytes; the contest's training rows together make 20 MB."""
+LONGEST_FIELD = 1 << 21
+LEAST = float(np.finfo(np.float32).tiny)
+"""The smallest probability that a loss is computed of: a loss is at most 87.3."""
+
+
+@dataclass(frozen=True)
+class RowTexts:
+    """One task's N rows as a reader wants to see them.
+
+    Attributes:
+        ids: the ids in the contest file; without it row numbers of the TFRecord, from 0.
+        texts: one or two texts a row; without the contest file decoded from token ids.
+        from_file: whether both are from the contest file.
+        file: name of the file.
+        source_sha256: SHA-256 of the contest file; None if it is not known.
+    """
+
+    ids: list[str]
+    texts: list[tuple[str, ...]]
+    from_file: bool
+    file: str
+    source_sha256: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class TaskRows:
+    """One task's N scored rows.
+
+    Attributes:
+        task: the task.
+        about: ids and texts.
+        truth: label ids, int [N].
+        predicted: label ids, int [N].
+        p_label: probability of the label, float [N].
+        p_prediction: probability of the prediction, float [N].
+    """
+
+    task: Task
+    about: RowTexts
+    truth: np.ndarray
+    predicted: np.ndarray
+    p_label: np.ndarray
+    p_prediction: np.ndarray
+
+    @property
+    def loss(self) -> np.ndarray:
+        """Cross entropy in nats, float64 [N]."""
+        return -np.log(np.maximum(self.p_label.astype(np.float64), LEAST))
+
+
+@dataclass(frozen=True, eq=False)
+class RowTable:
+    """What a model says of the rows of all its tasks.
+
+    Attributes:
+        name: the model: a checkpoint, the path of a model, or ``average``.
+        f1_labels: see ``score_task``.
+        tasks: the tasks' rows.
+    """
+
+    name: str
+    f1_labels: str
+    tasks: list[TaskRows]
+
+    def scores(self) -> list[TaskScore]:
+        """Returns one score per task."""
+        return [score_task(item.task, item.truth, item.predicted, self.f1_labels) for item in self.tasks]
+
+
+def task_rows(task: Task, about: RowTexts, truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray) -> TaskRows:
+    """Takes a task's label ids, int [N], predictions, int [N], and probabilities of all labels, float [N, C]."""
+    places = np.arange(len(truth))
+    return TaskRows(task, about, truth, predicted, probabilities[places, truth], probabilities[places, predicted])
+
+
+def write_rows(folder: Path, table: RowTable) -> None:
+    """Writes rows.csv and rows.json to ``folder``."""
+    write_text(folder / ROWS_CSV, csv_text([COLUMNS, *(line for item in table.tasks for line in _lines(item))]))
+    tasks = [
+        {
+            **item.task.to_json(),
+            "rows": len(item.truth),
+            "texts": "file" if item.about.from_file else "tokens",
+            "file": item.about.file,
+            "source_sha256": item.about.source_sha256,
+        }
+        for item in table.tasks
+    ]
+    value = {"format_version": FORMAT, "name": table.name, "f1_labels": table.f1_labels, "tasks": tasks}
+    write_json(folder / ROWS_JSON, {**value, "rows_sha256": sha256_of(folder / ROWS_CSV)})
+
+
+def _lines(item: TaskRows) -> Iterator[list[Any]]:
+    task, labels = item.task, item.task.label_enumerate_values
+    numbers = (item.truth.tolist(), item.predicted.tolist(), item.p_label, item.p_prediction, item.loss)
+    for row_id, texts, truth, predicted, *values in zip(item.about.ids, item.about.texts, *numbers, strict=True):
+        first, second = (text.replace("\0", "\ufffd") for text in (*texts, "")[:2])
+        yield [task.name, row_id, first, second, labels[truth], labels[predicted], *(f"{value:.9g}" for value in values)]
+
+
+def read_rows(folder: Path) -> RowTable:
+    """Reads rows.csv and rows.json, which are untrusted.
+
+    Raises:
+        UserError: a file is missing, damaged or too large, or they are not of one evaluation.
+    """
+    path, about = folder / ROWS_CSV, folder / ROWS_JSON
+    value = read_json(about, "rows.json")
+    entries = value.get("tasks") if isinstance(value, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise _damaged(about, "it lists no tasks")
+    name, labels = value.get("name"), value.get("f1_labels")
+    if value.get("format_version") != FORMAT or not isinstance(name, str) or labels not in LABEL_SETS:
+        raise _damaged(about, f"format_version {shown(value.get('format_version'))}, f1_labels {shown(labels)}")
+    if not path.is_file():
+        raise _damaged(path, "it does not exist")
+    if path.stat().st_size > LARGEST:
+        raise UserError(f"{path} is too large: at most {LARGEST:,} bytes are read.")
+    if sha256_of(path) != value.get("rows_sha256"):
+        raise _damaged(path, f"its content is not what {ROWS_JSON} beside it was written for")
+    tasks = check_tasks(tuple(_task(entry, about) for entry in entries))
+    lines = _by_task(path, tasks)
+    return RowTable(name, labels, [_task_rows(path, *item, about) for item in zip(tasks, entries, lines, strict=True)])
+
+
+def _damaged(path: Path, what: str) -> UserError:
+    return UserError(f"{path} is damaged ({what}); run evaluate again, which writes it.")
+
+
+def _task(entry: dict[str, Any], path: Path) -> Task:
+    kinds = {"rows": int, "texts": str, "file": str}
+    if not all(type(entry.get(key)) is kind for key, kind in kinds.items()):
+        raise _damaged(path, "a task has no rows, texts and file")
+    if not isinstance(entry.get("source_sha256"), str | None):
+        raise _damaged(path, f"source_sha256 is {shown(entry['source_sha256'])}")
+    return task_from_json({key: part for key, part in entry.items() if key not in {*kinds, "source_sha256"}}, str(path))
+
+
+def _by_task(path: Path, tasks: Sequence[Task]) -> list[list[list[str]]]:
+    """Returns the lines of each task."""
+    found: dict[str, list[list[str]]] = {task.name: [] for task in tasks}
+    try:
+        with open(path, encoding="utf-8", newline="") as stream, _long_fields():
+            for number, line in enumerate(csv.reader(stream, strict=True)):
+                if number == 0 and tuple(line) != COLUMNS:
+                    raise _damaged(path, f"its first line is not {','.join(COLUMNS)}")
+                if number and (len(line) != len(COLUMNS) or line[0] not in found):
+                    raise _damaged(path, f"row {number} (from 1) is {shown(line)}")
+                if number:
+                    found[line[0]].append(line)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise _damaged(path, str(error)) from None
+    return list(found.values())
+
+
+@contextlib.contextmanager
+def _long_fields() -> Iterator[None]:
+    before = csv.field_size_limit(LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _task_rows(path: Path, task: Task, entry: dict[str, Any], lines: list[list[str]], about: Path) -> TaskRows:
+    if not lines or len(lines) != entry["rows"]:
+        raise _damaged(path, f"{len(lines)} rows of {task.name}, where {about.name} has {entry['rows']}")
+    _, ids, first, second, labels, predictions, *numbers = zip(*lines, strict=True)
+    texts: list[tuple[str, ...]] = [*zip(first, second, strict=True)] if task.second_sequence else [*zip(first)]
+    label_ids = task.label_ids
+    try:
+        truth, predicted = (np.array([label_ids[label] for label in part]) for part in (labels, predictions))
+        p_label, p_prediction = (np.array(part, np.float64) for part in numbers[:2])
+    except (KeyError, ValueError) as error:
+        raise _damaged(path, f"{task.name}: {shown(error)}") from None
+    # A NaN is not in the range either.
+    if not all(((0 <= part) & (part <= 1 + 1e-5)).all() for part in (p_label, p_prediction)):
+        raise _damaged(path, f"{task.name}: a probability is not between 0 and 1")
+    row_texts = RowTexts(list(ids), texts, entry["texts"] == "file", entry["file"], entry["source_sha256"])
+    return TaskRows(task, row_texts, truth, predicted, p_label, p_prediction)
