@@ -29,8 +29,9 @@ _LIGHT = {
 }
 _NEED_TENSORFLOW = {
     "MultiTaskModel": "easytransfer_mtl.models.multitask_model",
-    "Predictor": "easytransfer_mtl.evaluation.prediction",
-    "load": "easytransfer_mtl.evaluation.stored_models",
+    "load": "easytransfer_mtl.evaluation.loaded_model",
+    "LoadedModel": "easytransfer_mtl.evaluation.loaded_model",
+    "Result": "easytransfer_mtl.evaluation.loaded_model",
     "TrainStep": "easytransfer_mtl.training.step",
     "TaskWeighting": "easytransfer_mtl.weighting",
     "Signals": "easytransfer_mtl.weighting",

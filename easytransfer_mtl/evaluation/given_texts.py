@@ -34,13 +34,14 @@ def checked_ids(ids: Any, where: str) -> list[str]:
     return result
 
 
-def checked_texts(texts: Any, task: Task) -> list[tuple[str, ...]]:
+def checked_texts(texts: Any, task: Task, start: int = 0) -> list[tuple[str, ...]]:
     """Returns each row's texts as a tuple.
 
     Args:
         texts: a list, array, series or generator. For a task with one text a row is a string, or a tuple, list or array with
             one string; for a task with pairs a tuple, list or array with two.
         task: the task.
+        start: number of the first row in messages.
 
     Raises:
         UserError: it is none of these; the message names the row, what was found and what is allowed.
@@ -48,7 +49,7 @@ def checked_texts(texts: Any, task: Task) -> list[tuple[str, ...]]:
     count = 2 if task.second_sequence else 1
     wanted = "a pair of texts, such as ('...', '...')" if count == 2 else "one text, a string"
     result: list[tuple[str, ...]] = []
-    for row, value in enumerate(_listed(texts, f"{task.name}: texts", "rows")):
+    for row, value in enumerate(_listed(texts, f"{task.name}: texts", "rows"), start):
         parts = [value] if isinstance(value, str) else value
         if isinstance(parts, np.ndarray) and parts.ndim == 1:
             parts = parts.tolist()

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.pipeline import evaluation_batches
 from easytransfer_mtl.data.tfrecords import SEQUENCE_FEATURES
+from easytransfer_mtl.encoders.fused.graphs import compiling
 from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.errors import NonFiniteError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -26,9 +27,22 @@ class Inference:
     """Runs a model without dropout; the function is traced once and serves the weights of all checkpoints."""
 
     def __init__(
-        self, model: MultiTaskModel, batch_size: int, precision: str = "float32", source: str = "the model"
+        self,
+        model: MultiTaskModel,
+        batch_size: int,
+        precision: str = "float32",
+        source: str = "the model",
+        compiled: bool = True,
     ) -> None:
-        """Takes the model, rows per batch, number format of the encoder's matrix products, and the model's name for errors.
+        """Takes a model.
+
+        Args:
+            model: the model.
+            batch_size: rows per batch.
+            precision: number format of the encoder's matrix products.
+            source: the model's name for errors.
+            compiled: whether XLA compiles parts of the layers, which is faster for many batches of the same shape, and costs
+                about a second for a batch of a new one.
 
         Raises:
             UserError: the encoder does not support the number format.
@@ -38,6 +52,7 @@ class Inference:
         self.batch_size = batch_size
         self.precision = precision
         self.source = source
+        self.compiled = compiled
         rows = tf.TensorSpec([None, None], tf.int32)
         self._step = tf.function(model.predict_step, input_signature=[{name: rows for name in SEQUENCE_FEATURES}])
 
@@ -49,7 +64,7 @@ class Inference:
         Args:
             rows: N rows.
             heads: names of the tasks whose heads are used.
-            what: label of the progress bar.
+            what: label of the progress bar; an empty string shows none.
             max_batches: use only the first rows in file order, as many as fill this number of batches; None for all.
 
         Raises:
@@ -62,7 +77,7 @@ class Inference:
             name: HeadOutput(np.zeros(len(rows), np.int32), np.zeros((len(rows), labels[name]), np.float32))
             for name in heads
         }
-        bar = tqdm(total=len(rows), desc=what, unit=" rows", disable=None, leave=False)
+        bar = tqdm(total=len(rows), desc=what, unit=" rows", disable=None if what else True, leave=False)
         for numbers, batch in evaluation_batches(rows, self.batch_size):
             for name, output in self.batch_outputs(batch, heads).items():
                 result[name].predictions[numbers] = output.predictions
@@ -73,15 +88,15 @@ class Inference:
             bad = np.flatnonzero(~np.isfinite(output.probabilities).all(axis=1))
             if len(bad):
                 raise NonFiniteError(
-                    f"{what}: {self.source} gives probabilities that are no numbers (NaN or infinite) for {len(bad)} of "
-                    f"{len(rows)} rows of {name}, the first at row {bad[0] + 1}. Its weights are useless; take another "
-                    "checkpoint, from before training diverged."
+                    f"{what or 'predict'}: {self.source} gives probabilities that are no numbers (NaN or infinite) for "
+                    f"{len(bad)} of {len(rows)} rows of {name}, the first at row {bad[0] + 1}. Its weights are useless; "
+                    "take another checkpoint, from before training diverged."
                 )
         return result
 
     def batch_outputs(self, batch: Batch, heads: Sequence[str]) -> dict[str, HeadOutput]:
         """Returns task name -> predictions of that task's head for one padded batch."""
-        with self.model.encoder.computing_in(self.precision):
+        with self.model.encoder.computing_in(self.precision), compiling(self.compiled):
             outputs = self._step({name: tf.constant(batch[name]) for name in SEQUENCE_FEATURES})
         return {
             name: HeadOutput(

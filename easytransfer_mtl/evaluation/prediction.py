@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from easytransfer_mtl.config.predict_settings import PredictSettings
 from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv, require_rows
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts
-from easytransfer_mtl.evaluation.inference import Inference
+from easytransfer_mtl.evaluation.inference import HeadOutput, Inference
 from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.stored_models import StoredModel, stored_model_at
 from easytransfer_mtl.evaluation.text_encoder import TextEncoder
@@ -43,6 +44,12 @@ def read_unlabelled(path: Path, task: Task, header: bool = False) -> CsvContent:
     return content
 
 
+def checked_batch_size(value: Any) -> int:
+    """Returns a number of rows per batch; raises UserError if it is none."""
+    rows = int(value) if isinstance(value, np.integer) else value
+    return int(options_of(PredictSettings)["predict_batch_size"].convert(rows, "batch_size"))
+
+
 class Predictor:
     """A trained model with its tokenizer and text normalization."""
 
@@ -54,6 +61,7 @@ class Predictor:
         precision: str = "float32",
         tasks: tuple[Task, ...] = CONTEST_TASKS,
         trust_own_code: bool = False,
+        compiled: bool = True,
     ) -> None:
         """Loads a model.
 
@@ -64,19 +72,19 @@ class Predictor:
             precision: ``float32``, or ``bfloat16`` for speed.
             tasks: see ``stored_model_at``.
             trust_own_code: whether to import the user-defined classes named in the model's folder.
+            compiled: see ``Inference``.
 
         Raises:
             UserError: an argument is invalid; also as ``stored_model_at`` and ``StoredModel.load``.
         """
         if not isinstance(checkpoint, (str, os.PathLike, StoredModel)):
             raise UserError(f"checkpoint is {shown(checkpoint)}; give the path of a run, of its best/ or of a checkpoint.")
-        rows = int(batch_size) if isinstance(batch_size, np.integer) else batch_size
-        batch_size = options_of(PredictSettings)["predict_batch_size"].convert(rows, "batch_size")
+        batch_size = checked_batch_size(batch_size)
         member = checkpoint if isinstance(checkpoint, StoredModel) else stored_model_at(str(checkpoint), tasks)
         chosen = model_class if isinstance(model_class, ModelClass) else ModelClass(model_class, trust_own_code)
         self.model = member.load(chosen)
         self._encoder = TextEncoder(member)
-        self._inference = Inference(self.model, batch_size, precision, member.name)
+        self._inference = Inference(self.model, batch_size, precision, member.name, compiled)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -108,7 +116,23 @@ class Predictor:
         task = task_named(task_name, self.tasks)
         ids, texts = checked_ids(ids, task.name), checked_texts(texts, task)
         check_lengths(ids, texts, task)
-        rows = self._encoder.encode(task.name, texts)
-        output = self._inference.outputs(rows, [task.name], f"predict {task.name}")[task.name]
+        output = self.outputs([task], texts, f"predict {task.name}")[task.name]
         labels = [task.label_enumerate_values[index] for index in output.predictions]
         return Prediction(task, ids, labels, output.probabilities)
+
+    def outputs(self, tasks: Sequence[Task], texts: Sequence[tuple[str, ...]], what: str = "") -> dict[str, HeadOutput]:
+        """Returns task name -> predictions for N checked texts; tasks that read texts alike share the encoder's work.
+
+        Args:
+            tasks: tasks of the model that read as many texts a row as are given.
+            texts: one tuple of one or two strings per row.
+            what: label of the progress bar; an empty string shows none.
+
+        Raises:
+            NonFiniteError: the model's probabilities are NaN or infinite.
+        """
+        found: dict[str, HeadOutput] = {}
+        for group in self._encoder.read_alike(tasks):
+            rows = self._encoder.encode(group[0].name, texts)
+            found |= self._inference.outputs(rows, [task.name for task in group], what)
+        return found

@@ -2,7 +2,6 @@
 
 import glob
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,26 +99,6 @@ def stored_model_at(path: str, tasks: tuple[Task, ...] = CONTEST_TASKS) -> Store
         f"{path} is no folder and no checkpoint (there is no {bare}.index). Give the folder of a run, its best/, or a "
         "checkpoint prefix such as MODEL_DIR/model.ckpt-1234, or MODEL_DIR/model.ckpt-1234@ema for its moving averages."
     )
-
-
-def load(
-    path: str | os.PathLike[str],
-    model_class: type[MultiTaskModel] | None = None,
-    trust_own_code: bool = False,
-    tasks: tuple[Task, ...] = CONTEST_TASKS,
-) -> MultiTaskModel:
-    """Loads a trained model.
-
-    Args:
-        path: a run's folder, its ``best/``, or a checkpoint prefix, see ``stored_model_at``.
-        model_class: the class the model was trained with, if the folder does not name it.
-        trust_own_code: whether to import the user-defined classes named in the folder.
-        tasks: see ``stored_model_at``.
-
-    Raises:
-        UserError: there is no model, it is damaged, or it needs code that may not be imported.
-    """
-    return stored_model_at(os.fspath(path), tasks).load(ModelClass(model_class, trust_own_code))
 
 
 def find_models(

@@ -7,6 +7,8 @@ from easytransfer_mtl.data.published_features import feature_builder
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.evaluation.stored_models import StoredModel
+from easytransfer_mtl.runs.folder import TaskInput
+from easytransfer_mtl.tasks import Task
 
 
 class TextEncoder:
@@ -22,6 +24,13 @@ class TextEncoder:
         self._inputs = member.folder.read_tasks()[1]
         self._vocabulary = files.vocabulary
         self._positions = most_tokens(load_config(files).to_dict())
+
+    def read_alike(self, tasks: Iterable[Task]) -> list[list[Task]]:
+        """Returns the tasks in groups that encode the same texts to the same rows."""
+        groups: dict[tuple[TaskInput, bool], list[Task]] = {}
+        for task in tasks:
+            groups.setdefault((self._inputs[task.name], task.second_sequence is None), []).append(task)
+        return list(groups.values())
 
     def encode(self, task_name: str, texts: Iterable[tuple[str, ...]]) -> EncodedRows:
         """Encodes rows of one or two texts; the label ids are zeros."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from easytransfer_mtl.encoders.fused.dropout import drop
+from easytransfer_mtl.encoders.fused.graphs import compiled
 
 
 def attention_probabilities(
@@ -28,12 +29,12 @@ def attention_probabilities(
     return probabilities(scores)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
+@compiled
 def _forward(scores: tf.Tensor, mask: tf.Tensor, keys: tf.Tensor | None, rate: float, scale: float) -> tf.Tensor:
     return tf.cast(drop(_softmax(scores, mask, scale), keys, rate), scores.dtype)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
+@compiled
 def _backward(
     scores: tf.Tensor, mask: tf.Tensor, keys: tf.Tensor | None, upstream: tf.Tensor, rate: float, scale: float
 ) -> tf.Tensor:

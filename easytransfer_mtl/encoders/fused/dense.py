@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from easytransfer_mtl.encoders.fused.graphs import compiled
+
 
 @tf.custom_gradient
 def dense(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, ...]]]:
@@ -24,6 +26,6 @@ def dense(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Ten
     return tf.nn.bias_add(tf.matmul(inputs, kernel), tf.cast(bias, inputs.dtype)), gradient
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
+@compiled
 def _column_sums(values: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(values, tf.float32), axis=0)

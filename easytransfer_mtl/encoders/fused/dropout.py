@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from easytransfer_mtl.encoders.fused.graphs import own_graph
+from easytransfer_mtl.encoders.fused.graphs import compiled, own_graph
 from easytransfer_mtl.encoders.fused.masks import keep_mask
 
 
@@ -25,7 +25,7 @@ def dropout(inputs: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
     return dropped(inputs)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
+@compiled
 def _drop(values: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
     return tf.cast(drop(tf.cast(values, tf.float32), keys, rate), values.dtype)
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from easytransfer_mtl.encoders.fused.graphs import compiled
+
 SCALE, CUBIC = math.sqrt(2.0 / math.pi), 0.044715
 
 Gradients = tuple[tf.Tensor, tf.Tensor]
@@ -31,13 +33,13 @@ def _erf_form(inputs: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable[[
     return _erf_forward(inputs, bias), lambda upstream: _erf_backward(inputs, bias, upstream)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
+@compiled
 def _tanh_forward(inputs: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     x = tf.cast(inputs, tf.float32) + bias
     return tf.cast(x * _half_tanh(x), inputs.dtype)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
+@compiled
 def _tanh_backward(inputs: tf.Tensor, bias: tf.Tensor, upstream: tf.Tensor) -> Gradients:
     x = tf.cast(inputs, tf.float32) + bias
     half = _half_tanh(x)
@@ -50,13 +52,13 @@ def _half_tanh(x: tf.Tensor) -> tf.Tensor:
     return tf.sigmoid(2.0 * SCALE * x * (1.0 + CUBIC * tf.square(x)))
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
+@compiled
 def _erf_forward(inputs: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     x = tf.cast(inputs, tf.float32) + bias
     return tf.cast(0.5 * x * (1.0 + tf.math.erf(x / math.sqrt(2.0))), inputs.dtype)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
+@compiled
 def _erf_backward(inputs: tf.Tensor, bias: tf.Tensor, upstream: tf.Tensor) -> Gradients:
     x = tf.cast(inputs, tf.float32) + bias
     density = tf.exp(-0.5 * tf.square(x)) / math.sqrt(2.0 * math.pi)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from easytransfer_mtl.encoders.fused.dropout import drop
+from easytransfer_mtl.encoders.fused.graphs import compiled
 
 Gradients = tuple[tf.Tensor | None, ...]
 
@@ -39,7 +40,7 @@ def dropout_add_norm(
     return normalize(inputs, bias, residual, gamma, beta)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
+@compiled
 def _forward(
     inputs: tf.Tensor,
     bias: tf.Tensor,
@@ -54,7 +55,7 @@ def _forward(
     return tf.cast(normalized * gamma + beta, inputs.dtype)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
+@compiled
 def _backward(
     inputs: tf.Tensor,
     bias: tf.Tensor,

@@ -9,6 +9,8 @@ from functools import lru_cache
 import numpy as np
 import tensorflow as tf
 
+from easytransfer_mtl.encoders.fused.graphs import compiled
+
 
 @lru_cache(maxsize=4)
 def position_table(positions: int, width: int) -> np.ndarray:
@@ -33,7 +35,7 @@ def rotate(values: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
     return rotated(values)
 
 
-@tf.function(jit_compile=True, reduce_retracing=True, autograph=False)
+@compiled
 def _turn(values: tf.Tensor, sines: tf.Tensor, cosines: tf.Tensor) -> tf.Tensor:
     shape = tf.shape(values)
     pairs = tf.reshape(tf.cast(values, tf.float32), tf.concat([shape[:-1], [shape[-1] // 2, 2]], axis=0))

@@ -1,0 +1,242 @@
+"""Predictions from Python: ``load`` a trained model, or an average of several, and give it texts."""
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from easytransfer_mtl.errors import UserError, listed, shown
+from easytransfer_mtl.evaluation.ensemble import mean_probabilities
+from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts
+from easytransfer_mtl.evaluation.member_weights import TaskWeights, member_weights
+from easytransfer_mtl.evaluation.model_class import ModelClass
+from easytransfer_mtl.evaluation.prediction import Predictor, checked_batch_size
+from easytransfer_mtl.evaluation.stored_models import check_alike, find_models
+from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task, task_named
+
+BATCHES_AT_ONCE = 16
+"""Batches of a long list that are encoded, sorted by length and predicted together."""
+Texts = str | tuple[str, str] | Iterable[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What a model says about one text, or pair of texts, in one task.
+
+    Attributes:
+        task: the task.
+        values: the probabilities of the task's labels in their order, float32 [C].
+        id: the row's id, if ids were given.
+    """
+
+    task: Task
+    values: np.ndarray
+    id: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The label with the highest probability."""
+        return self.task.label_enumerate_values[int(self.values.argmax())]
+
+    @property
+    def label_name(self) -> str:
+        """The label's name; the label itself if the task names none."""
+        return self.task.label_names.get(self.label, self.label)
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Label -> its probability, in the order of the task's labels."""
+        return dict(zip(self.task.label_enumerate_values, map(float, self.values), strict=True))
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the result as a JSON object: ``id`` if there is one, ``label``, ``label_name``, ``probabilities``."""
+        row_id = {} if self.id is None else {"id": self.id}
+        return {**row_id, "label": self.label, "label_name": self.label_name, "probabilities": self.probabilities}
+
+    def __repr__(self) -> str:
+        shown = {"task": self.task.name, "label": self.label, "label_name": self.label_name}
+        parts = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+        return f"Result({parts}, probability={self.values.max():.4f})"
+
+
+class LoadedModel:
+    """A trained model in memory, or several whose probabilities are averaged; made by ``load``.
+
+    Texts of every length run at once: nothing is compiled for a new one.
+    """
+
+    def __init__(self, predictors: Sequence[Predictor], weights: TaskWeights, batch_size: int) -> None:
+        """Takes models of the same tasks, and ``member_weights``; runs each once, so that the first texts need not wait."""
+        self.tasks: tuple[Task, ...] = predictors[0].tasks
+        self._predictors = predictors
+        self._weights = weights
+        self._rows_at_once = batch_size * BATCHES_AT_ONCE
+        for count in {_texts_of(task) for task in self.tasks}:
+            self.predict_all("我" if count == 1 else ("我", "我"))
+
+    @property
+    def models(self) -> list[MultiTaskModel]:
+        """The Keras models, with their trained weights."""
+        return [predictor.model for predictor in self._predictors]
+
+    def predict(self, task: str, texts: Texts, ids: Any = None) -> Result | list[Result]:
+        """Predicts one text or pair, or many.
+
+        Args:
+            task: the name of one of the model's tasks.
+            texts: for a task with one text, a string, or a list, array, series or generator of strings; for a task with
+                pairs, a tuple of two strings, or a list etc. of such tuples. A tuple of strings is one row.
+            ids: a string for one row, a list etc. of different strings for many; the results carry them. None for no ids.
+
+        Returns:
+            A ``Result`` for one row, else a list of them in the order of the rows.
+
+        Raises:
+            UserError: an argument does not fit the task; the message names the row, what was found and what is allowed.
+            NonFiniteError: the model's probabilities are NaN or infinite.
+        """
+        (found,) = self._predicted([task_named(task, self.tasks)], texts, ids).values()
+        return found
+
+    def predict_all(self, texts: Texts, ids: Any = None) -> dict[str, Result | list[Result]]:
+        """Predicts one text or pair, or many, in every task that reads as many texts.
+
+        Args:
+            texts: as in ``predict``.
+            ids: as in ``predict``.
+
+        Returns:
+            Task name -> what ``predict`` returns.
+
+        Raises:
+            UserError: no task reads so many texts; also as ``predict``.
+        """
+        rows: Any = list(texts) if isinstance(texts, Iterator) else texts
+        first = rows if _is_row(rows) or not isinstance(rows, Iterable) else next(iter(rows), None)
+        count = len(first) if isinstance(first, (tuple, list)) and first else 1
+        fitting = [task for task in self.tasks if _texts_of(task) == count]
+        if not fitting:
+            each = listed([f"{task.name} ({_texts_of(task)})" for task in self.tasks])
+            raise UserError(f"No task reads {count} texts a row; the tasks and what they read: {each}.")
+        return self._predicted(fitting, rows, ids)
+
+    def stream(self, task: str, texts: Iterable[Any], ids: Iterable[str] | None = None) -> Iterator[Result]:
+        """Yields the results of any number of rows in their order, in memory that does not grow with it.
+
+        Args:
+            task: the name of one of the model's tasks.
+            texts: rows, as in ``predict``; an iterable that is read as results are asked for.
+            ids: one per row; None for no ids.
+
+        Raises:
+            UserError: an argument does not fit the task, or there are more or fewer ids than texts; results of the rows
+                before have been yielded then.
+            NonFiniteError: the model's probabilities are NaN or infinite.
+        """
+        chosen = task_named(task, self.tasks)
+        if _is_row(texts):
+            raise UserError(f"{chosen.name}: texts is {shown(texts)}; stream takes many rows, predict takes one.")
+        rows, names = iter(texts), None if ids is None else iter(ids)
+        start = 0
+        while True:
+            given = list(itertools.islice(rows, self._rows_at_once))
+            part = checked_texts(given, chosen, start)
+            part_ids = None if names is None else list(itertools.islice(names, len(part) or 1))
+            if part_ids is not None and len(part_ids) != len(part):
+                what, more = ("more", "") if len(part_ids) > len(part) else ("fewer", " or more")
+                count = f"{start + len(part):,}{more}"
+                raise UserError(f"{chosen.name}: there are {what} ids than texts ({count}); give one id for each.")
+            if not part:
+                return
+            yield from self._results([chosen], part, part_ids and checked_ids(part_ids, chosen.name))[chosen.name]
+            start += len(part)
+
+    def _predicted(self, tasks: list[Task], texts: Any, ids: Any) -> dict[str, Any]:
+        is_one = _is_row(texts)
+        rows = checked_texts([texts] if is_one else texts, tasks[0])
+        names = None if ids is None else checked_ids([ids] if is_one else ids, tasks[0].name)
+        if names is not None:
+            check_lengths(names, rows, tasks[0])
+        found: dict[str, list[Result]] = {task.name: [] for task in tasks}
+        what = f"predict {', '.join(found)}"
+        bar = tqdm(total=len(rows), desc=what, unit=" rows", disable=True if is_one else None, leave=False)
+        for start in range(0, len(rows), self._rows_at_once):
+            part = slice(start, start + self._rows_at_once)
+            for name, results in self._results(tasks, rows[part], names and names[part]).items():
+                found[name] += results
+            bar.update(len(rows[part]))
+        bar.close()
+        return {name: results[0] for name, results in found.items()} if is_one else found
+
+    def _results(
+        self, tasks: Sequence[Task], rows: Sequence[tuple[str, ...]], ids: Sequence[str] | None
+    ) -> dict[str, list[Result]]:
+        outputs = [predictor.outputs(tasks, rows) for predictor in self._predictors]
+        names: Sequence[str | None] = ids or [None] * len(rows)
+        found = {}
+        for task in tasks:
+            parts = [output[task.name].probabilities for output in outputs]
+            weights = self._weights.get(task.name)
+            values = parts[0] if len(parts) == 1 else mean_probabilities(parts, weights).astype(np.float32)
+            found[task.name] = [Result(task, value, name) for value, name in zip(values, names, strict=True)]
+        return found
+
+
+def load(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    weights: str | Sequence[float] | None = None,
+    batch_size: int = 64,
+    precision: str = "float32",
+    model_class: type[MultiTaskModel] | None = None,
+    trust_own_code: bool = False,
+    tasks: tuple[Task, ...] = CONTEST_TASKS,
+) -> LoadedModel:
+    """Loads a trained model, or several whose probabilities are averaged.
+
+    Args:
+        path: a run's folder, its ``best/``, or a checkpoint prefix of a run or of EasyTransfer, see ``stored_model_at``; for
+            an average a list of them, or a string as ``--checkpoints`` takes it (``A,B`` or a pattern).
+        weights: with several models, their weights in the average: numbers in their order, or ``dev`` for each model's own
+            dev score of each task; None for equal ones.
+        batch_size: rows per batch.
+        precision: ``float32``, or ``bfloat16`` for speed where the processor has instructions for it.
+        model_class: the class the model was trained with, if the folder does not name it.
+        trust_own_code: whether to import the user-defined classes named in the folder.
+        tasks: the tasks of an EasyTransfer checkpoint, which does not name them.
+
+    Raises:
+        UserError: there is no model, it is damaged, needs code that may not be imported, or an argument is invalid.
+        NonFiniteError: a weight of the model is NaN or infinite.
+    """
+    batch_size = checked_batch_size(batch_size)
+    members = find_models(_paths(path), tasks, "path")
+    check_alike(members)
+    given = weights if weights is None or isinstance(weights, str) else ",".join(map(str, weights))
+    chosen = ModelClass(model_class, trust_own_code)
+    shares = member_weights(given, members, "weights")
+    predictors = [Predictor(member, batch_size, chosen, precision, tasks, compiled=False) for member in members]
+    return LoadedModel(predictors, shares, batch_size)
+
+
+def _paths(path: Any) -> str:
+    parts = [path] if isinstance(path, (str, os.PathLike)) else path
+    if not isinstance(parts, (list, tuple)) or not parts or not all(isinstance(part, (str, os.PathLike)) for part in parts):
+        raise UserError(
+            f"path is {shown(path)}; give the path of a run, of its best/ or of a checkpoint, or a list of such paths."
+        )
+    return ",".join(map(os.fspath, parts))
+
+
+def _is_row(texts: Any) -> bool:
+    return isinstance(texts, str) or (
+        isinstance(texts, tuple) and bool(texts) and all(isinstance(part, str) for part in texts)
+    )
+
+
+def _texts_of(task: Task) -> int:
+    return 1 if task.second_sequence is None else 2
