@@ -1,29 +1,79 @@
-"""Writes labels and probabilities for unlabelled files, one CSV per task."""
+"""Writes labels and probabilities for files without labels, a file a task, or from the standard input to the output."""
 
+import contextlib
+import csv
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
-from easytransfer_mtl.commands.unlabelled import test_files
+from easytransfer_mtl.commands.unlabelled import STANDARD, test_files
 from easytransfer_mtl.config.predict_settings import PredictSettings
+from easytransfer_mtl.data.text_files import TextFile
+from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import ensemble_of
-from easytransfer_mtl.evaluation.prediction import Prediction
-from easytransfer_mtl.evaluation.tables import csv_text
-from easytransfer_mtl.files import check_outputs, write_text
+from easytransfer_mtl.evaluation.inference import HeadOutput
+from easytransfer_mtl.files import check_outputs, replacing
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import task_named
 
 
 def run(settings: PredictSettings, model_class: type[MultiTaskModel] | None = None) -> int:
-    """Predicts, and prints a line per file; returns the exit status."""
+    """Predicts, and prints a line per file unless the rows go to the standard output; returns the exit status."""
     ensemble = ensemble_of(settings, model_class)
-    files = test_files(settings, ensemble.tasks)
-    outputs = {name: Path(settings.predict_output_fp) / f"{name.lower()}_predictions.csv" for name in files}
-    check_outputs(outputs.values(), [*files.values(), *ensemble.files, *settings.named_files])
-    for name, prediction in ensemble.predict_files(files, settings.header).items():
-        write_text(outputs[name], _table(prediction))
-        print(f"{name}: {files[name]} -> {outputs[name]}: {len(prediction.ids)} rows")
+    paths = test_files(settings, ensemble.tasks)
+    folder = Path(settings.predict_output_fp)
+    to_standard = folder == STANDARD
+    if to_standard and len(paths) > 1:
+        raise UserError(f"The standard output takes the rows of one task, and there are files of {', '.join(paths)}.")
+    if sum(path == STANDARD for path in paths.values()) > 1:
+        raise UserError("--predict_input_fp: the standard input (-) can be the file of one task only.")
+    outputs = {name: folder / f"{name.lower()}_predictions.{settings.output_format}" for name in paths}
+    if not to_standard:
+        read = [path for path in paths.values() if path != STANDARD]
+        check_outputs(outputs.values(), [*read, *ensemble.files, *settings.named_files])
+    with contextlib.ExitStack() as stack:
+        files = {}
+        for name, path in paths.items():
+            place = stack.enter_context(_kept_input()) if path == STANDARD else path
+            files[name] = TextFile(place, task_named(name, ensemble.tasks), settings.input_format, settings.header)
+        found = ensemble.outputs(files)
+        for name, file in files.items():
+            if to_standard:
+                _write(sys.stdout, file, found[name], settings.output_format)
+                continue
+            with replacing(outputs[name]) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
+                _write(stream, file, found[name], settings.output_format)
+            print(f"{name}: {paths[name]} -> {outputs[name]}: {len(found[name].predictions)} rows")
     return 0
 
 
-def _table(prediction: Prediction) -> str:
-    header = ["id", "label", *(f"probability_{label}" for label in prediction.task.label_enumerate_values)]
-    rows = zip(prediction.ids, prediction.labels, prediction.probabilities)
-    return csv_text([header, *([row_id, label, *(f"{value:.6f}" for value in values)] for row_id, label, values in rows)])
+@contextlib.contextmanager
+def _kept_input() -> Iterator[Path]:
+    """Yields a file with all of the standard input, which is read once for the check and once for each model."""
+    with tempfile.TemporaryDirectory(prefix="predict_") as folder:
+        path = Path(folder) / "standard_input"
+        with open(path, "wb") as stream:
+            shutil.copyfileobj(sys.stdin.buffer, stream)
+        yield path
+
+
+def _write(stream: TextIO, file: TextFile, output: HeadOutput, form: str) -> None:
+    task = file.task
+    labels = task.label_enumerate_values
+    table = csv.writer(stream, lineterminator="\n")
+    if form == "csv":
+        names = ["label_name"] if task.label_names else []
+        table.writerow(["id", "label", *(f"probability_{label}" for label in labels), *names])
+    for row, index, values in zip(file.rows(), output.predictions, output.probabilities, strict=True):
+        label = labels[index]
+        name = task.label_names.get(label, label)
+        if form == "csv":
+            table.writerow([row.row_id, label, *(f"{value:.6f}" for value in values), *([name] if task.label_names else [])])
+            continue
+        probabilities = {label: round(float(value), 6) for label, value in zip(labels, values, strict=True)}
+        found = {"id": row.row_id, "label": label, "label_name": name, "probabilities": probabilities}
+        stream.write(json.dumps(found, ensure_ascii=False) + "\n")

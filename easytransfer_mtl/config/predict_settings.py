@@ -4,7 +4,17 @@ from dataclasses import dataclass
 
 from easytransfer_mtl.config.base import CommonSettings
 from easytransfer_mtl.config.options import option
-from easytransfer_mtl.config.sections import BOARDS, EVALUATE, MOST_ROWS, MOST_STEPS, PRECISIONS, PREDICT, PREPROCESS, TRAIN
+from easytransfer_mtl.config.sections import (
+    BOARDS,
+    EVALUATE,
+    MOST_ROWS,
+    MOST_STEPS,
+    PRECISIONS,
+    PREDICT,
+    PREPROCESS,
+    TEXT_FORMATS,
+    TRAIN,
+)
 from easytransfer_mtl.errors import UserError
 
 MODEL_CLASS_HELP = "class of your own that the model was trained with: file.py:Class or module:Class"
@@ -139,15 +149,14 @@ class EvaluateSettings(EvaluatedSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictSettings(CheckpointsSettings):
-    """Settings of predict: probabilities and labels for unlabelled files."""
+class PredictingSettings(CheckpointsSettings):
+    """What predict and submit have in common: the files without labels, and how the model runs."""
 
-    predict_input_fp: str | None = option(PREDICT, "TASK=FILE.csv,... of files without labels")
+    predict_input_fp: str | None = option(PREDICT, "TASK=FILE,... of files without labels")
     data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
     board: str = option(
         PREDICT, "with data_dir: which test files; auto takes the first of test, b, a that is there", "auto", choices=BOARDS
     )
-    predict_output_fp: str = option(PREDICT, "output folder: one CSV a task with ids, labels, probabilities", required=True)
     predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1, maximum=MOST_ROWS)
     predict_precision: str = option(
         PREDICT, "CPU only: bfloat16 is faster and changes probabilities a little", "float32", choices=PRECISIONS
@@ -156,7 +165,26 @@ class PredictSettings(CheckpointsSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubmitSettings(PredictSettings):
+class PredictSettings(PredictingSettings):
+    """Settings of predict: probabilities and labels for unlabelled files, or texts from the standard input (``-``)."""
+
+    predict_output_fp: str = option(
+        PREDICT,
+        "output folder: a file a task with ids, labels, label names, probabilities; - for the standard output",
+        required=True,
+    )
+    input_format: str = option(
+        PREDICT,
+        "contest: tab separated, with ids, without header; csv: with a header that names the columns; jsonl: an object a "
+        "line; text: a row a line, the texts of a pair separated by a tab; auto tells by the file's ending and first line",
+        "auto",
+        choices=("auto", *TEXT_FORMATS),
+    )
+    output_format: str = option(PREDICT, "csv, or jsonl: an object a line", "csv", choices=("csv", "jsonl"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitSettings(PredictingSettings):
     """Settings of submit: predictions, three JSON-lines files, and the checked result.zip for the contest."""
 
     predict_output_fp: str = option(PREDICT, "output folder: a JSON-lines file a task, result.zip", required=True)

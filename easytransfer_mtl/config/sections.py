@@ -17,6 +17,7 @@ TOKENIZER = (
     "published if there is no vocab.txt"
 )
 PRECISIONS = ("float32", "bfloat16")
+TEXT_FORMATS = ("contest", "csv", "jsonl", "text")
 BOARDS = ("auto", "test", "b", "a")
 
 # Larger numbers are typing errors, and would only cost memory.

@@ -1,20 +1,28 @@
 """Predictions averaged over several models; only one model at a time is in memory."""
 
 import gc
+import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
-from easytransfer_mtl.config.predict_settings import PredictSettings
+from easytransfer_mtl.config.predict_settings import PredictingSettings
+from easytransfer_mtl.data.text_files import CONTEST, TextFile
+from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.evaluation.inference import HeadOutput
 from easytransfer_mtl.evaluation.member_weights import TaskWeights, member_weights
 from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass, model_class_of
-from easytransfer_mtl.evaluation.prediction import Prediction, Predictor, read_unlabelled
+from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.files import files_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks, task_named
+
+ROWS_AT_ONCE = 16_384
+"""Rows of a file that are encoded, sorted by length and predicted together."""
 
 
 def mean_probabilities(parts: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
@@ -31,21 +39,19 @@ def mean_probabilities(parts: Sequence[np.ndarray], weights: Sequence[float] | N
     return np.sort(weighted, axis=0).sum(axis=0) / np.sort(factors).sum()
 
 
-def average(predictions: Sequence[Prediction], weights: Sequence[float] | None = None) -> Prediction:
+def average(outputs: Sequence[HeadOutput], weights: Sequence[float] | None = None) -> HeadOutput:
     """Averages the probabilities of several models for the same rows; the label is the one with the highest mean.
 
-    A single prediction is returned unchanged.
+    A single output is returned unchanged.
 
     Args:
-        predictions: one per model, for the same rows and with the same labels.
+        outputs: one per model, for the same rows and with the same labels.
         weights: see ``mean_probabilities``.
     """
-    first = predictions[0]
-    if len(predictions) == 1:
-        return first
-    mean = mean_probabilities([item.probabilities for item in predictions], weights)
-    labels = [first.task.label_enumerate_values[index] for index in mean.argmax(axis=1)]
-    return Prediction(first.task, first.ids, labels, mean.astype(np.float32))
+    if len(outputs) == 1:
+        return outputs[0]
+    mean = mean_probabilities([output.probabilities for output in outputs], weights)
+    return HeadOutput(mean.argmax(axis=1).astype(np.int32), mean.astype(np.float32))
 
 
 def one_at_a_time(members: Sequence[StoredModel]) -> Iterator[StoredModel]:
@@ -93,27 +99,58 @@ class Ensemble:
         return [path for member in self._members for path in files_in(member.folder.path)]
 
     def predict_files(self, files: dict[str, Path], header: bool = False) -> dict[str, Prediction]:
-        """Predicts every row of unlabelled files, in their order.
+        """Predicts every row of unlabelled files in the contest's format, in their order.
 
         Args:
             files: task name -> file.
             header: whether the first line of the files is a header.
 
         Raises:
-            UserError: ``read_unlabelled`` rejects a file (before a model is loaded), or a model is damaged.
+            UserError: a file has bad rows, an id twice, or no row (found before a model is loaded), or a model is damaged.
         """
-        contents = {name: read_unlabelled(path, task_named(name, self.tasks), header) for name, path in files.items()}
-        predictions: dict[str, list[Prediction]] = {name: [] for name in files}
+        tables = {name: TextFile(path, task_named(name, self.tasks), CONTEST, header) for name, path in files.items()}
+        found = self.outputs(tables)
+        result = {}
+        for name, table in tables.items():
+            labels = [table.task.label_enumerate_values[index] for index in found[name].predictions]
+            ids = [row.row_id for row in table.rows()]
+            result[name] = Prediction(table.task, ids, labels, found[name].probabilities)
+        return result
+
+    def outputs(self, files: Mapping[str, TextFile]) -> dict[str, HeadOutput]:
+        """Returns task name -> predictions for all rows of its file, in memory that grows by the probabilities only.
+
+        Raises:
+            UserError: a file has bad rows, an id twice, or no row (found before a model is loaded), or a model is damaged.
+        """
+        sizes = {name: file.check() for name, file in files.items()}
+        parts: dict[str, list[HeadOutput]] = {name: [] for name in files}
         for member in one_at_a_time(self._members):
             predictor = Predictor(member, *self._options)
-            for name, content in contents.items():
-                ids, texts = [row.row_id for row in content.rows], [row.texts for row in content.rows]
-                predictions[name].append(predictor.predict(name, ids, texts))
+            for name, file in files.items():
+                parts[name].append(_outputs_of(predictor, file, sizes[name]))
             del predictor
-        return {name: average(items, self._weights.get(name)) for name, items in predictions.items()}
+        return {name: average(items, self._weights.get(name)) for name, items in parts.items()}
 
 
-def ensemble_of(settings: PredictSettings, model_class: type[MultiTaskModel] | None = None) -> Ensemble:
+def _outputs_of(predictor: Predictor, file: TextFile, size: int) -> HeadOutput:
+    task = file.task
+    found = HeadOutput(np.zeros(size, np.int32), np.zeros((size, task.num_labels), np.float32))
+    rows, start = file.rows(), 0
+    with tqdm(total=size, desc=f"predict {task.name}", unit=" rows", disable=None, leave=False) as bar:
+        while texts := [row.texts for row in itertools.islice(rows, ROWS_AT_ONCE)]:
+            part = slice(start, start := start + len(texts))
+            if start > size:
+                raise UserError(f"{file.path} has grown while it was read; start again.")
+            output = predictor.outputs([task], texts)[task.name]
+            found.predictions[part], found.probabilities[part] = output
+            bar.update(len(texts))
+    if start < size:
+        raise UserError(f"{file.path} has shrunk while it was read; start again.")
+    return found
+
+
+def ensemble_of(settings: PredictingSettings, model_class: type[MultiTaskModel] | None = None) -> Ensemble:
     """Returns the model or models of ``--predict_checkpoint_path`` or ``--checkpoints``; raises what ``Ensemble`` raises."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     if settings.checkpoints:

@@ -1,16 +1,14 @@
-"""Predictions of a trained model for unlabelled contest files and for texts."""
+"""Predictions of one trained model for texts."""
 
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.predict_settings import PredictSettings
-from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv, require_rows
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts
 from easytransfer_mtl.evaluation.inference import HeadOutput, Inference
@@ -23,25 +21,12 @@ from easytransfer_mtl.tasks import CONTEST_TASKS, Task, task_named
 
 @dataclass(frozen=True)
 class Prediction:
-    """One task's predictions: ids as in the file, labels, and probabilities float32 [N, C]."""
+    """One task's predictions: ids as they were given, labels, and probabilities float32 [N, C]."""
 
     task: Task
     ids: list[str]
     labels: list[str]
     probabilities: np.ndarray
-
-
-def read_unlabelled(path: Path, task: Task, header: bool = False) -> CsvContent:
-    """Reads an unlabelled file, every row of which is to be predicted.
-
-    Raises:
-        UserError: the file is missing, has no row, has bad rows (all are listed), or has an id twice.
-    """
-    content = read_csv(path, task, labelled=False, header=header)
-    check_rows(content)
-    require_rows(content)
-    checked_ids([row.row_id for row in content.rows], str(path))
-    return content
 
 
 def checked_batch_size(value: Any) -> int:
@@ -90,16 +75,6 @@ class Predictor:
     def tasks(self) -> tuple[Task, ...]:
         """The model's tasks."""
         return self.model.tasks
-
-    def predict_file(self, task_name: str, path: Path, header: bool = False) -> Prediction:
-        """Predicts every row of an unlabelled file, in its order.
-
-        Raises:
-            UserError: the task is unknown; also as ``read_unlabelled``.
-        """
-        task = task_named(task_name, self.tasks)
-        content = read_unlabelled(path, task, header)
-        return self.predict(task.name, [row.row_id for row in content.rows], [row.texts for row in content.rows])
 
     def predict(self, task_name: str, ids: Iterable[str], texts: Iterable[str | Sequence[str]]) -> Prediction:
         """Predicts texts.

@@ -15,12 +15,13 @@ from easytransfer_mtl.config.predict_settings import EvaluateSettings, PredictSe
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation import ensemble
 from easytransfer_mtl.evaluation.ensemble import Ensemble, average, ensemble_of, mean_probabilities
+from easytransfer_mtl.evaluation.inference import HeadOutput
 from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
 from easytransfer_mtl.evaluation.stored_models import check_alike, find_models, stored_model_at
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import CONTEST_TASKS, OCNLI
+from easytransfer_mtl.tasks import CONTEST_TASKS
 
 TEXTS = ["天地人", "日月", "山水火木金土", "心手口", "禾米竹", "人", "土土土木", "月水目耳田"]
 
@@ -54,7 +55,8 @@ def assert_same(one: Prediction, other: Prediction) -> None:
 def test_one_model_is_itself_bit_for_bit(runs: Path, files: dict[str, Path]) -> None:
     alone, best = predicted(str(runs / "fold_1"), files), Predictor(str(runs / "fold_1/best"))
     for name, path in files.items():
-        assert_same(alone[name], best.predict_file(name, path))
+        ids, *texts = zip(*(line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()), strict=True)
+        assert_same(alone[name], best.predict(name, ids, list(zip(*texts, strict=True))))
         assert alone[name].probabilities.dtype == np.float32
 
 
@@ -84,8 +86,8 @@ def test_the_mean_does_not_depend_on_the_order_to_the_last_bit() -> None:
 
 def test_labels_are_those_of_the_mean_and_not_of_the_majority() -> None:
     values = np.array([[[0.5, 0.4, 0.1]], [[0.5, 0.4, 0.1]], [[0.0, 0.9, 0.1]]], np.float32)
-    result = average([Prediction(OCNLI, ["0"], ["x"], value) for value in values])
-    assert result.labels == ["1"]
+    result = average([HeadOutput(value.argmax(axis=1), value) for value in values])
+    assert result.predictions.tolist() == [1]
 
 
 def test_one_model_at_a_time_is_in_memory(

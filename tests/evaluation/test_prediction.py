@@ -51,14 +51,14 @@ def predictor(runs: Path) -> Predictor:
 
 
 @pytest.fixture(scope="module")
-def of_files(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Prediction]:
+def of_files(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Prediction]:
     """The predictions of the same rows from files."""
     folder = tmp_path_factory.mktemp("files")
     rows = {"TNEWS": [(text,) for text in SINGLE], "OCNLI": PAIRS}
     for name, texts in rows.items():
         lines = ("\t".join((row_id, *row)) + "\n" for row_id, row in zip(IDS, texts, strict=True))
         (folder / f"{name}.csv").write_text("".join(lines), encoding="utf-8")
-    return {name: predictor.predict_file(name, folder / f"{name}.csv") for name in rows}
+    return Ensemble(find_models(str(runs / "fold_0"))).predict_files({name: folder / f"{name}.csv" for name in rows})
 
 
 def assert_same(one: Prediction, other: Prediction) -> None:

@@ -136,9 +136,10 @@ def test_predictions_have_the_files_ids_and_the_labels_are_the_argmax(
     assert results["predict"].returncode == 0, results["predict"].stderr
     for task in CONTEST_TASKS:
         header, *rows = table(folder / f"predictions/{task.name.lower()}_predictions.csv")
-        assert header == ["id", "label", *(f"probability_{label}" for label in task.label_enumerate_values)]
+        assert header == ["id", "label", *(f"probability_{label}" for label in task.label_enumerate_values), "label_name"]
+        assert [row[-1] for row in rows] == [task.label_names[row[1]] for row in rows]
         assert [row[0] for row in rows] == ids_of(sample / f"{task.name}_test.csv")
-        values = np.array([row[2:] for row in rows], float)
+        values = np.array([row[2:-1] for row in rows], float)
         np.testing.assert_allclose(values.sum(axis=1), 1.0, atol=1e-5)
         chosen = np.array([task.label_enumerate_values.index(row[1]) for row in rows])
         np.testing.assert_allclose(values[np.arange(len(rows)), chosen], values.max(axis=1), atol=1e-6)

@@ -117,7 +117,8 @@ def test_one_rule_from_conversion_to_export(
     file = next(texts.glob("TNEWS_dev.csv"))
     stripped = tmp_path / "test.csv"
     stripped.write_text("".join(line.rsplit("\t", 1)[0] + "\n" for line in file.read_text("utf-8").splitlines()), "utf-8")
-    assert len(Predictor(str(tmp_path / "run")).predict_file("TNEWS", stripped).labels) == 12
+    run = Ensemble(find_models(str(tmp_path / "run")))
+    assert len(run.predict_files({"TNEWS": stripped})["TNEWS"].labels) == 12
 
 
 def test_data_of_one_rule_do_not_fit_a_model_of_the_other(
