@@ -21,7 +21,8 @@ def blocks(name: str, language: str) -> list[str]:
 
 @pytest.mark.parametrize("name", READMES)
 def test_shown_files_are_the_files(name: str) -> None:
-    assert blocks(name, "python") == [(ROOT / "tests/examples/own_model.py").read_text(encoding="utf-8")]
+    shown = [(ROOT / f"tests/examples/{file}.py").read_text(encoding="utf-8") for file in ("walk", "own_model")]
+    assert blocks(name, "python") == shown
     assert blocks(name, "json") == [(ROOT / "data/own_task/tasks.json").read_text(encoding="utf-8")]
 
 
