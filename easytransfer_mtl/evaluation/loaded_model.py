@@ -219,7 +219,7 @@ def load(
     given = weights if weights is None or isinstance(weights, str) else ",".join(map(str, weights))
     chosen = ModelClass(model_class, trust_own_code)
     shares = member_weights(given, members, "weights")
-    predictors = [Predictor(member, batch_size, chosen, precision, tasks, compiled=False) for member in members]
+    predictors = [Predictor(member, batch_size, chosen, precision, tasks) for member in members]
     return LoadedModel(predictors, shares, batch_size)
 
 

@@ -46,9 +46,8 @@ class Predictor:
         precision: str = "float32",
         tasks: tuple[Task, ...] = CONTEST_TASKS,
         trust_own_code: bool = False,
-        compiled: bool = True,
     ) -> None:
-        """Loads a model.
+        """Loads a model. It compiles nothing, since a few thousand rows are done before XLA has compiled for their shapes.
 
         Args:
             checkpoint: a run's ``best/``, a run's folder, or a checkpoint prefix of a run or of EasyTransfer.
@@ -57,7 +56,6 @@ class Predictor:
             precision: ``float32``, or ``bfloat16`` for speed.
             tasks: see ``stored_model_at``.
             trust_own_code: whether to import the user-defined classes named in the model's folder.
-            compiled: see ``Inference``.
 
         Raises:
             UserError: an argument is invalid; also as ``stored_model_at`` and ``StoredModel.load``.
@@ -69,7 +67,7 @@ class Predictor:
         chosen = model_class if isinstance(model_class, ModelClass) else ModelClass(model_class, trust_own_code)
         self.model = member.load(chosen)
         self._encoder = TextEncoder(member)
-        self._inference = Inference(self.model, batch_size, precision, member.name, compiled)
+        self._inference = Inference(self.model, batch_size, precision, member.name, compiled=False)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
