@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _SETTINGS = {
     "easytransfer_mtl.config.convert_settings": ("ConvertSettings", "SplitSettings"),
+    "easytransfer_mtl.config.data_settings": ("CheckDataSettings", "EdaSettings"),
     "easytransfer_mtl.config.predict_settings": (
         "CheckSubmissionSettings", "EvaluateSettings", "PredictSettings", "SubmitSettings",
     ),
@@ -43,7 +44,7 @@ _NEED_TENSORFLOW = {
     "TaskSampling": "easytransfer_mtl.data.task_order",
 }
 _COMMANDS = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "prune_vocabulary", "compare")
-_LIGHT_COMMANDS = ("split", "check_submission", "plot")
+_LIGHT_COMMANDS = ("check_data", "eda", "split", "check_submission", "plot")
 __all__ = sorted([*_LIGHT, *_NEED_TENSORFLOW, *_COMMANDS, *_LIGHT_COMMANDS])
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from easytransfer_mtl import __version__
 from easytransfer_mtl.config.base import CommonSettings, load_settings, settings_for
 from easytransfer_mtl.config.convert_settings import ConvertSettings, SplitSettings
+from easytransfer_mtl.config.data_settings import CheckDataSettings, EdaSettings
 from easytransfer_mtl.config.help_text import command_help
 from easytransfer_mtl.config.predict_settings import (
     CheckSubmissionSettings,
@@ -46,6 +47,12 @@ class Command(NamedTuple):
 
 
 COMMANDS: dict[str, Command] = {
+    "check_data": Command(
+        CheckDataSettings, "what is wrong with the contest's files", False, False, main_setting="data_dir"
+    ),
+    "eda": Command(
+        EdaSettings, "what is in the files: labels, lengths, words, as a page", False, False, main_setting="data_dir"
+    ),
     "split": Command(SplitSettings, "labelled files to stratified folds", False, False),
     "convert": Command(ConvertSettings, "CSV files to TFRecord", uses_bert=False),
     "pretrain": Command(PretrainSettings, "further pre-training of an encoder on the tasks' own texts"),

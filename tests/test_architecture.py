@@ -15,7 +15,7 @@ LEVELS = (
     ("models",),
     ("runs",),
     ("evaluation",),
-    ("training", "pretraining", "submission", "pruning"),
+    ("training", "pretraining", "submission", "pruning", "inspection"),
     ("comparing",),
     ("commands",),
     ("__main__",),

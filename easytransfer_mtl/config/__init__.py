@@ -2,6 +2,7 @@
 
 from easytransfer_mtl.config.base import COMMANDS_SETTINGS
 from easytransfer_mtl.config.convert_settings import ConvertSettings, SplitSettings
+from easytransfer_mtl.config.data_settings import CheckDataSettings, EdaSettings
 from easytransfer_mtl.config.predict_settings import (
     CheckSubmissionSettings,
     EvaluateSettings,
@@ -13,6 +14,6 @@ from easytransfer_mtl.config.prune_settings import PruneVocabularySettings
 from easytransfer_mtl.config.train_settings import TrainSettings
 
 COMMANDS_SETTINGS += [
-    SplitSettings, ConvertSettings, PretrainSettings, TrainSettings, EvaluateSettings, PredictSettings, SubmitSettings,
-    CheckSubmissionSettings, PruneVocabularySettings,
+    CheckDataSettings, EdaSettings, SplitSettings, ConvertSettings, PretrainSettings, TrainSettings, EvaluateSettings,
+    PredictSettings, SubmitSettings, CheckSubmissionSettings, PruneVocabularySettings,
 ]  # fmt: skip

@@ -87,6 +87,23 @@ class _Cause:
         return f"lines {lines} ({self.rows:,} rows), such as line {shown[0][0]}"
 
 
+@dataclass(frozen=True)
+class BadCause:
+    """The bad rows of one cause.
+
+    Attributes:
+        cause: see ``Problem``.
+        rows: number of the rows.
+        first_line: line of the first of them, from 1.
+        sentence: lines, reason and values.
+    """
+
+    cause: str
+    rows: int
+    first_line: int
+    sentence: str
+
+
 class BadRows:
     """Counts the bad rows of one file without keeping them."""
 
@@ -120,7 +137,11 @@ class BadRows:
 
     def sentences(self) -> list[str]:
         """Returns one sentence per cause, in the order of the causes' first rows."""
-        return [cause.sentence() for cause in self._causes.values()]
+        return [cause.sentence for cause in self.causes()]
+
+    def causes(self) -> list[BadCause]:
+        """Returns what was found, one item per cause, in the order of the causes' first rows."""
+        return [BadCause(name, cause.rows, cause.ranges[0][0], cause.sentence()) for name, cause in self._causes.items()]
 
 
 ID_NAMES = ("id", "idx", "index")
@@ -157,6 +178,8 @@ def column_problem(fields: list[str], columns: tuple[str, ...], task: Task, labe
         hints.append("is it a file without labels?")
     if not labelled and len(fields) == len(task.columns):
         hints.append("is it a file with labels?")
+    if len(fields) > len(columns) and set(fields[len(columns) - 1 : -1]) & set(task.label_enumerate_values):
+        hints.append("are several rows on one line, as a CSV reader that heeds quotes merges them?")
     if any("\0" in value for value in fields):
         hints.insert(0, "the line has NUL bytes: was the file cut off while it was written?")
     reason = f"found {len(fields)} columns, expected {len(columns)} ({listed(columns)}) separated by tabs"

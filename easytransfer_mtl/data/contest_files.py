@@ -42,7 +42,7 @@ class _Listing:
 
     Attributes:
         found: (kind, task name) -> paths, the shortest first.
-        others: paths of files that have a task's name in theirs but are not recognized.
+        others: paths of files that have a task's name in theirs but are not recognized, and of folders with a file's name.
     """
 
     folder: Path
@@ -83,7 +83,9 @@ def _listing(folder: str | os.PathLike[str], tasks: Sequence[Task]) -> _Listing:
     for path in sorted(_files(listing.folder, set(names)), key=lambda path: (len(path.parts), len(path.name), path)):
         *folders, name = (part.lower() for part in path.relative_to(listing.folder).parts)
         meaning = _meaning(folders, name, names)
-        if meaning:
+        if meaning and path.is_dir():
+            listing.others.append(f"{path.relative_to(listing.folder)} (a folder)")
+        elif meaning:
             listing.found.setdefault(meaning, []).append(path)
         elif any(task in name for task in names):
             listing.others.append(str(path.relative_to(listing.folder)))
@@ -91,9 +93,12 @@ def _listing(folder: str | os.PathLike[str], tasks: Sequence[Task]) -> _Listing:
 
 
 def _files(folder: Path, task_names: set[str], depth: int = 1) -> Iterator[Path]:
-    """Yields the files in a folder and in its subfolders that are named as in ``_FOLDERS`` or after a task."""
+    """Yields the files in a folder and in its subfolders that are named as in ``_FOLDERS`` or after a task.
+
+    A folder whose name ends as a file's is yielded too, so that it can be named.
+    """
     for path in folder.iterdir():
-        if path.is_file():
+        if path.is_file() or path.suffix.lower() in _ENDINGS and path.is_dir():
             yield path
         elif depth < _DEEPEST and path.is_dir() and path.name.lower() in {*_FOLDERS, *task_names}:
             yield from _files(path, task_names, depth + 1)
@@ -149,6 +154,47 @@ def _find(listing: _Listing, kind: str, tasks: Sequence[Task]) -> dict[str, Path
             elif total:
                 found[task.name] = total
     return found
+
+
+@dataclass(frozen=True)
+class ContestFile:
+    """A contest file.
+
+    Attributes:
+        kind: one of ``NAMES``, ``TOTAL`` or ``DEV_PART``.
+        task: its task.
+        path: where it is.
+    """
+
+    kind: str
+    task: Task
+    path: Path
+
+    @property
+    def labelled(self) -> bool:
+        """Whether its rows have labels."""
+        return self.kind not in AUTO_BOARDS
+
+
+def list_files(folder: str | os.PathLike[str], tasks: tuple[Task, ...]) -> tuple[list[ContestFile], list[str]]:
+    """Returns all contest files in a folder, see ``find_files``, in the order of tasks and kinds.
+
+    Of files with the same content and meaning only the first is returned.
+
+    Returns:
+        The files, and the paths of others that have a task's name in theirs but are not recognized.
+
+    Raises:
+        UserError: the folder does not exist.
+    """
+    listing = _listing(folder, tasks)
+    files = []
+    for task in tasks:
+        for kind, _ in _WORDS:
+            paths = listing.found.get((kind, task.name), [])
+            contents = {sha256_of(path): path for path in reversed(paths)} if len(paths) > 1 else dict(enumerate(paths))
+            files += [ContestFile(kind, task, path) for path in paths if path in contents.values()]
+    return files, listing.others
 
 
 def recognized_files(folder: str | os.PathLike[str], task: Task) -> list[Path]:

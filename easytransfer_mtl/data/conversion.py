@@ -1,7 +1,6 @@
 """Converts one CSV file to TFRecord, with a manifest and a report."""
 
 import time
-import unicodedata
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from easytransfer_mtl.config.sections import MAX_BAD_SHARE
 from easytransfer_mtl.data.csv_reader import CsvTally, Row, check_rows, require_rows, stream_rows
 from easytransfer_mtl.data.features import Features, RowEncoder
 from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
+from easytransfer_mtl.data.shared_texts import comparable_texts, shared_sentence
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import check_outputs, sha256_of
@@ -160,11 +160,7 @@ def shared_texts(train: ConversionReport, dev: ConversionReport) -> str | None:
     if not shared:
         return None
     task = dev.conversion.task
-    texts = "pair of texts" if task.second_sequence else "text"
-    return (
-        f"warning: {task.name}: the {texts} of {shared:,} of the {dev.rows:,} dev rows ({shared / dev.rows:.1%}) stands in "
-        "the train file too (width and case aside): the dev score is better than that of new texts"
-    )
+    return f"warning: {task.name}: {shared_sentence(task, shared, dev.rows)}"
 
 
 def _manifest(conversion: Conversion, builder: RowEncoder, rows: int) -> Manifest:
@@ -191,10 +187,6 @@ def _while_good(source: Iterator[Row], tally: CsvTally, on_bad_row: str) -> Iter
             yield row
 
 
-def _comparable(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).lower().split())
-
-
 def _examples(source: Iterator[Row], tally: CsvTally, builder: RowEncoder, counts: _Counts) -> Iterator[bytes]:
     task = tally.task
     label_ids = task.label_ids
@@ -203,7 +195,7 @@ def _examples(source: Iterator[Row], tally: CsvTally, builder: RowEncoder, count
     with tqdm(total=size, desc=f"convert {tally.path.name}", unit="B", unit_scale=True, disable=None, leave=False) as bar:
         for row in source:
             features: Features = builder.encode(row.texts)
-            counts.text_hashes.append(hash(tuple(map(_comparable, row.texts))))
+            counts.text_hashes.append(hash(comparable_texts(row.texts)))
             counts.full_length += len(features.input_ids) == builder.sequence_length
             counts.tokens += len(features.input_ids)
             counts.unknown += features.input_ids.count(unknown)

@@ -37,6 +37,7 @@ class CsvTally:
         task: defines columns and labels.
         labelled: whether the rows have the label column.
         header: whether the first line is a header, which is skipped.
+        line: number of the line that was read last, from 1.
         bytes_read: bytes of the file that were read.
         good_rows: number of good rows.
         bad_rows: the bad rows by cause.
@@ -47,6 +48,7 @@ class CsvTally:
     task: Task
     labelled: bool
     header: bool = False
+    line: int = 0
     bytes_read: int = 0
     good_rows: int = 0
     bad_rows: BadRows = field(default_factory=BadRows)
@@ -96,7 +98,7 @@ def stream_rows(tally: CsvTally) -> Iterator[Row]:
 
 def _counted(tally: CsvTally) -> Iterator[Row]:
     for number, line, parsed in _parsed_lines(tally):
-        tally.bytes_read += len(line)
+        tally.line, tally.bytes_read = number, tally.bytes_read + len(line)
         if isinstance(parsed, Problem):
             tally.bad_rows.add(tally.path, number, len(line), parsed)
         elif parsed is not None:

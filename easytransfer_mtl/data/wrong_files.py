@@ -40,13 +40,20 @@ def check_is_text(path: Path, num_columns: int) -> None:
         num_columns: columns of a row.
 
     Raises:
-        UserError: the file is an archive, a table of another program, a web page, JSON, a git-lfs pointer, in another
-            encoding, or has other line ends; the message says which, and what to do.
+        UserError: ``text_problem`` finds one; the message says which, and what to do.
+    """
+    if found := text_problem(path, num_columns):
+        raise UserError(f"{path} is {found[0]}, not tab separated UTF-8 text; {found[1]}.")
+
+
+def text_problem(path: Path, num_columns: int) -> tuple[str, str] | None:
+    """Returns what a file is instead of tab separated UTF-8 text, judged by its start, and what to do; None if it may be it.
+
+    It may be an archive, a table of another program, a web page, JSON, a git-lfs pointer, or text in another encoding or
+    with other line ends.
     """
     head = _head_of(path)
-    found = _no_text(head) or _other_text(head) or _chinese(head) or _old_line_ends(head, num_columns)
-    if found:
-        raise UserError(f"{path} is {found[0]}, not tab separated UTF-8 text; {found[1]}.")
+    return _no_text(head) or _other_text(head) or _chinese(head) or _old_line_ends(head, num_columns)
 
 
 def check_is_plain_text(path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, split_lines, stream_rows
+from easytransfer_mtl.data.official_counts import BOARD_ROWS
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import why_no_file
 from easytransfer_mtl.submission.contents import read_contents
@@ -16,8 +17,7 @@ from easytransfer_mtl.tasks import Task, task_named
 
 __all__ = ["CONTEST_ROWS", "CheckReport", "check_submission", "report_text"]
 
-CONTEST_ROWS = 1500
-"""Rows of every test file of the contest, on both boards."""
+CONTEST_ROWS = BOARD_ROWS
 MAX_LINES, MAX_LINE_BYTES = 100_000, 1 << 20
 """Most lines of a prediction file that are read (or twice the rows of its test file, if that is more), and the longest
 line that is parsed: parsed lines take many times their size in memory."""

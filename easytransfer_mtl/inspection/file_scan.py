@@ -1,0 +1,198 @@
+"""Reads one contest file once and keeps what checks need: numbers, not texts."""
+
+import re
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from easytransfer_mtl.data.contest_files import ContestFile
+from easytransfer_mtl.data.csv_reader import BOM, LONGEST_LINE, CsvTally, Row, stream_rows
+from easytransfer_mtl.data.shared_texts import comparable_texts
+from easytransfer_mtl.data.wrong_files import text_problem
+from easytransfer_mtl.errors import UserError, problem_of
+from easytransfer_mtl.files import naming
+from easytransfer_mtl.inspection.csv_quoting import QUOTE, Quoting, read_quoting
+
+BLOCK = 1 << 20
+NO_NUMBER = -1
+LONGEST_ID = 18
+"""Digits of an id that is taken for a number."""
+WIDE, NARROW = re.compile("[！（），：；？]"), re.compile(r"[!(),:;?]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+REPLACEMENT = "\ufffd"
+"""Stands where a program could not decode a character."""
+
+
+@dataclass
+class Spots:
+    """How often something occurs in a file, and the first line with it."""
+
+    count: int = 0
+    line: int | None = None
+
+    def add(self, line: int, count: int = 1) -> None:
+        """Counts an occurrence."""
+        self.count += count
+        self.line = self.line or line
+
+
+@dataclass
+class LineEnds:
+    """Numbers of line ends, and the first line with a CR that ends no line for this program."""
+
+    crlf: int = 0
+    lf: int = 0
+    lone_cr: Spots = field(default_factory=Spots)
+
+    @property
+    def name(self) -> str:
+        """CRLF, LF, mixed or none."""
+        return "mixed" if self.crlf and self.lf else "CRLF" if self.crlf else "LF" if self.lf else "none"
+
+
+@dataclass
+class FileScan:
+    """What a contest file holds; the arrays have one value for each of its N good rows.
+
+    Attributes:
+        file: the file.
+        tally: its counts and bad rows.
+        problem: why the file cannot be read to its end, and what to do; None if it can.
+        size: in bytes.
+        has_bom: whether it begins with a byte order mark.
+        line_ends: its line ends.
+        quoting: how a CSV reader sees it; None without a quote in it.
+        lines: int64 [N], line numbers from 1.
+        id_hashes: int64 [N].
+        id_numbers: int64 [N], ids as numbers, ``NO_NUMBER`` for others.
+        label_ids: int64 [N], -1 without labels.
+        texts: int64 [N], hashes of comparable texts.
+        first_texts: int64 [N], the same of the first text of a pair; the same array as ``texts`` without pairs.
+        wide: rows with full-width punctuation.
+        narrow: rows with the same punctuation in half width.
+        empty, replaced, control: rows with an empty text, a replacement character, a control character.
+        swallowed: rows whose text holds the rows whose ids are missing after it.
+    """
+
+    file: ContestFile
+    tally: CsvTally
+    problem: tuple[str, str] | None = None
+    size: int = 0
+    has_bom: bool = False
+    line_ends: LineEnds = field(default_factory=LineEnds)
+    quoting: Quoting | None = None
+    lines: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    id_hashes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    id_numbers: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    label_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    texts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    first_texts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    wide: Spots = field(default_factory=Spots)
+    narrow: Spots = field(default_factory=Spots)
+    empty: Spots = field(default_factory=Spots)
+    replaced: Spots = field(default_factory=Spots)
+    control: Spots = field(default_factory=Spots)
+    swallowed: Spots = field(default_factory=Spots)
+
+    @property
+    def rows(self) -> int:
+        """Good and bad rows."""
+        return self.tally.good_rows + len(self.tally.bad_rows)
+
+    @property
+    def wide_share(self) -> float | None:
+        """Share of full-width punctuation: of the rows that have any, or None if too few have."""
+        total = self.wide.count + self.narrow.count
+        return self.wide.count / total if total >= FEWEST_PUNCTUATED else None
+
+
+FEWEST_PUNCTUATED = 10
+
+
+def scan_file(file: ContestFile, header: bool = False) -> FileScan:
+    """Reads a file; what makes it unreadable becomes the scan's ``problem``."""
+    scan = FileScan(file, CsvTally(file.path, file.task, file.labelled, header))
+    try:
+        scan.size = file.path.stat().st_size
+        if not scan.size:
+            scan.problem = ("the file is empty (0 bytes).", "Get the file again.")
+        elif found := text_problem(file.path, len(scan.tally.columns)):
+            scan.problem = (f"the file is {found[0]}, not tab separated UTF-8 text.", f"{_capital(found[1])}.")
+        else:
+            has_quotes = _read_bytes(file.path, scan)
+            _read_rows(scan)
+            if has_quotes:
+                scan.quoting = read_quoting(file.path)
+    except UserError as error:  # a line is too long to be one
+        what, _, advice = str(error).removeprefix(f"{file.path}: ").rpartition(". ")
+        scan.problem = (f"{what}.", advice)
+    except OSError as error:
+        scan.problem = (str(problem_of(error)), "")
+    return scan
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _read_bytes(path: Path, scan: FileScan) -> bool:
+    """Counts line ends; returns whether the file has a quote."""
+    ends, crs, lfs, before, has_quotes = scan.line_ends, 0, 0, b"", False
+    with naming(path), open(path, "rb") as stream:
+        while block := stream.read(BLOCK):
+            scan.has_bom |= not before and block.startswith(BOM)
+            ends.crlf += block.count(b"\r\n") + (before.endswith(b"\r") and block.startswith(b"\n"))
+            crs, lfs = crs + block.count(b"\r"), lfs + block.count(b"\n")
+            has_quotes = has_quotes or QUOTE in block
+            before = block
+        ends.lf = lfs - ends.crlf
+        if crs > ends.crlf:
+            stream.seek(0)
+            for number, line in enumerate(iter(lambda: stream.readline(LONGEST_LINE), b""), 1):
+                if inside := line.removesuffix(b"\n").removesuffix(b"\r").count(b"\r"):
+                    ends.lone_cr.add(number, inside)
+    return has_quotes
+
+
+def _read_rows(scan: FileScan) -> None:
+    columns: dict[str, array[int]] = {name: array("q") for name in ("lines", "ids", "numbers", "labels", "texts", "firsts")}
+    tally, task = scan.tally, scan.file.task
+    label_ids, is_pair = task.label_ids, task.second_sequence is not None
+    swallowed_row = re.compile(rf"(?:{'|'.join(map(re.escape, task.label_enumerate_values))})\s*(\d{{1,{LONGEST_ID}}})\s")
+    before: Row | None = None
+    last = NO_NUMBER
+    for row in stream_rows(tally):
+        number = int(row.row_id) if row.row_id.isascii() and row.row_id.isdigit() and len(row.row_id) <= LONGEST_ID else -1
+        texts = comparable_texts(row.texts)
+        if before and number > last + 1 > 0 and any(str(last + 1) in swallowed_row.findall(text) for text in before.texts):
+            scan.swallowed.add(columns["lines"][-1], number - last - 1)
+        columns["lines"].append(tally.line)
+        columns["ids"].append(hash(row.row_id))
+        columns["numbers"].append(number)
+        columns["labels"].append(label_ids[row.label] if row.label is not None else -1)
+        columns["texts"].append(hash(texts))
+        if is_pair:
+            columns["firsts"].append(hash(texts[:1]))
+        _look_at(row.texts, tally.line, scan)
+        before, last = row, number
+    arrays = {name: np.array(values, np.int64) for name, values in columns.items()}
+    scan.lines, scan.id_hashes, scan.id_numbers = arrays["lines"], arrays["ids"], arrays["numbers"]
+    scan.label_ids, scan.texts = arrays["labels"], arrays["texts"]
+    scan.first_texts = arrays["firsts"] if is_pair else scan.texts
+
+
+def _look_at(texts: Sequence[str], line: int, scan: FileScan) -> None:
+    text = "\t".join(texts)
+    if WIDE.search(text):
+        scan.wide.add(line)
+    elif NARROW.search(text):
+        scan.narrow.add(line)
+    if "" in texts:
+        scan.empty.add(line)
+    if REPLACEMENT in text:
+        scan.replaced.add(line)
+    if CONTROL.search(text):
+        scan.control.add(line)
