@@ -17,7 +17,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8") if (HERE / "README.md").exists() else "",
     long_description_content_type="text/markdown",
     packages=find_packages(include=["easytransfer_mtl", "easytransfer_mtl.*"]),
-    package_data={"easytransfer_mtl.inspection": ["*.jinja"]},
+    package_data={"easytransfer_mtl.inspection": ["*.jinja"], "easytransfer_mtl.reporting": ["page.*"]},
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.13",

@@ -18,7 +18,7 @@ _SETTINGS = {
     ),
     "easytransfer_mtl.config.pretrain_settings": ("PretrainSettings",),
     "easytransfer_mtl.config.prune_settings": ("PruneVocabularySettings",),
-    "easytransfer_mtl.config.study_settings": ("CompareSettings", "PlotSettings"),
+    "easytransfer_mtl.config.study_settings": ("CompareSettings", "PlotSettings", "ReportSettings"),
     "easytransfer_mtl.config.train_settings": ("TrainSettings",),
 }  # fmt: skip
 _LIGHT = {
@@ -44,7 +44,7 @@ _NEED_TENSORFLOW = {
     "TaskSampling": "easytransfer_mtl.data.task_order",
 }
 _COMMANDS = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "prune_vocabulary", "compare")
-_LIGHT_COMMANDS = ("check_data", "eda", "split", "check_submission", "plot")
+_LIGHT_COMMANDS = ("check_data", "eda", "split", "check_submission", "plot", "report")
 __all__ = sorted([*_LIGHT, *_NEED_TENSORFLOW, *_COMMANDS, *_LIGHT_COMMANDS])
 
 

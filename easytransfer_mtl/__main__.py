@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import importlib
+import itertools
 import logging
 import os
 import signal
@@ -22,7 +23,7 @@ from easytransfer_mtl.config.predict_settings import (
 )
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.config.prune_settings import PruneVocabularySettings
-from easytransfer_mtl.config.study_settings import CompareSettings, PlotSettings
+from easytransfer_mtl.config.study_settings import CompareSettings, PlotSettings, ReportSettings
 from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.environment import check_environment, import_tensorflow, lasting_streams
 from easytransfer_mtl.errors import Stopped, UserError, problem_of
@@ -36,7 +37,8 @@ class Command(NamedTuple):
         purpose: one line for the help.
         uses_tensorflow: whether TensorFlow is imported before it runs.
         uses_bert: whether TensorFlow's import includes BERT.
-        main_setting: setting whose value may come first on the command line, without the flag's name.
+        main_setting: setting whose value may come first on the command line, without the flag's name; several values, up to
+            the first flag, are joined by commas.
     """
 
     settings: type[CommonSettings]
@@ -63,6 +65,9 @@ COMMANDS: dict[str, Command] = {
     "check_submission": Command(CheckSubmissionSettings, "check a result.zip", uses_tensorflow=False, uses_bert=False),
     "plot": Command(
         PlotSettings, "a run's losses, weights and gradients as pictures", False, False, main_setting="model_dir"
+    ),
+    "report": Command(
+        ReportSettings, "evaluated runs and their mistakes as one web page", False, False, main_setting="runs"
     ),
     "prune_vocabulary": Command(PruneVocabularySettings, "an encoder without the tokens that given texts do not use"),
     "compare": Command(CompareSettings, "train several settings over several seeds, and their table"),
@@ -120,8 +125,9 @@ def _run(command: str, arguments: list[str]) -> int:
     _check_current_folder()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("absl").setLevel(logging.WARNING)
-    if chosen.main_setting and arguments and not arguments[0].startswith("-"):
-        arguments = [f"--{chosen.main_setting}={arguments[0]}", *arguments[1:]]
+    first = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments if chosen.main_setting else []))
+    if first:
+        arguments = [f"--{chosen.main_setting}={','.join(first)}", *arguments[len(first) :]]
     settings = load_settings(chosen.settings, arguments, command)
     if chosen.uses_tensorflow:
         check_environment()

@@ -16,7 +16,7 @@ LEVELS = (
     ("runs",),
     ("evaluation",),
     ("training", "pretraining", "submission", "pruning", "inspection"),
-    ("comparing",),
+    ("comparing", "reporting"),
     ("commands",),
     ("__main__",),
 )

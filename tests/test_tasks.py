@@ -84,6 +84,13 @@ def test_a_task_goes_to_json_and_back(task: Task) -> None:
         ({"label_enumerate_values": ["one"]}, "at least two different labels"),
         ({"label_enumerate_values": ["a", "b", "a"]}, "different labels"),
         ({"metric": "f2"}, "metric 'f2'"),
+        ({"label_names": ["no"]}, r"label_names must be an object .* found \['no'\]"),
+        ({"label_names": None}, "label_names must be an object .* found None"),
+        ({"label_names": {"nein": "no"}}, "label_names has 'nein', which is no label; the labels are no, yes"),
+        ({"label_names": {"no": 5}}, "label_names of 'no' is 5; it must be text of 1 to 256 characters"),
+        ({"label_names": {"no": ""}}, "label_names of 'no' is ''"),
+        ({"label_names": {"no": "a\nb"}}, r"label_names of 'no' is 'a\\nb'"),
+        ({"label_names": {"no": "好", "yes": "好"}}, "label_names has '好' twice, of 'no' and 'yes'"),
     ],
 )
 def test_refused_values(change: dict[str, Any], message: str) -> None:
@@ -114,6 +121,15 @@ def test_lists_may_be_comma_strings() -> None:
     task = task_from_json({**GOOD, "columns": "id,text,label", "label_enumerate_values": "no,yes"})
     assert task == task_from_json(GOOD)
     assert task.columns == ("id", "text", "label")
+
+
+def test_names_of_labels_are_kept_and_change_nothing() -> None:
+    named = task_from_json({**GOOD, "label_names": {"yes": "好"}})
+    assert (named.named("yes"), named.named("no")) == ("yes (好)", "no")
+    assert task_from_json(json.loads(json.dumps(named.to_json()))).label_names == {"yes": "好"}
+    assert named == task_from_json(GOOD) and "label_names" not in task_from_json(GOOD).to_json()
+    assert TNEWS.named("108") == "108 (教育)"
+    assert all(task.label_names.keys() == set(task.label_enumerate_values) for task in CONTEST_TASKS)
 
 
 def test_unknown_and_missing_keys_are_named() -> None:

@@ -255,7 +255,7 @@ def by_task(settings: Any, name: str, task_names: list[str], otherwise: Any = No
 
 def without_effect(settings: Any) -> list[str]:
     """Returns the names of settings that differ from their default but have no effect with the other settings' values."""
-    return [item.name for item in _changed(settings) if not has_effect(item, settings)]
+    return [item.name for item in changed(settings) if not has_effect(item, settings)]
 
 
 def has_effect(item: Option, settings: Any) -> bool:
@@ -271,7 +271,7 @@ def check_effects(settings: Any) -> None:
     Raises:
         UserError: a setting has no effect; the message names the values with which it would have one.
     """
-    for item in _changed(settings):
+    for item in changed(settings):
         if unmet := _unmet(item, settings):
             met = ", ".join(f"{name} {getattr(settings, name)}" for name in unmet)
             wanted = " ".join(
@@ -282,7 +282,8 @@ def check_effects(settings: Any) -> None:
             raise UserError(f"{item.name} has no effect with {met}. Set {wanted}, or leave it out.")
 
 
-def _changed(settings: Any) -> Iterator[Option]:
+def changed(settings: Any) -> Iterator[Option]:
+    """Yields the options whose values differ from their default."""
     for item in options_of(type(settings)).values():
         if getattr(settings, item.name) not in (item.default, ""):
             yield item

@@ -1,4 +1,4 @@
-"""The settings of plot and compare."""
+"""The settings of plot, report and compare."""
 
 from dataclasses import dataclass
 
@@ -16,6 +16,21 @@ class PlotSettings(CommonSettings):
     output: str | None = option(None, "where run.png and run.svg go; default: plots/ in the run's folder")
     smoothing: int = option(
         None, "values that each point is the mean of; 0: chosen to show about 60 points", 0, minimum=0, maximum=MOST_STEPS
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSettings(CommonSettings):
+    """Settings of report: a page of evaluated runs."""
+
+    runs: str = option(
+        None,
+        "folders of evaluated runs, or of evaluate --checkpoints --output_dir, A,B,...; may stand without the flag's name, "
+        "separated by spaces",
+        required=True,
+    )
+    output: str | None = option(
+        None, "the page's file; default: report.html, of several runs comparison.html, in the (first) folder"
     )
 
 

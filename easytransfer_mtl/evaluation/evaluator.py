@@ -25,6 +25,7 @@ from easytransfer_mtl.evaluation.row_texts import texts_of
 from easytransfer_mtl.evaluation.weights import Weights, weights_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables
+from easytransfer_mtl.runs.board import write_dev_scores
 from easytransfer_mtl.runs.checkpoint_files import checkpoint_steps
 from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.runs.task_data import TaskData
@@ -157,6 +158,7 @@ def evaluate_run(
         return Evaluation(scores, best, None, legacy)
     best.restore(model)
     write_summary(folder.path / "evaluation", scores)
+    write_dev_scores(folder.path, _by_step(scores))
     write_reports(folder.path / "evaluation" / "best", scores[best])
     outputs = found.outputs or score_rows(inference, data, options, best.label).outputs
     _write_rows(folder, best.label, options.f1_labels, data, outputs, texts)
@@ -170,6 +172,17 @@ def evaluate_run(
     about |= {"mean_score": mean_score(scores[best]), "scores": [score_json(score) for score in scores[best]]}
     best_folder = export_model(model, folder, folder.read_tasks()[1], about)
     return Evaluation(scores, best, best_folder, legacy)
+
+
+def _by_step(scores: Mapping[Weights, list[TaskScore]]) -> dict[int, dict[str, float]]:
+    """Returns step -> name in TensorBoard -> score; the mean of several checkpoints is left out, being of no step."""
+    found: dict[int, dict[str, float]] = {}
+    for weights, values in scores.items():
+        if weights.kind != "swa":
+            prefix = "dev" if weights.kind == "raw" else f"dev_{weights.kind}"
+            each = {f"{prefix}/{score.task.name}": score.score for score in values}
+            found.setdefault(weights.step, {}).update({**each, f"{prefix}/mean": mean_score(values)})
+    return found
 
 
 def _write_rows(

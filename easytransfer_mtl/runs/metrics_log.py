@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import tensorflow as tf
 
 from easytransfer_mtl.files import naming, write_text
+from easytransfer_mtl.runs.board import FOLDER, Hyperparameters, add_hyperparameters, add_scalars
 
 COLUMNS = ("step", "task", "loss", "weight", "learning_rate", "grad_norm", "grad_share")
 """Followed by cos_TASK, the cosine with each task's gradient, and examples_per_second. Cosines and grad_share are empty
@@ -32,7 +33,7 @@ class StepTable:
         _keep_until(self.path, step, self.columns)
         self._stream: TextIO = open(self.path, "a", encoding="utf-8", newline="")
         self._csv = csv.writer(self._stream, lineterminator="\n")
-        self._board = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self._board = tf.summary.create_file_writer(str(folder / FOLDER))
 
     def add_row(self, row: dict[str, Any]) -> None:
         """Adds a row to metrics.csv; columns missing in ``row`` stay empty."""
@@ -41,10 +42,11 @@ class StepTable:
 
     def add_scalars(self, step: int, values: dict[str, float]) -> None:
         """Adds a step's values to TensorBoard."""
-        # Raw events, since ``tf.summary.scalar`` needs the tensorboard package, which training does not need.
-        entries = [tf.compat.v1.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
-        with self._board.as_default():
-            tf.summary.experimental.write_raw_pb(tf.compat.v1.Summary(value=entries).SerializeToString(), step=step)
+        add_scalars(self._board, step, values)
+
+    def add_hyperparameters(self, values: Hyperparameters) -> None:
+        """Adds the run's hyperparameters to TensorBoard."""
+        add_hyperparameters(self._board, values)
 
     def flush(self) -> None:
         """Writes buffered data."""

@@ -121,7 +121,8 @@ class StepLog(tf_keras.callbacks.Callback):
         elif self.local_step % LOSS_EVERY == 0:
             seconds = now - self.hundred_time
             logging.info("global_step/sec: %.6g", LOSS_EVERY / seconds)
-            logging.info("loss = %.8g, step = %d (%.3f sec), %s", loss, self.step, seconds, tasks)
+            speed = LOSS_EVERY * self.rows_per_step / seconds
+            logging.info("loss = %.8g, step = %d (%.3f sec, %.0f rows/s), %s", loss, self.step, seconds, speed, tasks)
             self.hundred_time = now
         if self.local_step % self.every == 0:
             average = float(self.progress.avg_loss)

@@ -9,6 +9,7 @@ from pathlib import Path
 import tf_keras
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from easytransfer_mtl.config.options import changed
 from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import load_encoder
@@ -37,6 +38,10 @@ from easytransfer_mtl.training.preparation import Prepared, describe, prepare
 from easytransfer_mtl.training.start_heads import start_heads
 from easytransfer_mtl.training.step import TrainStep
 from easytransfer_mtl.training.step_log import StepLog
+
+USUAL = ("learning_rate", "train_batch_size", "num_epochs", "seed", "optimizer", "step_mode", "loss_weighting")
+PATHS = ("_fp", "_dir", "_path", "config", "tables")
+"""Endings of settings that name files."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,7 @@ def _fit(
         return
     names, more = [task.name for task in prepared.tasks], ("penalty",) if model.sharing.has_penalty else ()
     with closing(MetricsLog(checkpoints.folder, step, names, more)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
+        metrics.add_hyperparameters(_hyperparameters(settings))
         log = StepLog(prepared, train_step, progress, metrics, settings.log_step_count_steps, settings.log_gradients_every)
         # A checkpoint's scores are written before the checkpoint, so that no checkpoint lacks scores.
         fit([log, *([stopping] if stopping else []), SaveCheckpoints(checkpoints, metrics, plan), stop])
@@ -182,3 +188,10 @@ def _fit(
         name, step = signal.Signals(stop.received).name, int(model.optimizer.iterations.numpy())
         message = f"{name}: stopped after step {step}, saved in {checkpoints.folder}. Start the same command again to go on."
         raise Stopped(message, stop.received)
+
+
+def _hyperparameters(settings: TrainSettings) -> dict[str, bool | int | float | str]:
+    """Returns the settings to compare runs by: the usual ones, and all others that differ from their default."""
+    names = dict.fromkeys([*USUAL, *(item.name for item in changed(settings))])
+    values = {name: getattr(settings, name) for name in names if not name.endswith(PATHS)}
+    return {name: value for name, value in values.items() if value is not None}

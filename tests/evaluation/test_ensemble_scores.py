@@ -16,6 +16,7 @@ from easytransfer_mtl.evaluation.ensemble_scores import read_dev_data, score_ens
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.metrics import mean_score, score_task
+from easytransfer_mtl.evaluation.row_table import read_rows
 from easytransfer_mtl.evaluation.stored_models import StoredModel, find_models
 
 
@@ -66,6 +67,13 @@ def test_the_command_prints_and_writes_the_tables(
     assert float(rows[-1][-1]) == mean_score(scores.together)
     models = json.loads((output / "models.json").read_text(encoding="utf-8"))["models"]
     assert [item["mean"] for item in models] == [float(row[-1]) for row in rows]
+    tables = [read_rows(output / name) for name in ("", "model_1", "model_2", "model_3")]
+    assert [table.name for table in tables] == ["average", *names]
+    for table, item in zip(tables, [models[-1], *models], strict=False):
+        assert [score.score for score in table.scores()] == [score["score"] for score in item["scores"]]
+    for place, task in enumerate(tables[0].tasks):
+        labels = np.mean([table.tasks[place].p_label for table in tables[1:]], axis=0)
+        np.testing.assert_allclose(task.p_label, labels, rtol=1e-6)
     assert (output / "classes.csv").exists() and (output / "confusion_ocnli.csv").exists()
 
 

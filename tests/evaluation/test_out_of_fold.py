@@ -15,6 +15,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
+from easytransfer_mtl.evaluation.row_table import read_rows
 from easytransfer_mtl.evaluation.stored_models import find_models
 from easytransfer_mtl.runs.task_data import read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS
@@ -43,6 +44,14 @@ def test_the_command_writes_the_table(runs: Path, tmp_path: Path, capsys: pytest
     assert evaluate.run(EvaluateSettings(checkpoints=f"{runs}/fold_*", output_dir=str(tmp_path / "out"))) == 0
     text = (tmp_path / "out/models.txt").read_text(encoding="utf-8")
     assert text in capsys.readouterr().out
+    whole = read_rows(tmp_path / "out")
+    parts = [read_rows(tmp_path / f"out/model_{number}") for number in (1, 2, 3)]
+    for place, task in enumerate(whole.tasks):
+        assert task.about.ids == [str(number) for number in range(12)]
+        probabilities = {
+            row: value for part in parts for row, value in zip(part.tasks[place].about.ids, part.tasks[place].p_label)
+        }
+        assert [probabilities[row] for row in task.about.ids] == task.p_label.tolist()
     names = [str(runs / f"fold_{fold}/best") for fold in range(3)]
     assert [line.split("  ")[0] for line in text.splitlines()[1:]] == [*names, "all folds"]
 

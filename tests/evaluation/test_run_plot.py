@@ -1,6 +1,8 @@
-"""The page of a run: what is read from metrics.csv, and pictures that are there and whole."""
+"""The page of a run: pictures that are there, whole, and of what changes."""
 
+import logging
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,42 +10,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
-from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.run_plot import Series, plot_run, read_metrics
+from easytransfer_mtl.evaluation.run_plot import TITLES, plot_run
+from easytransfer_mtl.files import write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
 
 HEADER = "step,task,loss,weight,learning_rate,grad_norm,examples_per_second,grad_share,cos_A,cos_B\n"
-
-
-def write(folder: Path, text: str) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "metrics.csv").write_text(HEADER + text, encoding="utf-8")
-    return folder / "metrics.csv"
-
-
-def test_metrics_become_four_panels_and_each_pair_one_line(tmp_path: Path) -> None:
-    path = write(tmp_path, "1,A,2.5,1,0.1,3,9,0.25,1,-0.5\n1,B,1.5,2,0.1,3,9,0.75,-0.5,1\n2,A,2.0,1,0.1,3,9,,,\n")
-    panels = read_metrics(path)
-    assert panels["loss"]["A"] == Series([1, 2], [2.5, 2.0]) and panels["weight"]["B"] == Series([1], [2.0])
-    assert panels["grad_share"]["A"] == Series([1], [0.25])
-    assert panels["cosine"] == {"A and B": Series([1], [-0.5])}
-
-
-@pytest.mark.parametrize("text", [None, ""])
-def test_no_run_or_no_step_is_told(text: str | None, tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv" if text is None else write(tmp_path, text)
-    with pytest.raises(UserError, match="does not exist" if text is None else "holds no step yet"):
-        read_metrics(path)
-
-
-def test_a_line_that_is_cut_off_and_a_run_without_gradients_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    path.write_text("step,task,loss,weight\n1,A,2.5,1\n2,A,1.2e-", encoding="utf-8")
-    panels = read_metrics(path)
-    assert panels["loss"] == {"A": Series([1], [2.5])} and panels["grad_share"] == panels["cosine"] == {}
 
 
 def test_many_tasks_are_drawn(tmp_path: Path) -> None:
@@ -58,11 +31,23 @@ def test_many_tasks_are_drawn(tmp_path: Path) -> None:
     assert "T15" in svg and "the 16 lowest" in svg
 
 
-def test_smoothing_is_means_of_windows() -> None:
-    steps, values = Series(list(range(1, 8)), [1.0, 3, 2, 4, 5, 7, 9]).smoothed(3)
-    np.testing.assert_allclose(steps, [2, 5, 7])
-    np.testing.assert_allclose(values, [2, 16 / 3, 9])
-    assert len(Series([1, 2, 3], [1.0, 2, 3]).smoothed(1)[0]) == 3
+def titles(svg: Path) -> list[str]:
+    """The titles of the panels, in their order; the SVG names every text in a comment."""
+    texts = re.findall(r"<!-- (.*?) -->", svg.read_text(encoding="utf-8"))
+    return [text for text in texts if text in TITLES.values()]
+
+
+def test_only_what_changes_is_drawn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lines = [HEADER, *(f"{step},{task},{2 / step},1,{step / 10},3,9,,,\n" for step in range(1, 9) for task in "AB")]
+    (tmp_path / "metrics.csv").write_text("".join(lines), encoding="utf-8")
+    with caplog.at_level(logging.INFO):
+        assert titles(plot_run(tmp_path, (), tmp_path / "one", 0)[1]) == [TITLES["loss"], TITLES["learning_rate"]]
+    assert "not drawn: weight in the objective (it never changes)" in caplog.text
+    assert "not drawn: cosine of the task gradients (not measured; train with --log_gradients_every=N)" in caplog.text
+    rows = [{"step": step, "weights": "raw", "scores": {"A": step / 9, "B": 0.5}, "mean": step / 18} for step in (0, 4, 8)]
+    write_json(tmp_path / "evaluation/summary.json", {"checkpoints": rows})
+    found = titles(plot_run(tmp_path, (), tmp_path / "two", 0)[1])
+    assert found == [TITLES["loss"], TITLES["score"], TITLES["learning_rate"]]
 
 
 @pytest.mark.parametrize("measured", [True, False])

@@ -171,3 +171,5 @@ def test_a_real_run_stops_is_not_evaluated_twice_and_stays_stopped(
     del counted[:]
     evaluate.run(EvaluateSettings(model_dir=str(tmp_path / "copy"), predict_input_fp=settings.predict_input_fp))
     assert len(counted) == 2 * len(steps) and tables[0].read_bytes() == tables[1].read_bytes()
+    rows = [tmp_path / name / "evaluation/best/rows.csv" for name in ("run", "copy")]
+    assert rows[0].read_bytes() == rows[1].read_bytes()  # remembered from training here, computed there
