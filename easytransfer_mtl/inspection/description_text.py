@@ -38,7 +38,7 @@ def _task_text(item: TaskDescription) -> str:
 def _labels(item: TaskDescription, files: Sequence[FileDescription]) -> str:
     table = [["label", *(column for file in files for column in (file.file, "share"))]]
     for label in item.task.label_enumerate_values:
-        row = [label]
+        row = [item.task.named(label)]
         for file in files:
             count = (file.labels or {})[label]
             row += [f"{count:,}", f"{count / file.rows:.1%}"]
