@@ -138,6 +138,8 @@ def test_commands_that_need_no_tensorflow_do_not_import_it(tmp_path: Path) -> No
     (run / "tasks.json").write_text(f'{{"tasks": [{task}]}}', encoding="utf-8")
     (run / "metrics.csv").write_text("step,task,loss\n1,A,0.5\n2,A,0.25\n", encoding="utf-8")
     words = {
+        "check_data": [str(SAMPLE)],
+        "eda": [str(SAMPLE), "--output_dir=eda"],
         "split": [f"--data_dir={SAMPLE}", "--output_dir=out"],
         "plot": ["run"],
         "check_submission": ["--submission=run", f"--data_dir={SAMPLE}"],
@@ -150,11 +152,12 @@ def test_commands_that_need_no_tensorflow_do_not_import_it(tmp_path: Path) -> No
         f"words = {words!r}[sys.argv[1]]\n"
         "code = main([sys.argv[1], *words])\n"
         "heavy = {'tensorflow', 'tf_keras', 'keras', 'transformers', 'sklearn', 'h5py'} & set(sys.modules)\n"
+        "heavy -= {'sklearn', 'h5py'} if sys.argv[1] == 'eda' else set()\n"  # words, any tokenizer
         "assert not heavy, heavy\n"
         "print('code', code)\n"
     )
     (tmp_path / "script.py").write_text(script, encoding="utf-8")
-    for name, code in (("split", 0), ("plot", 0), ("check_submission", 1)):
+    for name, code in (("check_data", 0), ("eda", 0), ("split", 0), ("plot", 0), ("check_submission", 1)):
         if name == "plot":
             pytest.importorskip("matplotlib")
         done = shell(f"'{sys.executable}' script.py {name}", tmp_path)

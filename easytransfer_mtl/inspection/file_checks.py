@@ -41,6 +41,9 @@ class FileCheck:
             yield self.finding(ERROR, "unreadable", *self.scan.problem)
             return
         yield from self._bad_rows()
+        if not self.scan.tally.good_rows:
+            yield self.finding(ERROR, "no_rows", "the file has no good row.", "Get the file again.")
+            return
         yield from self._merged()
         yield from self._counts()
         yield from self._ids()
@@ -65,8 +68,6 @@ class FileCheck:
                 cause.first_line,
                 cause.rows,
             )
-        if not self.scan.tally.good_rows:
-            yield self.finding(ERROR, "no_rows", "the file has no good row.", "Get the file again.")
 
     def _merged(self) -> Iterator[Finding]:
         found, swallowed = self.scan.quoting, self.scan.swallowed

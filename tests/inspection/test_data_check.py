@@ -125,6 +125,7 @@ FAULTS: dict[str, tuple[str, Edit, str, str, int | None, int]] = {
     "binary junk": (TRAIN, lambda lines: [bytes(range(256)) * 40], "error", "encoding", 2, 40),
     "zeros": (TRAIN, lambda lines: [b"\0" * 5000], "error", "unreadable", None, 0),
     "one enormous line": (TRAIN, lambda lines: [b"a" * (3 << 20)], "error", "unreadable", None, 0),
+    "no good row": (TRAIN, lambda lines: [line.replace(b"\t", b" ") for line in lines], "error", "no_rows", None, 0),
     "labels on a board": (A, lambda lines: [line.rstrip() + b"\tlike\r\n" for line in lines], "error", "columns", 1, 1500),
 }  # fmt: skip
 
