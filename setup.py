@@ -26,6 +26,8 @@ setup(
         "h5py>=3.11",
         "jinja2>=3.1.6,<4",
         "numpy>=2.2",
+        # Compares versions; TensorFlow and transformers need it too.
+        "packaging>=24",
         "safetensors>=0.4.5",
         "scikit-learn>=1.7",
         "scipy>=1.15",

@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 _SETTINGS = {
     "easytransfer_mtl.config.convert_settings": ("ConvertSettings", "SplitSettings"),
     "easytransfer_mtl.config.data_settings": ("CheckDataSettings", "EdaSettings"),
+    "easytransfer_mtl.config.docker_settings": ("DockerSettings",),
+    "easytransfer_mtl.config.doctor_settings": ("DoctorSettings",),
     "easytransfer_mtl.config.predict_settings": (
         "CheckSubmissionSettings", "EvaluateSettings", "PredictSettings", "SubmitSettings",
     ),
@@ -43,8 +45,8 @@ _NEED_TENSORFLOW = {
     "Sharing": "easytransfer_mtl.models.sharing",
     "TaskSampling": "easytransfer_mtl.data.task_order",
 }
-_COMMANDS = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "prune_vocabulary", "compare")
-_LIGHT_COMMANDS = ("check_data", "eda", "split", "check_submission", "plot", "report")
+_COMMANDS = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "prune_vocabulary", "compare", "docker")
+_LIGHT_COMMANDS = ("check_data", "eda", "split", "check_submission", "plot", "report", "doctor")
 __all__ = sorted([*_LIGHT, *_NEED_TENSORFLOW, *_COMMANDS, *_LIGHT_COMMANDS])
 
 

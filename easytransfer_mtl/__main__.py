@@ -14,6 +14,8 @@ from easytransfer_mtl import __version__
 from easytransfer_mtl.config.base import CommonSettings, load_settings, settings_for
 from easytransfer_mtl.config.convert_settings import ConvertSettings, SplitSettings
 from easytransfer_mtl.config.data_settings import CheckDataSettings, EdaSettings
+from easytransfer_mtl.config.docker_settings import DockerSettings
+from easytransfer_mtl.config.doctor_settings import DoctorSettings
 from easytransfer_mtl.config.help_text import command_help
 from easytransfer_mtl.config.predict_settings import (
     CheckSubmissionSettings,
@@ -37,23 +39,24 @@ class Command(NamedTuple):
         purpose: one line for the help.
         uses_tensorflow: whether TensorFlow is imported before it runs.
         uses_bert: whether TensorFlow's import includes BERT.
-        main_setting: setting whose value may come first on the command line, without the flag's name; several values, up to
-            the first flag, are joined by commas.
+        main_settings: settings whose values may come first on the command line, in this order and without the flags' names.
+        takes_many: whether the values in front are all of the first of these, which gets them joined by commas.
     """
 
     settings: type[CommonSettings]
     purpose: str
     uses_tensorflow: bool = True
     uses_bert: bool = True
-    main_setting: str | None = None
+    main_settings: tuple[str, ...] = ()
+    takes_many: bool = False
 
 
 COMMANDS: dict[str, Command] = {
     "check_data": Command(
-        CheckDataSettings, "what is wrong with the contest's files", False, False, main_setting="data_dir"
+        CheckDataSettings, "what is wrong with the contest's files", False, False, main_settings=("data_dir",)
     ),
     "eda": Command(
-        EdaSettings, "what is in the files: labels, lengths, words, as a page", False, False, main_setting="data_dir"
+        EdaSettings, "what is in the files: labels, lengths, words, as a page", False, False, main_settings=("data_dir",)
     ),
     "split": Command(SplitSettings, "labelled files to stratified folds", False, False),
     "convert": Command(ConvertSettings, "CSV files to TFRecord", uses_bert=False),
@@ -64,13 +67,24 @@ COMMANDS: dict[str, Command] = {
     "submit": Command(SubmitSettings, "predictions of the test files as a checked result.zip"),
     "check_submission": Command(CheckSubmissionSettings, "check a result.zip", uses_tensorflow=False, uses_bert=False),
     "plot": Command(
-        PlotSettings, "a run's losses, weights and gradients as pictures", False, False, main_setting="model_dir"
+        PlotSettings, "a run's losses, weights and gradients as pictures", False, False, main_settings=("model_dir",)
     ),
     "report": Command(
-        ReportSettings, "evaluated runs and their mistakes as one web page", False, False, main_setting="runs"
+        ReportSettings,
+        "evaluated runs and their mistakes as one web page",
+        False,
+        False,
+        main_settings=("runs",),
+        takes_many=True,
     ),
     "prune_vocabulary": Command(PruneVocabularySettings, "an encoder without the tokens that given texts do not use"),
     "compare": Command(CompareSettings, "train several settings over several seeds, and their table"),
+    "docker": Command(
+        DockerSettings,
+        "a model as the build context of an image for the contest",
+        main_settings=("predict_checkpoint_path", "output_dir"),
+    ),
+    "doctor": Command(DoctorSettings, "what this machine can do, what is wrong with it, which flags fit it", False, False),
 }
 """A command's code is in ``easytransfer_mtl.commands.<command>``."""
 
@@ -96,6 +110,11 @@ def _status(arguments: list[str]) -> int:
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return stopped.exit_code
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("easytransfer_mtl"):
+            raise
+        print(f"error: {command}: Python has no module {error.name}; run easytransfer_mtl doctor.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 128 + signal.SIGINT
@@ -125,9 +144,12 @@ def _run(command: str, arguments: list[str]) -> int:
     _check_current_folder()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("absl").setLevel(logging.WARNING)
-    first = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments if chosen.main_setting else []))
-    if first:
-        arguments = [f"--{chosen.main_setting}={','.join(first)}", *arguments[len(first) :]]
+    words = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
+    rest = arguments[len(words) :]
+    if chosen.takes_many and words:
+        words = [",".join(words)]
+    named = [f"--{name}={word}" for name, word in zip(chosen.main_settings, words, strict=False)]
+    arguments = [*named, *words[len(named) :], *rest]
     settings = load_settings(chosen.settings, arguments, command)
     if chosen.uses_tensorflow:
         check_environment()

@@ -6,9 +6,10 @@ import importlib.util
 import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any, TextIO
 
 from easytransfer_mtl.errors import UserError
@@ -28,7 +29,7 @@ def check_environment() -> None:
     Raises:
         UserError: a package is missing or has the wrong version; gives the command that corrects it.
     """
-    versions = {name: _version(name) or "" for name in ("tensorflow", "tf-keras", "transformers")}
+    versions = {name: installed_version(name) or "" for name in ("tensorflow", "tf-keras", "transformers")}
     missing = [name for name, found in versions.items() if not found]
     if missing:
         raise UserError(f"Not installed: {', '.join(missing)}. Install with:\n  {MEND}")
@@ -60,8 +61,17 @@ def check_environment() -> None:
         os.environ["XLA_FLAGS"] = f"{flags} {YNNPACK_OPTION}=".strip()
 
 
-def _version(name: str) -> str | None:
-    """Returns a package's installed version; also tries the names of its CPU and GPU builds."""
+def required() -> list[str]:
+    """Returns the requirements of the installed package, without its extras; those of ``MEND`` if it is not installed."""
+    try:
+        found = requires("easytransfer_mtl") or []
+    except PackageNotFoundError:
+        found = []
+    return [text for text in found if "extra ==" not in text] or re.findall(r"'([^']+)'", MEND)
+
+
+def installed_version(name: str) -> str | None:
+    """Returns a package's installed version, also that of its CPU build; 0.0 for one that pip does not know."""
     for candidate in (name, f"{name}-cpu", f"{name.replace('-', '_')}"):
         try:
             return version(candidate)

@@ -1,8 +1,10 @@
 """Named random streams: all randomness of a run comes from one seed and a name."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:  # settings read the seed below, and need no NumPy for it
+    import numpy as np
 
 DEFAULT_SEED = 123123
 """EasyTransfer's seed (``RunConfig(tf_random_seed=123123)``)."""
@@ -18,12 +20,14 @@ def stream_seed(seed: int, *names: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "little") >> 1
 
 
-def generator(seed: int, *names: str | int) -> np.random.Generator:
+def generator(seed: int, *names: str | int) -> "np.random.Generator":
     """Returns a fresh NumPy generator at the start of the stream ``names`` of ``seed``."""
+    import numpy as np
+
     return np.random.Generator(np.random.PCG64(stream_seed(seed, *names)))
 
 
-def truncated_normal(shape: tuple[int, ...], stddev: float, seed: int, *names: str | int) -> np.ndarray:
+def truncated_normal(shape: tuple[int, ...], stddev: float, seed: int, *names: str | int) -> "np.ndarray":
     """Draws float32 values from N(0, ``stddev``), truncated at two standard deviations like TensorFlow's truncated normal.
 
     Args:
@@ -32,6 +36,8 @@ def truncated_normal(shape: tuple[int, ...], stddev: float, seed: int, *names: s
         seed: the run's seed.
         *names: the stream's name, for instance the variable's.
     """
+    import numpy as np
+
     random = generator(seed, *names)
     values = random.standard_normal(shape)
     outside = np.abs(values) > 2.0

@@ -81,6 +81,7 @@ def test_all_settings_read_a_file(settings: type, config: str) -> None:
         "PlotSettings": {"model_dir": "m"},
         "ReportSettings": {"runs": "m"},
         "CheckSubmissionSettings": {"submission": "s"},
+        "DockerSettings": {"output_dir": "o"},
         "PruneVocabularySettings": {"input_fps": "i", "output_dir": "o"},
     }
     needed: dict[str, str] = without_keys.get(settings.__name__, {})

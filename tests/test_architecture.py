@@ -10,13 +10,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "easytransfer_mtl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
-    ("tasks", "config", "files", "errors", "values", "own_code", "seeding", "environment"),
+    ("tasks", "config", "files", "errors", "values", "own_code", "seeding", "environment", "machine"),
     ("data", "encoders", "weighting"),
     ("models",),
     ("runs",),
     ("evaluation",),
     ("training", "pretraining", "submission", "pruning", "inspection"),
-    ("comparing", "reporting"),
+    ("comparing", "reporting", "diagnosis"),
     ("commands",),
     ("__main__",),
 )

@@ -19,7 +19,7 @@ GOOD = {"tensorflow": "2.20.0", "tf-keras": "2.20.1", "transformers": "4.57.6"}
 
 def pretend(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> None:
     found = {**GOOD, **{name.replace("_", "-"): version for name, version in versions.items()}}
-    monkeypatch.setattr(environment, "_version", found.__getitem__)
+    monkeypatch.setattr(environment, "installed_version", found.__getitem__)
     monkeypatch.delenv("TF_USE_LEGACY_KERAS", raising=False)
 
 
@@ -126,8 +126,8 @@ def test_versions_are_found_under_the_names_of_other_builds(monkeypatch: pytest.
 
     monkeypatch.setattr(environment, "version", version)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert environment._version("tensorflow") == "2.20.0"
-    assert environment._version("transformers") is None
+    assert environment.installed_version("tensorflow") == "2.20.0"
+    assert environment.installed_version("transformers") is None
 
 
 def test_pytorch_beside_tensorflow_is_not_imported(tmp_path: Path) -> None:

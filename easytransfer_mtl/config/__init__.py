@@ -3,6 +3,8 @@
 from easytransfer_mtl.config.base import COMMANDS_SETTINGS
 from easytransfer_mtl.config.convert_settings import ConvertSettings, SplitSettings
 from easytransfer_mtl.config.data_settings import CheckDataSettings, EdaSettings
+from easytransfer_mtl.config.docker_settings import DockerSettings
+from easytransfer_mtl.config.doctor_settings import DoctorSettings
 from easytransfer_mtl.config.predict_settings import (
     CheckSubmissionSettings,
     EvaluateSettings,
@@ -15,5 +17,5 @@ from easytransfer_mtl.config.train_settings import TrainSettings
 
 COMMANDS_SETTINGS += [
     CheckDataSettings, EdaSettings, SplitSettings, ConvertSettings, PretrainSettings, TrainSettings, EvaluateSettings,
-    PredictSettings, SubmitSettings, CheckSubmissionSettings, PruneVocabularySettings,
+    PredictSettings, SubmitSettings, CheckSubmissionSettings, PruneVocabularySettings, DockerSettings, DoctorSettings,
 ]  # fmt: skip

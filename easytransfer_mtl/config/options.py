@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from absl import flags
-
 from easytransfer_mtl.config.by_task import ByTask, parse_by_task
 from easytransfer_mtl.errors import UserError, clipped, shown
 from easytransfer_mtl.own_code import is_own
@@ -309,6 +307,10 @@ def _flag_text(name: str, values: tuple[str, ...] | OtherThan) -> str:
 
 def own_code_flags(options: dict[str, Option], arguments: list[str]) -> dict[str, str]:
     """Returns the unchecked values of flags that may name user-defined classes; ignores all other arguments."""
+    if not arguments:
+        return {}
+    from absl import flags  # here, so that doctor can report that it is missing
+
     values = flags.FlagValues()
     for item in options.values():
         if item.own_code:
@@ -329,6 +331,10 @@ def parse_flags(options: dict[str, Option], arguments: list[str], command: str) 
         UserError: a flag is unknown (the message names the nearest known one), a value does not fit, or there are arguments
             that are no flags.
     """
+    if not arguments:
+        return {}
+    from absl import flags  # as above
+
     values = flags.FlagValues()
     for item in options.values():
         define = flags.DEFINE_boolean if item.kind is bool else flags.DEFINE_string

@@ -11,6 +11,7 @@ from easytransfer_mtl.config.sections import (
     MOST_STEPS,
     PRECISIONS,
     PREDICT,
+    PREDICT_PRECISION,
     PREPROCESS,
     TEXT_FORMATS,
     TRAIN,
@@ -118,9 +119,7 @@ class EvaluateSettings(EvaluatedSettings):
         PREDICT, "dev files: *.list_tfrecord or one TFRecord file; not needed for a run that was trained with --fold"
     )
     predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1, maximum=MOST_ROWS)
-    predict_precision: str = option(
-        PREDICT, "CPU only: bfloat16 is faster and changes probabilities a little", "float32", choices=PRECISIONS
-    )
+    predict_precision: str = option(PREDICT, PREDICT_PRECISION, "float32", choices=PRECISIONS)
     eval_input_fp: str | None = option(EVALUATE, "the same as predict_input_fp, which wins")
     eval_batch_size: int | None = option(
         EVALUATE, "the same as predict_batch_size, wins over it", minimum=1, maximum=MOST_ROWS
@@ -158,9 +157,7 @@ class PredictingSettings(CheckpointsSettings):
         PREDICT, "with data_dir: which test files; auto takes the first of test, b, a that is there", "auto", choices=BOARDS
     )
     predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1, maximum=MOST_ROWS)
-    predict_precision: str = option(
-        PREDICT, "CPU only: bfloat16 is faster and changes probabilities a little", "float32", choices=PRECISIONS
-    )
+    predict_precision: str = option(PREDICT, PREDICT_PRECISION, "float32", choices=PRECISIONS)
     header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
 
 

@@ -12,9 +12,9 @@ from easytransfer_mtl.config.sections import (
     MOST_ROWS,
     MOST_STEPS,
     NORMALIZATIONS,
-    PRECISIONS,
     PREPROCESS,
     PRETRAIN,
+    PRETRAIN_PRECISIONS,
     SMALLEST_SEED,
     TOKENIZER,
     TOKENIZERS,
@@ -75,7 +75,10 @@ class PretrainSettings(CommonSettings):
     warmup_ratio: float = option(PRETRAIN, "share of the steps with rising rate", 0.1, minimum=0, maximum=1)
     clip_norm_value: float = option(PRETRAIN, "norm to clip gradients to", 1.0, above=0, maximum=LARGEST_NORM)
     precision: str = option(
-        PRETRAIN, "CPU only: bfloat16 computes training's matrix products in bfloat16", "float32", choices=PRECISIONS
+        PRETRAIN,
+        "number format of training's matrix products; bfloat16 is faster on some machines (run doctor); on GPUs never run",
+        "float32",
+        choices=PRETRAIN_PRECISIONS,
     )
     length_grouping: int = option(
         PRETRAIN,

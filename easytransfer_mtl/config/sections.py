@@ -16,8 +16,14 @@ TOKENIZER = (
     "what splits texts: easytransfer, its WordPiece over vocab.txt; published, the encoder's tokenizer.json; auto: "
     "published if there is no vocab.txt"
 )
-PRECISIONS = ("float32", "bfloat16")
 TEXT_FORMATS = ("contest", "csv", "jsonl", "text")
+PRECISIONS = ("float32", "bfloat16", "float16")
+PRETRAIN_PRECISIONS = PRECISIONS[:2]
+"""Pre-training has no loss scale, which float16 needs."""
+PREDICT_PRECISION = (
+    "number format of the matrix products; bfloat16 and float16 are faster on some machines (run doctor) and change "
+    "probabilities a little; on GPUs neither was ever run"
+)
 BOARDS = ("auto", "test", "b", "a")
 
 # Larger numbers are typing errors, and would only cost memory.

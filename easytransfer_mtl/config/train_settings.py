@@ -325,6 +325,13 @@ class DistillationSettings(Settings):
 class StepSettings(StepModeSettings):
     """The train step, except the forward pass and the weighting."""
 
+    precision: str = option(
+        TRAIN,
+        "number format of training's matrix products; bfloat16 and float16, which is trained with a dynamic loss scale, are "
+        "faster on some machines and differ from the original: run doctor. On GPUs neither was ever run",
+        "float32",
+        choices=PRECISIONS,
+    )
     gradient_clip: bool = option(OPTIMIZER, "clip by global norm", True)
     clip_norm_value: float = option(OPTIMIZER, "norm to clip to", 1.0, above=0, maximum=LARGEST_NORM)
     num_freezed_layers: int = option(OPTIMIZER, "encoder layers to freeze, from the bottom", 0, minimum=0, maximum=1000)
@@ -698,12 +705,6 @@ class TrainSettings(
         "several GPUs (Mirrored) or machines (MultiWorkerMirrored, CollectiveAllReduce)",
         "None",
         choices=STRATEGIES,
-    )
-    precision: str = option(
-        TRAIN,
-        "CPU only: bfloat16 computes training's matrix products in bfloat16 (differs from the original; faster)",
-        "float32",
-        choices=PRECISIONS,
     )
     seed: int = option(TRAIN, "seed of everything random", DEFAULT_SEED, minimum=SMALLEST_SEED, maximum=LARGEST_SEED)
     predict_input_fp: str | None = option(PREDICT, "dev files, evaluated after training; without it there is no evaluation")

@@ -28,9 +28,9 @@ class BertEncoder(Encoder, TFBertMainLayer):
 
     Attributes:
         clock: drives dropout.
-        state_type: type of the layers' states and matrix products in graphs traced from now on: float32, or bfloat16 (about
-            twice as fast on processors that support it). Variables, sums, softmax, LayerNorm and the encoder's outputs are
-            always float32.
+        state_type: type of the layers' states and matrix products in graphs traced from now on: float32, or bfloat16 or
+            float16 (faster on machines that multiply them). Variables, sums, softmax, LayerNorm and the encoder's outputs
+            are always float32.
     """
 
     def __init__(self, config: BertConfig, clock: DropoutClock, name: str = "bert") -> None:
@@ -48,7 +48,7 @@ class BertEncoder(Encoder, TFBertMainLayer):
 
     @contextmanager
     def computing_in(self, precision: str) -> Iterator[None]:
-        """Sets ``state_type``, ``float32`` or ``bfloat16``, for graphs that are traced and run inside the ``with`` block.
+        """Sets ``state_type``, ``float32``, ``bfloat16`` or ``float16``, for graphs traced and run inside the block.
 
         Turns TensorFlow's graph optimizer off in the block: it makes the first step a fifth longer and no later step
         shorter.

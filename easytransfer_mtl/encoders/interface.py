@@ -56,7 +56,7 @@ class Encoder:
         raise NotImplementedError
 
     def computing_in(self, precision: str) -> AbstractContextManager[None]:
-        """Sets the number format, ``float32`` or ``bfloat16``, of graphs traced and run inside the ``with`` block."""
+        """Sets the number format, ``float32``, ``bfloat16`` or ``float16``, of graphs run in the ``with`` block."""
         raise NotImplementedError
 
     def token_types(self, segment_ids: tf.Tensor) -> tf.Tensor:

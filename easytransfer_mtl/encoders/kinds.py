@@ -87,7 +87,7 @@ class Kind:
     torch_prefix: str
     build: Callable[..., Encoder]
     has_pooler: bool = True
-    precisions: tuple[str, ...] = ("float32", "bfloat16")
+    precisions: tuple[str, ...] = ("float32", "bfloat16", "float16")
     shares_layers: bool = False
     has_bert_layers: bool = True
     adapt: Callable[[Arrays, Config, str], Arrays] = lambda arrays, value, source: arrays

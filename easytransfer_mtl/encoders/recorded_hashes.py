@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import read_json, sha256_of
+from easytransfer_mtl.files import files_in, read_json, sha256_of
 
 RECORDS = ("export.json", "pretraining.json")
 """Files that may hold the record: of a model exported by training, and of an encoder exported by pre-training."""
@@ -53,6 +53,19 @@ def check_hashes(folder: Path, with_weights: bool = True) -> None:
     others = [path.name for path in sorted(folder.iterdir()) if path.name not in {record.name, *recorded}]
     if others:
         logging.info("%s: not checked, since %s has no %s of them: %s", folder, record.name, KEY, ", ".join(others))
+
+
+def exported_files(folder: Path) -> list[Path]:
+    """Returns the files of an exported folder: its record and those that it names; all files if it names none.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    record = next((folder / name for name in RECORDS if (folder / name).is_file()), None)
+    recorded = _recorded(record) if record else None
+    if record is None or recorded is None:
+        return files_in(folder)
+    return sorted([record, *(folder / name for name in recorded)])
 
 
 def _recorded(record: Path) -> dict[str, str] | None:

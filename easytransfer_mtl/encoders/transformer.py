@@ -91,7 +91,7 @@ def run_layer(layer: TFBertLayer, states: tf.Tensor, layout: Layout, training: b
 
     Args:
         layer: holds the variables.
-        states: [B * S, H], float32 or bfloat16; matrix products and the result have the same type.
+        states: [B * S, H], float32, bfloat16 or float16; matrix products and the result have the same type.
         layout: how tokens are arranged in rows.
         training: whether dropout is on.
         first_only: compute only the first token of each row, which is all that a pooler reads.

@@ -40,7 +40,7 @@ class EvaluationOptions:
         max_batches: maximum number of batches per task; None for all rows.
         f1_labels: ``present`` or ``all``, see ``score_task``.
         legacy: also compute the score that the original would have printed.
-        precision: ``float32``, or ``bfloat16`` for speed.
+        precision: ``float32``, or ``bfloat16`` or ``float16`` for speed.
         swa_checkpoints: number of last checkpoints whose mean weights are scored too; 0 for none.
     """
 

@@ -53,7 +53,7 @@ class Predictor:
             checkpoint: a run's ``best/``, a run's folder, or a checkpoint prefix of a run or of EasyTransfer.
             batch_size: rows per batch.
             model_class: the class the model was trained with, if the folder does not name it.
-            precision: ``float32``, or ``bfloat16`` for speed.
+            precision: ``float32``, or ``bfloat16`` or ``float16`` for speed.
             tasks: see ``stored_model_at``.
             trust_own_code: whether to import the user-defined classes named in the model's folder.
 

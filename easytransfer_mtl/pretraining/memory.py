@@ -7,8 +7,9 @@ from transformers import PretrainedConfig
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.kinds import kind_of
+from easytransfer_mtl.machine import GB
 from easytransfer_mtl.pretraining.model import MaskedLanguageModel
-from easytransfer_mtl.runs.memory import GB, NUMBER_BYTES, SLOTS, count_parameters, shortage, states_bytes
+from easytransfer_mtl.runs.memory import NUMBER_BYTES, SLOTS, count_parameters, shortage, states_bytes
 
 PROGRAM_GB = 1.5
 """Memory of TensorFlow, the compiled graph, and as many texts as in the contest; measured with a small encoder."""

@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
@@ -22,8 +23,8 @@ from easytransfer_mtl.runs.checkpoint_files import (
     to_disk,
 )
 
-AVERAGES = "averages"
-"""Name of the moving averages in a checkpoint."""
+AVERAGES, LOSS_SCALE = "averages", "loss_scale"
+"""Names of the moving averages and of float16's loss scale in a checkpoint."""
 UNUSABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 """Errors that TensorFlow raises for a checkpoint that is damaged or belongs to another model."""
 
@@ -52,13 +53,17 @@ class RunCheckpoints:
         keep: int,
         is_chief: bool = True,
         averages: Sequence[tf.Variable] = (),
+        loss_scale: tf.Module | None = None,
     ) -> None:
-        """Takes model and progress, the run's folder, the number to keep, whether it may be changed, and moving averages."""
+        """Takes model and progress, the run's folder, the number to keep, whether it may be changed, moving averages, and
+        the loss scale."""
         self.model = model
         self.folder = folder
         self._is_chief = is_chief
         self._keep = keep
-        more = {AVERAGES: tf.train.Checkpoint(values=list(averages))} if averages else {}
+        more: dict[str, Any] = {AVERAGES: tf.train.Checkpoint(values=list(averages))} if averages else {}
+        if loss_scale:
+            more[LOSS_SCALE] = loss_scale
         self._checkpoint = tf.train.Checkpoint(model=model, progress=progress, **more)
         self._averages = averages
         _ = self._checkpoint.save_counter  # created here by all workers, not only by the chief when it saves

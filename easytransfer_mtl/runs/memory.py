@@ -1,9 +1,7 @@
 """Estimates a run's memory and compares it with the machine's."""
 
 import logging
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -13,11 +11,10 @@ from transformers import PretrainedConfig
 
 from easytransfer_mtl.config.sections import MOST_TOKENS_A_STEP
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.machine import machine_gb
 
-GB = 1e9
-NUMBER_BYTES = {"float32": 4, "bfloat16": 2}
+NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes per number of a hidden state, by precision."""
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 SLOTS = {"adam": 2, "lamb": 2, "adagrad": 1, "adadelta": 2}
 """Numbers per parameter that each optimizer keeps."""
 
@@ -52,13 +49,6 @@ def states_bytes(config: PretrainedConfig, layers: int, tokens: float, length: i
     """
     a_token = 8 * config.hidden_size + 2 * config.intermediate_size + 2 * config.num_attention_heads * length
     return NUMBER_BYTES[precision] * tokens * layers * a_token
-
-
-def machine_gb() -> float:
-    """Returns the machine's memory in 10^9 bytes, or this process's limit if that is lower."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = CGROUP_LIMIT.read_text(encoding="ascii").strip() if CGROUP_LIMIT.exists() else "max"
-    return min(found, int(limit) if limit.isdigit() else found) / GB
 
 
 def check_tokens(rows: int, length: int) -> None:

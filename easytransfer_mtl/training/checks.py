@@ -24,6 +24,7 @@ from easytransfer_mtl.models.sharing.parts import small_config
 from easytransfer_mtl.models.task_loss import TaskLoss
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.adversarial import make_adversary
+from easytransfer_mtl.training.loss_scale import SCALED
 from easytransfer_mtl.weighting import TaskWeighting
 
 
@@ -104,6 +105,10 @@ def _check_distributed(settings: TrainSettings) -> None:
         raise UserError(
             "adversarial and early_stopping_patience work without distribution_strategy only; leave them out with several "
             "GPUs or workers."
+        )
+    if settings.precision == SCALED:
+        raise UserError(
+            f"precision {SCALED} works without distribution_strategy only; leave that out, or set --precision=bfloat16."
         )
     if settings.on_nonfinite == "skip" or settings.log_gradients_every:
         raise UserError(

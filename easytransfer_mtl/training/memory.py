@@ -10,9 +10,10 @@ from easytransfer_mtl.config.train_settings import SharingSettings, TrainSetting
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.kinds import kind_of
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.machine import GB
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.sharing.parts import small_config
-from easytransfer_mtl.runs.memory import GB, SLOTS, count_parameters, shortage, states_bytes
+from easytransfer_mtl.runs.memory import SLOTS, count_parameters, shortage, states_bytes
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.plan import RunPlan
 from easytransfer_mtl.weighting import TaskWeighting

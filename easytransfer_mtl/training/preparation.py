@@ -51,6 +51,7 @@ from easytransfer_mtl.runs.task_data import (
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 from easytransfer_mtl.training.batches import rows_per_step, training_batches
 from easytransfer_mtl.training.checks import check_encoder, check_settings, warn_without_dropout
+from easytransfer_mtl.training.loss_scale import SCALED
 from easytransfer_mtl.training.memory import check_memory, estimate
 from easytransfer_mtl.training.plan import RunPlan, plan_run
 from easytransfer_mtl.training.start_heads import TakenHead, choose_heads
@@ -185,6 +186,12 @@ def _check_unchanged(folder: RunFolder, settings: TrainSettings, fold: FoldChoic
             raise UserError(
                 f"{folder.path} is a run with the {name} {before}; it cannot go on with {now}. Use another --model_dir."
             )
+    before, now = written.get("precision", settings.precision), settings.precision
+    if before != now and SCALED in (before, now):
+        raise UserError(
+            f"{folder.path} is a run with the precision {before}, and only one with {SCALED} has a loss scale: it cannot go "
+            f"on with {now}. Use another --model_dir."
+        )
 
 
 def _check_same_rows(

@@ -21,6 +21,7 @@ from easytransfer_mtl.runs.gradients import Gradient
 from easytransfer_mtl.training.adversarial import attacked_gradients, make_adversary
 from easytransfer_mtl.training.averages import WeightAverages
 from easytransfer_mtl.training.distillation import Distillation, expected_accuracy, expected_loss
+from easytransfer_mtl.training.loss_scale import SCALED, LossScale
 from easytransfer_mtl.training.rdrop import disagreement, twice
 from easytransfer_mtl.training.replicas import mean_of
 from easytransfer_mtl.training.token_dropout import TokenDropout
@@ -97,6 +98,7 @@ class TrainStep:
         token_dropout: replaces tokens by [MASK]; None for none.
         distillation: mixes the loss with a teacher's; None without a teacher.
         averages: moving averages of the weights; None without ``ema_decay``.
+        loss_scale: scales the losses' gradients; None unless the precision is float16.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class TrainStep:
             self._attacked_place()
         decay = self.settings.ema_decay
         self.averages = WeightAverages(model.trainable_variables, decay) if decay else None
+        self.loss_scale = LossScale() if self.settings.precision == SCALED else None
 
     def __call__(self, batch: Batch | Batches) -> dict[str, tf.Tensor]:
         """Does one optimizer step.
@@ -135,8 +138,9 @@ class TrainStep:
         Returns:
             losses (unweighted, 0 for tasks without a batch), weights, and active (whether a task has a batch), each [K];
             grad_norm (before clipping), learning_rate, and skipped (whether the step was skipped because a loss or gradient
-            is not finite, with ``on_nonfinite="skip"``), each []; gram [K, K] if the weighting needs it; penalty [] if the
-            sharing structure has one.
+            is not finite, with ``on_nonfinite="skip"``, or because gradients overflowed in float16), each []; gram [K, K] if
+            the weighting needs it; penalty [] if the sharing structure has one; loss_scale (of the next step) and overflowed
+            [] in float16.
         """
         return self._alternating(batch) if {"task_id", "input_ids"} <= batch.keys() else self._joint(batch)
 
@@ -339,7 +343,9 @@ class TrainStep:
             with tape.stop_recording() if read else contextlib.nullcontext():
                 gram = None
                 if read:
-                    found = [grads.zeros_for_none(tape.gradient(part.objective, read), read) for part in forwards]
+                    found = [
+                        grads.zeros_for_none(self._differentiate(tape, part.objective, read), read) for part in forwards
+                    ]
                     gram = grads.gram_matrix([mean_of(grads.dense(part)) for part in found])
                 signals = _joint_signals(forwards, step, gram)
                 weights = tf.stop_gradient(self.weighting.weights(signals))
@@ -388,8 +394,9 @@ class TrainStep:
         variables, has_penalty = self.model.trainable_variables, self.model.sharing.has_penalty
         with tf.GradientTape(persistent=has_penalty) as tape:
             found = self._of_joint(batches, task, step)
-        gradients = tape.gradient(found.objective, variables)
-        return found, [gradients, tape.gradient(found.penalty, variables) if has_penalty else [None] * len(variables)]
+        gradients = self._differentiate(tape, found.objective, variables)
+        of_penalty = self._differentiate(tape, found.penalty, variables) if has_penalty else [None] * len(variables)
+        return found, [gradients, of_penalty]
 
     def _terms(self, batches: Batches, task: int, step: tf.Tensor) -> list[Gradients]:
         return self._task_gradients(batches, task, step)[1]
@@ -405,7 +412,8 @@ class TrainStep:
             with tf.GradientTape() as tape:
                 forward = self._of_joint(batches, task, step)
             losses.append(forward.loss)
-            found.append(grads.dense(grads.zeros_for_none(tape.gradient(forward.objective, variables), variables)))
+            gradients = self._differentiate(tape, forward.objective, variables)
+            found.append(grads.dense(grads.zeros_for_none(gradients, variables)))
         return tf.stack(losses), grads.gram_matrix(found)
 
     # Gradients, both modes.
@@ -413,13 +421,18 @@ class TrainStep:
     def _gradients(self, tape: tf.GradientTape, weighted: tf.Tensor, plain: tf.Tensor) -> Gradients:
         """Returns the gradients of ``weighted``, without ``scale_heads`` those of ``plain`` for task-specific variables."""
         variables = self.model.trainable_variables
-        gradients = tape.gradient(weighted, variables)
+        gradients = self._differentiate(tape, weighted, variables)
         if not self.settings.scale_heads:
             shared = grads.positions_of(self.model.shared_variables, variables)
             own = [place for place in range(len(variables)) if place not in shared]
-            for place, gradient in zip(own, tape.gradient(plain, [variables[place] for place in own])):
+            for place, gradient in zip(own, self._differentiate(tape, plain, [variables[place] for place in own])):
                 gradients[place] = gradient
         return gradients
+
+    def _differentiate(self, tape: tf.GradientTape, target: tf.Tensor, variables: list[tf.Variable]) -> Gradients:
+        if self.loss_scale is None:
+            return tape.gradient(target, variables)
+        return self.loss_scale.gradients(tape, target, variables)
 
     def _with_attack(self, gradients: list[Gradients], again: Callable[[], list[Gradients]]) -> list[Gradients]:
         """Returns the gradients of each term, plus those at attacked word embeddings if the settings have an attack.
@@ -493,11 +506,19 @@ class TrainStep:
             self.optimizer.iterations.assign_add(1)  # so that the next step gets the next batch
             return tf.constant(True)
 
+        scale, of_scale = self.loss_scale, {}
+        if scale:
+            of_scale["overflowed"] = scale.overflowed(norm, signals.losses)
         if self.settings.on_nonfinite == "skip":
             finite = tf.math.is_finite(norm) & tf.reduce_all(tf.math.is_finite(signals.losses))
             skipped = tf.cond(finite, move, leave_out)
+        elif scale:
+            skipped = tf.cond(of_scale["overflowed"], leave_out, move)
         else:
             skipped = move()
+        if scale:
+            scale.update(of_scale["overflowed"])
+            of_scale["loss_scale"] = tf.identity(scale.scale)
         logs = {
             "losses": signals.losses,
             "weights": weights,
@@ -507,7 +528,7 @@ class TrainStep:
         }
         logs["learning_rate"] = tf.convert_to_tensor(self.optimizer.learning_rate)  # the optimizer sets it during its step
         more = {"gram": signals.gram, "penalty": penalty if self.model.sharing.has_penalty else None}
-        return logs | {name: value for name, value in more.items() if value is not None}
+        return logs | of_scale | {name: value for name, value in more.items() if value is not None}
 
     def _heads_to_move(self, weights: tf.Tensor) -> tf.Tensor | None:
         """Returns which tasks' heads a step may update, bool [K], or None for all: heads of tasks with weight 0 are kept.

@@ -173,6 +173,10 @@ class BadSteps:
         bad = active & ~np.isfinite(losses)
         if not bad.any() and math.isfinite(norm):
             return
+        if logs.get("overflowed"):
+            scale = float(logs["loss_scale"])
+            logging.info("Step %d is left out: gradients overflowed float16. The loss scale is now %g.", step, scale)
+            return
         what = "loss" if bad.any() else "gradient"
         if not bad.any() and "gram" in logs:
             bad = ~np.isfinite(np.diag(logs["gram"]))
@@ -186,9 +190,10 @@ class BadSteps:
             self.skipped += 1
             logging.warning("%s The step is left out; %d so far.", found, self.skipped)
             return
+        other = "set --precision=bfloat16, which has a larger range, or " if "loss_scale" in logs else ""
         raise UserError(
             f"{found} The last checkpoint in the run's folder is from before; lower the learning rate or look at these "
-            "rows, and train again, or set --on_nonfinite=skip."
+            f"rows, and train again, or {other}set --on_nonfinite=skip."
         )
 
     def report(self) -> None:

@@ -108,7 +108,15 @@ def _run(
         train_step = _make_step(settings, prepared, model_class)
     model, progress, folder = train_step.model, Progress(), RunFolder(Path(settings.model_dir))
     averages = train_step.averages.averages if train_step.averages else []
-    checkpoints = RunCheckpoints(model, progress, folder.path, settings.keep_checkpoint_max, distribution.is_chief, averages)
+    checkpoints = RunCheckpoints(
+        model,
+        progress,
+        folder.path,
+        settings.keep_checkpoint_max,
+        distribution.is_chief,
+        averages,
+        train_step.loss_scale,
+    )
     step = checkpoints.restore_latest() or 0  # before anything is written: the folder may belong to another model
     distribution.check_same_step(step)
     stopping = _stopping(settings, prepared, train_step.averages, step)
@@ -178,7 +186,9 @@ def _fit(
     if not distribution.is_chief:
         fit([])
         return
-    names, more = [task.name for task in prepared.tasks], ("penalty",) if model.sharing.has_penalty else ()
+    names = [task.name for task in prepared.tasks]
+    columns = {"penalty": model.sharing.has_penalty, "loss_scale": train_step.loss_scale is not None}
+    more = tuple(name for name, is_there in columns.items() if is_there)
     with closing(MetricsLog(checkpoints.folder, step, names, more)) as metrics, StopOnSignal(checkpoints, metrics) as stop:
         metrics.add_hyperparameters(_hyperparameters(settings))
         log = StepLog(prepared, train_step, progress, metrics, settings.log_step_count_steps, settings.log_gradients_every)

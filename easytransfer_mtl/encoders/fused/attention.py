@@ -14,7 +14,7 @@ def attention_probabilities(
     """Returns dropout(softmax(scores * scale + mask)).
 
     Args:
-        scores: [B, A, Q, S], float32 or bfloat16; the result has the same type.
+        scores: [B, A, Q, S], float32, bfloat16 or float16; the result has the same type.
         mask: float32 [B, 1, 1, S], 0 for a token and a large negative number for padding.
         keys: uint32 [3], from ``mask_keys``; None for no dropout.
         rate: the dropout rate.

@@ -14,7 +14,7 @@ def dense(inputs: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Ten
     The bias's gradient is summed in float32; TensorFlow's own gradient sums bfloat16 in bfloat16.
 
     Args:
-        inputs: [T, I], float32 or bfloat16.
+        inputs: [T, I], float32, bfloat16 or float16.
         kernel: [I, O], the type of ``inputs``.
         bias: float32 [O].
     """

@@ -16,7 +16,7 @@ def bias_gelu(inputs: tf.Tensor, bias: tf.Tensor, approximate: bool) -> tf.Tenso
     """Returns GELU(inputs + bias).
 
     Args:
-        inputs: [T, I], float32 or bfloat16; the result has the same type.
+        inputs: [T, I], float32, bfloat16 or float16; the result has the same type.
         bias: float32 [I].
         approximate: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) instead of x Phi(x).
     """

@@ -23,7 +23,7 @@ def dropout_add_norm(
     """Returns LayerNorm(dropout(inputs + bias) + residual).
 
     Args:
-        inputs: [T, H], float32 or bfloat16; the result has the same type.
+        inputs: [T, H], float32, bfloat16 or float16; the result has the same type.
         bias: float32 [H].
         residual: [T, H], the type of ``inputs``.
         gamma: float32 [H], LayerNorm's scale.

@@ -23,7 +23,7 @@ def rotate(values: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
     """Rotates the pairs (0, 1), (2, 3), ... of the last axis.
 
     Args:
-        values: [B, A, S, D], float32 or bfloat16; the result has the same type.
+        values: [B, A, S, D], float32, bfloat16 or float16; the result has the same type.
         table: the first S rows of ``position_table``, float32 [S, D].
     """
     sines, cosines = tf.split(table, 2, axis=-1)
