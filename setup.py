@@ -8,7 +8,8 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "easytransfer_mtl/__init__.py").read_text(encoding="utf-8")).group(1)
 
-TEST = ["jieba>=0.42.1,<0.43", "matplotlib>=3.10,<4", "pytest>=8", "pytest-xdist>=3.6"]
+SERVE = ["fastapi>=0.140,<1", "uvicorn>=0.40,<1"]
+TEST = ["jieba>=0.42.1,<0.43", "matplotlib>=3.10,<4", "pytest>=8", "pytest-xdist>=3.6", *SERVE]
 
 setup(
     name="easytransfer_mtl",
@@ -17,7 +18,11 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8") if (HERE / "README.md").exists() else "",
     long_description_content_type="text/markdown",
     packages=find_packages(include=["easytransfer_mtl", "easytransfer_mtl.*"]),
-    package_data={"easytransfer_mtl.inspection": ["*.jinja"], "easytransfer_mtl.reporting": ["page.*"]},
+    package_data={
+        "easytransfer_mtl.inspection": ["*.jinja"],
+        "easytransfer_mtl.reporting": ["page.*"],
+        "easytransfer_mtl.serving": ["page/*"],
+    },
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.13",
@@ -44,6 +49,7 @@ setup(
         "dev": [*TEST, "mypy>=2.4,<3", "ruff>=0.17,<0.18"],
         "benchmark": ["torch>=2.13,<3"],
         "plot": ["matplotlib>=3.10,<4"],
+        "serve": SERVE,
         "pretrain": ["jieba>=0.42.1,<0.43"],
     },
     entry_points={"console_scripts": ["easytransfer_mtl=easytransfer_mtl.__main__:main"]},

@@ -1,8 +1,8 @@
 """EasyTransfer's multi-task baseline on TensorFlow 2: one Chinese BERT, several tasks.
 
 The commands are functions with the same names. Each takes its settings (``train(TrainSettings(...))``) and returns the
-command's exit status; train, evaluate, predict and submit also take the ``model_class`` of a user-defined model. All names
-are imported on first use, so that importing the package is cheap.
+command's exit status; train, evaluate, predict, submit and serve also take the ``model_class`` of a user-defined model. All
+names are imported on first use, so that importing the package is cheap.
 """
 
 import importlib
@@ -16,7 +16,7 @@ _SETTINGS = {
     "easytransfer_mtl.config.docker_settings": ("DockerSettings",),
     "easytransfer_mtl.config.doctor_settings": ("DoctorSettings",),
     "easytransfer_mtl.config.predict_settings": (
-        "CheckSubmissionSettings", "EvaluateSettings", "PredictSettings", "SubmitSettings",
+        "CheckSubmissionSettings", "EvaluateSettings", "PredictSettings", "ServeSettings", "SubmitSettings",
     ),
     "easytransfer_mtl.config.pretrain_settings": ("PretrainSettings",),
     "easytransfer_mtl.config.prune_settings": ("PruneVocabularySettings",),
@@ -46,7 +46,7 @@ _NEED_TENSORFLOW = {
     "TaskSampling": "easytransfer_mtl.data.task_order",
 }
 _COMMANDS = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "prune_vocabulary", "compare", "docker")
-_LIGHT_COMMANDS = ("check_data", "eda", "split", "check_submission", "plot", "report", "doctor")
+_LIGHT_COMMANDS = ("check_data", "eda", "split", "check_submission", "plot", "report", "doctor", "serve")
 __all__ = sorted([*_LIGHT, *_NEED_TENSORFLOW, *_COMMANDS, *_LIGHT_COMMANDS])
 
 

@@ -21,6 +21,7 @@ from easytransfer_mtl.config.predict_settings import (
     CheckSubmissionSettings,
     EvaluateSettings,
     PredictSettings,
+    ServeSettings,
     SubmitSettings,
 )
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
@@ -66,6 +67,13 @@ COMMANDS: dict[str, Command] = {
     "predict": Command(PredictSettings, "labels and probabilities of unlabelled files"),
     "submit": Command(SubmitSettings, "predictions of the test files as a checked result.zip"),
     "check_submission": Command(CheckSubmissionSettings, "check a result.zip", uses_tensorflow=False, uses_bert=False),
+    "serve": Command(
+        ServeSettings,
+        "answer requests over HTTP, and a page to try the model on",
+        # It imports TensorFlow itself, after it has found its packages and its port.
+        uses_tensorflow=False,
+        main_settings=("predict_checkpoint_path",),
+    ),
     "plot": Command(
         PlotSettings, "a run's losses, weights and gradients as pictures", False, False, main_settings=("model_dir",)
     ),

@@ -9,6 +9,7 @@ from easytransfer_mtl.config.predict_settings import (
     CheckSubmissionSettings,
     EvaluateSettings,
     PredictSettings,
+    ServeSettings,
     SubmitSettings,
 )
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
@@ -18,4 +19,5 @@ from easytransfer_mtl.config.train_settings import TrainSettings
 COMMANDS_SETTINGS += [
     CheckDataSettings, EdaSettings, SplitSettings, ConvertSettings, PretrainSettings, TrainSettings, EvaluateSettings,
     PredictSettings, SubmitSettings, CheckSubmissionSettings, PruneVocabularySettings, DockerSettings, DoctorSettings,
+    ServeSettings,
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The settings of the commands that use trained models: evaluate, predict, submit, check_submission."""
+"""The settings of the commands that use trained models: evaluate, predict, submit, check_submission, serve."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,15 @@ from easytransfer_mtl.config.options import option
 from easytransfer_mtl.config.sections import (
     BOARDS,
     EVALUATE,
+    MOST_BODY_BYTES,
+    MOST_CHARACTERS,
     MOST_ROWS,
     MOST_STEPS,
     PRECISIONS,
     PREDICT,
     PREDICT_PRECISION,
     PREPROCESS,
+    SERVE,
     TEXT_FORMATS,
     TRAIN,
 )
@@ -33,7 +36,7 @@ CHECKPOINT_WEIGHTS_HELP = (
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointsSettings(CommonSettings):
-    """The model that predicts, or the models whose probabilities are averaged."""
+    """The model that predicts, or the models whose probabilities are averaged, and how they run."""
 
     model_class: str | None = option(None, MODEL_CLASS_HELP, own_code=True)
     trust_own_code: bool = option(None, TRUST_HELP, False)
@@ -47,6 +50,8 @@ class CheckpointsSettings(CommonSettings):
         PREDICT, "instead: several, A,B,... or a pattern such as 'runs/fold_*', whose probabilities are averaged"
     )
     checkpoint_weights: str | None = option(PREDICT, CHECKPOINT_WEIGHTS_HELP)
+    predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1, maximum=MOST_ROWS)
+    predict_precision: str = option(PREDICT, PREDICT_PRECISION, "float32", choices=PRECISIONS)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -149,15 +154,13 @@ class EvaluateSettings(EvaluatedSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictingSettings(CheckpointsSettings):
-    """What predict and submit have in common: the files without labels, and how the model runs."""
+    """What predict and submit have in common: the files without labels."""
 
     predict_input_fp: str | None = option(PREDICT, "TASK=FILE,... of files without labels")
     data_dir: str | None = option(PREPROCESS, "instead: folder of contest files")
     board: str = option(
         PREDICT, "with data_dir: which test files; auto takes the first of test, b, a that is there", "auto", choices=BOARDS
     )
-    predict_batch_size: int = option(PREDICT, "rows a batch", 64, minimum=1, maximum=MOST_ROWS)
-    predict_precision: str = option(PREDICT, PREDICT_PRECISION, "float32", choices=PRECISIONS)
     header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
 
 
@@ -199,3 +202,24 @@ class CheckSubmissionSettings(CommonSettings):
         PREDICT, "with data_dir: which test files; auto takes the first of test, b, a that is there", "auto", choices=BOARDS
     )
     header: bool = option(PREPROCESS, "whether the first line of every test file is a header", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings(CheckpointsSettings):
+    """Settings of serve: answers requests over HTTP, for programs and on a page for people."""
+
+    host: str = option(
+        SERVE, "address to listen on; 0.0.0.0 lets every machine of the network in, and nobody is asked for a password",
+        "127.0.0.1",
+    )  # fmt: skip
+    port: int = option(SERVE, "port to listen on; 0 takes a free one, which is printed", 8000, minimum=0, maximum=65_535)
+    max_texts: int = option(SERVE, "texts, or pairs of texts, a request", 256, minimum=1, maximum=MOST_ROWS)
+    max_characters: int = option(SERVE, "characters a text", 10_000, minimum=1, maximum=MOST_CHARACTERS)
+    max_body_bytes: int = option(SERVE, "bytes of a request's body", 1 << 20, minimum=100, maximum=MOST_BODY_BYTES)
+    max_requests: int = option(
+        SERVE, "requests at a time, waiting ones included; those beyond are refused with status 503", 256,
+        minimum=1, maximum=10_000,
+    )  # fmt: skip
+    request_seconds: float = option(
+        SERVE, "seconds that a client may take to send a request, and to read the answer", 10.0, above=0, maximum=3600
+    )

@@ -3,7 +3,7 @@
 PREPROCESS, MODEL, TRAIN = "preprocess_config", "model_config", "train_config"
 OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distribution_config"
 WEIGHTING, PREDICT, EVALUATE = "train_config.loss_weighting", "predict_config", "evaluate_config"
-PRETRAIN = "pretrain_config"
+PRETRAIN, SERVE = "pretrain_config", "serve_config"
 MAX_BAD_SHARE = 0.05
 NORMALIZATIONS = ("none", "nfkc")
 VOCABULARY_RULES = ("auto", "lines", "easytransfer")
@@ -42,3 +42,7 @@ MOST_UNITS = 65_536
 LARGEST_NORM = 1e12
 """Upper limit of clipping norms; clipping to it has no effect."""
 SMALLEST_SEED, LARGEST_SEED = -(2**63), 2**63 - 1
+MOST_CHARACTERS = 1_000_000
+"""Characters in a text of a request."""
+MOST_BODY_BYTES = 1 << 28
+"""Bytes in a request's body."""

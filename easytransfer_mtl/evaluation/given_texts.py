@@ -1,11 +1,11 @@
 """Checks of ids and texts passed from Python, before they reach a model."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from easytransfer_mtl.errors import UserError, shown
+from easytransfer_mtl.errors import UserError, listed, shown
 from easytransfer_mtl.tasks import Task
 
 _NO_LISTS = (str, bytes, bytearray, Mapping, set, frozenset)
@@ -46,7 +46,7 @@ def checked_texts(texts: Any, task: Task, start: int = 0) -> list[tuple[str, ...
     Raises:
         UserError: it is none of these; the message names the row, what was found and what is allowed.
     """
-    count = 2 if task.second_sequence else 1
+    count = texts_a_row(task)
     wanted = "a pair of texts, such as ('...', '...')" if count == 2 else "one text, a string"
     result: list[tuple[str, ...]] = []
     for row, value in enumerate(_listed(texts, f"{task.name}: texts", "rows"), start):
@@ -64,6 +64,25 @@ def checked_texts(texts: Any, task: Task, start: int = 0) -> list[tuple[str, ...
             raise UserError(f"{where} is {found}; the task wants {wanted}.")
         result.append(tuple(map(str, parts)))
     return result
+
+
+def tasks_reading(first_row: Any, tasks: Sequence[Task]) -> list[Task]:
+    """Returns the tasks that read as many texts a row as ``first_row`` has.
+
+    Raises:
+        UserError: there is none.
+    """
+    count = len(first_row) if isinstance(first_row, (tuple, list)) and first_row else 1
+    fitting = [task for task in tasks if texts_a_row(task) == count]
+    if not fitting:
+        each = listed([f"{task.name} ({texts_a_row(task)})" for task in tasks])
+        raise UserError(f"No task reads {count} texts a row; the tasks and what they read: {each}.")
+    return fitting
+
+
+def texts_a_row(task: Task) -> int:
+    """Returns how many texts a row of the task has."""
+    return 1 if task.second_sequence is None else 2
 
 
 def check_lengths(ids: list[str], texts: list[tuple[str, ...]], task: Task) -> None:

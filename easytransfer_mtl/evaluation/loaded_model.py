@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from easytransfer_mtl.errors import UserError, listed, shown
+from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.ensemble import mean_probabilities
-from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts
+from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts, tasks_reading, texts_a_row
 from easytransfer_mtl.evaluation.member_weights import TaskWeights, member_weights
 from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.prediction import Predictor, checked_batch_size
@@ -76,7 +76,7 @@ class LoadedModel:
         self._predictors = predictors
         self._weights = weights
         self._rows_at_once = batch_size * BATCHES_AT_ONCE
-        for count in {_texts_of(task) for task in self.tasks}:
+        for count in {texts_a_row(task) for task in self.tasks}:
             self.predict_all("我" if count == 1 else ("我", "我"))
 
     @property
@@ -118,12 +118,7 @@ class LoadedModel:
         """
         rows: Any = list(texts) if isinstance(texts, Iterator) else texts
         first = rows if _is_row(rows) or not isinstance(rows, Iterable) else next(iter(rows), None)
-        count = len(first) if isinstance(first, (tuple, list)) and first else 1
-        fitting = [task for task in self.tasks if _texts_of(task) == count]
-        if not fitting:
-            each = listed([f"{task.name} ({_texts_of(task)})" for task in self.tasks])
-            raise UserError(f"No task reads {count} texts a row; the tasks and what they read: {each}.")
-        return self._predicted(fitting, rows, ids)
+        return self._predicted(tasks_reading(first, self.tasks), rows, ids)
 
     def stream(self, task: str, texts: Iterable[Any], ids: Iterable[str] | None = None) -> Iterator[Result]:
         """Yields the results of any number of rows in their order, in memory that does not grow with it.
@@ -153,7 +148,7 @@ class LoadedModel:
                 raise UserError(f"{chosen.name}: there are {what} ids than texts ({count}); give one id for each.")
             if not part:
                 return
-            yield from self._results([chosen], part, part_ids and checked_ids(part_ids, chosen.name))[chosen.name]
+            yield from self.results([chosen], part, part_ids and checked_ids(part_ids, chosen.name))[chosen.name]
             start += len(part)
 
     def _predicted(self, tasks: list[Task], texts: Any, ids: Any) -> dict[str, Any]:
@@ -167,15 +162,25 @@ class LoadedModel:
         bar = tqdm(total=len(rows), desc=what, unit=" rows", disable=True if is_one else None, leave=False)
         for start in range(0, len(rows), self._rows_at_once):
             part = slice(start, start + self._rows_at_once)
-            for name, results in self._results(tasks, rows[part], names and names[part]).items():
+            for name, results in self.results(tasks, rows[part], names and names[part]).items():
                 found[name] += results
             bar.update(len(rows[part]))
         bar.close()
         return {name: results[0] for name, results in found.items()} if is_one else found
 
-    def _results(
-        self, tasks: Sequence[Task], rows: Sequence[tuple[str, ...]], ids: Sequence[str] | None
+    def results(
+        self, tasks: Sequence[Task], rows: Sequence[tuple[str, ...]], ids: Sequence[str] | None = None
     ) -> dict[str, list[Result]]:
+        """Returns task name -> results of rows that ``checked_texts`` returned, without progress on the terminal.
+
+        Args:
+            tasks: tasks of the model that read as many texts a row.
+            rows: one tuple of texts per row.
+            ids: one per row; None for no ids.
+
+        Raises:
+            NonFiniteError: the model's probabilities are NaN or infinite.
+        """
         outputs = [predictor.outputs(tasks, rows) for predictor in self._predictors]
         names: Sequence[str | None] = ids or [None] * len(rows)
         found = {}
@@ -236,7 +241,3 @@ def _is_row(texts: Any) -> bool:
     return isinstance(texts, str) or (
         isinstance(texts, tuple) and bool(texts) and all(isinstance(part, str) for part in texts)
     )
-
-
-def _texts_of(task: Task) -> int:
-    return 1 if task.second_sequence is None else 2

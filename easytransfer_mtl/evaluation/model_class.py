@@ -5,7 +5,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from easytransfer_mtl.config.predict_settings import EvaluateSettings, PredictingSettings
+from easytransfer_mtl.config.predict_settings import CheckpointsSettings, EvaluateSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.own_code import SUFFIX, own_class
@@ -58,7 +58,7 @@ AS_STORED = ModelClass()
 """The class named in the folder, without importing user-defined code."""
 
 
-def model_class_of(settings: EvaluateSettings | PredictingSettings, given: type[MultiTaskModel] | None) -> ModelClass:
+def model_class_of(settings: EvaluateSettings | CheckpointsSettings, given: type[MultiTaskModel] | None) -> ModelClass:
     """Returns the choice made by a command's settings, or by a class passed from Python."""
     if given is None and settings.model_class:
         given = own_class(settings.model_class, MultiTaskModel, "model_class")

@@ -102,5 +102,5 @@ def test_absurd_files(text: str, tmp_path: Path) -> None:
 def required(command: str) -> dict[str, Any]:
     """Returns what a command's settings are complete with."""
     values = {item.name: item.kind("1") for item in options_of(COMMANDS[command].settings).values() if item.required}
-    more = {"evaluate": {"model_dir": "x"}, "predict": {"checkpoints": "x"}, "submit": {"checkpoints": "x"}}
+    more = {"evaluate": {"model_dir": "x"}, **dict.fromkeys(("predict", "submit", "serve"), {"checkpoints": "x"})}
     return values | more.get(command, {})
