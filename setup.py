@@ -48,6 +48,8 @@ setup(
         "test": TEST,
         "dev": [*TEST, "mypy>=2.4,<3", "ruff>=0.17,<0.18"],
         "benchmark": ["torch>=2.13,<3"],
+        # onnxruntime runs what is exported; its package onnxruntime.quantization makes it smaller.
+        "onnx": ["onnx>=1.20,<2", "onnxruntime>=1.23,<2", "tf2onnx>=1.17,<2"],
         "plot": ["matplotlib>=3.10,<4"],
         "serve": SERVE,
         "pretrain": ["jieba>=0.42.1,<0.43"],

@@ -1,8 +1,8 @@
 """EasyTransfer's multi-task baseline on TensorFlow 2: one Chinese BERT, several tasks.
 
 The commands are functions with the same names. Each takes its settings (``train(TrainSettings(...))``) and returns the
-command's exit status; train, evaluate, predict, submit and serve also take the ``model_class`` of a user-defined model. All
-names are imported on first use, so that importing the package is cheap.
+command's exit status; train, evaluate, predict, submit, export and serve also take the ``model_class`` of a user-defined
+model. All names are imported on first use, so that importing the package is cheap.
 """
 
 import importlib
@@ -14,6 +14,7 @@ _SETTINGS = {
     "easytransfer_mtl.config.convert_settings": ("ConvertSettings", "SplitSettings"),
     "easytransfer_mtl.config.data_settings": ("CheckDataSettings", "EdaSettings"),
     "easytransfer_mtl.config.docker_settings": ("DockerSettings",),
+    "easytransfer_mtl.config.export_settings": ("ExportSettings",),
     "easytransfer_mtl.config.doctor_settings": ("DoctorSettings",),
     "easytransfer_mtl.config.predict_settings": (
         "CheckSubmissionSettings", "EvaluateSettings", "PredictSettings", "ServeSettings", "SubmitSettings",
@@ -45,7 +46,9 @@ _NEED_TENSORFLOW = {
     "Sharing": "easytransfer_mtl.models.sharing",
     "TaskSampling": "easytransfer_mtl.data.task_order",
 }
-_COMMANDS = ("convert", "pretrain", "train", "evaluate", "predict", "submit", "prune_vocabulary", "compare", "docker")
+_COMMANDS = (
+    "convert", "pretrain", "train", "evaluate", "predict", "submit", "export", "prune_vocabulary", "compare", "docker",
+)  # fmt: skip
 _LIGHT_COMMANDS = ("check_data", "eda", "split", "check_submission", "plot", "report", "doctor", "serve")
 __all__ = sorted([*_LIGHT, *_NEED_TENSORFLOW, *_COMMANDS, *_LIGHT_COMMANDS])
 

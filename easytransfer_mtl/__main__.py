@@ -16,6 +16,7 @@ from easytransfer_mtl.config.convert_settings import ConvertSettings, SplitSetti
 from easytransfer_mtl.config.data_settings import CheckDataSettings, EdaSettings
 from easytransfer_mtl.config.docker_settings import DockerSettings
 from easytransfer_mtl.config.doctor_settings import DoctorSettings
+from easytransfer_mtl.config.export_settings import ExportSettings
 from easytransfer_mtl.config.help_text import command_help
 from easytransfer_mtl.config.predict_settings import (
     CheckSubmissionSettings,
@@ -67,6 +68,11 @@ COMMANDS: dict[str, Command] = {
     "predict": Command(PredictSettings, "labels and probabilities of unlabelled files"),
     "submit": Command(SubmitSettings, "predictions of the test files as a checked result.zip"),
     "check_submission": Command(CheckSubmissionSettings, "check a result.zip", uses_tensorflow=False, uses_bert=False),
+    "export": Command(
+        ExportSettings,
+        "a trained model as a SavedModel or an ONNX file, for other programs",
+        main_settings=("checkpoint_path", "export_dir_base"),
+    ),
     "serve": Command(
         ServeSettings,
         "answer requests over HTTP, and a page to try the model on",

@@ -15,7 +15,7 @@ LEVELS = (
     ("models",),
     ("runs",),
     ("evaluation",),
-    ("training", "pretraining", "submission", "pruning", "inspection", "serving"),
+    ("training", "pretraining", "submission", "pruning", "inspection", "exporting", "serving"),
     ("comparing", "reporting", "diagnosis"),
     ("commands",),
     ("__main__",),

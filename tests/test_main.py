@@ -20,7 +20,7 @@ from easytransfer_mtl.errors import Stopped, UserError
 ROOT = Path(__file__).parents[1]
 TABLE = (
     "check_data", "eda", "split", "convert", "pretrain", "train", "evaluate", "predict", "submit", "check_submission",
-    "serve", "plot", "report", "prune_vocabulary", "compare", "docker", "doctor",
+    "export", "serve", "plot", "report", "prune_vocabulary", "compare", "docker", "doctor",
 )  # fmt: skip
 HEAVY = ("tensorflow", "tf_keras", "transformers", "sklearn", "h5py")
 

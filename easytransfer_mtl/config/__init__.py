@@ -5,6 +5,7 @@ from easytransfer_mtl.config.convert_settings import ConvertSettings, SplitSetti
 from easytransfer_mtl.config.data_settings import CheckDataSettings, EdaSettings
 from easytransfer_mtl.config.docker_settings import DockerSettings
 from easytransfer_mtl.config.doctor_settings import DoctorSettings
+from easytransfer_mtl.config.export_settings import ExportSettings
 from easytransfer_mtl.config.predict_settings import (
     CheckSubmissionSettings,
     EvaluateSettings,
@@ -19,5 +20,5 @@ from easytransfer_mtl.config.train_settings import TrainSettings
 COMMANDS_SETTINGS += [
     CheckDataSettings, EdaSettings, SplitSettings, ConvertSettings, PretrainSettings, TrainSettings, EvaluateSettings,
     PredictSettings, SubmitSettings, CheckSubmissionSettings, PruneVocabularySettings, DockerSettings, DoctorSettings,
-    ServeSettings,
+    ServeSettings, ExportSettings,
 ]  # fmt: skip

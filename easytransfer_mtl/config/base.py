@@ -36,8 +36,6 @@ NO_EFFECT: dict[str, tuple[Any, ...]] = {
     "train_config.distribution_config.num_splits": (None, 1),
     "train_config.distribution_config.enable_xla": (None, False),
     "train_config.distribution_config.pull_evaluation_in_multiworkers_training": (None, False),
-    "export_config.checkpoint_path": (None,),
-    "export_config.export_dir_base": (None,),
     "export_config.receiver_tensors_schema": (None,),
     "export_config.input_tensors_schema": (None,),
 }

@@ -3,7 +3,7 @@
 PREPROCESS, MODEL, TRAIN = "preprocess_config", "model_config", "train_config"
 OPTIMIZER, DISTRIBUTION = "train_config.optimizer_config", "train_config.distribution_config"
 WEIGHTING, PREDICT, EVALUATE = "train_config.loss_weighting", "predict_config", "evaluate_config"
-PRETRAIN, SERVE = "pretrain_config", "serve_config"
+PRETRAIN, EXPORT, SERVE = "pretrain_config", "export_config", "serve_config"
 MAX_BAD_SHARE = 0.05
 NORMALIZATIONS = ("none", "nfkc")
 VOCABULARY_RULES = ("auto", "lines", "easytransfer")

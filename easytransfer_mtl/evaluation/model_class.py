@@ -5,6 +5,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from easytransfer_mtl.config.export_settings import ExportSettings
 from easytransfer_mtl.config.predict_settings import CheckpointsSettings, EvaluateSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -58,7 +59,9 @@ AS_STORED = ModelClass()
 """The class named in the folder, without importing user-defined code."""
 
 
-def model_class_of(settings: EvaluateSettings | CheckpointsSettings, given: type[MultiTaskModel] | None) -> ModelClass:
+def model_class_of(
+    settings: EvaluateSettings | ExportSettings | CheckpointsSettings, given: type[MultiTaskModel] | None
+) -> ModelClass:
     """Returns the choice made by a command's settings, or by a class passed from Python."""
     if given is None and settings.model_class:
         given = own_class(settings.model_class, MultiTaskModel, "model_class")

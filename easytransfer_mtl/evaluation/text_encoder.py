@@ -34,8 +34,11 @@ class TextEncoder:
 
     def encode(self, task_name: str, texts: Iterable[tuple[str, ...]]) -> EncodedRows:
         """Encodes rows of one or two texts; the label ids are zeros."""
-        how = self._inputs[task_name]
-        # Runs of earlier versions may record a sequence length that is longer than the encoder can read.
-        length = min(how.sequence_length, self._positions or how.sequence_length)
-        builder = feature_builder(self._vocabulary, how.text_normalization, length)
+        builder = feature_builder(self._vocabulary, self._inputs[task_name].text_normalization, self.length_of(task_name))
         return from_features(builder.encode(item) for item in texts)
+
+    def length_of(self, task_name: str) -> int:
+        """Returns the number of tokens at which a task's rows are cut."""
+        length = self._inputs[task_name].sequence_length
+        # Runs of earlier versions may record a sequence length that is longer than the encoder can read.
+        return min(length, self._positions or length)

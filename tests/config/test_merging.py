@@ -10,6 +10,7 @@ import pytest
 
 from easytransfer_mtl.config.base import COMMANDS_SETTINGS, NO_EFFECT, load_settings
 from easytransfer_mtl.config.convert_settings import ConvertSettings
+from easytransfer_mtl.config.export_settings import ExportSettings
 from easytransfer_mtl.config.options import Option, options_of
 from easytransfer_mtl.config.predict_settings import CheckSubmissionSettings, EvaluateSettings, PredictSettings
 from easytransfer_mtl.config.train_settings import TrainSettings
@@ -74,6 +75,7 @@ EASYTRANSFER: dict[type, dict[str, Any]] = {
         "predict_config.predict_input_fp": REQUIRED,
         "predict_config.predict_batch_size": REQUIRED,
     },
+    ExportSettings: {"export_config.checkpoint_path": REQUIRED, "export_config.export_dir_base": REQUIRED},
 }
 WITHOUT_EFFECT: dict[str, Any] = {
     "preprocess_config.append_feature_columns": None,
@@ -86,8 +88,6 @@ WITHOUT_EFFECT: dict[str, Any] = {
     f"{DISTRIBUTION}.num_splits": 1,
     f"{DISTRIBUTION}.enable_xla": False,
     f"{DISTRIBUTION}.pull_evaluation_in_multiworkers_training": False,
-    "export_config.checkpoint_path": None,
-    "export_config.export_dir_base": None,
     "export_config.receiver_tensors_schema": None,
     "export_config.input_tensors_schema": None,
 }
@@ -97,6 +97,7 @@ ENOUGH: dict[type, list[str]] = {
     EvaluateSettings: ["--model_dir=m"],
     PredictSettings: ["--predict_checkpoint_path=c", "--predict_output_fp=o"],
     CheckSubmissionSettings: ["--submission=s"],
+    ExportSettings: ["--checkpoint_path=c", "--export_dir_base=o"],
 }
 TABLE = [(settings, place, default) for settings, keys in EASYTRANSFER.items() for place, default in keys.items()]
 

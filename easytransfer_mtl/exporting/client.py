@@ -1,0 +1,81 @@
+"""Predicts with the exported model beside this file: python client.py TASK TEXT [SECOND_TEXT], or rows by standard input.
+
+A row a line, the texts of a pair separated by a tab; a JSON object a line comes out. Needs numpy, tokenizers, and tensorflow
+(onnxruntime for model.onnx).
+"""
+
+import io
+import json
+import sys
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+HERE = Path(__file__).resolve().parent
+INPUTS = ("input_ids", "input_mask", "segment_ids")
+
+
+def encode(tokenizer: Tokenizer, how: dict, texts: list[str]) -> tuple[list[int], list[int]]:
+    """Returns the token ids and segment ids of one text or a pair; ``how`` is the task's entry of inputs in tasks.json."""
+    if how["text_normalization"] == "nfkc":
+        texts = [unicodedata.normalize("NFKC", text) for text in texts]
+    if how["tokenizer"] == "published":
+        tokenizer.enable_truncation(how["sequence_length"], strategy="longest_first", direction=how["direction"])
+        row = tokenizer.encode(*texts)
+        second = row.sequence_ids.index(1) if 1 in row.sequence_ids else len(row)
+        return row.ids, row.type_ids if any(row.type_ids) else [int(place >= second) for place in range(len(row))]
+    parts = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+    while sum(map(len, parts)) > how["sequence_length"] - 1 - len(parts):
+        max(reversed(parts), key=len).pop()  # of the longer text, of equal ones the second
+    start, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    first, rest = [start, *parts[0], end], [*parts[1], end] if parts[1:] and parts[1] else []
+    return first + rest, [0] * len(first) + [1] * len(rest)
+
+
+def load(task: str) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
+    """Returns a function of the input arrays, int32 [B, S], to the task's probabilities, float32 [B, C]."""
+    if (HERE / "model.onnx").is_file():
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(HERE / "model.onnx"), providers=["CPUExecutionProvider"])
+        return lambda arrays: session.run([f"{task}_probabilities"], arrays)[0]
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(str(HERE)).signatures[task]
+    return lambda arrays: signature(**{name: tf.constant(arrays[name]) for name in INPUTS})["probabilities"].numpy()
+
+
+def batch(encoded: list[tuple[list[int], list[int]]]) -> dict[str, np.ndarray]:
+    """Returns rows of token ids and segment ids as the model's inputs, filled up with zeros to the longest row."""
+    arrays = {name: np.zeros((len(encoded), max(len(ids) for ids, _ in encoded)), np.int32) for name in INPUTS}
+    for number, (ids, segments) in enumerate(encoded):
+        for name, values in zip(INPUTS, (ids, [1] * len(ids), segments), strict=True):
+            arrays[name][number, : len(ids)] = values
+    return arrays
+
+
+def main(name: str = "", *texts: str) -> None:
+    """Prints the label and all probabilities of one row, or of the rows of the standard input."""
+    about = json.loads((HERE / "tasks.json").read_text(encoding="utf-8"))
+    task = next((task for task in about["tasks"] if task["name"].lower() == name.lower()), None)
+    if task is None:
+        sys.exit(f"usage: client.py {'|'.join(task['name'] for task in about['tasks'])} [TEXT [SECOND_TEXT]]")
+    lines = () if texts else io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", newline="\n")
+    rows = [list(texts)] if texts else [line.rstrip("\r\n").split("\t") for line in lines]
+    count = 2 if task["second_sequence"] else 1
+    if wrong := [number for number, row in enumerate(rows, 1) if len(row) != count]:
+        sys.exit(f"row {wrong[0]}: {name} reads {count} text(s) a row, separated by a tab")
+    tokenizer, run = Tokenizer.from_file(str(HERE / "tokenizer.json")), load(name.lower())
+    encoded = [encode(tokenizer, about["inputs"][task["name"]], row) for row in rows]
+    for place in range(0, len(rows), 64):
+        for values in run(batch(encoded[place : place + 64])):
+            labels = task["label_enumerate_values"]
+            probabilities = dict(zip(labels, map(float, values), strict=True))
+            print(json.dumps({"label": labels[values.argmax()], "probabilities": probabilities}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
