@@ -8,8 +8,10 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "easytransfer_mtl/__init__.py").read_text(encoding="utf-8")).group(1)
 
+# tf2onnx writes what onnxruntime runs.
+ONNX = ["onnx>=1.20,<2", "onnxruntime>=1.23,<2", "tf2onnx>=1.17,<2"]
 SERVE = ["fastapi>=0.140,<1", "uvicorn>=0.40,<1"]
-TEST = ["jieba>=0.42.1,<0.43", "matplotlib>=3.10,<4", "pytest>=8", "pytest-xdist>=3.6", *SERVE]
+TEST = ["jieba>=0.42.1,<0.43", "matplotlib>=3.10,<4", "pytest>=8", "pytest-xdist>=3.6", *ONNX, *SERVE]
 
 setup(
     name="easytransfer_mtl",
@@ -48,8 +50,7 @@ setup(
         "test": TEST,
         "dev": [*TEST, "mypy>=2.4,<3", "ruff>=0.17,<0.18"],
         "benchmark": ["torch>=2.13,<3"],
-        # onnxruntime runs what is exported; its package onnxruntime.quantization makes it smaller.
-        "onnx": ["onnx>=1.20,<2", "onnxruntime>=1.23,<2", "tf2onnx>=1.17,<2"],
+        "onnx": ONNX,
         "plot": ["matplotlib>=3.10,<4"],
         "serve": SERVE,
         "pretrain": ["jieba>=0.42.1,<0.43"],

@@ -160,6 +160,17 @@ def test_onnx_says_what_predict_says(model: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(from_client(output, "OCNLI", pairs), own(model, "OCNLI", pairs), atol=1e-5)
 
 
+def test_what_onnx_lacks_is_told(tiny_encoder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tf2onnx")
+    encoder = Path(shutil.copytree(tiny_encoder, tmp_path / "encoder"))
+    config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
+    (encoder / "config.json").write_text(json.dumps({**config, "model_type": "deberta-v2"}), encoding="utf-8")
+    run = store_model(tmp_path / "run", encoder, 2).path
+    with pytest.raises(UserError, match="tf2onnx cannot write this model as ONNX .*Erfc"):
+        exported(run, tmp_path / "out", export_format="onnx")
+    assert not (tmp_path / "out").exists()
+
+
 def test_onnx_without_its_library_is_told_first(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_model.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="needs tf2onnx, which is not installed"):
