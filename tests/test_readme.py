@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from warm_processes import WarmProcess
+from warm_processes import WarmProcess, WarmSession
 
 from easytransfer_mtl.encoders.names import encoder_table
 
@@ -71,9 +71,11 @@ def test_the_own_task_of_the_readme_trains(tmp_path: Path) -> None:
     copying, *lines = commands.replace("runs/own", str(tmp_path)).replace("\\\n", "").splitlines()
     subprocess.run(["bash", "-e", "-c", copying], cwd=ROOT, check=True)
     assert [line.split()[:2] for line in lines] == [["easytransfer_mtl", "convert"], ["easytransfer_mtl", "train"]]
+    session = WarmSession()
     for line in lines:
-        done = WarmProcess(shlex.split(line)[1:], ROOT).finish()
+        done = session.run(*shlex.split(line)[1:], cwd=ROOT)
         assert done.returncode == 0, done.stderr
+    session.close()
     review = re.search(r"^REVIEW\s+40\s+macro-F1\s+([\d.]+)\s+0\.5000$", done.stdout, re.MULTILINE)
     assert review and float(review.group(1)) > 0.9, done.stdout
 

@@ -106,8 +106,12 @@ def _check_complete(path: Path, rows: int, size: int) -> None:
         raise UserError(f"TFRecord file {path} has {rows} rows, its manifest says {manifest.rows}. Convert it again.")
 
 
-def _check_lengths(path: Path) -> None:
-    """Raises UserError if a record's length exceeds the file: TensorFlow would allocate that much memory first."""
+def _check_lengths(path: Path) -> int:
+    """Returns the number of records that the lengths in a file say.
+
+    Raises:
+        UserError: a length exceeds the file; TensorFlow would allocate that much memory first.
+    """
     size = path.stat().st_size
     with open(path, "rb") as stream:
         number = place = 0
@@ -122,20 +126,21 @@ def _check_lengths(path: Path) -> None:
                 )
             stream.seek(place)
             number += 1
+    return number
 
 
 def count_records(path: str | os.PathLike[str]) -> int:
-    """Returns the number of records in a file, whatever their content."""
-    _check_lengths(Path(path))
-    return int(tf.data.TFRecordDataset(str(path)).reduce(np.int64(0), lambda count, _: count + 1))
+    """Returns the number of records in a file, whatever their content: checksums are not looked at."""
+    return _check_lengths(Path(path))
 
 
 def padded_length_of(path: str | os.PathLike[str]) -> int:
     """Returns the padded length of a TFRecord file's rows, read from its first record; 0 for an empty file."""
-    _check_lengths(Path(path))
-    for serialized in tf.data.TFRecordDataset(str(path)).take(1):
-        return _sequence_length(Path(path), serialized.numpy())
-    return 0
+    if not _check_lengths(Path(path)):
+        return 0
+    with open(path, "rb") as stream:
+        length = int.from_bytes(stream.read(HEAD_BYTES)[:8], "little")
+        return _sequence_length(Path(path), stream.read(length))
 
 
 def _sequence_length(path: Path, first: bytes) -> int:

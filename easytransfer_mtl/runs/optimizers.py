@@ -97,7 +97,7 @@ class Adam(VariableRates, tf_keras.optimizers.Adam):
         rates = self._rates.shared(self.rate_share(variable))
         results = _adam(gradient, *before, rates, decays(variable), self.beta_1, self.beta_2, self.epsilon)
         for tensor, value in zip(state, results):
-            tensor.assign(value)
+            tensor.assign(value, read_value=False)
 
     def _rates_now(self) -> "_Rates":
         time = tf.cast(self.iterations + 1, tf.float32)

@@ -4,10 +4,11 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from made_once import made_once
 from warm_processes import SECONDS, WarmProcess
 from warm_python import WarmPython
 
@@ -79,6 +80,31 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run_program
 
 
+@pytest.fixture(scope="module")
+def new_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Run]]:
+    """Makes what runs its commands as ``run`` does, but all of them in one process, which ends with the module."""
+    elsewhere, sessions = tmp_path_factory.mktemp("elsewhere"), []
+
+    def make() -> Run:
+        sessions.append(WarmSession())
+
+        def run_program(*words: str | Path, cwd: Path = elsewhere) -> subprocess.CompletedProcess[str]:
+            return session.run(*words, cwd=cwd)
+
+        session = sessions[-1]
+        return run_program
+
+    yield make
+    for session in sessions:
+        session.close()
+
+
+@pytest.fixture(scope="module")
+def run_here(new_session: Callable[[], Run]) -> Run:
+    """Runs the program as ``run`` does, but all of the module's commands in one process, which spares their starts."""
+    return new_session()
+
+
 @pytest.fixture(scope="session")
 def make_encoder() -> Callable[..., Path]:
     """Writes the folder of an encoder without weights: the sample's vocabulary and a tiny config."""
@@ -97,22 +123,19 @@ def make_encoder() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def encoder(make_encoder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny encoder's folder."""
-    return make_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
+    return made_once(tmp_path_factory, "encoder", lambda folder: make_encoder(folder / "tiny")) / "tiny"
 
 
 @pytest.fixture(scope="session")
 def data(run: Run, encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """data/sample as TFRecords with their list files."""
-    folder = tmp_path_factory.mktemp("data")
-    done = run(
-        "convert",
-        f"--data_dir={ROOT / 'data/sample'}",
-        f"--output_dir={folder}",
-        f"--tokenizer_name_or_path={encoder}",
-        "--sequence_length=40",
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
+
+    def convert(folder: Path) -> None:
+        words = [f"--data_dir={ROOT / 'data/sample'}", f"--output_dir={folder}", f"--tokenizer_name_or_path={encoder}"]
+        done = run("convert", *words, "--sequence_length=40")
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "data", convert)
 
 
 @pytest.fixture(scope="session")
@@ -133,10 +156,15 @@ def finished(
     run: Run, train_words: list[str], data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A run that was trained for 40 steps and evaluated: its folder and its process. Do not write into the folder."""
-    folder = tmp_path_factory.mktemp("finished") / "model"
-    dev = f"--predict_input_fp={data / 'dev.list_tfrecord'}"
-    done = run(*train_words, dev, f"--model_dir={folder}", "--num_epochs=0.195", "--save_steps=20")
-    return folder, done
+
+    def train(folder: Path) -> None:
+        words = [*train_words, f"--predict_input_fp={data / 'dev.list_tfrecord'}", f"--model_dir={folder / 'model'}"]
+        done = run(*words, "--num_epochs=0.195", "--save_steps=20")
+        (folder / "process.json").write_text(json.dumps(vars(done)), encoding="utf-8")
+
+    folder = made_once(tmp_path_factory, "finished", train)
+    about = json.loads((folder / "process.json").read_text(encoding="utf-8"))
+    return folder / "model", subprocess.CompletedProcess(**about)
 
 
 @pytest.fixture(scope="session")

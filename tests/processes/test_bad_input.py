@@ -165,9 +165,9 @@ def _contents(place: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def results(place: Path, contents: dict[str, bytes], run: Run) -> dict[str, subprocess.CompletedProcess[str]]:
+def results(place: Path, contents: dict[str, bytes], run_here: Run) -> dict[str, subprocess.CompletedProcess[str]]:
     """What became of every case."""
-    return {name: run(*words.split(), cwd=place) for name, (words, _) in CASES.items()}
+    return {name: run_here(*words.split(), cwd=place) for name, (words, _) in CASES.items()}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -198,7 +198,7 @@ def test_a_process_exits_2_with_nothing_but_the_error(run: Run, place: Path) -> 
 
 
 @pytest.mark.parametrize("words", ["tran", "train", "train words", "convert --data_dir=x --tokenizer_name_or_path=x"])
-def test_a_wrong_command_line_exits_2(run: Run, words: str) -> None:
-    done = run(*words.split())
+def test_a_wrong_command_line_exits_2(run_here: Run, words: str) -> None:
+    done = run_here(*words.split())
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr

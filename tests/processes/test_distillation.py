@@ -26,11 +26,11 @@ def killed(words: list[str], folder: Path, moment: str) -> str:
 
 
 def test_a_killed_student_goes_on_bit_for_bit(
-    run: Run, train_words: list[str], data: Path, root: Path, encoder: Path, finished: tuple[Path, object], tmp_path: Path
+    run: Run, run_here: Run, train_words: list[str], data: Path, root: Path, encoder: Path, finished: tuple[Path, object], tmp_path: Path
 ) -> None:
     own = Path(shutil.copytree(data, tmp_path / "data"))
     records = own / "OCNLI_test.tfrecord"
-    done = run(
+    done = run_here(
         "convert", "--task=OCNLI", "--labelled=false", f"--preprocess_input_fp={root / 'data/sample/OCNLI_test.csv'}",
         f"--preprocess_output_fp={records}", f"--tokenizer_name_or_path={encoder}", "--sequence_length=40",
     )  # fmt: skip
@@ -55,7 +55,7 @@ def test_a_killed_student_goes_on_bit_for_bit(
     assert done.returncode == 0, done.stderr
     for path in own.glob("*.teacher.safetensors"):
         path.unlink()
-    done = run(*words, f"--model_dir={tmp_path / 'whole'}")
+    done = run_here(*words, f"--model_dir={tmp_path / 'whole'}")
     assert done.returncode == 0, done.stderr
     assert digests(tmp_path / "interrupted") == digests(tmp_path / "whole")
     assert not list(own.glob("*.tmp")) and not list(own.glob(".*"))

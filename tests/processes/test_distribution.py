@@ -24,10 +24,17 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def one_process(run: Run, train_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+def two_devices(new_session: Callable[[], Run]) -> Run:
+    """Runs commands in one process, whose TensorFlow takes the processor for two devices."""
+    run, flags = new_session(), ("--distribution_strategy=MirroredStrategy", "--workerGPU=2")
+    return lambda *words: run(*words, *flags)
+
+
+@pytest.fixture(scope="module")
+def one_process(run_here: Run, train_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     """The weights of one process on one device with batches of 16 rows."""
     folder = tmp_path_factory.mktemp("one") / "model"
-    done = run(*train_words, "--train_batch_size=16", *TEN_STEPS, f"--model_dir={folder}")
+    done = run_here(*train_words, "--train_batch_size=16", *TEN_STEPS, f"--model_dir={folder}")
     assert done.returncode == 0, done.stderr
     return weights_of(folder)
 
@@ -39,30 +46,31 @@ def assert_same_weights(found: dict[str, np.ndarray], expected: dict[str, np.nda
 
 
 def test_two_devices_train_as_one(
-    run: Run, train_words: list[str], one_process: dict[str, np.ndarray], tmp_path: Path
+    two_devices: Run, train_words: list[str], one_process: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    flags = ("--distribution_strategy=MirroredStrategy", "--workerGPU=2", f"--model_dir={tmp_path / 'model'}")
-    done = run(*train_words, *TEN_STEPS, *flags)
+    done = two_devices(*train_words, *TEN_STEPS, f"--model_dir={tmp_path / 'model'}")
     assert done.returncode == 0, done.stderr
     assert_same_weights(weights_of(tmp_path / "model"), one_process)
 
 
-def test_joint_steps_of_two_devices_are_those_of_one(run: Run, train_words: list[str], tmp_path: Path) -> None:
+def test_joint_steps_of_two_devices_are_those_of_one(
+    run_here: Run, two_devices: Run, train_words: list[str], tmp_path: Path
+) -> None:
     joint = ("--step_mode=joint", "--loss_weighting=upgrad", "--num_epochs=0.28", "--save_steps=0", "--ema_decay=0.9")
-    one = run(*train_words, "--train_batch_size=16", *joint, f"--model_dir={tmp_path / 'one'}")
+    one = run_here(*train_words, "--train_batch_size=16", *joint, f"--model_dir={tmp_path / 'one'}")
     assert one.returncode == 0, one.stderr
-    flags = ("--distribution_strategy=MirroredStrategy", "--workerGPU=2", f"--model_dir={tmp_path / 'two'}")
-    two = run(*train_words, *joint, *flags)
+    two = two_devices(*train_words, *joint, f"--model_dir={tmp_path / 'two'}")
     assert two.returncode == 0, two.stderr
     assert_same_weights(weights_of(tmp_path / "two"), weights_of(tmp_path / "one"))
 
 
-def test_two_devices_pass_over_idle_heads_as_one(run: Run, train_words: list[str], tmp_path: Path) -> None:
+def test_two_devices_pass_over_idle_heads_as_one(
+    run_here: Run, two_devices: Run, train_words: list[str], tmp_path: Path
+) -> None:
     skip = ("--idle_heads=skip", *TEN_STEPS)
-    one = run(*train_words, "--train_batch_size=16", *skip, f"--model_dir={tmp_path / 'one'}")
+    one = run_here(*train_words, "--train_batch_size=16", *skip, f"--model_dir={tmp_path / 'one'}")
     assert one.returncode == 0, one.stderr
-    flags = ("--distribution_strategy=MirroredStrategy", "--workerGPU=2", f"--model_dir={tmp_path / 'two'}")
-    two = run(*train_words, *skip, *flags)
+    two = two_devices(*train_words, *skip, f"--model_dir={tmp_path / 'two'}")
     assert two.returncode == 0, two.stderr
     assert_same_weights(weights_of(tmp_path / "two"), weights_of(tmp_path / "one"))
 

@@ -34,15 +34,22 @@ def place(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def sessions(new_session: Callable[[], Run]) -> tuple[Run, Run]:
+    """Two processes: one trains each file's run that is never stopped, the other goes on with those that were killed."""
+    return new_session(), new_session()
+
+
 @pytest.fixture(scope="module", params=FILES)
 def trained(
-    request: pytest.FixtureRequest, run: Run, place: Path, train_words: list[str], data: Path
+    request: pytest.FixtureRequest, sessions: tuple[Run, Run], place: Path, train_words: list[str], data: Path
 ) -> tuple[str, Path, Path]:
     """A file's name, the run that was never stopped, and the one that was killed and went on."""
+    train, go_on = sessions
     whole, killed = (place / f"{request.param}_{name}" for name in ("whole", "killed"))
     words = [*train_words, *FILES[request.param], f"--predict_input_fp={data / 'dev.list_tfrecord'}", "--save_steps=4"]
     words += [f"--num_epochs={_epochs(request.param)}", "--log_step_count_steps=1", "--length_buckets=1"]
-    done = run(*words, f"--model_dir={whole}", cwd=place)
+    done = train(*words, f"--model_dir={whole}", cwd=place)
     assert done.returncode == 0, done.stderr
     process = WarmProcess([*words, f"--model_dir={killed}"], place)
     try:
@@ -51,7 +58,7 @@ def trained(
         assert process.wait() == -signal.SIGKILL
     finally:
         process.kill()
-    again = run(*words, f"--model_dir={killed}", cwd=place)
+    again = go_on(*words, f"--model_dir={killed}", cwd=place)
     assert again.returncode == 0 and re.search("Going on from step [48] of", again.stderr), again.stderr
     return request.param, whole, killed
 
@@ -76,31 +83,31 @@ def test_a_killed_run_ends_with_the_same_numbers(trained: tuple[str, Path, Path]
 
 
 def test_the_class_and_its_options_are_stored_and_honoured(
-    trained: tuple[str, Path, Path], run: Run, place: Path, data: Path, root: Path
+    trained: tuple[str, Path, Path], run_here: Run, place: Path, data: Path, root: Path
 ) -> None:
     name, whole, _ = trained
     about = json.loads((whole / "best/tasks.json").read_text(encoding="utf-8"))["own_code"]
     assert [own.rsplit(":", 1)[0] for own in about] == [f"docs/extending/{name}.py"]
     assert {"file", "sha256", "started_from", "setting"} == set(*about.values())
     dev = [f"--model_dir={whole}", f"--predict_input_fp={data / 'dev.list_tfrecord'}"]
-    refused = run("evaluate", *dev, cwd=place)
+    refused = run_here("evaluate", *dev, cwd=place)
     assert (refused.returncode == 0) == (name in OF_TRAINING)
     assert name in OF_TRAINING or "Nothing of it is imported unless you say so" in refused.stderr
     before = (whole / "evaluation/summary.json").read_text(encoding="utf-8")
-    done = run("evaluate", *dev, "--trust_own_code", cwd=place)
+    done = run_here("evaluate", *dev, "--trust_own_code", cwd=place)
     assert done.returncode == 0, done.stderr
     assert (whole / "evaluation/summary.json").read_text(encoding="utf-8") == before
     words = [f"--predict_checkpoint_path={whole}", f"--data_dir={root / 'data/sample'}", "--trust_own_code"]
-    submitted = run("submit", *words, f"--predict_output_fp={place / name}", cwd=place)
+    submitted = run_here("submit", *words, f"--predict_output_fp={place / name}", cwd=place)
     assert submitted.returncode == 0 and (place / name / "result.zip").is_file(), submitted.stderr
 
 
 def test_where_it_was_trained_is_told_where_its_file_is_missing(
-    trained: tuple[str, Path, Path], run: Run, place: Path, root: Path, tmp_path: Path
+    trained: tuple[str, Path, Path], run_here: Run, place: Path, root: Path, tmp_path: Path
 ) -> None:
     name, whole, _ = trained
     words = [f"--predict_checkpoint_path={whole}", f"--data_dir={root / 'data/sample'}", "--trust_own_code"]
-    done = run("predict", *words, f"--predict_output_fp={tmp_path / 'out'}", cwd=tmp_path)
+    done = run_here("predict", *words, f"--predict_output_fp={tmp_path / 'out'}", cwd=tmp_path)
     assert (done.returncode == 0) == (name in OF_TRAINING)
     if name not in OF_TRAINING:
         assert f"there is no file docs/extending/{name}.py here" in done.stderr and f"trained in {place}" in done.stderr

@@ -1,5 +1,5 @@
 """run_folds.sh: which commands it gives and where it goes on, with a Python that only writes them down; then the same
-commands on the sample, in one process."""
+commands on the sample, the trainings in one process, what follows in another."""
 
 import csv
 import json
@@ -68,7 +68,9 @@ def test_a_vocabulary_alone_gives_the_small_encoder(recorder: Any, encoder: Path
 
 
 @pytest.fixture(scope="module")
-def folds(root: Path, encoder: Path, record: Record, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folds(
+    root: Path, encoder: Path, record: Record, new_session: Callable[[], Run], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A folder with ``out``, what the script's commands make of the sample's train and test files, and predictions.
 
     ``predicted_0`` and ``predicted_1`` are the two folds' own, ``predicted_2`` the average's.
@@ -87,7 +89,10 @@ def folds(root: Path, encoder: Path, record: Record, run: Run, tmp_path_factory:
         ["predict", f"--checkpoints={names}", f"--data_dir={data}", f"--predict_output_fp={folder}/predicted_{place}"]
         for place, names in enumerate((*models, ",".join(models)))
     ]
-    for words in commands:
+    run, names = new_session(), [words[0] for words in commands]
+    for place, words in enumerate(commands):
+        if place == names.index("evaluate"):
+            run = new_session()  # what follows gets everything from the folders
         done = run(*words, cwd=root)
         assert done.returncode == 0, done.stderr
     return folder

@@ -122,23 +122,23 @@ def refusal(run: Run, words: str, place: Path) -> str:
 
 
 @pytest.mark.parametrize("case", SAME)
-def test_what_is_read_is_not_written_over(run: Run, place: Path, case: str) -> None:
-    message = refusal(run, SAME[case], place)
+def test_what_is_read_is_not_written_over(run_here: Run, place: Path, case: str) -> None:
+    message = refusal(run_here, SAME[case], place)
     assert "which is read. Give another place for the output" in message
 
 
 @pytest.mark.parametrize("case", UNFIT)
-def test_what_cannot_be_written_is_told_before_the_work(run: Run, place: Path, case: str) -> None:
-    message = refusal(run, UNFIT[case], place)
+def test_what_cannot_be_written_is_told_before_the_work(run_here: Run, place: Path, case: str) -> None:
+    message = refusal(run_here, UNFIT[case], place)
     assert "is a folder" in message or "is no folder" in message
 
 
-def test_outputs_beside_inputs_are_fine(run: Run, place: Path, tmp_path: Path) -> None:
+def test_outputs_beside_inputs_are_fine(run_here: Run, place: Path, tmp_path: Path) -> None:
     shutil.copytree(place / "sample", tmp_path / "sample")
     for words in (
         f"predict --predict_checkpoint_path={place / 'run'} --data_dir=sample --predict_output_fp=sample",
         f"convert --data_dir=sample --output_dir=sample --tokenizer_name_or_path={place / 'encoder'}",
         "split --data_dir=sample --output_dir=sample",
     ):
-        done = run(*words.split(), cwd=tmp_path)
+        done = run_here(*words.split(), cwd=tmp_path)
         assert done.returncode == 0, done.stderr

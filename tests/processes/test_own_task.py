@@ -114,8 +114,8 @@ def folder(root: Path, encoder: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def results(folder: Path, run: Run) -> list[subprocess.CompletedProcess[str]]:
-    """Conversion, training, prediction and submission of the two tasks."""
+def results(folder: Path, new_session: Callable[[], Run]) -> list[subprocess.CompletedProcess[str]]:
+    """Conversion and training, and, in a process that was not told of the tasks, prediction, submission and its check."""
     commands = (
         "convert --tasks_file=tasks.json --data_dir=csv --output_dir=records --tokenizer_name_or_path=encoder",
         "train --tasks_file=tasks.json --pretrain_model_name_or_path=encoder --random_init --model_dir=model "
@@ -125,7 +125,9 @@ def results(folder: Path, run: Run) -> list[subprocess.CompletedProcess[str]]:
         "submit --predict_checkpoint_path=model/best --data_dir=csv --predict_output_fp=submission",
         "check_submission --tasks_file=tasks.json --submission=submission/result.zip --data_dir=csv",
     )
-    return [run(*words.split(), cwd=folder) for words in commands]
+    before, after = new_session(), new_session()
+    runs = (before, before, after, after, after)
+    return [run(*words.split(), cwd=folder) for run, words in zip(runs, commands, strict=True)]
 
 
 @pytest.fixture(scope="module")

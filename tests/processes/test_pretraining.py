@@ -36,10 +36,10 @@ def kill_when(pattern: str, words: list[str], folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(run: Run, words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(run: Run, run_here: Run, words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run that was never stopped and one that was killed twice."""
     folder = tmp_path_factory.mktemp("pretraining")
-    straight = run(*words, f"--model_dir={folder / 'straight'}")
+    straight = run_here(*words, f"--model_dir={folder / 'straight'}")
     assert straight.returncode == 0, straight.stderr
     for moment in (f"model.ckpt-{SAVE_STEPS}.index", f"model.ckpt-{2 * SAVE_STEPS}*"):  # the second while it saves
         kill_when(moment, words, folder / "killed")
@@ -75,8 +75,8 @@ def test_it_prints_what_was_learned(runs: Path) -> None:
     assert about["after"]["perplexity"] < about["before"]["perplexity"]
 
 
-def test_train_starts_from_the_result_without_another_flag(runs: Path, run: Run, data: Path, tmp_path: Path) -> None:
-    done = run(
+def test_train_starts_from_the_result_without_another_flag(runs: Path, run_here: Run, data: Path, tmp_path: Path) -> None:
+    done = run_here(
         "train", f"--pretrain_model_name_or_path={runs / 'straight/final'}", "--train_batch_size=8", "--num_epochs=0.01",
         f"--train_input_fp={data / 'train.list_tfrecord'}", f"--model_dir={tmp_path / 'model'}",
     )  # fmt: skip
@@ -92,8 +92,8 @@ MISTAKES = {
 }
 
 
-def test_a_mistake_is_one_line_and_leaves_nothing(words: list[str], run: Run, tmp_path: Path) -> None:
+def test_a_mistake_is_one_line_and_leaves_nothing(words: list[str], run_here: Run, tmp_path: Path) -> None:
     for flag, message in MISTAKES.items():
-        done = run(*words, flag, f"--model_dir={tmp_path / 'run'}")
+        done = run_here(*words, flag, f"--model_dir={tmp_path / 'run'}")
         assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()

@@ -101,7 +101,7 @@ def test_it_goes_on_where_it_stopped(recorder: Any, encoder: Path, fails: str, f
 
 
 def test_the_recipe_on_the_sample_ends_with_a_submission_of_the_average(
-    root: Path, encoder: Path, record: Record, run: Run, tmp_path: Path
+    root: Path, encoder: Path, record: Record, new_session: Callable[[], Run], tmp_path: Path
 ) -> None:
     small = ("--num_epochs=0.2", "--length_buckets=1", "--features=tnews=cls+ngrams:64:4,ocemotion=cls+mean")
     words = ("--vocab", encoder / "vocab.txt", "--seeds", "1,2", *small)
@@ -110,8 +110,9 @@ def test_the_recipe_on_the_sample_ends_with_a_submission_of_the_average(
         shutil.rmtree(tmp_path / "out" / made)
     shutil.copyfile(encoder / "config.json", tmp_path / "out/encoder/config.json")
     commands[1] += ["--train_steps=3", "--length_buckets=1"]
+    trainings, scores = new_session(), new_session()
     for words in commands:
-        done = run(*words, cwd=root)
+        done = (scores if words[0] in ("submit", "evaluate") else trainings)(*words, cwd=root)
         assert done.returncode == 0, done.stderr
     models = json.loads((tmp_path / "out/evaluation/models.json").read_text(encoding="utf-8"))["models"]
     assert len(models) == 3 and {score["rows"] for score in models[-1]["scores"]} == {111, 97, 120}

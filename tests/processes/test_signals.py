@@ -45,11 +45,8 @@ def pretrain(encoder: Path, root: Path, tmp_path: Path) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("command", "line"), [("train", "progress = "), ("pretrain", "step 3 of 5000, ")])
-def test_a_hangup_stops_after_a_step_that_is_saved(
-    command: str, line: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    words = request.getfixturevalue(command)
+def stops_at_a_hangup(words: list[str], line: str, tmp_path: Path) -> None:
+    """Starts a command, hangs up when its log has ``line``, and checks that a step was saved."""
     process = WarmProcess(words, tmp_path, program(tmp_path, "SIG_DFL"))
     try:
         waiting_for(process, line)
@@ -62,17 +59,31 @@ def test_a_hangup_stops_after_a_step_that_is_saved(
     assert not (tmp_path / "run" / ".lock").exists()
 
 
-def test_a_hangup_that_is_ignored_stays_ignored(train: list[str], tmp_path: Path) -> None:
-    process = WarmProcess(train, tmp_path, program(tmp_path, "SIG_IGN"))
+def test_a_hangup_stops_a_pre_training_after_a_step_that_is_saved(pretrain: list[str], tmp_path: Path) -> None:
+    stops_at_a_hangup(pretrain, "step 3 of 5000, ", tmp_path)
+
+
+def test_trainings_in_one_folder(train: list[str], run: Callable[..., object], tmp_path: Path) -> None:
+    """The first ignores hangups, as under nohup, and goes on while a second is refused; a third follows the killed first."""
+    first = WarmProcess(train, tmp_path, program(tmp_path, "SIG_IGN"))
     try:
-        waiting_for(process, "progress = ")
-        process.send_signal(signal.SIGHUP)
-        seen = process.stderr.count("progress = ")
-        process.wait_until(lambda: process.stderr.count("progress = ") > seen + 3, "more steps")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait() == 128 + signal.SIGTERM
+        waiting_for(first, "progress = ")
+        first.send_signal(signal.SIGHUP)
+        goes_on(first)
+        second = run(*train)
+        assert second.returncode == 2 and "is in use by process" in second.stderr and "Traceback" not in second.stderr
+        goes_on(first)
+        first.send_signal(signal.SIGKILL)
+        assert first.wait() == -signal.SIGKILL
     finally:
-        process.kill()
+        first.kill()
+    stops_at_a_hangup(train, "progress = ", tmp_path)
+
+
+def goes_on(process: WarmProcess) -> None:
+    """Waits for more steps."""
+    seen = process.stderr.count("progress = ")
+    process.wait_until(lambda: process.stderr.count("progress = ") > seen + 3, "more steps")
 
 
 def test_a_terminal_that_is_closed_does_not_keep_the_step_from_being_saved(train: list[str], tmp_path: Path) -> None:
@@ -109,24 +120,3 @@ def test_what_a_killed_conversion_left_goes_with_the_next(encoder: Path, tmp_pat
     source.write_text("0\t今天\t108\n", encoding="utf-8")
     assert WarmProcess(words, tmp_path).finish().returncode == 0
     assert sorted(path.name for path in output.parent.iterdir()) == [output.name, f"{output.name}.manifest.json"]
-
-
-def test_the_second_of_two_trainings_is_refused_and_the_first_goes_on(
-    train: list[str], run: Callable[..., object], tmp_path: Path
-) -> None:
-    process = WarmProcess(train, tmp_path)
-    try:
-        waiting_for(process, "progress = ")
-        second = run(*train)
-        assert second.returncode == 2 and "is in use by process" in second.stderr and "Traceback" not in second.stderr
-        seen = process.stderr.count("progress = ")
-        process.wait_until(lambda: process.stderr.count("progress = ") > seen + 3, "more steps")
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    finally:
-        process.kill()
-    third = WarmProcess(train, tmp_path)
-    try:
-        waiting_for(third, "progress = ")
-    finally:
-        third.kill()

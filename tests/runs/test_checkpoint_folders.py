@@ -18,8 +18,14 @@ from easytransfer_mtl.runs.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.trainer import run_training
 
 Settings = Callable[..., Any]
-ODD_NAMES = {"a*b/[ab]": "axb/a", "a?b/a[1]": "axb/a1", "a\\b/a]b/a{1,2}": "ab/ab/a1", "a b/天地": "ab/天"}
+ODD_NAMES = {"a*b 天/[ab]": "axb 天/a", "a?b/a[1]": "axb/a1", "a\\b/a]b/a{1,2}": "ab/ab/a1"}
 """Folders whose names look like patterns, and folders that the patterns would fit."""
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(flat_encoder: Path) -> Path:
+    """One layer."""
+    return flat_encoder
 
 
 def contents(folder: Path) -> dict[str, bytes]:

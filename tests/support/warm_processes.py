@@ -4,6 +4,7 @@ They are forked from a server that has imported everything and computed nothing,
 signals and exit codes. Where forking such a server is not safe (elsewhere than on Linux) they import for themselves.
 """
 
+import logging
 import multiprocessing
 import os
 import runpy
@@ -11,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -88,6 +91,44 @@ class WarmProcess:
         return subprocess.CompletedProcess(self._words, code, self.stdout, self.stderr)
 
 
+class WarmSession:
+    """One process that runs command after command: the first training of a process takes twice the time of any other.
+
+    For commands of which a test asks only what they write and how they end. What is to hold for a process that never saw the
+    commands before (that it goes on bit for bit, that it gets all it needs from files) takes a process, or session, of its own.
+    """
+
+    def __init__(self) -> None:
+        """Starts it."""
+        self._folder = tempfile.TemporaryDirectory(prefix="warm_session_")
+        self._connection, its = multiprocessing.Pipe()
+        self._process = _context().Process(target=run_commands, args=(its,), daemon=True)
+        self._process.start()
+        its.close()
+        self._count = 0
+
+    def run(self, *words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+        """Runs ``python -m easytransfer_mtl`` with the given words in the folder ``cwd``."""
+        self._count += 1
+        outputs = [Path(f"{self._folder.name}/{self._count}_{name}") for name in ("stdout", "stderr")]
+        for path in outputs:
+            path.touch()
+        self._connection.send(([str(word) for word in words], str(cwd), *map(str, outputs)))
+        try:
+            code = self._connection.recv() if self._connection.poll(SECONDS) else None
+        except EOFError:  # a command has ended the process
+            self._process.join(SECONDS)
+            code = self._process.exitcode
+        texts = [path.read_text(encoding="utf-8", errors="replace") for path in outputs]
+        return subprocess.CompletedProcess([str(word) for word in words], code, *texts)
+
+    def close(self) -> None:
+        """Ends it."""
+        self._connection.close()
+        self._process.join(SECONDS)
+        self._process.kill()
+
+
 def _context() -> ForkServerContext:
     """Returns the context whose server has imported what training imports; there is one server a test process."""
     context = multiprocessing.get_context("forkserver")
@@ -95,13 +136,38 @@ def _context() -> ForkServerContext:
     return context
 
 
-def run_program(words: list[str], cwd: str, stdout: str, stderr: str, script: str | None) -> None:
-    """Is the process: takes its files and folder, and ends with the exit code of the program or the script."""
+def _place(cwd: str, stdout: str, stderr: str) -> None:
+    """Gives this process its files and folder."""
     for descriptor, path in ((1, stdout), (2, stderr)):
         opened = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(opened, descriptor)
         os.close(opened)
     os.chdir(cwd)
+
+
+def run_commands(asked: Connection) -> None:
+    """Is a session: answers every command with its exit code until nobody can ask any more."""
+    from easytransfer_mtl.__main__ import main
+
+    while True:
+        try:
+            words, *place = asked.recv()
+        except EOFError:
+            return
+        _place(*place)
+        logging.root.handlers.clear()  # main sets up a process's logging
+        try:
+            code = main(words)
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+        sys.stdout.flush()
+        asked.send(code)
+
+
+def run_program(words: list[str], cwd: str, stdout: str, stderr: str, script: str | None) -> None:
+    """Is the process: takes its files and folder, and ends with the exit code of the program or the script."""
+    _place(cwd, stdout, stderr)
     if script is not None:
         sys.argv = [script, *words]
         runpy.run_path(script, run_name="__main__")

@@ -18,6 +18,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.export import load_exported
 from easytransfer_mtl.evaluation.inference import Inference
 from easytransfer_mtl.evaluation.stored_models import stored_model_at
+from easytransfer_mtl.files import read_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.runs.task_data import TaskData, read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS
@@ -108,6 +109,12 @@ def test_weightings_and_logs_see_the_labels_loss_alone(golden_model: Callable[..
     assert float(found[1].objective) == pytest.approx(0.25 * float(found[1].loss) + 0.75 * soft, rel=1e-5)
 
 
+@pytest.fixture(scope="session")
+def tiny_encoder(flat_encoder: Path) -> Path:
+    """One layer."""
+    return flat_encoder
+
+
 @pytest.fixture(scope="module")
 def teachers(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Two stored models as --teacher names them."""
@@ -169,6 +176,7 @@ def test_best_of_a_student_is_a_plain_model(
         path.name for path in sorted((student / "best").iterdir())
     ]
     assert (plain / "best/tasks.json").read_bytes() == (student / "best/tasks.json").read_bytes()
+    assert "unlabelled" not in read_json(student / "train_config.json")["data"]
     one, other = (load_exported(str(folder / "best"))[0] for folder in (plain, student))
     assert [variable.shape for variable in one.variables] == [variable.shape for variable in other.variables]
 

@@ -24,6 +24,7 @@ from easytransfer_mtl.runs import gradients as grads
 from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.runs.schedule import WarmupDecay
 from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.training.distribution import BATCH_SIGNATURE
 
 ADAM, ADAMW, CONSTANT = "nodrop_noshuffle_adam", "nodrop_noshuffle_adamw", "nodrop_noshuffle_constlr_clip1e9"
 LOSS, NORM, WEIGHT, SLOT, LOGIT = 1e-5, 1e-5, 5e-6, 5e-5, 1e-5
@@ -102,7 +103,7 @@ def replay(golden: Path, golden_model: Callable[..., MultiTaskModel], rows: list
             else make_optimizer("adam", schedule, 0.01 if name == ADAMW else 0.0)
         )
         compiled(model, rule, clip_norm_value=1e9 if name == CONSTANT else 1.0, idle_heads=idle_heads)
-        train_step = tf.function(model.train_step, reduce_retracing=True)
+        train_step = tf.function(model.train_step, input_signature=[BATCH_SIGNATURE])
         variables = variables_of(model)
         watched = {
             key: variables[recorded_name(key, variables)] for key in arrays_of(golden / "train" / name / "trajectory.npz")

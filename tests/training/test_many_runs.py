@@ -13,14 +13,20 @@ from easytransfer_mtl.training.trainer import run_training
 
 GRAPH = type(tf.function(lambda: tf.constant(0)).get_concrete_function().graph)
 KINDS = {
-    "alternating": {},
     "joint": {"step_mode": "joint", "loss_weighting": "mgda"},
     "famo": {"step_mode": "joint", "loss_weighting": "famo", "ema_decay": 0.9},
-    "losses": {"rdrop_alpha": 1.0, "adversarial": "fgm", "token_dropout": "ocnli=0.2", "log_gradients_every": 1},
+    "losses": {"rdrop_alpha": 1.0, "adversarial": "fgm", "token_dropout": "ocnli=0.2", "log_gradients_every": 1,
+               "heads": "ocnli=mlp", "features": "tnews=attention"},
     "soft": {"sharing": "soft"},
     "adversary": {"sharing": "shared_private", "adversarial_weight": 0.1},
-    "heads": {"heads": "mlp", "features": "attention"},
-}
+}  # fmt: skip
+"""In joint steps, and in alternating ones, where one task has a head and one a feature that are not the original's."""
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(flat_encoder: Path) -> Path:
+    """One layer."""
+    return flat_encoder
 
 
 def alive() -> tuple[int, Counter[str]]:

@@ -183,11 +183,14 @@ def after_steps(
 def test_batches_of_labelled_rows_train_as_if_no_other_rows_existed(
     settings: dict[str, Any], weighting: str, golden_model: Build
 ) -> None:
-    found = [
-        after_steps(golden_model, (0, 1, 2, 0), Distillation(2.0, 0.3, unlabelled), settings, weighting)
-        for unlabelled in (False, True)
-    ]
-    for one, other in zip(*(weights + losses for weights, losses in found), strict=True):
+    """And without other rows, bit for bit as before those existed."""
+    labels, plain = (0, 1, 2, 0), Distillation(2.0, 0.3)
+    without, as_before, with_others = (
+        after_steps(golden_model, labels, distillation, settings, weighting, kind)
+        for distillation, kind in ((plain, TrainStep), (plain, BeforeThem), (MIXED, TrainStep))
+    )
+    np.testing.assert_equal(without, as_before)
+    for one, other in zip(*(weights + losses for weights, losses in (without, with_others)), strict=True):
         np.testing.assert_allclose(other, one, atol=2e-6)
 
 
@@ -240,15 +243,6 @@ class BeforeThem(TrainStep):
         return Forward(loss, accuracy, penalty, objective)
 
 
-@with_settings
-def test_without_them_steps_are_bit_for_bit_what_they_were(
-    settings: dict[str, Any], weighting: str, golden_model: Build
-) -> None:
-    arguments = golden_model, (0, 1, 2, 0), Distillation(2.0, 0.3), settings, weighting
-    found, expected = after_steps(*arguments), after_steps(*arguments, kind=BeforeThem)
-    np.testing.assert_equal(found, expected)
-
-
 def operations(step: TrainStep, batch: Batch) -> list[str]:
     signature = BATCH_SIGNATURE | TEACHER_SIGNATURE
     graph = tf.function(step.gradients_of, autograph=False, input_signature=[signature]).get_concrete_function().graph
@@ -269,6 +263,12 @@ def test_without_them_the_graph_is_the_one_that_it_was(golden_model: Build) -> N
 
 
 # Runs.
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(flat_encoder: Path) -> Path:
+    """One layer."""
+    return flat_encoder
 
 
 @pytest.fixture(scope="module")
@@ -395,11 +395,6 @@ def test_a_run_goes_on_bit_for_bit_and_only_with_the_same_rows(
     np.testing.assert_equal(weights_of(run_training(settings).model), whole)
     written = read_json(tmp_path / "run/train_config.json")["data"]
     assert [(item["task"], item["rows"]) for item in written["unlabelled"]] == [("OCNLI", 20), ("TNEWS", 9)]
-
-
-def test_without_them_a_run_says_nothing_of_them(student: Settings, tmp_path: Path) -> None:
-    run_training(student(distillation_unlabelled_fp=None))
-    assert "unlabelled" not in read_json(tmp_path / "run/train_config.json")["data"]
 
 
 class Exploding(MultiTaskModel):

@@ -28,6 +28,12 @@ BY_LINE, CLOSED_UP = 26, 25
 """Ids of 竹."""
 
 
+@pytest.fixture(scope="session")
+def tiny_encoder(flat_encoder: Path) -> Path:
+    """One layer."""
+    return flat_encoder
+
+
 @pytest.fixture
 def encoder(tiny_encoder: Path, tmp_path: Path) -> Path:
     """A tiny encoder's folder with that vocabulary, and more embeddings than tokens."""
@@ -60,13 +66,30 @@ def settings(encoder: Path, texts: Path, tmp_path: Path, tiny_settings: Callable
         data = converted(encoder, texts, tmp_path / f"data_{rule}", rule)
         names = {key: str(data / f"{kind}.list_tfrecord") for key, kind in INPUTS.items()}
         return tiny_settings(
-            pretrain_model_name_or_path=str(encoder), vocabulary_rule=rule, **{"num_epochs": 0.4, **names, **changes}
+            pretrain_model_name_or_path=str(encoder), vocabulary_rule=rule, **{"num_epochs": 0.4, "save_steps": 2, **names, **changes}
         )
 
     return build
 
 
 INPUTS = {"train_input_fp": "train", "predict_input_fp": "dev"}
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for a finished run of each rule."""
+    return tmp_path_factory.mktemp("stored")
+
+
+def trained(settings: Any, stored: Path) -> Path:
+    """Trains, or copies the run if the file has trained by the settings' rule before; returns its folder."""
+    kept, run = stored / settings.vocabulary_rule, Path(settings.model_dir)
+    if not kept.exists():
+        assert train.run(settings) == 0
+        shutil.copytree(run, kept)
+    elif not run.exists():
+        shutil.copytree(kept, run)
+    return run
 
 
 def converted(encoder: Path, texts: Path, output: Path, rule: str = "auto") -> Path:
@@ -98,11 +121,13 @@ def make_older(run: Path, encoder: Path, data: Path) -> None:
 
 @pytest.mark.parametrize("rule, expected", [("auto", BY_LINE), ("easytransfer", CLOSED_UP)])
 def test_one_rule_from_conversion_to_export(
-    rule: str, expected: int, settings: Callable[..., Any], texts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+    rule: str, expected: int, settings: Callable[..., Any], texts: Path, tmp_path: Path, stored: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     with caplog.at_level(logging.INFO):
         chosen = settings(rule)
-        assert train.run(chosen) == 0
+        shutil.rmtree(stored / rule, ignore_errors=True)
+        trained(chosen, stored)
     warned = [record for record in caplog.records if "have other ids" in record.getMessage()]
     assert [record.levelno for record in warned] == [logging.WARNING] * 2  # convert and train, once each
     tokens = len(TOKENS) - (rule == "easytransfer")
@@ -130,16 +155,18 @@ def test_data_of_one_rule_do_not_fit_a_model_of_the_other(
         train.run(settings(**names))
 
 
-def test_an_older_run_keeps_its_ids(settings: Callable[..., Any], encoder: Path, texts: Path, tmp_path: Path) -> None:
-    first, run = settings("easytransfer", save_steps=2), tmp_path / "run"
-    assert train.run(first) == 0
+def test_an_older_run_keeps_its_ids(
+    settings: Callable[..., Any], encoder: Path, texts: Path, tmp_path: Path, stored: Path
+) -> None:
+    first = settings("easytransfer")
+    run = trained(first, stored)
     make_older(run, encoder, tmp_path / "data_easytransfer")
     for folder in (run, run / "best"):
         assert find_encoder(str(folder)).vocabulary.ids["竹"] == CLOSED_UP
     assert evaluated(model_dir=str(run), predict_input_fp=first.predict_input_fp) == 0
     before = checkpoint_steps(run)
     inputs = {key: getattr(first, key) for key in INPUTS}
-    assert train.run(settings(**inputs, num_epochs=0.8, save_steps=2)) == 0
+    assert train.run(settings(**inputs, num_epochs=0.8)) == 0
     assert max(checkpoint_steps(run)) > max(before)
     for folder in (run, run / "best"):
         assert BertTokenizer(str(folder / "vocab.txt")).vocab["竹"] == CLOSED_UP
@@ -151,10 +178,9 @@ def test_an_older_run_keeps_its_ids(settings: Callable[..., Any], encoder: Path,
 
 
 def test_an_older_export_is_a_start_with_its_own_ids(
-    settings: Callable[..., Any], encoder: Path, texts: Path, tmp_path: Path
+    settings: Callable[..., Any], encoder: Path, texts: Path, tmp_path: Path, stored: Path
 ) -> None:
-    assert train.run(settings("easytransfer")) == 0
-    make_older(tmp_path / "run", encoder, tmp_path / "data_easytransfer")
+    make_older(trained(settings("easytransfer"), stored), encoder, tmp_path / "data_easytransfer")
     data = converted(tmp_path / "run/best", texts, tmp_path / "again")
     names = {key: str(data / f"{kind}.list_tfrecord") for key, kind in INPUTS.items()}
     start = str(tmp_path / "run/best")
@@ -165,10 +191,12 @@ def test_an_older_export_is_a_start_with_its_own_ids(
     assert BertTokenizer(str(tmp_path / "second/best/vocab.txt")).vocab["竹"] == CLOSED_UP
 
 
-def test_models_of_both_rules_are_averaged_on_texts_and_not_on_ids(settings: Callable[..., Any], tmp_path: Path) -> None:
-    runs = {rule: tmp_path / f"run_{rule}" for rule in ("lines", "easytransfer")}
+def test_models_of_both_rules_are_averaged_on_texts_and_not_on_ids(
+    settings: Callable[..., Any], tmp_path: Path, stored: Path
+) -> None:
+    runs = {rule: tmp_path / f"run_{rule}" for rule in ("auto", "easytransfer")}
     for rule, run in runs.items():
-        assert train.run(settings(rule, model_dir=str(run))) == 0
+        trained(settings(rule, model_dir=str(run)), stored)
     checkpoints = ",".join(map(str, runs.values()))
     text = tmp_path / "test.csv"
     text.write_text("0\t天竹鱼\n", encoding="utf-8")

@@ -8,6 +8,8 @@ the position. Philox itself at every position would cost more than all element-w
 
 import tensorflow as tf
 
+from easytransfer_mtl.encoders.fused.graphs import own_graph
+
 FIRST, SECOND = 0x7FEB352D, 0x846CA68B
 
 
@@ -18,8 +20,13 @@ def mask_keys(seed: tf.Tensor, part: tf.Tensor | int = 0) -> tf.Tensor:
         seed: int64 [2].
         part: number of this part, if tensors of the same shape are parts of one tensor along the first axis.
     """
+    return _mask_keys(seed, tf.cast(part, tf.uint32))
+
+
+@own_graph  # some 30 operations, which every dropout of a model would trace anew
+def _mask_keys(seed: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
     keys = tf.random.stateless_uniform([2], seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox")
-    return tf.concat([keys, [tf.cast(part, tf.uint32)]], axis=0)
+    return tf.concat([keys, [part]], axis=0)
 
 
 def keep_mask(shape: tf.Tensor, keys: tf.Tensor, rate: float) -> tf.Tensor:
