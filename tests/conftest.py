@@ -1,5 +1,6 @@
 """What the tests of encoders, models, training and evaluation share: the golden model, and tiny generated data."""
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -7,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -174,6 +176,30 @@ def tiny_settings(tmp_path: Path, tiny_encoder: Path, tiny_data: Path) -> Callab
     return build
 
 
+@contextlib.contextmanager
+def without_graphs() -> Iterator[None]:
+    """Inside the block, steps run without a graph: making one takes longer than the few steps of a short run."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Even though the `tf.config.experimental_run_functions_eagerly`")  # of tf.data
+        try:
+            yield
+        finally:
+            tf.config.run_functions_eagerly(before)
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Trains without graphs, for tests of what is around the steps: settings, files, messages, going on.
+
+    A graph would compute the same up to rounding."""
+    with without_graphs():
+        yield
+
+
 @pytest.fixture(scope="session")
 def stored_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
     """A folder for finished runs, and those that this process has trained by their settings."""
@@ -194,7 +220,8 @@ def trained(stored_runs: tuple[Path, dict[str, Path]]) -> Callable[..., Path]:
         key = repr((replace(settings, model_dir=""), model_class))
         if key not in runs:
             runs[key] = folder / str(len(runs))
-            run_training(replace(settings, model_dir=str(runs[key])), *filter(None, [model_class]))
+            with without_graphs():
+                run_training(replace(settings, model_dir=str(runs[key])), *filter(None, [model_class]))
         return Path(shutil.copytree(runs[key], run))
 
     return train

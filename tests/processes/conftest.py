@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from made_once import made_once
-from warm_processes import SECONDS, WarmProcess
+from warm_processes import SECONDS, WarmProcess, WarmSession
 from warm_python import WarmPython
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -26,7 +26,14 @@ def killed(words: list[str], folder: Path, moment: str) -> str:
 
 
 def test_a_killed_student_goes_on_bit_for_bit(
-    run: Run, run_here: Run, train_words: list[str], data: Path, root: Path, encoder: Path, finished: tuple[Path, object], tmp_path: Path
+    run: Run,
+    run_here: Run,
+    train_words: list[str],
+    data: Path,
+    root: Path,
+    encoder: Path,
+    finished: tuple[Path, object],
+    tmp_path: Path,
 ) -> None:
     own = Path(shutil.copytree(data, tmp_path / "data"))
     records = own / "OCNLI_test.tfrecord"

@@ -17,6 +17,7 @@ from easytransfer_mtl.evaluation.stored_models import find_models
 from easytransfer_mtl.runs.checkpoints import INTERRUPTED, checkpoint_steps
 from easytransfer_mtl.training.trainer import run_training
 
+pytestmark = pytest.mark.usefixtures("untraced")
 Settings = Callable[..., Any]
 ODD_NAMES = {"a*b 天/[ab]": "axb 天/a", "a?b/a[1]": "axb/a1", "a\\b/a]b/a{1,2}": "ab/ab/a1"}
 """Folders whose names look like patterns, and folders that the patterns would fit."""

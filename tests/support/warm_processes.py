@@ -94,8 +94,8 @@ class WarmProcess:
 class WarmSession:
     """One process that runs command after command: the first training of a process takes twice the time of any other.
 
-    For commands of which a test asks only what they write and how they end. What is to hold for a process that never saw the
-    commands before (that it goes on bit for bit, that it gets all it needs from files) takes a process, or session, of its own.
+    For commands of which a test asks only what they write and how they end. What is to hold for a process that never saw
+    those before it (that it goes on bit for bit, that it gets all it needs from files) takes one of its own.
     """
 
     def __init__(self) -> None:

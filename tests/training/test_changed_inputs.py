@@ -25,6 +25,7 @@ from easytransfer_mtl.runs.checkpoints import checkpoint_steps
 from easytransfer_mtl.tasks import CONTEST_TASKS, task_named
 from easytransfer_mtl.training.trainer import run_training
 
+pytestmark = pytest.mark.usefixtures("untraced")
 Settings = Callable[..., Any]
 TNEWS = task_named("TNEWS", CONTEST_TASKS)
 

@@ -19,6 +19,7 @@ from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.trainer import run_training
 
+pytestmark = pytest.mark.usefixtures("untraced")
 Settings = Callable[..., Any]
 LIMIT, LONGER = 16, 40
 LONG_TEXT = "天地人日月山水火木金" * 6

@@ -103,6 +103,7 @@ def test_one_tokenizer_from_conversion_to_submission(
         Predictor(str(run / "best"))
 
 
+@pytest.mark.usefixtures("untraced")
 def test_the_published_one_of_a_folder_with_both(
     settings: Callable[..., Any], encoder: Path, tiny_encoder: Path, texts: Path, tmp_path: Path
 ) -> None:
@@ -122,6 +123,7 @@ def test_the_published_one_of_a_folder_with_both(
         train.run(other)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_another_tokenizer_json_is_another_vocabulary(settings: Callable[..., Any], encoder: Path, tmp_path: Path) -> None:
     chosen = settings(features="ocnli=pooled+ngrams:64:4")  # n-grams work on its ids
     assert train.run(chosen) == 0
@@ -141,6 +143,7 @@ def test_records_without_manifest_are_refused(settings: Callable[..., Any], tmp_
         train.run(chosen)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_pair_and_ngrams_tell_two_texts_apart_without_token_types(
     settings: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +170,7 @@ def test_pair_and_ngrams_tell_two_texts_apart_without_token_types(
     assert seen and not any(seen)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_deberta_over_sentencepiece(settings: Callable[..., Any], encoder: Path, tmp_path: Path) -> None:
     """As mDeBERTa: a SentencePiece vocabulary with BERT's template, of whose token types the encoder reads none."""
     pair = tokenizer_json("unigram")["post_processor"]["pair"]

@@ -126,6 +126,7 @@ def test_from_a_masked_language_model_to_best(settings: Callable[..., Any], enco
     np.testing.assert_allclose(outputs["pooler_output"], pooled, atol=1e-5)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_position_limit_is_known_everywhere(
     settings: Callable[..., Any], converted: Callable[..., Path], encoder: Path, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from easytransfer_mtl.config.predict_settings import EvaluateSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.training.trainer import run_training
 
+pytestmark = pytest.mark.usefixtures("untraced")
 PAIR = {"features": "ocnli=pooled+pair", "num_epochs": 0.1}
 
 

@@ -18,6 +18,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.training.trainer import run_training
 
+pytestmark = pytest.mark.usefixtures("untraced")
 LABELS = {"0": "2", "1": "0", "2": "1"}
 """A classifier's labels, which are OCNLI's in another order."""
 IDS = np.array([[2, 7, 8, 9, 3, 0], [2, 10, 3, 11, 12, 3]], np.int32)

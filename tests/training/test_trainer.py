@@ -297,6 +297,7 @@ def test_another_weighting_or_step_mode_cannot_go_on(
     assert files_in(run_copy) == before
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("ocnli_labels", [3, 4])
 def test_heads_of_a_checkpoint_are_taken_over_if_they_fit(
     ocnli_labels: int, tmp_path: Path, tiny_settings: Settings, tiny_encoder: Path
@@ -334,6 +335,7 @@ def test_losses_that_a_subclass_may_pass_over_are_told(caplog: pytest.LogCapture
         assert "Exploding overrides build_loss: " in caplog.text
 
 
+@pytest.mark.usefixtures("untraced")
 def test_bfloat16_is_for_training_only(tiny_settings: Settings) -> None:
     seen: list[tf.DType] = []
 

@@ -22,6 +22,7 @@ from easytransfer_mtl.evaluation.prediction import Predictor
 from easytransfer_mtl.evaluation.stored_models import find_models
 from easytransfer_mtl.runs.checkpoints import checkpoint_steps
 
+pytestmark = pytest.mark.usefixtures("untraced")
 LETTERS = "天地人日月山水火木金土心手口目耳田禾米竹"
 TOKENS = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "天", "$", *LETTERS[1:6], "$", "[UNK]", *LETTERS[6:]]
 BY_LINE, CLOSED_UP = 26, 25
@@ -66,7 +67,9 @@ def settings(encoder: Path, texts: Path, tmp_path: Path, tiny_settings: Callable
         data = converted(encoder, texts, tmp_path / f"data_{rule}", rule)
         names = {key: str(data / f"{kind}.list_tfrecord") for key, kind in INPUTS.items()}
         return tiny_settings(
-            pretrain_model_name_or_path=str(encoder), vocabulary_rule=rule, **{"num_epochs": 0.4, "save_steps": 2, **names, **changes}
+            pretrain_model_name_or_path=str(encoder),
+            vocabulary_rule=rule,
+            **{"num_epochs": 0.4, "save_steps": 2, **names, **changes},
         )
 
     return build
