@@ -62,6 +62,7 @@ def test_attacks(tiny_settings: Settings) -> None:
             {"early_stopping_patience": 2, "predict_input_fp": "d", **MIRRORED},
             "adversarial and early_stopping_patience work without distribution_strategy only",
         ),
+        ({"precision": "float16", **MIRRORED}, "precision float16 works without distribution_strategy only"),
         (
             {"on_nonfinite": "skip", **MIRRORED},
             "on_nonfinite skip and log_gradients_every work without distribution_strategy",

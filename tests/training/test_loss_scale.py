@@ -183,8 +183,8 @@ def test_a_stopped_run_goes_on_bit_for_bit_with_its_scale(
     last = int(whole.optimizer.iterations)
     found = scales(tmp_path / "whole")
     assert len(found) == last and "left out: gradients overflowed float16" in caplog.text
-    assert found[:4] == pytest.approx([2.0**29, 2.0**28, 2.0**27, 2.0**26], rel=1e-5)  # the log has six digits
-    assert found[-1] == found[-2] < 2.0**27
+    assert found[:3] == pytest.approx([2.0**29, 2.0**28, 2.0**27], rel=1e-5)  # the log has six digits
+    assert found[3] > 2.0**25  # a run that began with the first scale again would differ
     shutil.copytree(tmp_path / "whole", tmp_path / "run")
     for path in (tmp_path / "run").glob("model.ckpt-*"):
         if not path.name.startswith(("model.ckpt-0.", "model.ckpt-3.")):
