@@ -46,8 +46,6 @@ def write_onnx(model: MultiTaskModel, folder: Path) -> None:
             proto, _ = tf2onnx.convert.from_function(all_tasks_function(model), input_signature=ROWS, opset=OPSET)
         onnx.checker.check_model(proto)
     except (onnx.checker.ValidationError, NotImplementedError, ValueError) as error:
-        raise UserError(
-            f"tf2onnx cannot write this model as ONNX ({clipped(str(error).splitlines()[0])}); take "
-            "--export_format=savedmodel."
-        ) from None
+        reason = clipped(str(error).partition("\n")[0])
+        raise UserError(f"tf2onnx cannot write this model as ONNX ({reason}); take --export_format=savedmodel.") from None
     (folder / ONNX_FILE).write_bytes(proto.SerializeToString())

@@ -51,7 +51,8 @@ def write_saved_model(model: MultiTaskModel, folder: Path) -> None:
             with _quiet(logging.getLogger("tensorflow")):
                 tf.saved_model.save(module, str(folder), signatures)
         except AssertionError as error:
+            reason = clipped(str(error).partition("\n")[0])
             raise UserError(
                 f"{type(model).__name__} cannot be a SavedModel: besides its Keras variables it needs something that is not "
-                f"stored with them ({clipped(str(error).splitlines()[0])})."
+                f"stored with them ({reason})."
             ) from None
