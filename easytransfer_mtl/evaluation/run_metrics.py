@@ -11,6 +11,8 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json
 
 PANELS = ("loss", "weight", "learning_rate", "grad_share", "cosine", "rows_per_second")
+SET = ("weight", "learning_rate")
+"""Panels of values that are not measured; train_config.json has those that never change."""
 STEP = "every task"
 """Key of values that a step has once for all its tasks."""
 MEAN = "mean"
@@ -114,6 +116,7 @@ def _add_scores(panel: Panel, row: dict[str, Any]) -> None:
         panel.setdefault(f"{name}{kind}", Series()).add(int(row["step"]), float(score))
 
 
-def is_constant(panel: Panel) -> bool:
-    """Returns whether every series of a panel has one value only, so that a curve of it says nothing."""
-    return all(min(series.values) == max(series.values) for series in panel.values())
+def has_news(name: str, panel: Panel) -> bool:
+    """Returns whether a curve of a panel says something: it has values and, if these were set, not measured, they change."""
+    set_values = [series.values for series in panel.values()] if name in SET else []
+    return bool(panel) and not (set_values and all(min(values) == max(values) for values in set_values))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.run_metrics import STEP, Panel, is_constant, read_dev_scores, read_metrics
+from easytransfer_mtl.evaluation.run_metrics import STEP, Panel, has_news, read_dev_scores, read_metrics
 from easytransfer_mtl.files import real_path, replacing
 from easytransfer_mtl.tasks import Task
 
@@ -53,8 +53,7 @@ def plot_run(folder: Path, tasks: tuple[Task, ...], output: Path, window: int) -
         raise UserError(HINT) from None
     panels = {**read_metrics(folder / "metrics.csv"), "score": read_dev_scores(folder)}
     guessing = {task.name: math.log(task.num_labels) for task in tasks}
-    # What never changes is in train_config.json; a picture of it says nothing.
-    drawn = [name for name in TITLES if panels[name] and (name == "loss" or not is_constant(panels[name]))]
+    drawn = [name for name in TITLES if has_news(name, panels[name])]
     for name in sorted(set(TITLES).difference(drawn)):
         why = "it never changes" if panels[name] else WITHOUT.get(name, "there are no values")
         logging.info("not drawn: %s (%s)", TITLES[name], why)

@@ -15,7 +15,7 @@ from easytransfer_mtl.errors import clipped
 from easytransfer_mtl.evaluation.confusions import largest_confusions
 from easytransfer_mtl.evaluation.metrics import TaskScore, mean_score
 from easytransfer_mtl.evaluation.row_table import RowTable, TaskRows
-from easytransfer_mtl.evaluation.run_metrics import Panel, is_constant
+from easytransfer_mtl.evaluation.run_metrics import Panel, has_news
 from easytransfer_mtl.reporting.bootstrap import REPLICATES, Interval, interval_of, resampled_scores
 from easytransfer_mtl.reporting.calibration import Calibration, calibration_of
 from easytransfer_mtl.reporting.charts import Chart, curves, reliability
@@ -223,7 +223,7 @@ def _charts(panels: dict[str, Panel], guessing: dict[str, float]) -> list[Chart]
     found = []
     for name, title in TITLES.items():
         panel = panels.get(name, {})
-        if panel and (name == "loss" or not is_constant(panel)):
+        if has_news(name, panel):
             found.append(curves(title, panel, guessing if name == "loss" else None, name == "score"))
     return found
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.run_metrics import STEP, Series, is_constant, read_dev_scores, read_metrics
+from easytransfer_mtl.evaluation.run_metrics import STEP, Series, has_news, read_dev_scores, read_metrics
 from easytransfer_mtl.files import write_json, write_text
 
 HEADER = "step,task,loss,weight,learning_rate,grad_norm,examples_per_second,grad_share,cos_A,cos_B\n"
@@ -52,7 +52,9 @@ def test_a_step_has_one_learning_rate_and_one_speed(tmp_path: Path) -> None:
     panels = read_metrics(path)
     assert panels["learning_rate"] == {STEP: Series([1, 2], [0.1, 0.2])}
     assert panels["rows_per_second"] == {STEP: Series([1, 2], [9.0, 8.0])}
-    assert is_constant({"A": panels["weight"]["A"]}) and not is_constant(panels["learning_rate"])
+    assert has_news("learning_rate", panels["learning_rate"]) and not has_news("weight", panels["weight"])
+    once = {"A": Series([1], [0.5])}
+    assert has_news("cosine", once) and has_news("score", once) and not has_news("cosine", {})
 
 
 def test_scores_by_step_with_averages_apart(tmp_path: Path) -> None:
