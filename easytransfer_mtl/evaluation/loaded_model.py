@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, 
 from easytransfer_mtl.evaluation.member_weights import TaskWeights, member_weights
 from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.prediction import Predictor, checked_batch_size
-from easytransfer_mtl.evaluation.stored_models import check_alike, find_models
+from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task, task_named
 
@@ -67,7 +68,7 @@ class Result:
 class LoadedModel:
     """A trained model in memory, or several whose probabilities are averaged; made by ``load``.
 
-    Texts of every length run at once: nothing is compiled for a new one.
+    Texts of every length run at once: nothing is compiled for a new one. Several threads may ask; they take turns.
     """
 
     def __init__(self, predictors: Sequence[Predictor], weights: TaskWeights, batch_size: int) -> None:
@@ -76,6 +77,7 @@ class LoadedModel:
         self._predictors = predictors
         self._weights = weights
         self._rows_at_once = batch_size * BATCHES_AT_ONCE
+        self._turn = threading.Lock()  # tokenizers and graphs are not made for several threads at a time
         for count in {texts_a_row(task) for task in self.tasks}:
             self.predict_all("我" if count == 1 else ("我", "我"))
 
@@ -181,7 +183,8 @@ class LoadedModel:
         Raises:
             NonFiniteError: the model's probabilities are NaN or infinite.
         """
-        outputs = [predictor.outputs(tasks, rows) for predictor in self._predictors]
+        with self._turn:
+            outputs = [predictor.outputs(tasks, rows) for predictor in self._predictors]
         names: Sequence[str | None] = ids or [None] * len(rows)
         found = {}
         for task in tasks:
@@ -219,7 +222,7 @@ def load(
         NonFiniteError: a weight of the model is NaN or infinite.
     """
     batch_size = checked_batch_size(batch_size)
-    members = find_models(_paths(path), tasks, "path")
+    members = [member for part in _paths(path) for member in _members(part, tasks)]
     check_alike(members)
     given = weights if weights is None or isinstance(weights, str) else ",".join(map(str, weights))
     chosen = ModelClass(model_class, trust_own_code)
@@ -228,13 +231,18 @@ def load(
     return LoadedModel(predictors, shares, batch_size)
 
 
-def _paths(path: Any) -> str:
+def _paths(path: Any) -> list[str]:
     parts = [path] if isinstance(path, (str, os.PathLike)) else path
     if not isinstance(parts, (list, tuple)) or not parts or not all(isinstance(part, (str, os.PathLike)) for part in parts):
         raise UserError(
             f"path is {shown(path)}; give the path of a run, of its best/ or of a checkpoint, or a list of such paths."
         )
-    return ",".join(map(os.fspath, parts))
+    return list(map(os.fspath, parts))
+
+
+def _members(path: str, tasks: tuple[Task, ...]) -> list[StoredModel]:
+    is_one = os.path.exists(path) or os.path.exists(f"{path}.index")  # whatever signs are in its name
+    return [stored_model_at(path, tasks)] if is_one else find_models(path, tasks, "path")
 
 
 def _is_row(texts: Any) -> bool:

@@ -1,7 +1,9 @@
 """``load`` and what it returns: one text or many, one task or all, one model or an average, and misuse by name."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -163,6 +165,21 @@ def test_several_models_are_averaged(runs: Path) -> None:
     np.testing.assert_allclose(values(both.predict("TNEWS", TEXTS)), mean_probabilities(parts), rtol=1e-5)
     joined = load(",".join(map(str, paths)), weights=[3, 1])
     np.testing.assert_allclose(values(joined.predict("TNEWS", TEXTS)), 0.75 * parts[0] + 0.25 * parts[1], rtol=1e-5)
+
+
+def test_a_path_with_signs_of_lists_and_patterns(runs: Path, tmp_path: Path, model: LoadedModel) -> None:
+    strange = tmp_path / "a,b [1]*"
+    shutil.copytree(runs / "fold_0", strange)
+    for path in (strange, str(strange), [strange]):
+        np.testing.assert_array_equal(load(path).predict("TNEWS", TEXT).values, model.predict("TNEWS", TEXT).values)
+
+
+def test_threads_take_turns(model: LoadedModel) -> None:
+    rows = [letter * count for letter in "天地人" for count in range(1, 9)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda row: model.predict("TNEWS", row), rows * 3))
+    wanted = [model.predict("TNEWS", row).values for row in rows]
+    np.testing.assert_allclose(values(found), np.stack(wanted * 3), rtol=1e-5)
 
 
 def test_the_keras_model_is_at_hand(model: LoadedModel) -> None:
