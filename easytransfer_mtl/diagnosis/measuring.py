@@ -21,7 +21,7 @@ from easytransfer_mtl.environment import check_environment, import_tensorflow, m
 from easytransfer_mtl.machine import GB
 
 LAYERS, WIDTH, VOCABULARY = 4, 256, 2000
-ROWS, LENGTH = 16, 64
+ROWS, LENGTH = 16, 32
 STEPS, REPEATED, ROUNDS = 5, 2, 4
 SEED = 1
 PEAK, NOW = "VmHWM", "VmRSS"

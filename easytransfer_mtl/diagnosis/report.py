@@ -7,7 +7,7 @@ from easytransfer_mtl import __version__
 from easytransfer_mtl.diagnosis.checks import FAULT, Check
 from easytransfer_mtl.diagnosis.trials import Trial, percent
 
-TRIAL_MODEL = "a BERT of 4 layers of 256, batches of 16 rows of up to 64 tokens"
+TRIAL_MODEL = "a BERT of 4 layers of 256, batches of 16 rows of up to 32 tokens"
 
 
 def is_healthy(checks: list[Check]) -> bool:

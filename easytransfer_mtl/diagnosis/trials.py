@@ -220,18 +220,20 @@ def flags_for(found: Measured) -> list[str]:
     device = "GPU:0" if gpus else REFERENCE[0]
     own = {trial.precision: trial for trial in found.trials if trial.device == device and trial.is_close}
     flags = []
-    if plain := own.get("float32"):
-        rivals = [trial for trial in own.values() if trial.steps_per_s >= FASTER * plain.steps_per_s]
-        best = max(rivals, key=lambda trial: trial.steps_per_s, default=None)
-        # bfloat16 needs no loss scaling; float16 only where it is clearly faster.
-        simple = own.get("bfloat16")
-        if best and simple in rivals and simple and best.steps_per_s < FASTER * simple.steps_per_s:
-            best = simple
-        if best:
-            flags.append(f"--precision={best.precision}")
-        faster = [trial for trial in own.values() if trial.predictions_per_s >= FASTER * plain.predictions_per_s]
-        if faster:
-            flags.append(f"--predict_precision={max(faster, key=lambda trial: trial.predictions_per_s).precision}")
+    uses = (("precision", "steps_per_s", gpus == 1), ("predict_precision", "predictions_per_s", gpus > 0))
+    for flag, speed, float16 in uses:  # float16 is trained on one GPU only
+        best = _fastest({name: getattr(trial, speed) for name, trial in own.items()}, float16)
+        if best != REFERENCE[1]:
+            flags.append(f"--{flag}={best}")
     if gpus > 1:
         flags += ["--distribution_strategy=MirroredStrategy", f"--workerGPU={gpus}"]
     return flags
+
+
+def _fastest(speeds: dict[str, float], float16: bool) -> str:
+    """Returns the precision to take, which must be clearly faster than those before it; ``float16`` allows that one."""
+    best = REFERENCE[1]
+    for precision in ("bfloat16", "float16") if float16 else ("bfloat16",):
+        if best in speeds and speeds.get(precision, 0.0) >= FASTER * speeds[best]:
+            best = precision
+    return best

@@ -107,6 +107,17 @@ def test_the_flags_are_those_of_the_gpus_if_there_are_some() -> None:
     assert flags_for(measured(*found, gpus=2)) == several
 
 
+def test_float16_is_for_gpus_that_are_slow_in_bfloat16() -> None:
+    cpu = [("CPU:0", "float32", 1.0), ("CPU:0", "float16", 3.0)]
+    assert flags_for(measured(*cpu)) == []
+    slow = [("GPU:0", "float32", 5.0), ("GPU:0", "bfloat16", 4.0), ("GPU:0", "float16", 9.0)]
+    assert flags_for(measured(*cpu, *slow, gpus=1)) == ["--precision=float16"]
+    several = ["--distribution_strategy=MirroredStrategy", "--workerGPU=2"]
+    assert flags_for(measured(*cpu, *slow, gpus=2)) == several
+    fast = [("GPU:0", "float32", 5.0), ("GPU:0", "bfloat16", 9.0), ("GPU:0", "float16", 9.5)]
+    assert flags_for(measured(*cpu, *fast, gpus=1)) == ["--precision=bfloat16"]
+
+
 def test_predictions_have_a_precision_of_their_own() -> None:
     found = Measured(trials=[GOOD, replace(GOOD, precision="bfloat16", predictions_per_s=16.0)])
     assert flags_for(found) == ["--predict_precision=bfloat16"]
