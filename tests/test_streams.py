@@ -151,6 +151,9 @@ def test_commands_that_need_no_tensorflow_do_not_import_it(tmp_path: Path) -> No
         "split": [f"--data_dir={SAMPLE}", "--output_dir=out"],
         "plot": ["run"],
         "check_submission": ["--submission=run", f"--data_dir={SAMPLE}"],
+        "report": ["run"],
+        "doctor": ["--nomeasure"],
+        "serve": ["none", "--host=none.invalid"],
     }
     script = (
         "import sys\n"
@@ -160,12 +163,13 @@ def test_commands_that_need_no_tensorflow_do_not_import_it(tmp_path: Path) -> No
         f"words = {words!r}[sys.argv[1]]\n"
         "code = main([sys.argv[1], *words])\n"
         "heavy = {'tensorflow', 'tf_keras', 'keras', 'transformers', 'sklearn', 'h5py'} & set(sys.modules)\n"
-        "heavy -= {'sklearn', 'h5py'} if sys.argv[1] == 'eda' else set()\n"  # words, any tokenizer
+        "heavy -= {'sklearn', 'h5py'} if sys.argv[1] in ('eda', 'report') else set()\n"  # words and scores, any tokenizer
         "assert not heavy, heavy\n"
         "print('code', code)\n"
     )
     (tmp_path / "script.py").write_text(script, encoding="utf-8")
-    for name, code in (("check_data", 0), ("eda", 0), ("split", 0), ("plot", 0), ("check_submission", 1)):
+    codes = {"check_submission": 1, "report": 2, "serve": 2}
+    for name, code in ((name, codes.get(name, 0)) for name in words):
         if name == "plot":
             pytest.importorskip("matplotlib")
         done = shell(f"'{sys.executable}' script.py {name}", tmp_path)

@@ -249,8 +249,9 @@ def test_a_file_that_is_changed_on_purpose_loads_as_the_error_says(
 ) -> None:
     best = exported(build(), run)
     written = read_json(best / "tasks.json")
-    labels = written["tasks"][0]["label_enumerate_values"]
+    labels, names = (written["tasks"][0][key] for key in ("label_enumerate_values", "label_names"))
     written["tasks"][0]["label_enumerate_values"] = ["renamed", *labels[1:]]
+    written["tasks"][0]["label_names"] = {label: name for label, name in names.items() if label != labels[0]}
     write_json(best / "tasks.json", written)
     (best / "README.md").write_text("what others put beside a model is nothing of its", encoding="utf-8")
     allow_changes(best, "tasks.json")

@@ -70,7 +70,7 @@ def test_run_repeats_bit_for_bit_and_its_best_model_stands_alone(
     )
     assert predict.run(settings) == 0
     lines = (tmp_path / "out" / "tnews_predictions.csv").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 3 and all(0 < float(value) < 1 for line in lines[1:] for value in line.split(",")[2:])
+    assert len(lines) == 3 and all(0 < float(value) < 1 for line in lines[1:] for value in line.split(",")[2:-1])
 
 
 def test_stopped_run_goes_on_to_the_same_weights(typed_settings: Callable[..., Any], tmp_path: Path) -> None:

@@ -419,17 +419,19 @@ def test_a_student_comes_nearer_to_its_teacher_with_them(
 ) -> None:
     """On rows that neither has seen, in as many steps: the labelled rows alone are few. It learns more than the teacher's
     mean, which is all that a student could say that has not learned to read."""
-    store_model(tmp_path / "teacher", tiny_encoder, 1, (OCNLI,), reads_texts=True)
+    encoder = Path(shutil.copytree(tiny_encoder, tmp_path / "encoder"))  # with one layer it learns the mean only
+    write_json(encoder / "config.json", {**read_json(encoder / "config.json"), "num_hidden_layers": 2})
+    store_model(tmp_path / "teacher", encoder, 1, (OCNLI,), reads_texts=True)
     folder, rows = Path(shutil.copytree(tiny_data, tmp_path / "data")), 600
     more = {"distillation_unlabelled_fp": str(convert_rows(folder / "test.tfrecord", OCNLI, rows, labelled=False))}
     common = {"train_input_fp": str(folder / "OCNLI_train.tfrecord"), "teacher": str(tmp_path / "teacher")}
     common |= {"learning_rate": 0.01, "train_batch_size": 24, "distillation_hard_share": 0.2}
-    common |= {"save_steps": 0, "length_buckets": 1}
+    common |= {"save_steps": 0, "length_buckets": 1, "pretrain_model_name_or_path": str(encoder)}
     few = run_training(tiny_settings(model_dir=str(tmp_path / "few"), num_epochs=10 * (12 + rows) / 12, **common)).model
     many = run_training(tiny_settings(model_dir=str(tmp_path / "many"), num_epochs=10, **common, **more)).model
     member = stored_model_at(str(tmp_path / "teacher"))
     new, vocabulary = convert_rows(folder / "new.tfrecord", OCNLI, 90), member.folder.encoder_files.vocabulary
-    [item] = read_task_data(str(new), CONTEST_TASKS, vocabulary, tiny_encoder, None)
+    [item] = read_task_data(str(new), CONTEST_TASKS, vocabulary, encoder, None)
     models = (member.load(), few, many)
     q, *students = (Inference(each, 30).outputs(item.rows, ["OCNLI"], "")["OCNLI"].probabilities for each in models)
     far, near, mean = (float((q * np.log(q / p)).sum(axis=1).mean()) for p in (*students, q.mean(axis=0)))
