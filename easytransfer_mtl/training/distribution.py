@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import tensorflow as tf
@@ -130,7 +131,7 @@ def make_distribution(settings: TrainSettings) -> Distribution:
     if settings.distribution_strategy == MIRRORED:
         _check_single(settings, several_gpus=True)
         devices = _devices(max(1, settings.workerGPU))
-        return Distribution(tf.distribute.MirroredStrategy(devices), len(devices))
+        return Distribution(_mirrored(tuple(devices)), len(devices))
     hosts, index = _cluster(settings)
     _take_gpus(max(1, settings.workerGPU))
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -138,6 +139,13 @@ def make_distribution(settings: TrainSettings) -> Distribution:
     )
     strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     return Distribution(strategy, strategy.num_replicas_in_sync, index == 0)
+
+
+@cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
+    # One for all runs of a process: each new one counts its collective operations from the same number, and TensorFlow
+    # takes a second run's for those of the first, whose shapes they contradict.
+    return tf.distribute.MirroredStrategy(list(devices))
 
 
 def _check_single(settings: TrainSettings, several_gpus: bool = False) -> None:

@@ -22,7 +22,8 @@ from easytransfer_mtl.runs.folder import RunFolder, TaskInput
 from easytransfer_mtl.tasks import CONTEST_TASKS, task_named
 
 DOCUMENT = Path(__file__).parents[2] / "docs/exported_models.md"
-PYTORCH, TENSORFLOW = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+PYTORCH, TENSORFLOW = (block for block in BLOCKS if "runs/my/model/best" in block)
 INPUTS = {task.name: TaskInput(6 if task.name == "TNEWS" else 12, "none") for task in CONTEST_TASKS}
 SIZES = {
     "vocab_size": 25, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16,

@@ -78,7 +78,7 @@ def from_client(folder: Path, task: str, rows: list[tuple[str, ...]]) -> np.ndar
 
 
 def own(model: Path, task: str, rows: list[tuple[str, ...]]) -> np.ndarray:
-    return Predictor(model, compiled=False).predict(task, [str(n) for n in range(len(rows))], rows).probabilities
+    return Predictor(model).predict(task, [str(n) for n in range(len(rows))], rows).probabilities
 
 
 def test_the_client_says_what_predict_says_without_this_package(model: Path, saved: Path) -> None:

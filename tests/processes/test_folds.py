@@ -114,7 +114,7 @@ def test_predictions_of_the_average_are_the_mean_of_the_separate_files(folds: Pa
             path = folds / f"predicted_{place}/{task.name.lower()}_predictions.csv"
             with open(path, encoding="utf-8", newline="") as stream:
                 tables.append(list(csv.reader(stream))[1:])
-        values = [np.array([row[2:] for row in table], float) for table in tables]
+        values = [np.array([row[2:-1] for row in table], float) for table in tables]
         np.testing.assert_allclose(values[2], (values[0] + values[1]) / 2, atol=1.1e-6)
         assert np.abs(values[0] - values[1]).max() > 1e-3
         assert [row[0] for row in tables[0]] == [row[0] for row in tables[2]]

@@ -19,7 +19,7 @@ def test_alternating_steps_name_their_task(tiny_settings: Callable[..., Any], ca
         run_training(tiny_settings(num_epochs=11.3))
     lines = loss_lines(caplog)
     assert re.fullmatch(r"loss = [\d.]+, step = 1, task = TNEWS", lines[0])
-    assert re.fullmatch(r"loss = [\d.]+, step = 101 \([\d.]+ sec\), task = OCEMOTION", lines[1])
+    assert re.fullmatch(r"loss = [\d.]+, step = 101 \([\d.]+ sec, \d+ rows/s\), task = OCEMOTION", lines[1])
 
 
 def test_joint_steps_name_all_tasks_with_their_losses(

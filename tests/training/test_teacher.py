@@ -72,13 +72,20 @@ def predicted(folder: Path, names: str, data: Path, weights: list[float] | None 
     return result
 
 
+def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    """Whole files run compiled and predictions do not, which rounds sums differently: two steps of float32."""
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=5e-7)
+
+
 def test_probabilities_are_the_averages_from_ids_or_from_texts(student: Settings, teachers: Path, data: Path) -> None:
     pair = f"{teachers}/a,{teachers}/b"
-    np.testing.assert_equal(taught(student(teacher=pair)), predicted(teachers, "ab", data))
+    assert_same(taught(student(teacher=pair)), predicted(teachers, "ab", data))
     with pytest.raises(UserError, match="/c.* has another vocabulary than the student.*Give --teacher_data_dir"):
         prepare(student(teacher=f"{pair},{teachers}/c"))
     texts = student(teacher=f"{teachers}/a,{teachers}/c", teacher_data_dir=str(data), teacher_weights="1,3")
-    np.testing.assert_equal(taught(texts), predicted(teachers, "ac", data, [1.0, 3.0]))
+    assert_same(taught(texts), predicted(teachers, "ac", data, [1.0, 3.0]))
 
 
 def test_they_are_computed_once(
