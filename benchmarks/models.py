@@ -11,7 +11,7 @@ from easytransfer_mtl.encoders.bert import BertEncoder
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.multitask_model import Features, MultiTaskModel
-from easytransfer_mtl.models.task_loss import TaskLoss
+from easytransfer_mtl.models.task_loss import loss_of
 from easytransfer_mtl.runs.optimizers import make_optimizer
 from easytransfer_mtl.seeding import DEFAULT_SEED
 from easytransfer_mtl.tasks import Task
@@ -57,6 +57,6 @@ def use_weighting(
     gram_variables: str | None = None,
 ) -> None:
     """Gives a model a weighting, the losses that it asks for, and their step, to be traced before the next is given."""
-    losses = {task.name: TaskLoss(task.num_labels, focal_gamma=weighting.focal_gamma) for task in model.tasks}
+    losses = {task.name: loss_of(task, focal_gamma=weighting.focal_gamma) for task in model.tasks}
     model.task_losses = MappingProxyType(losses)
     model.compile(optimizer, TrainStep(model, weighting, optimizer, StepSettings(gram_variables=gram_variables)))

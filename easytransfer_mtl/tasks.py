@@ -1,15 +1,28 @@
 """The description of a task, and the three tasks of the contest."""
 
+import math
 import os
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from easytransfer_mtl.errors import UserError, listed, shown
 from easytransfer_mtl.files import read_json
 
-METRICS = ("macro_f1", "accuracy")
+CLASSIFY, MULTI_LABEL, SCORE = "classify", "multi_label", "score"
+_OF_LABELS = ("macro_f1", "micro_f1", "weighted_f1", "accuracy")
+METRICS = {
+    CLASSIFY: (*_OF_LABELS, "matthews", "auc"),
+    MULTI_LABEL: (*_OF_LABELS, "auc"),
+    SCORE: ("pearson", "spearman", "mean_absolute_error"),
+}
+"""Type of a task -> the metrics that it may have; the first is the default."""
+ERRORS = ("mean_absolute_error",)
+"""Metrics that are better when smaller."""
+LABEL_SEPARATOR = ","
+"""Between the labels of a row with several, as in EasyTransfer."""
 LONGEST_NAME, LONGEST_WORD = 64, 256
 """In characters; file names contain the task's name."""
 WORD = f"text of 1 to {LONGEST_WORD} characters without control characters such as tabs or line ends"
@@ -17,20 +30,28 @@ WORD = f"text of 1 to {LONGEST_WORD} characters without control characters such 
 
 @dataclass(frozen=True)
 class Task:
-    """One classification task: the format of its rows and its labels.
+    """One task: the format of its rows, and what there is to predict.
+
+    A row has one label of a list (``classify``), any number of labels of it (``multi_label``), or a number (``score``).
 
     Attributes:
         name: upper- or lower-case identifier, for instance ``TNEWS``; names the head (``tnews_dense``), the logits
             (``tnews_logits``) and the submission file (``tnews_predict.json``).
         columns: columns of a labelled row, in order; an unlabelled row lacks the label column.
         first_sequence: column of the first text.
-        label_enumerate_values: label strings; the position is the label id. The order is part of the model.
+        label_enumerate_values: label strings; the position is the label id. The order is part of the model. Empty for
+            ``score``.
         second_sequence: column of the second text of a pair, or None.
         label_name: column of the label.
         id_column: column of the row's id, which is kept unchanged.
-        metric: the task's score, one of ``METRICS``.
+        metric: the task's score, one of ``METRICS`` of its type; empty for the type's default.
         label_names: label -> its name for readers, for instance ``108`` -> ``教育``; labels may be left out. Nothing that is
             computed depends on it, so tasks that differ in names only are equal.
+        type: ``classify``, ``multi_label`` or ``score``.
+        more_metrics: metrics that are reported beside ``metric``.
+        threshold: of ``multi_label``, the least probability of a predicted label. ``evaluate`` chooses it by the dev rows;
+            training does not depend on it, so tasks that differ in it only are equal.
+        range: of ``score``, the least and the greatest number; predictions are cut to it. None for any.
     """
 
     name: str
@@ -40,8 +61,12 @@ class Task:
     second_sequence: str | None = None
     label_name: str = "label"
     id_column: str = "idx"
-    metric: str = "macro_f1"
+    metric: str = ""
     label_names: dict[str, str] = field(default_factory=dict, compare=False)
+    type: str = CLASSIFY
+    more_metrics: tuple[str, ...] = ()
+    threshold: float = field(default=0.5, compare=False)
+    range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         where = f"task {shown(self.name)}"
@@ -57,17 +82,43 @@ class Task:
                 raise UserError(f"{where}: {role} {shown(column)} is not one of its columns {listed(self.columns)}.")
         if self.label_name in (self.first_sequence, self.second_sequence):
             raise UserError(f"{where}: {shown(self.label_name)} is both the label and a text; they are different columns.")
-        if len(self.label_enumerate_values) < 2:
-            found = list(self.label_enumerate_values)
-            raise UserError(f"{where}: label_enumerate_values needs at least two different labels, found {found}.")
-        if self.metric not in METRICS:
-            raise UserError(f"{where}: metric {shown(self.metric)} is not one of {list(METRICS)}.")
+        if not isinstance(self.type, str) or self.type not in METRICS:
+            raise UserError(f"{where}: type {shown(self.type)} is not one of {list(METRICS)}.")
+        self._check_labels(where)
+        object.__setattr__(self, "metric", METRICS[self.type][0] if self.metric == "" else self.metric)
+        _check_metrics(self.metrics, self.type, where)
         _check_label_names(self.label_names, self.label_enumerate_values, where)
+        if not _is_number(self.threshold) or not 0 < self.threshold < 1:
+            raise UserError(f"{where}: threshold is {shown(self.threshold)}; it must be a number above 0 and below 1.")
+        if self.threshold != 0.5 and self.type != MULTI_LABEL:
+            raise UserError(f"{where}: threshold is for tasks of the type {MULTI_LABEL} only, and this one is {self.type}.")
+        _check_range(self.range, self.type, where)
+
+    def _check_labels(self, where: str) -> None:
+        found, least = list(self.label_enumerate_values), {CLASSIFY: 2, MULTI_LABEL: 1, SCORE: 0}[self.type]
+        if self.type == SCORE and found:
+            raise UserError(
+                f"{where}: label_enumerate_values is {found}; a task of the type {SCORE} has numbers, no labels."
+            )
+        if len(found) < least:
+            count = "at least two different labels" if least == 2 else "at least one label"
+            raise UserError(f"{where}: label_enumerate_values needs {count}, found {found}.")
+        joined = [label for label in found if LABEL_SEPARATOR in label]
+        if joined and self.type == MULTI_LABEL:
+            raise UserError(
+                f"{where}: label_enumerate_values has {shown(joined[0])}; a label of a {MULTI_LABEL} task must be without "
+                f"{LABEL_SEPARATOR!r}, which separates the labels of a row."
+            )
 
     @property
     def num_labels(self) -> int:
-        """Number of labels."""
-        return len(self.label_enumerate_values)
+        """Number of labels, which is the number of the head's logits: one for ``score``."""
+        return len(self.label_enumerate_values) or 1
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """``metric`` and ``more_metrics``."""
+        return (self.metric, *self.more_metrics)
 
     @property
     def label_ids(self) -> dict[str, int]:
@@ -98,12 +149,95 @@ class Task:
         """Returns a label with its name behind it, ``108 (教育)``, or the label alone if it has none."""
         return f"{label} ({self.label_names[label]})" if label in self.label_names else label
 
+    def is_label(self, text: str) -> bool:
+        """Returns whether a text of the label column is a label, several different labels or none, or a number, by type."""
+        if self.type == CLASSIFY:
+            return text in self.label_enumerate_values
+        if self.type == MULTI_LABEL:
+            labels = _parts(text)
+            return len(set(labels)) == len(labels) and set(labels) <= set(self.label_enumerate_values)
+        number = _number(text)
+        return number is not None and (self.range is None or self.range[0] <= number <= self.range[1])
+
+    def target(self, text: str) -> int | list[int] | float:
+        """Returns what a text of the label column stands for: a label id, 0 or 1 for every label, or the number.
+
+        Raises:
+            ValueError: ``is_label`` is false.
+        """
+        if not self.is_label(text):
+            raise ValueError(f"{self.name}: {text!r} is no label")
+        if self.type == CLASSIFY:
+            return self.label_ids[text]
+        if self.type == MULTI_LABEL:
+            labels = _parts(text)
+            return [int(label in labels) for label in self.label_enumerate_values]
+        return float(text)
+
+    def label_text(self, target: Any) -> str:
+        """Returns a label id, a vector of 0 and 1, or a number as a text of the label column; the reverse of ``target``."""
+        if self.type == CLASSIFY:
+            return self.label_enumerate_values[int(target)]
+        if self.type == MULTI_LABEL:
+            return LABEL_SEPARATOR.join(self.labels_of(target))
+        return f"{float(target):.6g}"
+
+    def labels_of(self, chosen: Iterable[int]) -> list[str]:
+        """Returns the labels of a ``multi_label`` row, given as 0 or 1 for every label."""
+        return [label for label, is_chosen in zip(self.label_enumerate_values, chosen, strict=True) if is_chosen]
+
+    @property
+    def allowed_labels(self) -> str:
+        """What ``is_label`` allows, in words."""
+        if self.type == SCORE:
+            return "a number" if self.range is None else f"a number from {self.range[0]:g} to {self.range[1]:g}"
+        labels = listed(self.label_enumerate_values, ",")
+        return labels if self.type == CLASSIFY else f"none or some of {labels}, each once, separated by {LABEL_SEPARATOR!r}"
+
     def to_json(self) -> dict[str, Any]:
         """Returns the task as a JSON object that ``task_from_json`` reads back."""
         value = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        if not self.label_names:
-            del value["label_names"]
-        return value
+        of_one_label = {"label_names": {}, "type": CLASSIFY, "more_metrics": [], "threshold": 0.5, "range": None}
+        return {key: part for key, part in value.items() if key not in of_one_label or part != of_one_label[key]}
+
+
+def _parts(text: str) -> list[str]:
+    return text.split(LABEL_SEPARATOR) if text else []
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _number(text: str) -> float | None:
+    """Returns the number that a text is, as training computes it; None if it is none, or too large for float32."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if text.isascii() and "_" not in text and abs(number) < 3e38 else None
+
+
+def _check_metrics(metrics: Sequence[Any], kind: str, where: str) -> None:
+    for metric in metrics:
+        if not isinstance(metric, str) or metric not in METRICS[kind]:
+            raise UserError(f"{where}: metric {shown(metric)} is not one of {list(METRICS[kind])}.")
+    if len(set(metrics)) != len(metrics):
+        raise UserError(f"{where}: metrics has one twice, {list(metrics)}; each may be there once.")
+    if metrics[0] in ERRORS:
+        raise UserError(
+            f"{where}: metric {metrics[0]} is better when smaller, and the first metric counts in the tasks' mean; put "
+            f"{METRICS[kind][0]} before it."
+        )
+
+
+def _check_range(value: Any, kind: str, where: str) -> None:
+    if value is None:
+        return
+    if kind != SCORE:
+        raise UserError(f"{where}: range is for tasks of the type {SCORE} only, and this one is {kind}.")
+    if not isinstance(value, tuple) or len(value) != 2 or not all(map(_is_number, value)) or not value[0] < value[1]:
+        raise UserError(f"{where}: range is {shown(value)}; it must be [least, greatest], two finite numbers.")
 
 
 def _check_words(key: str, words: tuple[str, ...], where: str) -> None:
@@ -178,24 +312,33 @@ CONTEST_TASKS: tuple[Task, ...] = (TNEWS, OCEMOTION, OCNLI)
 def task_from_json(value: Any, where: str = "task") -> Task:
     """Builds a task from a JSON object with the field names of ``Task``.
 
-    Lists may be JSON lists or EasyTransfer's comma-separated strings.
+    Lists may be JSON lists or EasyTransfer's comma-separated strings. ``metrics``, a list, may stand for ``metric`` and
+    ``more_metrics``. A task of the type ``score`` needs no ``label_enumerate_values``.
 
     Raises:
         UserError: a key is unknown or missing, or a value is invalid.
     """
-    known = [field.name for field in fields(Task)]
+    known = [field.name for field in fields(Task)] + ["metrics"]
     if not isinstance(value, dict):
         raise UserError(f"{where}: expected an object with the keys {known}, found {shown(value)}.")
+    value = {"label_enumerate_values": [], **value} if value.get("type") == SCORE else dict(value)
     unknown = sorted(set(value) - set(known))
     missing = [key for key in known[:4] if key not in value]
     if unknown or missing:
         raise UserError(f"{where}: unknown keys {shown(unknown)}, missing keys {missing}; the keys are {known}.")
-    value = dict(value)
-    for key in ("columns", "label_enumerate_values"):
-        parts = value[key].split(",") if isinstance(value[key], str) else value[key]
-        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
-            raise UserError(f"{where}: {key} must be a list of strings or a comma string, found {shown(value[key])}.")
-        value[key] = tuple(parts)
+    if "metrics" in value and {"metric", "more_metrics"} & set(value):
+        raise UserError(f"{where}: metrics stands for metric and more_metrics; give one or the other.")
+    for key in ("columns", "label_enumerate_values", "more_metrics", "metrics"):
+        if key in value:
+            parts = value[key].split(",") if isinstance(value[key], str) else value[key]
+            if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+                raise UserError(f"{where}: {key} must be a list of strings or a comma string, found {shown(value[key])}.")
+            value[key] = tuple(parts)
+    if "metrics" in value:
+        value["metric"], *more = value.pop("metrics") or ("",)
+        value["more_metrics"] = tuple(more)
+    if isinstance(value.get("range"), list):
+        value["range"] = tuple(value["range"])
     return Task(**value)
 
 
@@ -250,3 +393,13 @@ def task_named(name: str, tasks: tuple[Task, ...]) -> Task:
         if isinstance(name, str) and task.name.lower() == name.lower():
             return task
     raise UserError(f"No task is called {shown(name)}; the tasks are {listed([task.name for task in tasks])}.")
+
+
+def require_one_label(tasks: Iterable[Task], what: str) -> None:
+    """Raises UserError if a task does not have one label a row, which ``what`` is made for."""
+    for task in tasks:
+        if task.type != CLASSIFY:
+            raise UserError(
+                f"{what} works with tasks of the type {CLASSIFY} only, one label a row, and {task.name} is of the type "
+                f"{task.type}; leave it out."
+            )

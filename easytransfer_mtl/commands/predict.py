@@ -8,7 +8,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+import numpy as np
 
 from easytransfer_mtl.commands.unlabelled import STANDARD, test_files
 from easytransfer_mtl.config.predict_settings import PredictSettings
@@ -18,7 +20,7 @@ from easytransfer_mtl.evaluation.ensemble import ensemble_of
 from easytransfer_mtl.evaluation.inference import HeadOutput
 from easytransfer_mtl.files import check_outputs, replacing
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import task_named
+from easytransfer_mtl.tasks import LABEL_SEPARATOR, MULTI_LABEL, SCORE, Task, task_named
 
 
 def run(settings: PredictSettings, model_class: type[MultiTaskModel] | None = None) -> int:
@@ -63,17 +65,28 @@ def _kept_input() -> Iterator[Path]:
 
 def _write(stream: TextIO, file: TextFile, output: HeadOutput, form: str) -> None:
     task = file.task
-    labels = task.label_enumerate_values
     table = csv.writer(stream, lineterminator="\n")
     if form == "csv":
+        columns = [f"probability_{label}" for label in task.label_enumerate_values]
         names = ["label_name"] if task.label_names else []
-        table.writerow(["id", "label", *(f"probability_{label}" for label in labels), *names])
-    for row, index, values in zip(file.rows(), output.predictions, output.probabilities, strict=True):
-        label = labels[index]
-        name = task.label_names.get(label, label)
-        if form == "csv":
-            table.writerow([row.row_id, label, *(f"{value:.6f}" for value in values), *([name] if task.label_names else [])])
-            continue
-        probabilities = {label: round(float(value), 6) for label, value in zip(labels, values, strict=True)}
-        found = {"id": row.row_id, "label": label, "label_name": name, "probabilities": probabilities}
-        stream.write(json.dumps(found, ensure_ascii=False) + "\n")
+        table.writerow(["id", "number"] if task.type == SCORE else ["id", "label", *columns, *names])
+    for row, predicted, values in zip(file.rows(), output.predictions, output.probabilities, strict=True):
+        found = _found(task, task.label_text(predicted), values)
+        if form == "jsonl":
+            stream.write(json.dumps({"id": row.row_id, **found}, ensure_ascii=False) + "\n")
+        elif task.type == SCORE:
+            table.writerow([row.row_id, found["number"]])
+        else:
+            names = [found["label_name"]] if task.label_names else []
+            table.writerow([row.row_id, found["label"], *(f"{value:.6f}" for value in values), *names])
+
+
+def _found(task: Task, label: str, values: np.ndarray) -> dict[str, Any]:
+    """Returns what ``Result.to_json`` does, with six decimals."""
+    if task.type == SCORE:
+        return {"number": round(float(values[0]), 6)}
+    labels = label.split(LABEL_SEPARATOR) if label else []
+    several = {"labels": labels} if task.type == MULTI_LABEL else {}
+    names = [task.label_names.get(one, one) for one in labels] if several else [task.label_names.get(label, label)]
+    probabilities = {one: round(float(value), 6) for one, value in zip(task.label_enumerate_values, values, strict=True)}
+    return {"label": label, **several, "label_name": LABEL_SEPARATOR.join(names), "probabilities": probabilities}

@@ -14,12 +14,13 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.tables import aligned
 from easytransfer_mtl.files import check_outputs, sha256_of
 from easytransfer_mtl.seeding import generator
-from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, require_one_label
 
 
 def run(settings: SplitSettings) -> int:
     """Splits every task's rows, writes the folds and prints a table per task; returns the exit status."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
+    require_one_label(tasks, "split")
     if settings.include_dev:
         train, dev = find_labelled(settings.data_dir, tasks)
     else:

@@ -10,11 +10,13 @@ from easytransfer_mtl.files import check_outputs
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.submission.checker import check_submission, report_text
 from easytransfer_mtl.submission.writer import RESULT_NAME, package, write_predictions
+from easytransfer_mtl.tasks import require_one_label
 
 
 def run(settings: SubmitSettings, model_class: type[MultiTaskModel] | None = None) -> int:
     """Predicts, writes, packs and checks the submission; returns 0 if the check found no error, else 1."""
     ensemble = ensemble_of(settings, model_class)
+    require_one_label(ensemble.tasks, "submit")
     files = test_files(settings, ensemble.tasks)
     missing = [task.name for task in ensemble.tasks if task.name not in files]
     if missing:

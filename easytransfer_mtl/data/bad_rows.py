@@ -5,7 +5,7 @@ from pathlib import Path
 
 from easytransfer_mtl.data.wrong_files import decodes
 from easytransfer_mtl.errors import UserError, listed, shown
-from easytransfer_mtl.tasks import CONTEST_TASKS, Task
+from easytransfer_mtl.tasks import CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, Task
 
 RANGES_SHOWN, VALUES_SHOWN = 5, 5
 SEVERAL = 3
@@ -188,10 +188,17 @@ def column_problem(fields: list[str], columns: tuple[str, ...], task: Task, labe
 
 def label_problem(label: str, values: dict[str, str], task: Task) -> Problem:
     """Returns the problem of a row whose label is not one of the task's; ``values`` is column -> value."""
-    labels = task.label_enumerate_values
-    allowed = listed(labels, ",")
+    labels, allowed = task.label_enumerate_values, task.allowed_labels
     if label == "":
         return Problem("no label", f"the label is missing; allowed: {allowed}", shared_hints=_other_columns(values, task))
+    if task.type == SCORE:
+        return Problem("label", f"{shown(label)} is no label; allowed: {allowed}", shown(label))
+    if task.type == MULTI_LABEL:
+        given = label.split(LABEL_SEPARATOR)
+        unknown = [part for part in given if part not in labels]
+        what = f"unknown label {shown(unknown[0])}" if unknown else f"a label twice in {shown(label)}"
+        about = ("labels are compared exactly: upper and lower case, white space and quotes count",) if unknown else ()
+        return Problem("label", f"{what}; allowed: {allowed}", shown(label), about)
     near = [known for known in labels if known.lower() == label.strip(AROUND_LABELS).lower()]
     hints = []
     if near:
@@ -212,5 +219,5 @@ def _other_columns(values: dict[str, str], task: Task) -> tuple[str, ...]:
     return tuple(
         f"column {place} ({name}) holds such labels: are the columns in another order?"
         for place, (name, value) in enumerate(values.items(), start=1)
-        if name != task.label_name and value in task.label_enumerate_values
+        if name != task.label_name and value and task.is_label(value)
     )

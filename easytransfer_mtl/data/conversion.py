@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -17,7 +18,7 @@ from easytransfer_mtl.data.shared_texts import comparable_texts, shared_sentence
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import check_outputs, sha256_of
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _while_good(source: Iterator[Row], tally: CsvTally, on_bad_row: str) -> Iter
 
 def _examples(source: Iterator[Row], tally: CsvTally, builder: RowEncoder, counts: _Counts) -> Iterator[bytes]:
     task = tally.task
-    label_ids = task.label_ids
+    unlabelled: Any = {MULTI_LABEL: [0] * task.num_labels, SCORE: 0.0}.get(task.type, 0)
     unknown, padding = builder.tokenizer.vocabulary.unknown_id, builder.tokenizer.vocabulary.padding_id
     size = tally.path.stat().st_size
     with tqdm(total=size, desc=f"convert {tally.path.name}", unit="B", unit_scale=True, disable=None, leave=False) as bar:
@@ -199,6 +200,6 @@ def _examples(source: Iterator[Row], tally: CsvTally, builder: RowEncoder, count
             counts.full_length += len(features.input_ids) == builder.sequence_length
             counts.tokens += len(features.input_ids)
             counts.unknown += features.input_ids.count(unknown)
-            label = label_ids[row.label] if row.label is not None else 0
-            yield serialize(features, label, builder.sequence_length, padding)
+            target = unlabelled if row.label is None else task.target(row.label)
+            yield serialize(features, target, builder.sequence_length, padding)
             bar.update(tally.bytes_read - bar.n)

@@ -142,7 +142,7 @@ def _parse(line: bytes, tally: CsvTally, number: int) -> Row | Problem:
         return column_problem(fields if line else [], columns, task, labelled)
     values = dict(zip(columns, fields))
     label = values[task.label_name] if labelled else None
-    if label is not None and label not in task.label_enumerate_values:
+    if label is not None and not task.is_label(label):
         return label_problem(label, values, task)
     texts = [values[task.first_sequence]]
     if task.second_sequence:

@@ -1,11 +1,12 @@
 """Encoded rows of one task in memory: flat arrays without padding, cut into batches on demand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from easytransfer_mtl.data.features import Features
+from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task
 
 Batch = dict[str, np.ndarray]
 TEACHER = "teacher_probabilities"
@@ -22,7 +23,8 @@ class EncodedRows:
         input_ids: int32 [T], the token ids of all rows, concatenated.
         segment_ids: uint8 [T].
         offsets: int64 [N + 1]; row i is ``offsets[i]:offsets[i + 1]``.
-        label_ids: int32 [N]; ``NO_LABEL`` for training rows without a label, zeros where labels are not read.
+        label_ids: int32 [N]; ``NO_LABEL`` for training rows without a label, zeros where labels are not read. With several
+            labels a row, int32 [N, C], 0 or 1; numbers are kept as ``bits_of`` returns them.
         teacher: float32 [N, C], a teacher's probabilities; None without a teacher.
     """
 
@@ -68,8 +70,8 @@ class EncodedRows:
             padded_lengths: ascending; the batch gets the first length that holds its longest row.
 
         Returns:
-            input_ids, input_mask, segment_ids (int32 [B, S]) and label_ids (int32 [B]); with a teacher also ``TEACHER``
-            (float32 [B, C]).
+            input_ids, input_mask, segment_ids (int32 [B, S]) and label_ids (int32 [B] or [B, C]); with a teacher also
+            ``TEACHER`` (float32 [B, C]).
         """
         starts, lengths = self.offsets[rows], self.lengths[rows]
         size = int(lengths.max())
@@ -86,8 +88,31 @@ class EncodedRows:
         return batch if self.teacher is None else {**batch, TEACHER: self.teacher[rows]}
 
 
+def bits_of(numbers: np.ndarray) -> np.ndarray:
+    """Returns numbers as the bits of float32, int32 of the same shape, so that batches of all tasks have one format."""
+    return np.ascontiguousarray(numbers, np.float32).view(np.int32)
+
+
+def targets_of(label_ids: np.ndarray, kind: str) -> np.ndarray:
+    """Returns what label ids of a task's type stand for: themselves, or of ``score`` the numbers, float32 [N]."""
+    return np.ascontiguousarray(label_ids, np.int32).view(np.float32) if kind == SCORE else label_ids
+
+
+def encoded_labels(task: Task, labels: Sequence[str]) -> np.ndarray:
+    """Returns texts of a task's label column as ``label_ids``.
+
+    Raises:
+        ValueError: one is no label.
+    """
+    values = [task.target(label) for label in labels]
+    if task.type == SCORE:
+        return bits_of(np.array(values, np.float32))
+    shape = (len(values), task.num_labels) if task.type == MULTI_LABEL else (len(values),)
+    return np.array(values, np.int32).reshape(shape)
+
+
 def from_arrays(input_ids: np.ndarray, lengths: np.ndarray, segment_ids: np.ndarray, label_ids: np.ndarray) -> EncodedRows:
-    """Builds rows from padded token ids and segment ids [N, S], row lengths [N] and label ids [N]."""
+    """Builds rows from padded token ids and segment ids [N, S], row lengths [N] and label ids [N] or [N, C]."""
     real = np.arange(input_ids.shape[1]) < lengths[:, None]
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return EncodedRows(

@@ -108,6 +108,11 @@ def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
             f"{path} was made with the labels {listed(manifest.task.label_enumerate_values, ',')} of {task.name}, "
             f"the model has {listed(task.label_enumerate_values, ',')}. Convert the data with the model's label order."
         )
+    if manifest.task.type != task.type:
+        raise UserError(
+            f"{path} was made for the type {manifest.task.type} of {task.name}, the model has {task.type}. Convert the data "
+            "with the model's tasks."
+        )
     if _text_places(manifest.task) != _text_places(task):
         made, wanted = (f"{_texts(item)} of {listed(item.columns, ',')}" for item in (manifest.task, task))
         raise UserError(

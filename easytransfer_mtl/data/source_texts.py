@@ -6,7 +6,7 @@ import numpy as np
 
 from easytransfer_mtl.data.contest_files import recognized_files
 from easytransfer_mtl.data.csv_reader import Row, read_csv
-from easytransfer_mtl.data.encoded_rows import NO_LABEL
+from easytransfer_mtl.data.encoded_rows import NO_LABEL, encoded_labels
 from easytransfer_mtl.data.list_files import TaskFile
 from easytransfer_mtl.errors import UserError, listed
 from easytransfer_mtl.files import sha256_of
@@ -60,8 +60,8 @@ def rows_of(file: TaskFile, source: Path, label_ids: np.ndarray) -> list[Row]:
     rows = read_csv(source, task, labelled).rows
     if not labelled and len(rows) == len(label_ids) + 1:
         del rows[0]
-    ids = task.label_ids
-    if [ids[str(row.label)] if labelled else NO_LABEL for row in rows] != label_ids.tolist():
+    wanted = encoded_labels(task, [str(row.label) for row in rows]) if labelled else np.full(len(rows), NO_LABEL)
+    if not np.array_equal(wanted, label_ids if labelled else label_ids.reshape(len(label_ids), -1)[:, 0]):
         why = ", though the manifest says that one was made from the other" if file.manifest else ""
         raise UserError(
             f"{source} has {len(rows):,} good rows, {file.path} {len(label_ids):,}, or their labels differ{why}. Convert "

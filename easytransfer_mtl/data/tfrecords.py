@@ -1,36 +1,51 @@
-"""TFRecord files with EasyTransfer's features: input_ids, input_mask, segment_ids and label_id, all int64."""
+"""TFRecord files with EasyTransfer's features: input_ids, input_mask, segment_ids and label_id, all int64.
+
+Rows with several labels have a label_id of 0 or 1 for every label, rows with a number a feature label_value, float32.
+"""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from easytransfer_mtl.data.encoded_rows import EncodedRows, concatenate, from_arrays
+from easytransfer_mtl.data.encoded_rows import EncodedRows, bits_of, concatenate, from_arrays
 from easytransfer_mtl.data.features import Features
 from easytransfer_mtl.data.manifest import read_manifest
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import replacing, why_no_file
+from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, SCORE
 
 SEQUENCE_FEATURES = ("input_ids", "input_mask", "segment_ids")
-LABEL_FEATURE = "label_id"
+LABEL_FEATURE, NUMBER_FEATURE = "label_id", "label_value"
 RECORDS_PER_READ = 2048
 HEAD_BYTES, FRAME_BYTES = 12, 16
 """Bytes before a record (length and checksum), and all bytes around it (another checksum follows the record)."""
 
 
-def serialize(features: Features, label_id: int, sequence_length: int, padding_id: int = 0) -> bytes:
-    """Returns one row as a serialized tf.train.Example, padded to ``sequence_length`` with ``padding_id`` and zeros."""
+def serialize(features: Features, target: int | Sequence[int] | float, sequence_length: int, padding_id: int = 0) -> bytes:
+    """Returns one row as a serialized tf.train.Example, padded to ``sequence_length`` with ``padding_id`` and zeros.
+
+    Args:
+        features: the row's tokens.
+        target: see ``Task.target``; a number must be a float.
+        sequence_length: the padded length.
+        padding_id: the padding's token id.
+    """
     length = len(features.input_ids)
     padding = [0] * (sequence_length - length)
     values = {
         "input_ids": features.input_ids + [padding_id] * len(padding),
         "input_mask": [1] * length + padding,
         "segment_ids": [0] * features.first_length + [1] * (length - features.first_length) + padding,
-        LABEL_FEATURE: [label_id],
     }
     example = tf.train.Example()
+    if isinstance(target, float):
+        example.features.feature[NUMBER_FEATURE].float_list.value.append(target)
+    else:
+        values[LABEL_FEATURE] = [target] if isinstance(target, int) else list(target)
     for name, content in values.items():
         example.features.feature[name].int64_list.value.extend(content)
     return example.SerializeToString(deterministic=True)
@@ -59,13 +74,14 @@ def write_tfrecords(
     return count
 
 
-def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_size: int) -> EncodedRows:
+def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_size: int, kind: str = CLASSIFY) -> EncodedRows:
     """Reads a whole TFRecord file and checks every row.
 
     Args:
         path: the file, written by this program or by EasyTransfer.
         num_labels: label ids must be smaller.
         vocabulary_size: token ids must be smaller.
+        kind: the type of the task.
 
     Raises:
         UserError: the file is missing, truncated or corrupt; a record (the message gives its number) has other features or
@@ -77,11 +93,12 @@ def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_siz
     _check_lengths(path)
     parts: list[EncodedRows] = []
     size = length = 0
+    label = _label_of(num_labels, kind)
     dataset = tf.data.TFRecordDataset(str(path))
     try:
         for serialized in dataset.batch(RECORDS_PER_READ):
-            length = length or _sequence_length(path, serialized[0].numpy())
-            parts.append(_parse(serialized, length, path, sum(map(len, parts)), num_labels, vocabulary_size))
+            length = length or _sequence_length(path, serialized[0].numpy(), label)
+            parts.append(_parse(serialized, length, label, path, sum(map(len, parts)), vocabulary_size))
             size += int(tf.reduce_sum(tf.strings.length(serialized))) + FRAME_BYTES * len(parts[-1])
     except tf.errors.DataLossError as error:
         raise UserError(
@@ -143,7 +160,22 @@ def padded_length_of(path: str | os.PathLike[str]) -> int:
         return _sequence_length(Path(path), stream.read(length))
 
 
-def _sequence_length(path: Path, first: bytes) -> int:
+class _Label(NamedTuple):
+    """A record's label: the task's type, the feature, how many values it has, and what these must be less than."""
+
+    kind: str
+    feature: str
+    size: int
+    end: float
+
+
+def _label_of(num_labels: int, kind: str) -> _Label:
+    if kind == SCORE:
+        return _Label(kind, NUMBER_FEATURE, 1, np.inf)
+    return _Label(kind, LABEL_FEATURE, num_labels, 2) if kind == MULTI_LABEL else _Label(kind, LABEL_FEATURE, 1, num_labels)
+
+
+def _sequence_length(path: Path, first: bytes, label: _Label | None = None) -> int:
     """Returns the padded length of a file's first record.
 
     Raises:
@@ -154,35 +186,45 @@ def _sequence_length(path: Path, first: bytes) -> int:
     except Exception as error:  # protobuf's DecodeError has no public import path common to all versions
         raise UserError(f"TFRecord file {path}, record 0: not a tf.train.Example ({error}).") from None
     found = {name: len(value.int64_list.value) for name, value in example.features.feature.items()}
+    if label and label.kind == SCORE and label.feature in found:
+        found[label.feature] = len(example.features.feature[label.feature].float_list.value)
     lengths = {found.get(name, 0) for name in SEQUENCE_FEATURES}
-    if len(lengths) != 1 or 0 in lengths or found.get(LABEL_FEATURE) != 1:
+    if len(lengths) != 1 or 0 in lengths or (label and found.get(label.feature) != label.size):
+        wanted = label or _label_of(1, CLASSIFY)
         raise UserError(
             f"TFRecord file {path}, record 0: expected int64 features {', '.join(SEQUENCE_FEATURES)} of one length "
-            f"and {LABEL_FEATURE} of length 1, found {found}."
+            f"and {wanted.feature} of length {wanted.size}, found {found}."
         )
     return lengths.pop()
 
 
-def _parse(serialized: tf.Tensor, length: int, path: Path, first: int, num_labels: int, vocabulary_size: int) -> EncodedRows:
-    parsed = _parse_examples(serialized, length, path, first)
+def _parse(serialized: tf.Tensor, length: int, label: _Label, path: Path, first: int, vocabulary_size: int) -> EncodedRows:
+    parsed = _parse_examples(serialized, length, label, path, first)
     ids, mask, segments = (parsed[name] for name in SEQUENCE_FEATURES)
-    labels = parsed[LABEL_FEATURE][:, 0]
+    labels = parsed[label.feature]
+    if label.kind == SCORE:
+        wrong_label = {"label_value is no finite number": ~np.isfinite(labels)}
+    else:
+        what = "the task's labels" if label.kind == CLASSIFY else "for every label"
+        wrong_label = {f"label_id is not in 0..{label.end - 1}, {what}": (labels < 0) | (labels >= label.end)}
     lengths = mask.sum(axis=1)
     problems = {
         f"input_ids are not all in 0..{vocabulary_size - 1}, the model's vocabulary": (ids < 0) | (ids >= vocabulary_size),
         "segment_ids are not all 0 or 1": (segments < 0) | (segments > 1),
         "input_mask is not ones followed by zeros": mask != (np.arange(length) < lengths[:, None]),
         "input_mask has no real token": lengths[:, None] < 1,
-        f"label_id is not in 0..{num_labels - 1}, the task's labels": ((labels < 0) | (labels >= num_labels))[:, None],
+        **wrong_label,
     }
     for problem, wrong in problems.items():
         if wrong.any():
             row = int(np.flatnonzero(wrong.any(axis=1))[0])
             raise UserError(f"TFRecord file {path}, record {first + row} (counted from 0): {problem}.")
-    return from_arrays(ids, lengths, segments, labels)
+    if label.kind == SCORE:
+        labels = bits_of(labels)
+    return from_arrays(ids, lengths, segments, labels if label.kind == MULTI_LABEL else labels[:, 0])
 
 
-def _parse_examples(serialized: tf.Tensor, length: int, path: Path, first: int) -> dict[str, np.ndarray]:
+def _parse_examples(serialized: tf.Tensor, length: int, label: _Label, path: Path, first: int) -> dict[str, np.ndarray]:
     # A value takes at least one byte. TensorFlow allocates all rows before it finds that one is too short.
     short = np.flatnonzero(tf.strings.length(serialized).numpy() < len(SEQUENCE_FEATURES) * length)
     if len(short):
@@ -191,7 +233,7 @@ def _parse_examples(serialized: tf.Tensor, length: int, path: Path, first: int) 
             f"{', '.join(SEQUENCE_FEATURES)} each, as record 0 has."
         )
     spec = {name: tf.io.FixedLenFeature([length], tf.int64) for name in SEQUENCE_FEATURES}
-    spec[LABEL_FEATURE] = tf.io.FixedLenFeature([1], tf.int64)
+    spec[label.feature] = tf.io.FixedLenFeature([label.size], tf.float32 if label.kind == SCORE else tf.int64)
     try:
         return {name: value.numpy() for name, value in tf.io.parse_example(serialized, spec).items()}
     except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
@@ -200,7 +242,7 @@ def _parse_examples(serialized: tf.Tensor, length: int, path: Path, first: int) 
             reason = getattr(error, "message", "not a tf.train.Example")
             raise UserError(f"TFRecord file {path}, record {first} (counted from 0): {reason}") from None
     for place in range(len(serialized)):
-        _parse_examples(serialized[place : place + 1], length, path, first + place)
+        _parse_examples(serialized[place : place + 1], length, label, path, first + place)
     raise AssertionError("every record can be parsed alone, but not all together")
 
 

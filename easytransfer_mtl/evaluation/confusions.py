@@ -5,11 +5,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from easytransfer_mtl.evaluation.metrics import TaskScore
+from easytransfer_mtl.evaluation.metrics import ClassScore, TaskScore
 
 
 def largest_confusions(score: TaskScore, most: int = 3) -> list[str]:
-    """Returns the largest numbers of rows of one label that were predicted as another, in words, the largest first."""
+    """Returns the largest numbers of rows of one label that were predicted as another, in words, the largest first.
+
+    Tasks that have no label a row have none.
+    """
+    if not isinstance(score, ClassScore):
+        return []
     errors = score.confusion.copy()
     np.fill_diagonal(errors, 0)
     names = [score.task.named(label) for label in score.task.label_enumerate_values]

@@ -19,7 +19,7 @@ from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.files import files_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks, task_named
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, task_named
 
 ROWS_AT_ONCE = 16_384
 """Rows of a file that are encoded, sorted by length and predicted together."""
@@ -39,19 +39,20 @@ def mean_probabilities(parts: Sequence[np.ndarray], weights: Sequence[float] | N
     return np.sort(weighted, axis=0).sum(axis=0) / np.sort(factors).sum()
 
 
-def average(outputs: Sequence[HeadOutput], weights: Sequence[float] | None = None) -> HeadOutput:
-    """Averages the probabilities of several models for the same rows; the label is the one with the highest mean.
+def average(task: Task, outputs: Sequence[HeadOutput], weights: Sequence[float] | None = None) -> HeadOutput:
+    """Averages the probabilities of several models for the same rows, and predicts from the mean.
 
     A single output is returned unchanged.
 
     Args:
+        task: the task, with the threshold of the average.
         outputs: one per model, for the same rows and with the same labels.
         weights: see ``mean_probabilities``.
     """
     if len(outputs) == 1:
         return outputs[0]
     mean = mean_probabilities([output.probabilities for output in outputs], weights)
-    return HeadOutput(mean.argmax(axis=1).astype(np.int32), mean.astype(np.float32))
+    return HeadOutput.of(task, mean)
 
 
 def one_at_a_time(members: Sequence[StoredModel]) -> Iterator[StoredModel]:
@@ -112,7 +113,7 @@ class Ensemble:
         found = self.outputs(tables)
         result = {}
         for name, table in tables.items():
-            labels = [table.task.label_enumerate_values[index] for index in found[name].predictions]
+            labels = [table.task.label_text(value) for value in found[name].predictions]
             ids = [row.row_id for row in table.rows()]
             result[name] = Prediction(table.task, ids, labels, found[name].probabilities)
         return result
@@ -130,12 +131,12 @@ class Ensemble:
             for name, file in files.items():
                 parts[name].append(_outputs_of(predictor, file, sizes[name]))
             del predictor
-        return {name: average(items, self._weights.get(name)) for name, items in parts.items()}
+        return {name: average(files[name].task, items, self._weights.get(name)) for name, items in parts.items()}
 
 
 def _outputs_of(predictor: Predictor, file: TextFile, size: int) -> HeadOutput:
     task = file.task
-    found = HeadOutput(np.zeros(size, np.int32), np.zeros((size, task.num_labels), np.float32))
+    found = HeadOutput.empty(task, size)
     rows, start = file.rows(), 0
     with tqdm(total=size, desc=f"predict {task.name}", unit=" rows", disable=None, leave=False) as bar:
         while texts := [row.texts for row in itertools.islice(rows, ROWS_AT_ONCE)]:
@@ -143,7 +144,7 @@ def _outputs_of(predictor: Predictor, file: TextFile, size: int) -> HeadOutput:
             if start > size:
                 raise UserError(f"{file.path} has grown while it was read; start again.")
             output = predictor.outputs([task], texts)[task.name]
-            found.predictions[part], found.probabilities[part] = output
+            found.predictions[part], found.probabilities[part] = output.predictions, output.probabilities
             bar.update(len(texts))
     if start < size:
         raise UserError(f"{file.path} has shrunk while it was read; start again.")

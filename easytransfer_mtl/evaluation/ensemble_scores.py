@@ -8,13 +8,13 @@ import numpy as np
 
 from easytransfer_mtl.data.contest_files import require_dev_files
 from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv, require_rows
-from easytransfer_mtl.data.encoded_rows import EncodedRows
+from easytransfer_mtl.data.encoded_rows import EncodedRows, encoded_labels
 from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.evaluation.ensemble import mean_probabilities, one_at_a_time
+from easytransfer_mtl.evaluation.ensemble import average, one_at_a_time
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import HeadOutput, Inference
 from easytransfer_mtl.evaluation.member_weights import TaskWeights
@@ -69,8 +69,7 @@ def read_dev_texts(data_dir: str, members: list[StoredModel], header: bool = Fal
 
 def _of_texts(content: CsvContent) -> DevRows:
     task, texts = content.task, [row.texts for row in content.rows]
-    ids = task.label_ids
-    label_ids = np.array([ids[str(row.label)] for row in content.rows], np.int32)
+    label_ids = encoded_labels(task, [str(row.label) for row in content.rows])
     return DevRows(
         task,
         (content.path,),
@@ -142,17 +141,15 @@ def score_ensemble(
             for item in data
         ]
         del inference
-    average: list[tuple[np.ndarray, np.ndarray]] = []
+    together: list[HeadOutput] = []
     for place, item in enumerate(data):
         parts = [found[place] for found in outputs.values()]
         shares = (weights or {}).get(item.task.name)
-        mean = mean_probabilities([part.probabilities for part in parts], shares)
-        labels = mean.argmax(axis=1).astype(np.int32)
-        average.append((labels, mean) if len(parts) > 1 else parts[0])
+        together.append(average(item.task, parts, shares))
     texts = [item.texts() for item in data]
 
-    def table(name: str, found: Sequence[tuple[np.ndarray, np.ndarray]]) -> RowTable:
+    def table(name: str, found: Sequence[HeadOutput]) -> RowTable:
         rows = [task_rows(item.task, about, item.label_ids, *output) for item, about, output in zip(data, texts, found)]
         return RowTable(name, options.f1_labels, rows)
 
-    return ModelScores.of([table(name, found) for name, found in outputs.items()], table("average", average))
+    return ModelScores.of([table(name, found) for name, found in outputs.items()], table("average", together))

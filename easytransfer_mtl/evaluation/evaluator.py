@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
+from easytransfer_mtl.data.encoded_rows import targets_of
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import NonFiniteError, UserError
@@ -17,7 +18,7 @@ from easytransfer_mtl.evaluation.export import export_model
 from easytransfer_mtl.evaluation.inference import HeadOutput, Inference
 from easytransfer_mtl.evaluation.kept_scores import KeptScores
 from easytransfer_mtl.evaluation.legacy import LegacyScore, legacy_score
-from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, mean_score, score_task
+from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, best_threshold, mean_score, score_task
 from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass
 from easytransfer_mtl.evaluation.reports import score_json, write_reports, write_summary
 from easytransfer_mtl.evaluation.row_table import RowTable, RowTexts, task_rows, write_rows
@@ -29,6 +30,7 @@ from easytransfer_mtl.runs.board import write_dev_scores
 from easytransfer_mtl.runs.checkpoint_files import checkpoint_steps
 from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.runs.task_data import TaskData
+from easytransfer_mtl.tasks import MULTI_LABEL, Task
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,33 @@ def score_rows(inference: Inference, data: list[TaskData], options: EvaluationOp
         predictions[item.task.name] = {name: output.predictions for name, output in result.items()}
         outputs[item.task.name] = result[item.task.name]
         truths[item.task.name] = item.rows.label_ids[: len(result[item.task.name].predictions)]
-    scores = [
-        score_task(task, truths[task.name], predictions[task.name][task.name], options.f1_labels)
-        for task in (item.task for item in data)
-    ]
+    scores = []
+    for task in (item.task for item in data):
+        score, outputs[task.name] = score_output(task, truths[task.name], outputs[task.name], options.f1_labels)
+        scores.append(score)
     return ScoredRows(scores, _legacy(data, truths, predictions, options), outputs)
+
+
+def score_output(
+    task: Task, label_ids: np.ndarray, output: HeadOutput, f1_labels: str, choose: bool = True
+) -> tuple[TaskScore, HeadOutput]:
+    """Scores what a model says of a task's rows.
+
+    Args:
+        task: the task.
+        label_ids: see ``EncodedRows``.
+        output: of the same rows.
+        f1_labels: see ``score_task``.
+        choose: whether the threshold of several labels a row is chosen by these rows; otherwise it is the task's.
+
+    Returns:
+        The score, whose task has the threshold, and the output with the predictions of that threshold.
+    """
+    truth = targets_of(label_ids, task.type)
+    if choose and task.type == MULTI_LABEL:
+        task = replace(task, threshold=best_threshold(task, truth, output.probabilities))
+        output = HeadOutput.of(task, output.probabilities)
+    return score_task(task, truth, output.predictions, f1_labels, output.probabilities), output
 
 
 def _legacy(
@@ -161,7 +185,7 @@ def evaluate_run(
     write_dev_scores(folder.path, _by_step(scores))
     write_reports(folder.path / "evaluation" / "best", scores[best])
     outputs = found.outputs or score_rows(inference, data, options, best.label).outputs
-    _write_rows(folder, best.label, options.f1_labels, data, outputs, texts)
+    _write_rows(folder, best.label, options.f1_labels, data, scores[best], outputs, texts)
     log_confusions(scores[best])
     if not best.is_trained:
         logging.warning(
@@ -170,8 +194,14 @@ def evaluate_run(
         )
     about = {"step": best.step, "weights": best.kind, "name": str(best), "trained": best.is_trained}
     about |= {"mean_score": mean_score(scores[best]), "scores": [score_json(score) for score in scores[best]]}
-    best_folder = export_model(model, folder, folder.read_tasks()[1], about)
+    best_folder = export_model(model, folder, folder.read_tasks()[1], about, _chosen(model.tasks, scores[best]))
     return Evaluation(scores, best, best_folder, legacy)
+
+
+def _chosen(tasks: tuple[Task, ...], scores: list[TaskScore]) -> tuple[Task, ...]:
+    """Returns the tasks with the thresholds that were chosen for the scores."""
+    thresholds = {score.task.name: score.task.threshold for score in scores}
+    return tuple(replace(task, threshold=thresholds.get(task.name, task.threshold)) for task in tasks)
 
 
 def _by_step(scores: Mapping[Weights, list[TaskScore]]) -> dict[int, dict[str, float]]:
@@ -190,13 +220,14 @@ def _write_rows(
     name: str,
     f1_labels: str,
     data: list[TaskData],
+    scores: list[TaskScore],
     outputs: dict[str, HeadOutput],
     texts: Mapping[str, RowTexts],
 ) -> None:
     vocabulary = folder.encoder_files.vocabulary
     rows = [
-        task_rows(item.task, texts_of(item, texts, vocabulary), item.rows.label_ids, *outputs[item.task.name])
-        for item in data
+        task_rows(score.task, texts_of(item, texts, vocabulary), item.rows.label_ids, *outputs[item.task.name])
+        for item, score in zip(data, scores, strict=True)
     ]
     write_rows(folder.path / "evaluation" / "best", RowTable(name, f1_labels, rows))
     decoded = [item.task.name for item in data if item.task.name not in texts]

@@ -21,11 +21,18 @@ from easytransfer_mtl.files import read_json, replacing_folder, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables, own_variables
 from easytransfer_mtl.runs.folder import RunFolder, TaskInput
+from easytransfer_mtl.tasks import Task
 
 HEADS_FILE, EXPORT_FILE = "heads.safetensors", "export.json"
 
 
-def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskInput], about: dict[str, Any]) -> Path:
+def export_model(
+    model: MultiTaskModel,
+    run: RunFolder,
+    inputs: dict[str, TaskInput],
+    about: dict[str, Any],
+    tasks: tuple[Task, ...] | None = None,
+) -> Path:
     """Writes the run's ``best/``; an existing one is replaced only when the new one is complete.
 
     The encoder is written by ``save_encoder``, for transformers' PyTorch class of its type and for
@@ -37,6 +44,7 @@ def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskIn
         inputs: how each task's texts were encoded.
         about: content of export.json: step and scores. The sharing, the encoder's role and the SHA-256 of every file are
             added.
+        tasks: the model's tasks with the thresholds to export; None for those that the model has.
 
     Raises:
         NonFiniteError: a weight is NaN or infinite; an existing folder is kept.
@@ -46,7 +54,7 @@ def export_model(model: MultiTaskModel, run: RunFolder, inputs: dict[str, TaskIn
     check_finite(heads, "The heads to export")
     with replacing_folder(target) as fresh:
         save_encoder(model.encoder, run.encoder_files.vocabulary, fresh)
-        RunFolder(fresh).write_tasks(model.tasks, inputs, type(model).__name__, model.architecture, run.own_code())
+        RunFolder(fresh).write_tasks(tasks or model.tasks, inputs, type(model).__name__, model.architecture, run.own_code())
         write_safetensors(fresh / HEADS_FILE, heads)
         about = {**about, "sharing": model.architecture.sharing.sharing, "encoder": model.sharing.role}
         write_json(fresh / EXPORT_FILE, {**about, "easytransfer_mtl": __version__, KEY: hashes_of(fresh)})

@@ -14,13 +14,34 @@ from easytransfer_mtl.encoders.fused.graphs import compiling
 from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.errors import NonFiniteError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task
 
 
 class HeadOutput(NamedTuple):
-    """One head's label ids, int32 [N], and probabilities, float32 [N, C]."""
+    """What one head says of N rows, in the form of ``predictions_of``.
+
+    Attributes:
+        predictions: label ids, int32 [N]; with several labels a row 0 or 1, int32 [N, C]; of numbers float32 [N].
+        probabilities: float32 [N, C]; of numbers themselves, [N, 1].
+    """
 
     predictions: np.ndarray
     probabilities: np.ndarray
+
+    @classmethod
+    def empty(cls, task: Task, rows: int) -> "HeadOutput":
+        """Returns zeros for a number of rows, to be filled."""
+        return cls.of(task, np.zeros((rows, task.num_labels), np.float32))
+
+    @classmethod
+    def of(cls, task: Task, probabilities: np.ndarray) -> "HeadOutput":
+        """Returns probabilities [N, C] with what they predict."""
+        values = probabilities.astype(np.float32)
+        if task.type == SCORE:
+            return cls(values[:, 0].copy(), values)
+        several = task.type == MULTI_LABEL
+        found = probabilities >= task.threshold if several else probabilities.argmax(axis=1)
+        return cls(found.astype(np.int32), values)
 
 
 class Inference:
@@ -72,11 +93,7 @@ class Inference:
         """
         if max_batches is not None:
             rows = rows.first(max_batches * self.batch_size)
-        labels = {task.name: task.num_labels for task in self.model.tasks}
-        result = {
-            name: HeadOutput(np.zeros(len(rows), np.int32), np.zeros((len(rows), labels[name]), np.float32))
-            for name in heads
-        }
+        result = {task.name: HeadOutput.empty(task, len(rows)) for task in self.model.tasks if task.name in heads}
         bar = tqdm(total=len(rows), desc=what, unit=" rows", disable=None if what else True, leave=False)
         for numbers, batch in evaluation_batches(rows, self.batch_size):
             for name, output in self.batch_outputs(batch, heads).items():

@@ -1,27 +1,30 @@
 """Scores of a run's checkpoints computed during training, stored in its folder so that nothing is evaluated twice."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.inference import HeadOutput
 from easytransfer_mtl.evaluation.kept_outputs import read_outputs, write_outputs
-from easytransfer_mtl.evaluation.metrics import TaskScore, mean_score, score_confusion
+from easytransfer_mtl.evaluation.metrics import ClassScore, LabelScore, TaskScore, mean_score, score_confusion
 from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.runs.task_data import TaskData
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import METRICS, MULTI_LABEL, SCORE, Task
 
 FILE = "evaluation/during_training.json"
+LABEL_COLUMNS = ("precision", "recall", "f1", "support", "counted")
 LARGEST = 256 << 20
 """Maximum size of the file in bytes: with a thousand labels, every checkpoint adds a matrix of 10 MB."""
 
 
 class KeptScores:
-    """The scores for one set of dev rows, stored as confusion matrices in a file that every addition rewrites.
+    """The scores for one set of dev rows, in a file that every addition rewrites: the confusion matrix of a task that has
+    one and needs no more for its metrics, else the numbers of the score.
 
     Attributes:
         scores: weights -> one score per task, in the order of the weights.
@@ -90,21 +93,55 @@ def _fingerprint(data: list[TaskData], precision: str) -> str:
 
 
 def _to_json(weights: Weights, scores: list[TaskScore]) -> dict[str, Any]:
-    confusions = {score.task.name: score.confusion.tolist() for score in scores}
+    confusions = {score.task.name: score.confusion.tolist() for score in scores if _is_confusion_enough(score)}
+    others = {score.task.name: _numbers(score) for score in scores if not _is_confusion_enough(score)}
     return {
         "step": weights.step,
         "ema": weights.is_ema,
         "mean": mean_score(scores),
         "confusion_rows_are_truth": confusions,
+        **({"scores": others} if others else {}),
     }
 
 
+def _is_confusion_enough(score: TaskScore) -> TypeGuard[ClassScore]:
+    return isinstance(score, ClassScore) and "auc" not in score.values
+
+
+def _numbers(score: TaskScore) -> dict[str, Any]:
+    found: dict[str, Any] = {"values": score.values, "chance": score.chance, "threshold": score.task.threshold}
+    if isinstance(score, LabelScore):
+        found |= {name: getattr(score, name).tolist() for name in LABEL_COLUMNS}
+    if isinstance(score, ClassScore):
+        found["confusion"] = score.confusion.tolist()
+    return found
+
+
 def _from_json(folder: Path, item: dict[str, Any], data: list[TaskData]) -> tuple[Weights, list[TaskScore]]:
-    confusions, step, is_ema = item["confusion_rows_are_truth"], item["step"], item["ema"]
+    step, is_ema = item["step"], item["ema"]
     if type(step) is not int or type(is_ema) is not bool:
         raise ValueError(f"step {step!r}, ema {is_ema!r}")
-    scores = [score_confusion(each.task, _matrix(confusions[each.task.name], each.task, len(each.rows))) for each in data]
+    scores = [_score(item, each.task, len(each.rows)) for each in data]
     return Weights.of_step(folder, step, is_ema), scores
+
+
+def _score(item: dict[str, Any], task: Task, rows: int) -> TaskScore:
+    numbers = item.get("scores", {}).get(task.name)
+    if numbers is None:
+        return score_confusion(task, _matrix(item["confusion_rows_are_truth"][task.name], task, rows))
+    task = replace(task, threshold=numbers["threshold"])
+    values = {name: float(value) for name, value in numbers["values"].items()}
+    if not set(task.metrics) <= set(values) <= set(METRICS[task.type]) or not np.isfinite([*values.values()]).all():
+        raise ValueError(f"{task.name}: {shown(values)} are not the values of its metrics")
+    about = (task, rows, values, float(numbers["chance"]))
+    if task.type == SCORE:
+        return TaskScore(*about)
+    columns: dict[str, Any] = {name: np.array(numbers[name]) for name in LABEL_COLUMNS}
+    if any(column.shape != (task.num_labels,) for column in columns.values()):
+        raise ValueError(f"{task.name}: not {task.num_labels} labels")
+    if task.type == MULTI_LABEL:
+        return LabelScore(*about, **columns)
+    return ClassScore(*about, **columns, confusion=_matrix(numbers["confusion"], task, rows))
 
 
 def _matrix(value: Any, task: Task, rows: int) -> np.ndarray:

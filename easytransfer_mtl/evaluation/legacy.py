@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.metrics import classification_report
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import CLASSIFY, Task
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,11 @@ def legacy_score(
         batch_size: ``predict_batch_size``.
 
     Raises:
-        UserError: a batch has one row, on which the original fails, or a task gets no batch.
+        UserError: a batch has one row, on which the original fails, a task gets no batch, or has not one label a row.
     """
+    others = [task for task in tasks if task.type != CLASSIFY]
+    if others:
+        raise UserError(f"{others[0].name} is of the type {others[0].type}, which the original could not train or score.")
     pairs: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in tasks]
     misplaced = 0
     batches = round_robin([len(truths[task.name]) for task in tasks], batch_size)

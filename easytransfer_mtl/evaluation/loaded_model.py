@@ -13,12 +13,13 @@ from tqdm import tqdm
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.ensemble import mean_probabilities
 from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts, tasks_reading, texts_a_row
+from easytransfer_mtl.evaluation.inference import HeadOutput
 from easytransfer_mtl.evaluation.member_weights import TaskWeights, member_weights
 from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.prediction import Predictor, checked_batch_size
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import CONTEST_TASKS, Task, task_named
+from easytransfer_mtl.tasks import CLASSIFY, CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, Task, task_named
 
 BATCHES_AT_ONCE = 16
 """Batches of a long list that are encoded, sorted by length and predicted together."""
@@ -31,7 +32,7 @@ class Result:
 
     Attributes:
         task: the task.
-        values: the probabilities of the task's labels in their order, float32 [C].
+        values: the probabilities of the task's labels in their order, float32 [C]; of a task with numbers the number, [1].
         id: the row's id, if ids were given.
     """
 
@@ -41,28 +42,54 @@ class Result:
 
     @property
     def label(self) -> str:
-        """The label with the highest probability."""
-        return self.task.label_enumerate_values[int(self.values.argmax())]
+        """The label with the highest probability; several separated by commas, or the number as text, by the task's type."""
+        (target,) = HeadOutput.of(self.task, self.values[np.newaxis]).predictions
+        return self.task.label_text(target)
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels: one, or as many as reach the threshold of a ``multi_label`` task; none of a task with numbers."""
+        if self.task.type != MULTI_LABEL:
+            return [] if self.task.type == SCORE else [self.label]
+        return self.task.labels_of(self.values >= self.task.threshold)
 
     @property
     def label_name(self) -> str:
-        """The label's name; the label itself if the task names none."""
-        return self.task.label_names.get(self.label, self.label)
+        """The name of the label, or of each; the label itself if the task names none."""
+        if self.task.type == SCORE:
+            return self.label
+        return LABEL_SEPARATOR.join(self.task.label_names.get(label, label) for label in self.labels)
+
+    @property
+    def number(self) -> float | None:
+        """The number that a task of the type ``score`` predicts; None of other tasks."""
+        return float(self.values[0]) if self.task.type == SCORE else None
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """Label -> its probability, in the order of the task's labels."""
+        """Label -> its probability, in the order of the task's labels; empty of a task with numbers."""
+        if self.task.type == SCORE:
+            return {}
         return dict(zip(self.task.label_enumerate_values, map(float, self.values), strict=True))
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the result as a JSON object: ``id`` if there is one, ``label``, ``label_name``, ``probabilities``."""
+        """Returns the result as a JSON object: ``id`` if there is one, ``label``, ``label_name``, ``probabilities``.
+
+        With several labels a row there is ``labels`` too, a list; of a task with numbers ``id`` and ``number`` only.
+        """
         row_id = {} if self.id is None else {"id": self.id}
-        return {**row_id, "label": self.label, "label_name": self.label_name, "probabilities": self.probabilities}
+        if self.task.type == SCORE:
+            return {**row_id, "number": self.number}
+        several = {"labels": self.labels} if self.task.type == MULTI_LABEL else {}
+        named = {"label": self.label, **several, "label_name": self.label_name}
+        return {**row_id, **named, "probabilities": self.probabilities}
 
     def __repr__(self) -> str:
-        shown = {"task": self.task.name, "label": self.label, "label_name": self.label_name}
+        shown: dict[str, Any] = {"task": self.task.name}
+        shown |= {"number": self.number} if self.task.type == SCORE else {"label": self.label, "label_name": self.label_name}
         parts = ", ".join(f"{name}={value!r}" for name, value in shown.items())
-        return f"Result({parts}, probability={self.values.max():.4f})"
+        one = f", probability={self.values.max():.4f}" if self.task.type == CLASSIFY else ""
+        return f"Result({parts}{one})"
 
 
 class LoadedModel:
@@ -71,9 +98,14 @@ class LoadedModel:
     Texts of every length run at once: nothing is compiled for a new one. Several threads may ask; they take turns.
     """
 
-    def __init__(self, predictors: Sequence[Predictor], weights: TaskWeights, batch_size: int) -> None:
-        """Takes models of the same tasks, and ``member_weights``; runs each once, so that the first texts need not wait."""
-        self.tasks: tuple[Task, ...] = predictors[0].tasks
+    def __init__(
+        self, predictors: Sequence[Predictor], tasks: tuple[Task, ...], weights: TaskWeights, batch_size: int
+    ) -> None:
+        """Takes models, their tasks as ``check_alike`` returns them, and ``member_weights``.
+
+        Runs each model once, so that the first texts need not wait.
+        """
+        self.tasks = tasks
         self._predictors = predictors
         self._weights = weights
         self._rows_at_once = batch_size * BATCHES_AT_ONCE
@@ -223,12 +255,12 @@ def load(
     """
     batch_size = checked_batch_size(batch_size)
     members = [member for part in _paths(path) for member in _members(part, tasks)]
-    check_alike(members)
+    common = check_alike(members)
     given = weights if weights is None or isinstance(weights, str) else ",".join(map(str, weights))
     chosen = ModelClass(model_class, trust_own_code)
     shares = member_weights(given, members, "weights")
     predictors = [Predictor(member, batch_size, chosen, precision, tasks) for member in members]
-    return LoadedModel(predictors, shares, batch_size)
+    return LoadedModel(predictors, common, shares, batch_size)
 
 
 def _paths(path: Any) -> list[str]:

@@ -1,63 +1,110 @@
-"""Exact scores of predicted label ids."""
+"""Exact scores of predictions: of one label a row, several labels, or a number."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    matthews_corrcoef,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task
 
 LABEL_SETS = ("present", "all")
+CHANCE = {"matthews": 0.0, "auc": 0.5, "pearson": 0.0, "spearman": 0.0}
+"""The score of random guesses, of metrics that have the same one for all data."""
+THRESHOLDS = tuple(percent / 100 for percent in range(5, 96))
 Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, eq=False)
 class TaskScore:
-    """Scores of one task's predictions. C is the task's number of labels.
+    """Scores of one task's predictions.
 
     Attributes:
+        task: the task; of ``multi_label`` with the threshold that the labels were chosen by.
         rows: number of scored rows.
-        macro_f1: unweighted mean of the F1 of the counted labels, not rounded.
-        accuracy: share of correct rows.
+        values: metric -> value, not rounded: the task's metrics, of labels also macro-F1 and accuracy.
+        chance: score of random guesses (see ``chance_score``).
+    """
+
+    task: Task
+    rows: int
+    values: dict[str, float]
+    chance: float
+
+    @property
+    def score(self) -> float:
+        """The value of the task's first metric."""
+        return self.values[self.task.metric]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelScore(TaskScore):
+    """Scores of predicted labels. C is the task's number of labels.
+
+    Attributes:
         precision: [C] float64, in label order; 0 where nothing was predicted.
         recall: [C] float64; 0 for labels without a true row.
         f1: [C] float64.
         support: [C] int64, number of true rows per label.
         counted: [C] bool, the labels that ``macro_f1`` averages over.
-        confusion: [C, C] int64, rows are true labels, columns predicted ones.
-        chance: score of uniformly random guesses (see ``chance_score``).
     """
 
-    task: Task
-    rows: int
-    macro_f1: float
-    accuracy: float
     precision: np.ndarray
     recall: np.ndarray
     f1: np.ndarray
     support: np.ndarray
     counted: np.ndarray
-    confusion: np.ndarray
-    chance: float
 
     @property
-    def score(self) -> float:
-        """The value of the task's own metric."""
-        return self.accuracy if self.task.metric == "accuracy" else self.macro_f1
+    def macro_f1(self) -> float:
+        """Unweighted mean of the F1 of the counted labels."""
+        return self.values["macro_f1"]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of correct rows; with several labels a row, of rows with exactly the true ones."""
+        return self.values["accuracy"]
 
 
-def score_task(task: Task, truth: np.ndarray, predicted: np.ndarray, labels: str = "present") -> TaskScore:
-    """Scores predicted label ids against the true ones.
+@dataclass(frozen=True, eq=False)
+class ClassScore(LabelScore):
+    """Scores of one predicted label a row.
+
+    Attributes:
+        confusion: [C, C] int64, rows are true labels, columns predicted ones.
+    """
+
+    confusion: np.ndarray
+
+
+def score_task(
+    task: Task,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    labels: str = "present",
+    probabilities: np.ndarray | None = None,
+) -> TaskScore:
+    """Scores predictions against the truth.
 
     Args:
-        task: the task of the ids.
-        truth: [N] integers, true label ids.
-        predicted: [N] integers, predicted label ids.
-        labels: the labels that macro-F1 averages over: ``present``, those in truth or prediction (as scikit-learn and the
-            original do), or ``all``, where a label in neither has an F1 of 0.
+        task: the task.
+        truth: [N] integers, true label ids; with several labels a row [N, C], 0 or 1; of numbers [N] floats.
+        predicted: the predictions, in the same form.
+        labels: the labels that macro-F1 averages over if a row has one label: ``present``, those in truth or prediction (as
+            scikit-learn and the original do), or ``all``, where a label in neither has an F1 of 0. With several labels a row
+            all of them count, as in scikit-learn.
+        probabilities: of all labels, [N, C]; needed by the metric ``auc``, which is left out without them.
 
     Raises:
         UserError: the lengths differ, there is no row, an id is not a label of the task, or ``labels`` is unknown.
@@ -65,23 +112,116 @@ def score_task(task: Task, truth: np.ndarray, predicted: np.ndarray, labels: str
     if labels not in LABEL_SETS:
         raise UserError(f"labels={labels!r} is unknown; macro-F1 can average over the labels {' or '.join(LABEL_SETS)}.")
     truth, predicted = np.asarray(truth), np.asarray(predicted)
+    if task.type == SCORE:
+        return _score_numbers(task, truth, predicted)
     _check_ids(task, truth, predicted)
+    if task.type == MULTI_LABEL:
+        return _score_labels(task, truth, predicted, probabilities)
+    return _score_classes(task, truth, predicted, labels, probabilities)
+
+
+def _score_classes(
+    task: Task, truth: np.ndarray, predicted: np.ndarray, labels: str, probabilities: np.ndarray | None
+) -> ClassScore:
     ids = np.arange(task.num_labels)
     counted = np.isin(ids, np.concatenate([truth, predicted])) if labels == "present" else np.ones(len(ids), bool)
     precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, labels=ids, zero_division=0)
-    return TaskScore(
+    averaged = {"labels": ids[counted], "zero_division": 0}
+    known: dict[str, Callable[[], float]] = {
+        "macro_f1": lambda: f1_score(truth, predicted, average="macro", **averaged),
+        "micro_f1": lambda: f1_score(truth, predicted, average="micro", **averaged),
+        "weighted_f1": lambda: f1_score(truth, predicted, average="weighted", **averaged),
+        "accuracy": lambda: np.mean(truth == predicted),
+        "matthews": lambda: matthews_corrcoef(truth, predicted),
+    }
+    if probabilities is not None:
+        known["auc"] = lambda: mean_auc(truth[:, np.newaxis] == ids, probabilities)
+    return ClassScore(
         task=task,
         rows=len(truth),
-        macro_f1=float(f1_score(truth, predicted, labels=ids[counted], average="macro", zero_division=0)),
-        accuracy=float(np.mean(truth == predicted)),
+        values=_values(task, known),
+        chance=chance_score(task, support, len(truth)),
         precision=precision,
         recall=recall,
         f1=f1,
         support=support,
         counted=counted,
         confusion=confusion_matrix(truth, predicted, labels=ids),
-        chance=chance_score(task, support),
     )
+
+
+def _score_labels(task: Task, truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray | None) -> LabelScore:
+    precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, average=None, zero_division=0)
+    known: dict[str, Callable[[], float]] = {
+        name: partial(f1_score, truth, predicted, average=name.removesuffix("_f1"), zero_division=0)
+        for name in ("macro_f1", "micro_f1", "weighted_f1")
+    }
+    known["accuracy"] = lambda: (truth == predicted).all(axis=1).mean()
+    if probabilities is not None:
+        known["auc"] = lambda: mean_auc(truth, probabilities)
+    every = np.ones(task.num_labels, bool)
+    chance = chance_score(task, support, len(truth))
+    return LabelScore(task, len(truth), _values(task, known), chance, precision, recall, f1, support, every)
+
+
+def _score_numbers(task: Task, truth: np.ndarray, predicted: np.ndarray) -> TaskScore:
+    if truth.ndim != 1 or truth.shape != predicted.shape or not len(truth):
+        raise _wrong_shapes(task, truth, predicted)
+    known: dict[str, Callable[[], float]] = {
+        "pearson": lambda: _correlation(pearsonr, truth, predicted),
+        "spearman": lambda: _correlation(spearmanr, truth, predicted),
+        "mean_absolute_error": lambda: mean_absolute_error(truth, predicted),
+    }
+    return TaskScore(task, len(truth), _values(task, known), chance_score(task, np.zeros(0), len(truth)))
+
+
+def _values(task: Task, known: dict[str, Callable[[], float]]) -> dict[str, float]:
+    usual = [] if task.type == SCORE else ["macro_f1", "accuracy"]
+    return {name: float(known[name]()) for name in dict.fromkeys([*task.metrics, *usual]) if name in known}
+
+
+def _correlation(function: Callable[..., Any], truth: np.ndarray, predicted: np.ndarray) -> float:
+    """Returns a correlation; 0 if all values of either are the same, or there is one row: nothing goes with anything."""
+    truth, predicted = truth.astype(np.float64), predicted.astype(np.float64)
+    if len(truth) < 2 or not np.ptp(truth) or not np.ptp(predicted):
+        return 0.0
+    return float(function(truth, predicted).statistic)
+
+
+def mean_auc(truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """Returns the mean over the labels of the area under the ROC curve of a label against the others.
+
+    Labels that all rows have, or none, are left out. If there is no other, nothing can be told apart, and the value is 0.5.
+
+    Args:
+        truth: [N, C], 0 or 1.
+        probabilities: [N, C].
+    """
+    known = [label for label in range(truth.shape[1]) if 0 < truth[:, label].sum() < len(truth)]
+    areas = [roc_auc_score(truth[:, label], probabilities[:, label]) for label in known]
+    return float(np.mean(areas)) if areas else 0.5
+
+
+def best_threshold(task: Task, truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """Returns the threshold of a ``multi_label`` task with the highest value of its first metric that depends on it.
+
+    It is one of 0.05, 0.06, ... 0.95; of equally good ones the nearest to 0.5. A task with the metric ``auc`` alone, which
+    depends on none, keeps its own.
+
+    Args:
+        task: the task.
+        truth: [N, C], 0 or 1.
+        probabilities: [N, C].
+    """
+    metric = next((name for name in task.metrics if name != "auc"), None)
+    if metric is None:
+        return task.threshold
+    alone = replace(task, metric=metric, more_metrics=())
+
+    def value(threshold: float) -> tuple[float, float]:
+        return score_task(alone, truth, (probabilities >= threshold).astype(np.int32)).score, -abs(threshold - 0.5)
+
+    return max(THRESHOLDS, key=value)
 
 
 def score_confusion(task: Task, confusion: np.ndarray) -> TaskScore:
@@ -96,38 +236,53 @@ def score_confusion(task: Task, confusion: np.ndarray) -> TaskScore:
 
 
 def _check_ids(task: Task, truth: np.ndarray, predicted: np.ndarray) -> None:
-    if truth.ndim != 1 or truth.shape != predicted.shape or not len(truth):
-        raise UserError(
-            f"{task.name}: truth has shape {list(truth.shape)} and prediction {list(predicted.shape)}; both must be [N] "
-            "with the same N of at least 1. Predict the same labelled rows that are scored."
-        )
+    several, end = task.type == MULTI_LABEL, 2 if task.type == MULTI_LABEL else task.num_labels
+    fits = truth.shape[1:] == (task.num_labels,) if several else truth.ndim == 1
+    if not fits or truth.shape != predicted.shape or not len(truth):
+        raise _wrong_shapes(task, truth, predicted)
     for what, ids in (("true", truth), ("predicted", predicted)):
         if not np.issubdtype(ids.dtype, np.integer):
             raise UserError(f"{task.name}: {what} label ids must be integers, found {ids.dtype}.")
-        wrong = np.flatnonzero((ids < 0) | (ids >= task.num_labels))
+        wrong = np.argwhere((ids < 0) | (ids >= end))
         if len(wrong):
             raise UserError(
-                f"{task.name}: {what} label id {ids[wrong[0]]} at row {wrong[0]} (counted from 0; {len(wrong)} such rows) "
-                f"is not one of 0..{task.num_labels - 1}. Check that data and model were made with the same list of labels."
+                f"{task.name}: {what} label id {ids[tuple(wrong[0])]} at row {wrong[0][0]} (counted from 0; {len(wrong)} "
+                f"such rows) is not one of 0..{end - 1}. Check that data and model were made with the same list of labels."
             )
 
 
-def chance_score(task: Task, support: np.ndarray) -> float:
-    """Estimates the score of guessing every label with the same probability.
+def _wrong_shapes(task: Task, truth: np.ndarray, predicted: np.ndarray) -> UserError:
+    shape = f"[N, {task.num_labels}]" if task.type == MULTI_LABEL else "[N]"
+    return UserError(
+        f"{task.name}: truth has shape {list(truth.shape)} and prediction {list(predicted.shape)}; both must be {shape} "
+        "with the same N of at least 1. Predict the same labelled rows that are scored."
+    )
+
+
+def chance_score(task: Task, support: np.ndarray, rows: int) -> float:
+    """Estimates the score of guessing every label with the same probability: 1/C, or 1/2 of several labels a row.
 
     Over many rows, guesses of a label c with share p_c of the truth have precision p_c and recall 1/C, so its F1 is 2 (p_c /
-    C) / (p_c + 1/C). The estimate is the mean over all C labels, since random guesses hit all of them; for a task scored by
-    accuracy it is 1/C.
+    C) / (p_c + 1/C). Macro-F1 is the mean over all C labels, since random guesses hit all of them; weighted F1 weighs them
+    by p_c; accuracy and micro-F1 of one label a row are 1/C. With several labels a row, accuracy is 2^-C, and micro-F1 that
+    of all decisions together. Areas are 0.5, correlations 0.
 
     Args:
-        task: its metric decides which estimate is returned.
+        task: its first metric decides which estimate is returned.
         support: [C], number of true rows per label.
+        rows: N.
     """
-    uniform = 1.0 / task.num_labels
+    if task.metric in CHANCE:
+        return CHANCE[task.metric]
+    several = task.type == MULTI_LABEL
+    guessed = 0.5 if several else 1.0 / task.num_labels
     if task.metric == "accuracy":
-        return uniform
-    share = np.asarray(support) / np.sum(support)
-    return float(np.mean(2.0 * share * uniform / (share + uniform)))
+        return float(0.5**task.num_labels) if several else guessed
+    share = np.asarray(support) / rows
+    if task.metric == "micro_f1":
+        return float(2.0 * share.mean() * guessed / (share.mean() + guessed)) if several else guessed
+    f1 = 2.0 * share * guessed / (share + guessed)
+    return float(f1 @ share / share.sum()) if task.metric == "weighted_f1" and share.any() else float(np.mean(f1))
 
 
 def mean_score(scores: Sequence[TaskScore]) -> float:

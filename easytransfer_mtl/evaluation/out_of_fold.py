@@ -60,7 +60,7 @@ def _joined(parts: list[TaskRows]) -> TaskRows:
     about = replace(parts[0].about, ids=[*map(str, numbers[order])], texts=[texts[place] for place in order])
     columns = [
         np.concatenate([getattr(part, name) for part in parts])[order]
-        for name in ("truth", "predicted", "p_label", "p_prediction")
+        for name in ("truth", "predicted", "p_label", "p_prediction", "probabilities")
     ]
     return TaskRows(parts[0].task, about, *columns)
 

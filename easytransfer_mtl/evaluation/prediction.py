@@ -90,7 +90,7 @@ class Predictor:
         ids, texts = checked_ids(ids, task.name), checked_texts(texts, task)
         check_lengths(ids, texts, task)
         output = self.outputs([task], texts, f"predict {task.name}")[task.name]
-        labels = [task.label_enumerate_values[index] for index in output.predictions]
+        labels = [task.label_text(value) for value in output.predictions]
         return Prediction(task, ids, labels, output.probabilities)
 
     def outputs(self, tasks: Sequence[Task], texts: Sequence[tuple[str, ...]], what: str = "") -> dict[str, HeadOutput]:

@@ -7,38 +7,64 @@ from typing import Any
 
 import numpy as np
 
-from easytransfer_mtl.evaluation.metrics import TaskScore, best_of, mean_score
+from easytransfer_mtl.evaluation.metrics import ClassScore, LabelScore, TaskScore, best_of, mean_score
 from easytransfer_mtl.evaluation.tables import aligned, csv_text, digits
 from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import write_json, write_text
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import CLASSIFY, Task
 
 BOARD_ORDER = ("OCNLI", "OCEMOTION", "TNEWS")
 SUMMARIES = ("summary.txt", "summary.csv", "summary.json")
 UNTRAINED = "(the run's start, untrained)"
-METRIC_NAMES = {"macro_f1": "macro-F1", "accuracy": "accuracy"}
+METRIC_NAMES = {
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "weighted_f1": "weighted F1",
+    "accuracy": "accuracy",
+    "matthews": "Matthews",
+    "auc": "AUC",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "mean_absolute_error": "mean absolute error",
+}
 
 
 def class_report_text(score: TaskScore) -> str:
     """Returns an aligned table of precision, recall, F1 and support of a task's labels, and of their averages.
 
-    Labels that macro-F1 leaves out, since they occur in neither truth nor prediction, are marked with ``-``.
+    Labels that macro-F1 leaves out, since they occur in neither truth nor prediction, are marked with ``-``. For a task with
+    numbers it is one line.
     """
+    if not isinstance(score, LabelScore):
+        return f"{score.task.name}: {_values_text(score)}, {score.rows} rows\n"
     table = [["label", "precision", "recall", "F1", "support"]]
     for label, p, r, f1, support, counted in _classes(score):
         table.append([score.task.named(label), *(map(digits, (p, r, f1)) if counted else ["-"] * 3), str(support)])
     for name, p, r, f1 in _averages(score):
         table.append([name, digits(p), digits(r), digits(f1), str(score.rows)])
+    others = {name: value for name, value in score.values.items() if name not in ("macro_f1", "accuracy")}
+    more = "".join(f", {METRIC_NAMES[name]} {digits(value)}" for name, value in others.items())
+    accuracy = (
+        "accuracy"
+        if isinstance(score, ClassScore)
+        else f"labels from a probability of {score.task.threshold:g}, accuracy of whole rows"
+    )
     return (
         f"{score.task.name}: macro-F1 {digits(score.macro_f1)} over {score.counted.sum()} of {score.task.num_labels} "
-        f"labels, accuracy {digits(score.accuracy)}, {score.rows} rows\n{aligned(table)}"
+        f"labels, {accuracy} {digits(score.accuracy)}{more}, {score.rows} rows\n{aligned(table)}"
     )
 
 
+def _values_text(score: TaskScore) -> str:
+    return ", ".join(f"{METRIC_NAMES[name]} {digits(value)}" for name, value in score.values.items())
+
+
 def class_report_csv(scores: Sequence[TaskScore]) -> str:
-    """Returns CSV with one row per task and label (``kind`` is class) and two per task for the averages (``average``)."""
+    """Returns CSV with a row per label (``kind`` is class) and two for averages (``average``) of each task with labels."""
     table: list[list[Any]] = [["task", "kind", "label", "precision", "recall", "f1", "support", "name"]]
     for score in scores:
+        if not isinstance(score, LabelScore):
+            continue
         task, names = score.task.name, score.task.label_names
         for label, p, r, f1, support, _ in _classes(score):
             table.append([task, "class", label, p, r, f1, support, names.get(label, "")])
@@ -48,32 +74,42 @@ def class_report_csv(scores: Sequence[TaskScore]) -> str:
 
 def score_json(score: TaskScore) -> dict[str, Any]:
     """Returns all values of a task's score as a JSON object."""
-    return {
+    found: dict[str, Any] = {
         "task": score.task.name,
         "rows": score.rows,
         "metric": score.task.metric,
         "score": score.score,
-        "macro_f1": score.macro_f1,
-        "accuracy": score.accuracy,
+        **score.values,
         "chance": score.chance,
+    }
+    if isinstance(score, LabelScore):
+        found |= _labels_json(score)
+    if isinstance(score, ClassScore):
+        found["confusion_rows_are_truth"] = score.confusion.tolist()
+    elif isinstance(score, LabelScore):
+        found["threshold"] = score.task.threshold
+    return found
+
+
+def _labels_json(score: LabelScore) -> dict[str, Any]:
+    return {
         "classes": [
             {"label": label, "name": score.task.label_names.get(label, "")}
             | {"precision": p, "recall": r, "f1": f1, "support": support, "counted": counted}
             for label, p, r, f1, support, counted in _classes(score)
         ],
         "averages": [{"average": name, "precision": p, "recall": r, "f1": f1} for name, p, r, f1 in _averages(score)],
-        "confusion_rows_are_truth": score.confusion.tolist(),
     }
 
 
-def confusion_text(score: TaskScore) -> str:
+def confusion_text(score: ClassScore) -> str:
     """Returns the confusion matrix as an aligned table: rows are true labels, with their names, columns predicted ones."""
     labels, counts = score.task.label_enumerate_values, score.confusion.tolist()
     rows = [[score.task.named(label), *map(str, row)] for label, row in zip(labels, counts, strict=True)]
     return f"{score.task.name}: rows are the truth, columns the prediction\n{aligned([['', *labels], *rows])}"
 
 
-def confusion_csv(score: TaskScore) -> str:
+def confusion_csv(score: ClassScore) -> str:
     """Returns the confusion matrix as CSV: rows are true labels, columns predicted ones; the last column is the names."""
     labels, names = score.task.label_enumerate_values, score.task.label_names
     rows = zip(labels, score.confusion.tolist(), strict=True)
@@ -82,19 +118,24 @@ def confusion_csv(score: TaskScore) -> str:
 
 def report_files(tasks: Sequence[Task]) -> list[str]:
     """Returns the names of the files that ``write_reports`` writes."""
-    confusions = [f"confusion_{task.name.lower()}.{kind}" for task in tasks for kind in ("txt", "csv")]
+    one_label = [task for task in tasks if task.type == CLASSIFY]
+    confusions = [f"confusion_{task.name.lower()}.{kind}" for task in one_label for kind in ("txt", "csv")]
     return ["classes.txt", "classes.csv", "classes.json", *confusions]
 
 
 def write_reports(folder: str | os.PathLike[str], scores: Sequence[TaskScore]) -> None:
-    """Writes ``classes.txt``, ``.csv`` and ``.json`` and ``confusion_<task>.txt`` and ``.csv`` to ``folder``."""
+    """Writes ``classes.txt``, ``.csv`` and ``.json`` to ``folder``, and ``confusion_<task>.txt`` and ``.csv``.
+
+    Only tasks with one label a row have a confusion matrix.
+    """
     folder = Path(folder)
     write_text(folder / "classes.txt", "\n".join(class_report_text(score) for score in scores))
     write_text(folder / "classes.csv", class_report_csv(scores))
     write_json(folder / "classes.json", {"tasks": [score_json(score) for score in scores]})
     for score in scores:
-        write_text(folder / f"confusion_{score.task.name.lower()}.txt", confusion_text(score))
-        write_text(folder / f"confusion_{score.task.name.lower()}.csv", confusion_csv(score))
+        if isinstance(score, ClassScore):
+            write_text(folder / f"confusion_{score.task.name.lower()}.txt", confusion_text(score))
+            write_text(folder / f"confusion_{score.task.name.lower()}.csv", confusion_csv(score))
 
 
 def summary_json(scores: Mapping[Weights, Sequence[TaskScore]]) -> dict[str, Any]:
@@ -154,7 +195,7 @@ def write_summary(folder: str | os.PathLike[str], scores: Mapping[Weights, Seque
 
 
 def final_table(scores: Sequence[TaskScore]) -> str:
-    """Returns the table for the terminal: each task's score and the score of chance, and their means.
+    """Returns the table for the terminal: each task's metrics and the score of chance, and the means of the first metrics.
 
     The contest's tasks come in the order of its board, then the others as given.
 
@@ -167,19 +208,20 @@ def final_table(scores: Sequence[TaskScore]) -> str:
     for score in board + [score for score in scores if score not in board]:
         metric = METRIC_NAMES[score.task.metric]
         table.append([score.task.name, str(score.rows), metric, digits(score.score), digits(score.chance)])
+        table += [["", "", METRIC_NAMES[name], digits(score.values[name]), ""] for name in score.task.more_metrics]
     metrics = {METRIC_NAMES[score.task.metric] for score in scores}
     chance = sum(score.chance for score in scores) / len(scores)
     table.append(["mean", "", metrics.pop() if len(metrics) == 1 else "", digits(mean), digits(chance)])
     return aligned(table)
 
 
-def _classes(score: TaskScore) -> list[tuple[str, float, float, float, int, bool]]:
+def _classes(score: LabelScore) -> list[tuple[str, float, float, float, int, bool]]:
     columns = (score.precision, score.recall, score.f1, score.support, score.counted)
     return list(zip(score.task.label_enumerate_values, *(column.tolist() for column in columns), strict=True))
 
 
-def _averages(score: TaskScore) -> list[tuple[str, float, float, float]]:
+def _averages(score: LabelScore) -> list[tuple[str, float, float, float]]:
     values = np.stack([score.precision, score.recall, score.f1])
     macro = values[:, score.counted].mean(axis=1)
-    weighted = values @ score.support / score.rows
+    weighted = values @ score.support / max(1, score.support.sum())
     return [("macro avg", *macro.tolist()), ("weighted avg", *weighted.tolist())]

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from easytransfer_mtl.data.encoded_rows import encoded_labels, targets_of
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.metrics import LABEL_SETS, TaskScore, score_task
 from easytransfer_mtl.evaluation.tables import csv_text
 from easytransfer_mtl.files import read_json, sha256_of, write_json, write_text
-from easytransfer_mtl.tasks import Task, check_tasks, task_from_json
+from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task, check_tasks, task_from_json
 
 ROWS_CSV, ROWS_JSON = ROW_FILES = ("rows.csv", "rows.json")
 COLUMNS = ("task", "id", "text", "second_text", "label", "prediction", "p_label", "p_prediction", "loss")
@@ -53,10 +54,11 @@ class TaskRows:
     Attributes:
         task: the task.
         about: ids and texts.
-        truth: label ids, int [N].
-        predicted: label ids, int [N].
-        p_label: probability of the label, float [N].
-        p_prediction: probability of the prediction, float [N].
+        truth: label ids, int [N]; with several labels a row 0 or 1, int [N, C]; of numbers float [N].
+        predicted: the predictions, in the same form.
+        p_label: probability of the label, float [N]; of several labels a row the product over all labels; NaN of numbers.
+        p_prediction: the same of the prediction.
+        probabilities: float [N, C]; None of rows that were read from a file.
     """
 
     task: Task
@@ -65,10 +67,13 @@ class TaskRows:
     predicted: np.ndarray
     p_label: np.ndarray
     p_prediction: np.ndarray
+    probabilities: np.ndarray | None = None
 
     @property
     def loss(self) -> np.ndarray:
-        """Cross entropy in nats, float64 [N]."""
+        """Cross entropy in nats, of several labels a row their sum; of numbers the squared error; float64 [N]."""
+        if self.task.type == SCORE:
+            return np.square(self.truth.astype(np.float64) - self.predicted.astype(np.float64))
         return -np.log(np.maximum(self.p_label.astype(np.float64), LEAST))
 
 
@@ -88,13 +93,24 @@ class RowTable:
 
     def scores(self) -> list[TaskScore]:
         """Returns one score per task."""
-        return [score_task(item.task, item.truth, item.predicted, self.f1_labels) for item in self.tasks]
+        return [score_task(item.task, item.truth, item.predicted, self.f1_labels, item.probabilities) for item in self.tasks]
 
 
-def task_rows(task: Task, about: RowTexts, truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray) -> TaskRows:
-    """Takes a task's label ids, int [N], predictions, int [N], and probabilities of all labels, float [N, C]."""
-    places = np.arange(len(truth))
-    return TaskRows(task, about, truth, predicted, probabilities[places, truth], probabilities[places, predicted])
+def task_rows(
+    task: Task, about: RowTexts, label_ids: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray
+) -> TaskRows:
+    """Takes a task's label ids, see ``EncodedRows``, and what a model says of the rows, see ``HeadOutput``."""
+    truth = targets_of(label_ids, task.type)
+    p_label, p_prediction = (_probability_of(task, target, probabilities) for target in (truth, predicted))
+    return TaskRows(task, about, truth, predicted, p_label, p_prediction, probabilities)
+
+
+def _probability_of(task: Task, target: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    if task.type == SCORE:
+        return np.full(len(target), np.nan, np.float32)
+    if task.type == MULTI_LABEL:
+        return np.where(target > 0, probabilities, 1.0 - probabilities).prod(axis=1)
+    return probabilities[np.arange(len(target)), target]
 
 
 def write_rows(folder: Path, table: RowTable) -> None:
@@ -115,11 +131,15 @@ def write_rows(folder: Path, table: RowTable) -> None:
 
 
 def _lines(item: TaskRows) -> Iterator[list[Any]]:
-    task, labels = item.task, item.task.label_enumerate_values
+    task, text = item.task, item.task.label_text
     numbers = (item.truth.tolist(), item.predicted.tolist(), item.p_label, item.p_prediction, item.loss)
     for row_id, texts, truth, predicted, *values in zip(item.about.ids, item.about.texts, *numbers, strict=True):
         first, second = (text.replace("\0", "\ufffd") for text in (*texts, "")[:2])
-        yield [task.name, row_id, first, second, labels[truth], labels[predicted], *(f"{value:.9g}" for value in values)]
+        yield [task.name, row_id, first, second, text(truth), text(predicted), *map(_digits, values)]
+
+
+def _digits(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.9g}"
 
 
 def read_rows(folder: Path) -> RowTable:
@@ -191,14 +211,15 @@ def _task_rows(path: Path, task: Task, entry: dict[str, Any], lines: list[list[s
         raise _damaged(path, f"{len(lines)} rows of {task.name}, where {about.name} has {entry['rows']}")
     _, ids, first, second, labels, predictions, *numbers = zip(*lines, strict=True)
     texts: list[tuple[str, ...]] = [*zip(first, second, strict=True)] if task.second_sequence else [*zip(first)]
-    label_ids = task.label_ids
     try:
-        truth, predicted = (np.array([label_ids[label] for label in part]) for part in (labels, predictions))
-        p_label, p_prediction = (np.array(part, np.float64) for part in numbers[:2])
-    except (KeyError, ValueError) as error:
+        truth, predicted = (targets_of(encoded_labels(task, part), task.type) for part in (labels, predictions))
+        p_label, p_prediction = (
+            np.full(len(lines), np.nan) if task.type == SCORE else np.array(part, np.float64) for part in numbers[:2]
+        )
+    except ValueError as error:
         raise _damaged(path, f"{task.name}: {shown(error)}") from None
     # A NaN is not in the range either.
-    if not all(((0 <= part) & (part <= 1 + 1e-5)).all() for part in (p_label, p_prediction)):
+    if task.type != SCORE and not all(((0 <= part) & (part <= 1 + 1e-5)).all() for part in (p_label, p_prediction)):
         raise _damaged(path, f"{task.name}: a probability is not between 0 and 1")
     row_texts = RowTexts(list(ids), texts, entry["texts"] == "file", entry["file"], entry["source_sha256"])
     return TaskRows(task, row_texts, truth, predicted, p_label, p_prediction)

@@ -9,7 +9,7 @@ from typing import Any
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.run_metrics import STEP, Panel, has_news, read_dev_scores, read_metrics
 from easytransfer_mtl.files import real_path, replacing
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import CLASSIFY, Task
 
 PAGES = ("run.png", "run.svg")
 POINTS = 60
@@ -52,7 +52,7 @@ def plot_run(folder: Path, tasks: tuple[Task, ...], output: Path, window: int) -
     except ImportError:
         raise UserError(HINT) from None
     panels = {**read_metrics(folder / "metrics.csv"), "score": read_dev_scores(folder)}
-    guessing = {task.name: math.log(task.num_labels) for task in tasks}
+    guessing = {task.name: math.log(task.num_labels) for task in tasks if task.type == CLASSIFY}
     drawn = [name for name in TITLES if has_news(name, panels[name])]
     for name in sorted(set(TITLES).difference(drawn)):
         why = "it never changes" if panels[name] else WITHOUT.get(name, "there are no values")

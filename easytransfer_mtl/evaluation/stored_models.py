@@ -2,7 +2,7 @@
 
 import glob
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from easytransfer_mtl.encoders.recorded_hashes import check_hashes
@@ -16,7 +16,7 @@ from easytransfer_mtl.files import real_path
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.runs.checkpoint_files import INTERRUPTED, NAME, checkpoint_steps
 from easytransfer_mtl.runs.folder import RunFolder
-from easytransfer_mtl.tasks import CONTEST_TASKS, Task
+from easytransfer_mtl.tasks import CONTEST_TASKS, MULTI_LABEL, Task, task_named
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _matches(entry: str, setting: str) -> list[str]:
 
 
 def check_alike(members: list[StoredModel]) -> tuple[Task, ...]:
-    """Returns the common tasks of all models, in the order of the first model.
+    """Returns the common tasks of all models, in the order of the first model, with the mean of the models' thresholds.
 
     Vocabularies, lengths and encoders may differ, since every model encodes the texts itself.
 
@@ -174,7 +174,14 @@ def check_alike(members: list[StoredModel]) -> tuple[Task, ...]:
                     f"{other.name} and {first.name} differ in {name}: {'; '.join(differing)}. Their probabilities do not "
                     "mean the same and cannot be averaged."
                 )
-    return first.folder.read_tasks()[0]
+    return tuple(_with_mean_threshold(task, members) for task in first.folder.read_tasks()[0])
+
+
+def _with_mean_threshold(task: Task, members: list[StoredModel]) -> Task:
+    if task.type != MULTI_LABEL:
+        return task
+    each = [task_named(task.name, member.folder.read_tasks()[0]).threshold for member in members]
+    return replace(task, threshold=sum(each) / len(each))
 
 
 def _meanings(member: StoredModel) -> dict[str, dict[str, str]]:
@@ -183,6 +190,7 @@ def _meanings(member: StoredModel) -> dict[str, dict[str, str]]:
     return {
         task.name: {
             "labels": ",".join(task.label_enumerate_values),
+            "type": task.type,
             "texts": f"{task.first_sequence},{task.second_sequence} of {','.join(task.columns)}",
             "text_normalization": inputs[task.name].text_normalization,
         }

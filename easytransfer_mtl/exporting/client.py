@@ -57,6 +57,18 @@ def batch(encoded: list[tuple[list[int], list[int]]]) -> dict[str, np.ndarray]:
     return arrays
 
 
+def answer(task: dict, values: np.ndarray) -> dict:
+    """Returns what a task's row of output says: a label, several labels, or a number."""
+    kind, labels = task.get("type", "classify"), task["label_enumerate_values"]
+    if kind == "score":
+        return {"number": float(values[0])}
+    found = {"label": labels[values.argmax()]}
+    if kind == "multi_label":
+        several = [label for label, value in zip(labels, values, strict=True) if value >= task.get("threshold", 0.5)]
+        found = {"label": ",".join(several), "labels": several}
+    return {**found, "probabilities": dict(zip(labels, map(float, values), strict=True))}
+
+
 def main(name: str = "", *texts: str) -> None:
     """Prints the label and all probabilities of one row, or of the rows of the standard input."""
     about = json.loads((HERE / "tasks.json").read_text(encoding="utf-8"))
@@ -72,9 +84,7 @@ def main(name: str = "", *texts: str) -> None:
     encoded = [encode(tokenizer, about["inputs"][task["name"]], row) for row in rows]
     for place in range(0, len(rows), 64):
         for values in run(batch(encoded[place : place + 64])):
-            labels = task["label_enumerate_values"]
-            probabilities = dict(zip(labels, map(float, values), strict=True))
-            print(json.dumps({"label": labels[values.argmax()], "probabilities": probabilities}))
+            print(json.dumps(answer(task, values)))
 
 
 if __name__ == "__main__":

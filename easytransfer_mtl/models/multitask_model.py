@@ -18,7 +18,7 @@ from easytransfer_mtl.models.encoded import Encoded, Reads
 from easytransfer_mtl.models.features import Feature, FeatureMaker, PartDropout, check_features
 from easytransfer_mtl.models.heads import DENSE, Head, HeadFacts, HeadSpec
 from easytransfer_mtl.models.sharing import structure_of
-from easytransfer_mtl.models.task_loss import TaskLoss
+from easytransfer_mtl.models.task_loss import TaskLoss, loss_of, predictions_of
 from easytransfer_mtl.tasks import Task
 
 Features = dict[str, tf.Tensor]
@@ -57,7 +57,7 @@ class MultiTaskModel(tf_keras.Model):
         architecture: Architecture = BASELINE,
         task_losses: Mapping[str, TaskLoss] | None = None,
     ) -> None:
-        """Builds the model; a task without an entry in ``task_losses`` has plain cross entropy.
+        """Builds the model; a task without an entry in ``task_losses`` has the plain loss of its type.
 
         Raises:
             UserError: a feature does not fit the encoder or its task.
@@ -67,7 +67,7 @@ class MultiTaskModel(tf_keras.Model):
         self.encoder = encoder
         self.tasks = tasks
         self.architecture = architecture
-        plain = {task.name: TaskLoss(task.num_labels) for task in tasks}
+        plain = {task.name: loss_of(task) for task in tasks}
         self.task_losses = MappingProxyType({**plain, **(task_losses or {})})  # Keras does not track this type
         self._step: Step | None = None
         self.sharing = structure_of(architecture.sharing)(encoder, tasks, architecture.sharing)
@@ -151,22 +151,22 @@ class MultiTaskModel(tf_keras.Model):
         return type(self).build_logits is not MultiTaskModel.build_logits
 
     def build_loss(self, logits: dict[str, tf.Tensor], label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
-        """Returns the mean loss of the batch's task, float32 []: softmax cross entropy, or the loss in ``task_losses``.
+        """Returns the mean loss of the batch's task, float32 []: the plain loss of its type, or the loss in ``task_losses``.
 
         Args:
             logits: the value of ``build_logits``.
-            label_ids: int32 [B].
+            label_ids: int32 [B] or [B, C], see ``EncodedRows``.
             task_id: int32 [], the batch's task.
         """
         return self.for_task(lambda task: self.task_losses[task.name](logits[task.logits_name], label_ids), task_id)
 
     def build_predictions(self, logits: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Returns for every task ``{name}_predictions`` (int32 [B]) and ``{name}_probabilities`` (float32 [B, C])."""
+        """Returns for every task ``{name}_predictions`` and ``{name}_probabilities``, see ``predictions_of``."""
         predictions = {}
         for task in self.tasks:
-            values = tf.cast(logits[task.logits_name], tf.float32)
-            predictions[f"{task.name.lower()}_predictions"] = tf.argmax(values, axis=-1, output_type=tf.int32)
-            predictions[f"{task.name.lower()}_probabilities"] = tf.nn.softmax(values)
+            found, probabilities = predictions_of(task, logits[task.logits_name])
+            predictions[f"{task.name.lower()}_predictions"] = found
+            predictions[f"{task.name.lower()}_probabilities"] = probabilities
         return predictions
 
     def call(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:

@@ -1,16 +1,19 @@
-"""A task's loss from its logits: softmax cross entropy, optionally with label weights, label smoothing, focal factor."""
+"""What a task's type means for its logits: loss, prediction, and the terms that training adds."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+
+from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, SCORE, Task
 
 EFFECTIVE_BETA = 0.999
 
 
 @dataclass(frozen=True)
 class TaskLoss:
-    """The mean loss of a task's rows; by default plain softmax cross entropy.
+    """The mean loss of a task's rows with one label each; by default plain softmax cross entropy.
 
     Attributes:
         num_labels: C.
@@ -27,7 +30,7 @@ class TaskLoss:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the loss is plain cross entropy."""
+        """Whether the loss has no label weights, label smoothing and focal factor."""
         return self.label_weights is None and not self.label_smoothing and not self.focal_gamma
 
     def __call__(self, logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
@@ -37,7 +40,7 @@ class TaskLoss:
             logits: [B, C], or [M, B, C] for M dropout masks of each row.
             label_ids: int32 [B].
         """
-        values = tf.cast(logits, tf.float32)
+        values, label_ids = tf.cast(logits, tf.float32), _of_rank(1, label_ids)
         labels = one_hot = tf.one_hot(label_ids, self.num_labels)
         if self.label_smoothing:
             labels = (1.0 - self.label_smoothing) * one_hot + self.label_smoothing / self.num_labels
@@ -51,6 +54,113 @@ class TaskLoss:
         if self.label_weights is not None:
             rows *= tf.gather(tf.constant(self.label_weights, tf.float32), label_ids)
         return tf.reduce_mean(rows)
+
+    def accuracy(self, logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns the share of rows whose largest logit is the label's, float32 []."""
+        label_ids = _of_rank(1, label_ids)
+        right = tf.equal(tf.argmax(logits, axis=-1, output_type=label_ids.dtype), label_ids)
+        return tf.reduce_mean(tf.cast(right, tf.float32))
+
+    def disagreement(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        """Returns KL(p || q) + KL(q || p) of each row, [..., B]; p and q the outputs of the logits ``first``, ``second``."""
+        p, q = tf.nn.log_softmax(first), tf.nn.log_softmax(second)
+        return tf.reduce_sum((tf.exp(p) - tf.exp(q)) * (p - q), axis=-1)
+
+
+@dataclass(frozen=True)
+class MultiLabelLoss(TaskLoss):
+    """The mean loss of rows with any number of labels: the mean over the labels of sigmoid cross entropies.
+
+    Attributes:
+        label_weights: one per label, which multiplies its cross entropies.
+        label_smoothing: share of every target that is moved to 0.5.
+        focal_gamma: a cross entropy is multiplied by (1 - p)^focal_gamma, p the probability of what is true.
+    """
+
+    def __call__(self, logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns the mean over the rows; ``label_ids`` is int32 [B, C], 0 or 1."""
+        values, targets = tf.cast(logits, tf.float32), tf.cast(_of_rank(2, label_ids), tf.float32)
+        labels = (1.0 - self.label_smoothing) * targets + 0.5 * self.label_smoothing if self.label_smoothing else targets
+        if values.shape.rank == 3:
+            labels, targets = (tf.broadcast_to(value, tf.shape(values)) for value in (labels, targets))
+        each = tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=values)
+        if self.focal_gamma:
+            signed = (2.0 * targets - 1.0) * values
+            each *= tf.maximum(tf.sigmoid(-signed), 1e-7) ** self.focal_gamma
+        if self.label_weights is not None:
+            each *= tf.constant(self.label_weights, tf.float32)
+        return tf.reduce_mean(each)
+
+    def accuracy(self, logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns the share of right answers, labels one by one, where the answer is whether the probability is over 0.5."""
+        return tf.reduce_mean(tf.cast(tf.equal(logits > 0.0, _of_rank(2, label_ids) > 0), tf.float32))
+
+    def disagreement(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        """Returns the same divergence as ``TaskLoss``, the mean over the labels, of one Bernoulli variable each."""
+        return tf.reduce_mean((tf.sigmoid(first) - tf.sigmoid(second)) * (first - second), axis=-1)
+
+
+@dataclass(frozen=True)
+class ScoreLoss(TaskLoss):
+    """The mean squared error of numbers."""
+
+    def __call__(self, logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns the mean over the rows; ``logits`` is [B, 1] or [M, B, 1], ``label_ids`` int32 [B], see ``bits_of``."""
+        values = tf.cast(logits, tf.float32)[..., 0]
+        return tf.reduce_mean(tf.math.squared_difference(values, tf.bitcast(_of_rank(1, label_ids), tf.float32)))
+
+    def accuracy(self, logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns 0: numbers are not right or wrong."""
+        return tf.constant(0.0)
+
+    def disagreement(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        """Returns the same divergence as ``TaskLoss``, of normal distributions with the variance 1."""
+        return tf.math.squared_difference(first, second)[..., 0]
+
+
+def _of_rank(rank: int, label_ids: tf.Tensor) -> tf.Tensor:
+    """Alternating steps on tasks of several types have labels of any rank until the task is known."""
+    return label_ids if label_ids.shape.rank == rank else tf.ensure_shape(label_ids, [None] * rank)
+
+
+_LOSSES: dict[str, type[TaskLoss]] = {CLASSIFY: TaskLoss, MULTI_LABEL: MultiLabelLoss, SCORE: ScoreLoss}
+
+
+def loss_of(task: Task, label_smoothing: float = 0.0, focal_gamma: float = 0.0) -> TaskLoss:
+    """Returns the loss of a task's type."""
+    return _LOSSES[task.type](task.num_labels, None, label_smoothing, focal_gamma)
+
+
+def predictions_of(task: Task, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what a task's logits [B, C] predict.
+
+    Returns:
+        Of ``classify`` the label id, int32 [B], and the labels' probabilities, float32 [B, C]; of ``multi_label`` 0 or 1 for
+        every label, int32 [B, C], and their probabilities; of ``score`` the number, float32 [B], and the same as [B, 1].
+    """
+    values = tf.cast(logits, tf.float32)
+    return _PREDICTIONS[task.type](task, values)
+
+
+def _of_one_label(task: Task, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.argmax(values, axis=-1, output_type=tf.int32), tf.nn.softmax(values)
+
+
+def _of_several_labels(task: Task, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    probabilities = tf.sigmoid(values)
+    return tf.cast(probabilities >= task.threshold, tf.int32), probabilities
+
+
+def _of_number(task: Task, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    numbers = values if task.range is None else tf.clip_by_value(values, *task.range)
+    return numbers[:, 0], numbers
+
+
+_PREDICTIONS: dict[str, Callable[[Task, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]] = {
+    CLASSIFY: _of_one_label,
+    MULTI_LABEL: _of_several_labels,
+    SCORE: _of_number,
+}
 
 
 def label_weights(counts: np.ndarray, kind: str) -> tuple[float, ...]:

@@ -13,6 +13,8 @@ import numpy as np
 from easytransfer_mtl.seeding import DEFAULT_SEED, generator
 from easytransfer_mtl.tasks import Task
 
+RESAMPLED = ("macro_f1", "accuracy")
+"""Metrics that are resampled."""
 REPLICATES = 2000
 CONFIDENCE = 0.95
 CELLS_AT_A_TIME = 1 << 22

@@ -13,7 +13,7 @@ import numpy as np
 from easytransfer_mtl import __version__
 from easytransfer_mtl.errors import clipped
 from easytransfer_mtl.evaluation.confusions import largest_confusions
-from easytransfer_mtl.evaluation.metrics import TaskScore, mean_score
+from easytransfer_mtl.evaluation.metrics import ClassScore, mean_score
 from easytransfer_mtl.evaluation.row_table import RowTable, TaskRows
 from easytransfer_mtl.evaluation.run_metrics import Panel, has_news
 from easytransfer_mtl.reporting.bootstrap import REPLICATES, Interval, interval_of, resampled_scores
@@ -168,9 +168,10 @@ def _replicates(table: RowTable) -> list[np.ndarray]:
     return [resampled_scores(item.task, item.truth, [item.predicted], table.f1_labels)[0] for item in table.tasks]
 
 
-def _intervals(table: RowTable) -> tuple[list[TaskScore], list[Interval], Interval]:
+def _intervals(table: RowTable) -> tuple[list[ClassScore], list[Interval], Interval]:
     """Returns the tasks' scores, their intervals, and that of the mean."""
-    scores, replicates = table.scores(), _replicates(table)
+    scores = [score for score in table.scores() if isinstance(score, ClassScore)]
+    replicates = _replicates(table)
     each = [interval_of(score.score, values) for score, values in zip(scores, replicates, strict=True)]
     return scores, each, interval_of(mean_score(scores), np.mean(replicates, axis=0))
 
@@ -234,7 +235,7 @@ def _clock(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def _task_part(rows: TaskRows, score: TaskScore, interval: Interval) -> TaskPart:
+def _task_part(rows: TaskRows, score: ClassScore, interval: Interval) -> TaskPart:
     labels = _labels(score)
     worst = _worst(rows)
     counts = np.bincount([row.label for row in worst], minlength=rows.task.num_labels)
@@ -256,14 +257,14 @@ def _task_part(rows: TaskRows, score: TaskScore, interval: Interval) -> TaskPart
     )
 
 
-def _labels(score: TaskScore) -> list[Label]:
+def _labels(score: ClassScore) -> list[Label]:
     task = score.task
     columns = (score.precision, score.recall, score.f1, score.support, score.counted)
     values = zip(task.label_enumerate_values, *(column.tolist() for column in columns), strict=True)
     return [Label(code, task.label_names.get(code, ""), *numbers) for code, *numbers in values]
 
 
-def _matrix(score: TaskScore, labels: list[Label]) -> list[tuple[Label, list[Cell]]]:
+def _matrix(score: ClassScore, labels: list[Label]) -> list[tuple[Label, list[Cell]]]:
     wrong = score.confusion - np.diag(np.diag(score.confusion))
     most = np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1)), kind="stable")[:MOST_LABELS]
     shown = sorted(most.tolist()) if len(labels) > MOST_LABELS else range(len(labels))

@@ -27,7 +27,7 @@ from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.runs.checkpoint_files import has_checkpoints
 from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.runs.task_data import TaskData
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import CLASSIFY, Task
 
 NOT_OF_THE_ENCODER = ("transformers_version", "_name_or_path", "architectures", "torch_dtype", "dtype")
 """Config keys that do not affect the computation."""
@@ -100,10 +100,14 @@ def check_same_architecture(folder: RunFolder, architecture: Architecture) -> No
         )
 
 
+def _type_and_labels(task: Task) -> tuple[Any, ...]:
+    return (task.label_enumerate_values,) if task.type == CLASSIFY else (task.type, task.label_enumerate_values)
+
+
 def check_same_tasks(folder: RunFolder, tasks: tuple[Task, ...]) -> None:
     """Raises UserError if the run in a folder has other tasks or labels, or another order of either."""
     before, _ = folder.read_tasks()
-    old, new = ([(task.name, task.label_enumerate_values) for task in group] for group in (before, tasks))
+    old, new = ([(task.name, *_type_and_labels(task)) for task in group] for group in (before, tasks))
     if old != new:
         raise UserError(f"{folder.path} holds a run of the tasks {old}, not {new}. Use another --model_dir.")
 

@@ -89,7 +89,7 @@ def read_task_data(
             raise UserError(f"{file.path} has no labels: it cannot be trained on or evaluated.")
     result = []
     for file in files:
-        rows = read_tfrecords(file.path, file.task.num_labels, len(vocabulary))
+        rows = read_tfrecords(file.path, file.task.num_labels, len(vocabulary), file.task.type)
         if not labelled:
             rows = replace(rows, label_ids=np.full_like(rows.label_ids, NO_LABEL))
         if positions and len(rows) and int(rows.lengths.max()) > positions:

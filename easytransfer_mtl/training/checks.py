@@ -22,7 +22,7 @@ from easytransfer_mtl.models.sharing.base import read_part
 from easytransfer_mtl.models.sharing.layer_weights import num_tied_layers, parse_layer_weights
 from easytransfer_mtl.models.sharing.parts import small_config
 from easytransfer_mtl.models.task_loss import TaskLoss
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import CLASSIFY, SCORE, Task
 from easytransfer_mtl.training.adversarial import make_adversary
 from easytransfer_mtl.training.loss_scale import SCALED
 from easytransfer_mtl.weighting import TaskWeighting
@@ -140,10 +140,40 @@ def check_model(
     Raises:
         UserError: they do not fit each other.
     """
+    _check_types(settings, tasks)
     _check_sharing(settings, config, weighting)
     _check_delivered(architecture, tasks, config.num_hidden_layers)
     if weighting.needs_gram:
         _check_gram_variables(settings, weighting, architecture, tasks, config)
+
+
+def _check_types(settings: TrainSettings, tasks: list[Task]) -> None:
+    """Raises UserError for settings that have no meaning for a task that is not of one label a row."""
+    numbers = [task.name for task in tasks if task.type == SCORE]
+    for name in ("class_weights", "label_smoothing", "focal_gamma"):
+        values = by_task(settings, name, [task.name for task in tasks])
+        wrong = [task for task in numbers if values.get(task) not in (None, 0.0, "none")]
+        if wrong:
+            raise UserError(
+                f"{name} is for labels, and {wrong[0]} is of the type {SCORE}, a number; give it to the other tasks only "
+                f"(--{name} TASK=VALUE,...)."
+            )
+    if numbers and settings.loss_weighting == "dtp" and not settings.dtp_kpi_file:
+        raise UserError(
+            f"loss_weighting dtp measures how often a task is right, and {numbers[0]} is of the type {SCORE}, which never "
+            "is; set --dtp_kpi_file, or choose another method."
+        )
+    if numbers and settings.loss_weighting == "gradnorm" and settings.gradnorm_initial_losses == "log_classes":
+        raise UserError(
+            f"gradnorm_initial_losses log_classes is the loss of guessing among labels, and {numbers[0]} is of the type "
+            f"{SCORE}; set --gradnorm_initial_losses=first."
+        )
+    others = [task for task in tasks if task.type != CLASSIFY]
+    if others and settings.teacher:
+        raise UserError(
+            f"teacher works with tasks of the type {CLASSIFY} only, and {others[0].name} is of the type {others[0].type}; "
+            "leave the teacher out."
+        )
 
 
 def _check_sharing(settings: TrainSettings, config: PretrainedConfig, weighting: TaskWeighting) -> None:

@@ -25,10 +25,9 @@ MULTI_WORKER = ("MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
 """TensorFlow's current name and EasyTransfer's name."""
 BATCH_SIGNATURE = {
     **{name: tf.TensorSpec([None, None], tf.int32) for name in ("input_ids", "input_mask", "segment_ids")},
-    "label_ids": tf.TensorSpec([None], tf.int32),
     "task_id": tf.TensorSpec([], tf.int32),
 }
-"""Signature of one task's batch without a teacher: any number of rows of any length."""
+"""Signature of one task's batch without labels and teacher: any number of rows of any length."""
 TEACHER_SIGNATURE = {TEACHER: tf.TensorSpec([None, None], tf.float32)}
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
@@ -97,8 +96,14 @@ class Distribution:
 
 
 def _dataset(batches: TrainingBatches, start: int, stop: int, shares: range, num_shares: int) -> tf.data.Dataset:
-    of_task = BATCH_SIGNATURE | (TEACHER_SIGNATURE if batches.tasks.has_teacher else {})
-    signature = of_task if batches.order is not None else {order.name: of_task for order in batches.tasks.orders}
+    tasks, teacher = batches.tasks, TEACHER_SIGNATURE if batches.tasks.has_teacher else {}
+    labels = [tf.TensorSpec([None] * rows.label_ids.ndim, tf.int32) for rows in tasks.rows]
+    if batches.order is None:
+        names = [order.name for order in tasks.orders]
+        signature = {name: BATCH_SIGNATURE | teacher | {"label_ids": spec} for name, spec in zip(names, labels, strict=True)}
+    else:
+        any_task = labels[0] if len(set(labels)) == 1 else tf.TensorSpec(None, tf.int32)
+        signature = BATCH_SIGNATURE | teacher | {"label_ids": any_task}
 
     def generate() -> Iterator[Batch | dict[str, Batch]]:
         for batch in batches.steps(start, stop):

@@ -9,9 +9,9 @@ from easytransfer_mtl.config.train_settings import TrainSettings
 from easytransfer_mtl.data.task_order import TaskOrder, make_task_order
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture, choose_architecture
-from easytransfer_mtl.models.task_loss import TaskLoss
+from easytransfer_mtl.models.task_loss import TaskLoss, loss_of
 from easytransfer_mtl.runs.step_plan import StepPlan, plan_steps
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task
 from easytransfer_mtl.training.batches import batch_sizes, rows_per_step
 from easytransfer_mtl.training.checks import check_by_task, check_encoder, check_model, check_settings
 from easytransfer_mtl.training.learning_rates import RateShares
@@ -66,7 +66,7 @@ def plan_run(
     epoch = max(1, rows // per_step)
     alternates = settings.step_mode != "joint"
     order = make_task_order(settings, names, num_rows, settings.num_epochs, epoch, settings.seed) if alternates else None
-    weighting = make_weighting(settings, RunFacts(names, [task.num_labels for task in tasks], epoch, settings.seed))
+    weighting = make_weighting(settings, RunFacts(names, [_answers(task) for task in tasks], epoch, settings.seed))
     architecture = choose_architecture(settings, tasks, config.num_hidden_layers)
     check_model(settings, tasks, config, architecture, weighting)
     return RunPlan(
@@ -92,6 +92,10 @@ def _losses(settings: TrainSettings, tasks: list[Task], weighting: TaskWeighting
             )
         focal = dict.fromkeys(names, weighting.focal_gamma)
     return {
-        task.name: TaskLoss(task.num_labels, label_smoothing=smoothing[task.name], focal_gamma=focal[task.name])
-        for task in tasks
+        task.name: loss_of(task, smoothing[task.name], 0.0 if task.type == SCORE else focal[task.name]) for task in tasks
     }
+
+
+def _answers(task: Task) -> int:
+    """Returns how many answers a row's label has that guessing takes for equally likely: 2 to each label of several."""
+    return 2 if task.type == MULTI_LABEL else task.num_labels

@@ -48,7 +48,7 @@ from easytransfer_mtl.runs.task_data import (
     warn_of_dev_texts,
     with_unlabelled,
 )
-from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
+from easytransfer_mtl.tasks import CONTEST_TASKS, MULTI_LABEL, Task, load_tasks
 from easytransfer_mtl.training.batches import rows_per_step, training_batches
 from easytransfer_mtl.training.checks import check_encoder, check_settings, warn_without_dropout
 from easytransfer_mtl.training.loss_scale import SCALED
@@ -163,7 +163,8 @@ def _with_label_weights(settings: TrainSettings, losses: dict[str, TaskLoss], tr
     for item in train:
         name, kind = item.task.name, kinds.get(item.task.name, "none")
         if kind != "none":
-            counts = np.bincount(item.rows.label_ids, minlength=item.task.num_labels)
+            label_ids, several = item.rows.label_ids, item.task.type == MULTI_LABEL
+            counts = label_ids.sum(axis=0) if several else np.bincount(label_ids, minlength=item.task.num_labels)
             weighted[name] = replace(losses[name], label_weights=label_weights(counts, kind))
     return weighted
 

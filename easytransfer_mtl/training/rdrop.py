@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from easytransfer_mtl.models.task_loss import TaskLoss
+
 
 def twice(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Returns the batch concatenated with itself along the rows.
@@ -14,7 +16,7 @@ def twice(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return {name: value if value.shape.rank == 0 else tf.concat([value, value], axis=0) for name, value in batch.items()}
 
 
-def disagreement(logits: tf.Tensor) -> tf.Tensor:
+def disagreement(logits: tf.Tensor, loss: TaskLoss) -> tf.Tensor:
     """Returns the mean over the rows of KL(p || q) + KL(q || p), float32 [].
 
     Liang et al., "R-Drop: Regularized Dropout for Neural Networks", NeurIPS 2021. Their loss of a row is
@@ -24,6 +26,7 @@ def disagreement(logits: tf.Tensor) -> tf.Tensor:
 
     Args:
         logits: of a batch made by ``twice``, [2B, C], or [M, 2B, C] for multi-sample dropout.
+        loss: the task's, which knows what the logits are of.
     """
-    p, q = tf.split(tf.nn.log_softmax(tf.cast(logits, tf.float32)), 2, axis=-2)
-    return tf.reduce_mean(tf.reduce_sum((tf.exp(p) - tf.exp(q)) * (p - q), axis=-1))
+    first, second = tf.split(tf.cast(logits, tf.float32), 2, axis=-2)
+    return tf.reduce_mean(loss.disagreement(first, second))

@@ -12,7 +12,7 @@ from easytransfer_mtl.encoders.name_map import head_name
 from easytransfer_mtl.errors import UserError, listed
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import Task, require_one_label
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ def choose_heads(
     chosen = {}
     for task in (task for task in tasks if task.name in names):
         place = f"take_heads {task.name.lower()}={names[task.name]}"
+        require_one_label([task], place)
         if reason := _other_than_baseline(task, architecture):
             raise UserError(f"{place}: {reason}. Leave {task.name.lower()} out of --take_heads, or these settings.")
         chosen[task.name] = TakenHead(head_name(names[task.name]), _label_order(task, labels, files, place))

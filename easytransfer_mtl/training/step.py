@@ -28,8 +28,8 @@ from easytransfer_mtl.training.token_dropout import TokenDropout
 from easytransfer_mtl.weighting import Signals, TaskWeighting
 
 Batch = dict[str, tf.Tensor]
-"""input_ids, input_mask, segment_ids, int32 [B, S]; label_ids, int32 [B]; task_id, int32 []; with distillation also
-teacher_probabilities, float32 [B, C], and label_ids may be -1, no label. With several replicas: this replica's rows."""
+"""input_ids, input_mask, segment_ids, int32 [B, S]; label_ids, int32 [B] or [B, C]; task_id, int32 []; with distillation
+also teacher_probabilities, float32 [B, C], and label_ids may be -1, no label. With several replicas: this replica's rows."""
 Batches = dict[str, Batch]
 """Task name -> its batch."""
 Gradients = list[Gradient | None]
@@ -180,7 +180,9 @@ class TrainStep:
             soft = model.for_task(lambda task: distillation.loss(logits[task.logits_name], batch[TEACHER]), task_id)
             objective = distillation.mixture(objective, soft)
         if self.settings.rdrop_alpha:
-            differ = model.for_task(lambda task: disagreement(logits[task.logits_name]), task_id)
+            differ = model.for_task(
+                lambda task: disagreement(logits[task.logits_name], model.task_losses[task.name]), task_id
+            )
             objective += self.settings.rdrop_alpha / 4.0 * differ
         return Forward(loss, accuracy, penalty, objective)
 
@@ -196,7 +198,9 @@ class TrainStep:
         model, label_ids = self.model, batch["label_ids"]
         loss, accuracy = model.build_loss(logits, label_ids, task_id), tf.constant(0.0)
         if self.weighting.needs_accuracies:
-            accuracy = model.for_task(lambda task: _accuracy(logits[task.logits_name], label_ids), task_id)
+            accuracy = model.for_task(
+                lambda task: model.task_losses[task.name].accuracy(logits[task.logits_name], label_ids), task_id
+            )
         return loss, accuracy, loss
 
     def _of_labelled_rows(
@@ -578,11 +582,6 @@ class TrainStep:
             yield
         finally:
             vars(optimizer).pop("update_step", None)  # every replica sets and removes it
-
-
-def _accuracy(logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
-    right = tf.equal(tf.argmax(logits, axis=-1, output_type=label_ids.dtype), label_ids)
-    return tf.reduce_mean(tf.cast(right, tf.float32))
 
 
 def _joint_signals(forwards: list[Forward], step: tf.Tensor, gram: tf.Tensor | None) -> Signals:

@@ -20,7 +20,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.runs.checkpoints import Progress
 from easytransfer_mtl.runs.metrics_log import MetricsLog
 from easytransfer_mtl.runs.step_plan import StepPlan
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import CLASSIFY, Task
 from easytransfer_mtl.training.preparation import Prepared
 from easytransfer_mtl.training.step import TrainStep
 from easytransfer_mtl.weighting.gram import norms_of
@@ -220,8 +220,9 @@ class StuckLosses:
         self.guessing = {
             task.name: math.log(task.num_labels) * (1.0 - 1.0 / task.num_labels) ** focal_gamma.get(task.name, 0.0)
             for task in tasks
+            if task.type == CLASSIFY
         }
-        self._seen: dict[str, deque[float]] = {task.name: deque(maxlen=WINDOW) for task in tasks}
+        self._seen: dict[str, deque[float]] = {name: deque(maxlen=WINDOW) for name in self.guessing}
 
     def see(self, step: int, losses: dict[str, float]) -> None:
         """Records the losses of a step's tasks; warns when the check is due."""

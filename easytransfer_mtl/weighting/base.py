@@ -29,7 +29,15 @@ class Signals(NamedTuple):
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The facts about a run that weightings depend on."""
+    """The facts about a run that weightings depend on.
+
+    Attributes:
+        task_names: the tasks.
+        num_labels: answers that guessing takes for equally likely: a task's labels, 2 where each of several labels is there
+            or not, and 1 for a number, which has no chance level.
+        steps_per_epoch: number of steps in which all rows are seen once.
+        seed: the run's seed.
+    """
 
     task_names: list[str]
     num_labels: list[int]

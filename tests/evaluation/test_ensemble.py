@@ -21,7 +21,7 @@ from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
 from easytransfer_mtl.evaluation.stored_models import check_alike, find_models, stored_model_at
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.tasks import CONTEST_TASKS, OCNLI
 
 TEXTS = ["天地人", "日月", "山水火木金土", "心手口", "禾米竹", "人", "土土土木", "月水目耳田"]
 
@@ -86,7 +86,7 @@ def test_the_mean_does_not_depend_on_the_order_to_the_last_bit() -> None:
 
 def test_labels_are_those_of_the_mean_and_not_of_the_majority() -> None:
     values = np.array([[[0.5, 0.4, 0.1]], [[0.5, 0.4, 0.1]], [[0.0, 0.9, 0.1]]], np.float32)
-    result = average([HeadOutput(value.argmax(axis=1), value) for value in values])
+    result = average(OCNLI, [HeadOutput(value.argmax(axis=1), value) for value in values])
     assert result.predictions.tolist() == [1]
 
 

@@ -85,8 +85,8 @@ def test_refused_input(truth: list[Any], predicted: list[Any], labels: str, mess
 
 def test_chance_by_hand_and_by_simulation() -> None:
     # Shares 3/4 and 1/4: F1 = 2 (3/8) / (5/4) = 3/5 and 2 (1/8) / (3/4) = 1/3.
-    assert chance_score(TWO, np.array([3, 1])) == pytest.approx((3 / 5 + 1 / 3) / 2)
-    assert chance_score(OCNLI, np.array([5, 5, 5])) == pytest.approx(1 / 3)
+    assert chance_score(TWO, np.array([3, 1]), 4) == pytest.approx((3 / 5 + 1 / 3) / 2)
+    assert chance_score(OCNLI, np.array([5, 5, 5]), 15) == pytest.approx(1 / 3)
     random = np.random.default_rng(0)
     truth = random.choice(7, size=50_000, p=[0.115, 0.252, 0.353, 0.115, 0.123, 0.017, 0.025])
     score = score_task(OCEMOTION, truth, random.integers(0, 7, size=50_000))
