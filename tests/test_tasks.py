@@ -182,3 +182,72 @@ def test_tasks_are_found_in_any_case() -> None:
     assert task_named("ocnli", CONTEST_TASKS) is OCNLI
     with pytest.raises(UserError, match="No task is called 'OCN'; the tasks are TNEWS, OCEMOTION, OCNLI"):
         task_named("OCN", CONTEST_TASKS)
+
+
+SEVERAL = {**GOOD, "type": "multi_label", "label_enumerate_values": ["red", "green", "blue"]}
+NUMBER = {**{key: value for key, value in GOOD.items() if key != "label_enumerate_values"}, "type": "score", "range": [0, 5]}
+
+
+def test_labels_of_each_type() -> None:
+    one, several, number = (task_from_json(value) for value in (GOOD, SEVERAL, NUMBER))
+    assert (one.target("yes"), several.target("blue,red"), several.target(""), number.target("2.5")) == (
+        1,
+        [1, 0, 1],
+        [0] * 3,
+        2.5,
+    )
+    assert (one.label_text(1), several.label_text([1, 0, 1]), several.label_text([0] * 3)) == ("yes", "red,blue", "")
+    assert (number.label_text(2.5), number.label_text(1 / 3)) == ("2.5", "0.333333")
+    assert [task.num_labels for task in (one, several, number)] == [2, 3, 1]
+    assert [task.metric for task in (one, several, number)] == ["macro_f1", "macro_f1", "pearson"]
+    for task, wrong in (
+        (one, ["", "Yes", "yes,no"]),
+        (several, ["red,red", "red, blue", "pink", ","]),
+        (number, WRONG_NUMBERS),
+    ):
+        for text in wrong:
+            assert not task.is_label(text), (task.name, text)
+            with pytest.raises(ValueError, match="is no label"):
+                task.target(text)
+
+
+WRONG_NUMBERS = ["", "5.01", "-0.1", "nan", "inf", "1e400", "1_0", "٣", "two", "1,5"]
+
+
+@pytest.mark.parametrize("value", [GOOD, SEVERAL, NUMBER, {**SEVERAL, "threshold": 0.3, "metrics": ["auc", "micro_f1"]}])
+def test_tasks_of_each_type_go_to_json_and_back(value: dict[str, Any]) -> None:
+    task = task_from_json(value)
+    again = task_from_json(json.loads(json.dumps(task.to_json())))
+    assert again == task and again.threshold == task.threshold and again.metrics == task.metrics
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({**GOOD, "type": "regression"}, "type 'regression' is not one of"),
+        ({**GOOD, "type": ["score"]}, "type .* is not one of"),
+        ({**NUMBER, "label_enumerate_values": ["1", "2"]}, "has numbers, no labels"),
+        ({**SEVERAL, "label_enumerate_values": ["a,b", "c"]}, "must be without ','"),
+        ({**SEVERAL, "label_enumerate_values": []}, "at least one label"),
+        ({**NUMBER, "metric": "accuracy"}, "metric 'accuracy' is not one of"),
+        ({**NUMBER, "metrics": ["mean_absolute_error", "pearson"]}, "better when smaller"),
+        ({**GOOD, "metrics": ["auc", "auc"]}, "one twice"),
+        ({**GOOD, "metrics": ["auc"], "metric": "accuracy"}, "one or the other"),
+        ({**GOOD, "metrics": [1]}, "metrics must be a list of strings"),
+        ({**GOOD, "threshold": 0.4}, "threshold is for tasks of the type multi_label"),
+        ({**SEVERAL, "threshold": 1}, "above 0 and below 1"),
+        ({**SEVERAL, "threshold": True}, "above 0 and below 1"),
+        ({**SEVERAL, "range": [0, 1]}, "range is for tasks of the type score"),
+        ({**NUMBER, "range": [5, 0]}, "range is"),
+        ({**NUMBER, "range": [0, float("nan")]}, "range is"),
+        ({**NUMBER, "range": 5}, "range is"),
+    ],
+)
+def test_values_that_do_not_fit_the_type(value: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        task_from_json(value)
+
+
+def test_the_threshold_is_no_part_of_what_a_task_is() -> None:
+    task = task_from_json(SEVERAL)
+    assert replace(task, threshold=0.2) == task and replace(task, more_metrics=("auc",)) != task

@@ -167,6 +167,7 @@ def _score_labels(task: Task, truth: np.ndarray, predicted: np.ndarray, probabil
 def _score_numbers(task: Task, truth: np.ndarray, predicted: np.ndarray) -> TaskScore:
     if truth.ndim != 1 or truth.shape != predicted.shape or not len(truth):
         raise _wrong_shapes(task, truth, predicted)
+    truth, predicted = truth.astype(np.float64), predicted.astype(np.float64)
     known: dict[str, Callable[[], float]] = {
         "pearson": lambda: _correlation(pearsonr, truth, predicted),
         "spearman": lambda: _correlation(spearmanr, truth, predicted),
@@ -182,7 +183,6 @@ def _values(task: Task, known: dict[str, Callable[[], float]]) -> dict[str, floa
 
 def _correlation(function: Callable[..., Any], truth: np.ndarray, predicted: np.ndarray) -> float:
     """Returns a correlation; 0 if all values of either are the same, or there is one row: nothing goes with anything."""
-    truth, predicted = truth.astype(np.float64), predicted.astype(np.float64)
     if len(truth) < 2 or not np.ptp(truth) or not np.ptp(predicted):
         return 0.0
     return float(function(truth, predicted).statistic)

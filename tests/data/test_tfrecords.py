@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from easytransfer_mtl.data import tfrecords
 from easytransfer_mtl.data.conversion import Conversion, convert_file
+from easytransfer_mtl.data.encoded_rows import targets_of
 from easytransfer_mtl.data.features import FeatureBuilder, Features
 from easytransfer_mtl.data.tfrecords import padded_length_of, read_tfrecords, serialize, write_tfrecords
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
@@ -100,6 +101,37 @@ def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert read.input_ids.tolist() == [2, 9, 3, 2, 9, 8, 3, 7, 3, 2, 3]
     assert read.segment_ids.tolist() == [0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0]
     assert read.label_ids.tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "targets", "wanted"),
+    [
+        ("multi_label", [[0, 1, 1], [0, 0, 0]], np.array([[0, 1, 1], [0, 0, 0]])),
+        ("score", [0.1, -2.5e10], np.array([0.1, -2.5e10], np.float32)),
+    ],
+)
+def test_labels_of_other_types_come_back(tmp_path: Path, kind: str, targets: list[Any], wanted: np.ndarray) -> None:
+    path = tmp_path / "file.tfrecord"
+    write_tfrecords(path, (serialize(Features([2, 3], 2), target, 6) for target in targets))
+    rows = read_tfrecords(path, 3 if kind == "multi_label" else 1, 10, kind)
+    assert rows.label_ids.dtype == np.int32
+    np.testing.assert_array_equal(targets_of(rows.label_ids, kind), wanted)
+    np.testing.assert_array_equal(rows.take(np.array([1, 0])).batch(np.arange(2))["label_ids"], rows.label_ids[::-1])
+    for other, labels in (("classify", 3), ("multi_label", 4), ("score", 1), ("multi_label", 3)):
+        if (other, labels) != (kind, 3 if kind == "multi_label" else 1):
+            with pytest.raises(UserError, match="record 0: expected int64 features"):
+                read_tfrecords(path, labels, 10, other)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "message"),
+    [("multi_label", [0, 2], r"label_id is not in 0..1, for every label"), ("score", float("nan"), "no finite number")],
+)
+def test_labels_of_other_types_are_checked(tmp_path: Path, kind: str, target: Any, message: str) -> None:
+    path = tmp_path / "file.tfrecord"
+    write_tfrecords(path, [serialize(Features([2, 3], 2), target, 6)])
+    with pytest.raises(UserError, match=message):
+        read_tfrecords(path, 2, 10, kind)
 
 
 def test_writing_that_fails_leaves_no_file(tmp_path: Path) -> None:

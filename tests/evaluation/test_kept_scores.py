@@ -1,5 +1,6 @@
 """Scores that are kept come back as they were found."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from easytransfer_mtl.data.encoded_rows import from_arrays
+from easytransfer_mtl.data.encoded_rows import from_arrays, from_features
+from easytransfer_mtl.data.features import Features
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.inference import HeadOutput
 from easytransfer_mtl.evaluation.kept_outputs import FILE as OUTPUTS
@@ -16,7 +18,7 @@ from easytransfer_mtl.evaluation.metrics import TaskScore, score_confusion, scor
 from easytransfer_mtl.evaluation.reports import score_json
 from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import read_json, write_json
-from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION
+from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION, Task
 
 
 def data_of(first_id: int = 1) -> list[Any]:
@@ -119,3 +121,42 @@ def test_damaged_outputs_are_not_used(damage: str, tmp_path: Path, caplog: pytes
         path.write_bytes(path.read_bytes() + bytes(2 << 20))
     assert kept.outputs(weights) is None
     assert ("is damaged" in caplog.text) == (damage != "size")
+
+
+SEVERAL = Task(
+    "SEVERAL", ("idx", "a", "label"), "a", ("x", "y"), type="multi_label", metric="auc", more_metrics=("macro_f1",)
+)
+NUMBER = Task("NUMBER", ("idx", "a", "label"), "a", (), type="score", range=(0.0, 5.0))
+AREA = Task("AREA", ("idx", "a", "label"), "a", ("x", "y", "z"), metric="auc")
+
+
+def test_scores_of_every_type_come_back(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    rows = from_features([Features([2, 7, 3], 3)] * 6, range(6))
+    data: Any = [SimpleNamespace(task=task, rows=rows) for task in (SEVERAL, NUMBER, AREA)]
+    truths = [random.integers(0, 2, (6, 2)), random.random(6).astype(np.float32), random.integers(0, 3, 6)]
+    outputs = {item.task.name: HeadOutput.of(item.task, random.random((6, item.task.num_labels))) for item in data}
+    scores = [
+        score_task(replace(task, threshold=0.3) if task is SEVERAL else task, truth, *_parts(outputs[task.name]))
+        for task, truth in zip((SEVERAL, NUMBER, AREA), truths, strict=True)
+    ]
+    weights = Weights.of_step(tmp_path, 2)
+    KeptScores(tmp_path, data, "float32", 0).add(weights, scores, outputs)
+    again = KeptScores(tmp_path, data, "float32", 2)
+    assert [score_json(score) for score in again.scores[weights]] == [score_json(score) for score in scores]
+    assert again.scores[weights][0].task.threshold == 0.3
+    found = again.outputs(weights)
+    assert found is not None
+    for name, output in outputs.items():
+        for one, other in zip(found[name], output, strict=True):
+            np.testing.assert_array_equal(one, other)
+    path = tmp_path / "evaluation/during_training.json"
+    whole = path.read_text(encoding="utf-8")
+    for before, after in (('"chance"', '"change"'), ('"auc"', '"acu"'), ('"support": [', '"support": [1, ')):
+        path.write_text(whole.replace(before, after), encoding="utf-8")
+        with pytest.raises(UserError, match="is damaged"):
+            KeptScores(tmp_path, data, "float32", 2)
+
+
+def _parts(output: HeadOutput) -> tuple[Any, str, Any]:
+    return output.predictions, "present", output.probabilities

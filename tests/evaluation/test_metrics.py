@@ -8,10 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, roc_auc_score
 
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.legacy import legacy_score, round_robin
-from easytransfer_mtl.evaluation.metrics import best_of, chance_score, mean_score, score_task
+from easytransfer_mtl.evaluation.metrics import (
+    LabelScore,
+    best_of,
+    best_threshold,
+    chance_score,
+    mean_score,
+    score_task,
+)
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION, OCNLI, TNEWS, Task, task_named
 
 EVAL = Path(__file__).parents[1] / "golden" / "eval"
@@ -192,3 +201,106 @@ def test_round_robin_covers_every_row_in_order() -> None:
         assert 0 < end - start <= 4
         pieces[task] += range(start, end)
     assert pieces == {0: list(range(10)), 1: list(range(3)), 2: list(range(8))}
+
+
+def of_type(kind: str, labels: tuple[str, ...] = (), **more: Any) -> Task:
+    return Task("x", ("idx", "a", "label"), "a", label_enumerate_values=labels, type=kind, **more)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_metric_of_one_label_is_scikit_learns(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    task = of_type("classify", ("a", "b", "c"), metric="auc", more_metrics=("matthews", "micro_f1", "weighted_f1"))
+    truth, probabilities = random.integers(0, 3, 60), random.dirichlet([1, 1, 1], 60)
+    predicted = probabilities.argmax(axis=1)
+    score = score_task(task, truth, predicted, probabilities=probabilities)
+    assert score.values == pytest.approx(
+        {
+            "auc": roc_auc_score(truth, probabilities, multi_class="ovr", average="macro"),
+            "matthews": matthews_corrcoef(truth, predicted),
+            "micro_f1": f1_score(truth, predicted, average="micro"),
+            "weighted_f1": f1_score(truth, predicted, average="weighted"),
+            "macro_f1": f1_score(truth, predicted, average="macro"),
+            "accuracy": accuracy_score(truth, predicted),
+        },
+        abs=1e-12,
+    )
+    assert score.score == score.values["auc"] and score.chance == 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_metric_of_several_labels_is_scikit_learns(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    task = of_type("multi_label", ("a", "b", "c", "d"), metric="micro_f1", more_metrics=("auc", "weighted_f1"))
+    truth, probabilities = (random.random((80, 4)) < [0.1, 0.3, 0.5, 0.9]).astype(int), random.random((80, 4))
+    predicted = (probabilities >= 0.4).astype(int)
+    score = score_task(task, truth, predicted, probabilities=probabilities)
+    assert isinstance(score, LabelScore) and score.support.tolist() == truth.sum(axis=0).tolist()
+    assert score.values == pytest.approx(
+        {
+            "micro_f1": f1_score(truth, predicted, average="micro"),
+            "auc": roc_auc_score(truth, probabilities, average="macro"),
+            "weighted_f1": f1_score(truth, predicted, average="weighted"),
+            "macro_f1": f1_score(truth, predicted, average="macro"),
+            "accuracy": accuracy_score(truth, predicted),
+        },
+        abs=1e-12,
+    )
+
+
+def test_every_metric_of_numbers_is_the_librarys() -> None:
+    random = np.random.default_rng(3)
+    task = of_type("score", metric="spearman", more_metrics=("pearson", "mean_absolute_error"))
+    truth = random.random(50).astype(np.float32)
+    predicted = (truth + random.normal(0, 0.3, 50)).astype(np.float32)
+    one, other = truth.astype(float), predicted.astype(float)
+    assert score_task(task, truth, predicted).values == pytest.approx(
+        {
+            "spearman": spearmanr(one, other).statistic,
+            "pearson": pearsonr(one, other).statistic,
+            "mean_absolute_error": np.abs(one - other).mean(),
+        },
+        abs=1e-12,
+    )
+
+
+def test_scores_where_nothing_can_be_told_apart() -> None:
+    number = of_type("score", metric="pearson", more_metrics=("spearman",))
+    same = np.ones(4, np.float32)
+    assert score_task(number, same, np.arange(4, dtype=np.float32)).values == {"pearson": 0.0, "spearman": 0.0}
+    assert score_task(number, same[:1], same[:1]).score == 0.0
+    several = of_type("multi_label", ("a", "b"), metric="auc")
+    truth = np.array([[1, 0], [1, 0]])
+    assert score_task(several, truth, truth, probabilities=np.array([[0.9, 0.1], [0.8, 0.2]])).score == 0.5
+    no_label = score_task(of_type("multi_label", ("a", "b")), np.zeros((3, 2), int), np.zeros((3, 2), int))
+    assert no_label.score == 0.0 and no_label.values["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("task", "shape"),
+    [(of_type("multi_label", ("a", "b")), (4,)), (of_type("multi_label", ("a", "b")), (4, 3)), (of_type("score"), (4, 1))],
+)
+def test_predictions_in_the_form_of_another_type(task: Task, shape: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match="x: truth has shape"):
+        score_task(task, np.zeros(shape, int), np.zeros(shape, int))
+
+
+def test_the_best_threshold_is_found_and_near_a_half_among_equals() -> None:
+    task = of_type("multi_label", ("a",), metric="auc", more_metrics=("macro_f1",))
+    truth, probabilities = np.array([[1], [1], [0], [0]]), np.array([[0.32], [0.9], [0.2], [0.1]])
+    assert best_threshold(task, truth, probabilities) == 0.32
+    assert best_threshold(task, truth, np.array([[0.8], [0.9], [0.2], [0.1]])) == 0.5
+    assert best_threshold(of_type("multi_label", ("a",), metric="auc", threshold=0.7), truth, probabilities) == 0.7
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "micro_f1", "weighted_f1", "accuracy"])
+@pytest.mark.parametrize("kind", ["classify", "multi_label"])
+def test_chance_is_what_guessing_scores(kind: str, metric: str) -> None:
+    random, rows = np.random.default_rng(0), 40_000
+    task = of_type(kind, ("a", "b", "c"), metric=metric)
+    if kind == "classify":
+        truth, guess = random.choice(3, rows, p=[0.6, 0.3, 0.1]), random.integers(0, 3, rows)
+    else:
+        truth, guess = (random.random((rows, 3)) < [0.6, 0.3, 0.1]).astype(int), random.integers(0, 2, (rows, 3))
+    score = score_task(task, truth, guess)
+    assert score.score == pytest.approx(score.chance, abs=0.01)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from easytransfer_mtl.models.task_loss import TaskLoss, label_weights
+from easytransfer_mtl.data.encoded_rows import bits_of, targets_of
+from easytransfer_mtl.models.task_loss import MultiLabelLoss, ScoreLoss, TaskLoss, label_weights, predictions_of
+from easytransfer_mtl.tasks import Task
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3], [-3.0, 1.0, 4.0], [5.0, 0.0, 0.0]], np.float32)
 LABELS = np.array([0, 1, 2, 1], np.int32)
@@ -71,3 +73,80 @@ def test_several_looks_at_the_rows_are_the_mean_of_their_losses(options: dict[st
     looks = [LOGITS, LOGITS[::-1] * 0.5, -LOGITS]
     each = [loss(look, **options) for look in looks]
     assert loss(np.stack(looks), **options) == pytest.approx(np.mean(each), rel=1e-5)
+
+
+SEVERAL = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0]], np.int32)
+SIGMOID = 1 / (1 + np.exp(-LOGITS.astype(float)))
+
+
+def several(**options: Any) -> float:
+    return float(MultiLabelLoss(3, **options)(tf.constant(LOGITS), tf.constant(SEVERAL)))
+
+
+def binary_cross_entropy(targets: np.ndarray) -> np.ndarray:
+    return -(targets * np.log(SIGMOID) + (1 - targets) * np.log(1 - SIGMOID))
+
+
+def test_several_labels_plain_weighted_smoothed_and_focal() -> None:
+    each, right = binary_cross_entropy(SEVERAL), np.where(SEVERAL > 0, SIGMOID, 1 - SIGMOID)
+    weights = (0.5, 1.0, 2.0)
+    assert several() == pytest.approx(each.mean(), rel=1e-6)
+    assert several(label_weights=weights) == pytest.approx((each * weights).mean(), rel=1e-6)
+    assert several(focal_gamma=2.0) == pytest.approx((each * (1 - right) ** 2).mean(), rel=1e-5)
+    smooth = 0.9 * SEVERAL + 0.05
+    assert several(label_smoothing=0.1) == pytest.approx(binary_cross_entropy(smooth).mean(), rel=1e-6)
+    copies = tf.tile(tf.constant(LOGITS)[tf.newaxis], [5, 1, 1])
+    assert float(MultiLabelLoss(3)(copies, tf.constant(SEVERAL))) == pytest.approx(several(), rel=1e-6)
+
+
+def test_numbers_have_the_squared_error() -> None:
+    numbers, logits = np.array([0.1, 2.0, -3e4, 1e-30], np.float32), np.array([[1.0], [2.0], [3.0], [0.5]], np.float32)
+    found = ScoreLoss(1)(tf.constant(logits), tf.constant(bits_of(numbers)))
+    assert float(found) == pytest.approx(np.mean((logits[:, 0] - numbers) ** 2), rel=1e-6)
+    np.testing.assert_array_equal(targets_of(bits_of(numbers), "score"), numbers)
+
+
+@pytest.mark.parametrize(
+    ("own", "logits", "label_ids"),
+    [
+        (TaskLoss(3), LOGITS, LABELS),
+        (MultiLabelLoss(3), LOGITS, SEVERAL),
+        (ScoreLoss(1), LOGITS[:, :1], bits_of(LOGITS[:, 1])),
+    ],
+)
+def test_labels_of_a_rank_that_is_known_later_give_the_same(
+    own: TaskLoss, logits: np.ndarray, label_ids: np.ndarray
+) -> None:
+    def both(given: tf.Tensor) -> list[tf.Tensor]:
+        return [own(tf.constant(logits), given), own.accuracy(tf.constant(logits), given)]
+
+    late = tf.function(both, input_signature=[tf.TensorSpec(None, tf.int32)])
+    np.testing.assert_allclose(late(tf.constant(label_ids)), both(tf.constant(label_ids)), rtol=1e-6)
+
+
+def test_accuracy_of_several_labels_is_that_of_all_decisions() -> None:
+    assert float(MultiLabelLoss(3).accuracy(tf.constant(LOGITS), tf.constant(SEVERAL))) == ((LOGITS > 0) == SEVERAL).mean()
+
+
+def test_disagreement_is_the_symmetric_divergence() -> None:
+    first, second = tf.constant(LOGITS), tf.constant(LOGITS[::-1].copy())
+    p, q = SIGMOID, SIGMOID[::-1]
+    own = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q)) + q * np.log(q / p) + (1 - q) * np.log((1 - q) / (1 - p))
+    np.testing.assert_allclose(MultiLabelLoss(3).disagreement(first, second), own.mean(axis=1), rtol=1e-5)
+    # Normal distributions with variance 1: (a - b)^2 / 2 in either direction.
+    np.testing.assert_allclose(ScoreLoss(1).disagreement(first[:, :1], second[:, :1]), (LOGITS[:, 0] - LOGITS[::-1, 0]) ** 2)
+
+
+@pytest.mark.parametrize("values", [{"range": (0.0, 1.0)}, {"range": None}])
+def test_predictions_of_each_type(values: dict[str, Any]) -> None:
+    logits = tf.constant(LOGITS)
+    about = {"name": "x", "columns": ("idx", "a", "label"), "first_sequence": "a"}
+    several = Task(**about, type="multi_label", label_enumerate_values=("a", "b", "c"), threshold=0.6)
+    found, probabilities = predictions_of(several, logits)
+    np.testing.assert_allclose(probabilities, SIGMOID, rtol=1e-6)
+    np.testing.assert_array_equal(found, SIGMOID >= 0.6)
+    number = Task(**about, type="score", label_enumerate_values=(), **values)
+    found, same = predictions_of(number, logits[:, :1])
+    wanted = np.clip(LOGITS[:, 0], *values["range"]) if values["range"] else LOGITS[:, 0]
+    np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(same[:, 0], wanted)
