@@ -434,8 +434,9 @@ class WeightingSettings(StepModeSettings):
     )
     uncertainty_form: str = option(
         WEIGHTING,
-        "uncertainty: form of the objective",
+        "uncertainty: form of the objective, for all tasks or sts=regression (others classification)",
         "classification",
+        by_task=ByTask(str, "classification"),
         choices=UNCERTAINTY_FORMS,
         only_with={"loss_weighting": ("uncertainty",)},
     )

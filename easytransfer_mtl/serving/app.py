@@ -47,11 +47,15 @@ class PredictRequest(BaseModel):
 
 
 class OneResult(BaseModel):
-    """What the model says about one text, or pair, in one task."""
+    """What the model says about one text, or pair, in one task: a label, several labels, or a number."""
 
-    label: str
-    label_name: str
-    probabilities: dict[str, float] = Field(description="label -> its probability, in the order of the task's labels")
+    label: str | None = Field(None, description="several labels are separated by commas; none of a task with numbers")
+    labels: list[str] | None = Field(None, description="of a task with several labels a row")
+    label_name: str | None = None
+    number: float | None = Field(None, description="of a task with numbers, which has nothing else")
+    probabilities: dict[str, float] | None = Field(
+        None, description="label -> its probability, in the order of the task's labels"
+    )
 
 
 class PredictResponse(BaseModel):

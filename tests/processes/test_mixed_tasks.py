@@ -177,7 +177,13 @@ def test_the_exported_client_says_the_same(run_here: Run, mixed: Path, trained: 
     [
         ("--focal_gamma=topics=1,fire=1", "--class_weights=topics=inverse,fire=log", "--rdrop_alpha=1", "--idle_heads=skip"),
         ("--sharing=shared_private", "--num_accumulated_batches=2"),
-        ("--step_mode=joint", "--loss_weighting=uncertainty", "--label_smoothing=topics=0.1", "--early_stopping_patience=2"),
+        (
+            "--step_mode=joint",
+            "--loss_weighting=uncertainty",
+            "--uncertainty_form=people=regression",
+            "--label_smoothing=topics=0.1",
+            "--early_stopping_patience=2",
+        ),
         ("--step_mode=joint", "--loss_weighting=famo", "--adversarial=fgm", "--heads=topics=mlp,people=multi_dropout"),
         ("--step_mode=joint", "--loss_weighting=pcgrad", "--ema_decay=0.9"),
     ],
@@ -232,3 +238,19 @@ def test_commands_for_one_label_a_row_say_so(run_here: Run, mixed: Path, trained
         assert done.returncode == 2 and "TOPICS is of the type multi_label" in done.stderr, done.stderr
     done = run_here("report", str(trained), f"--output={tmp_path / 'report.html'}")
     assert done.returncode == 0 and "left out: TOPICS, PEOPLE" in done.stderr + done.stdout, done.stderr
+
+
+def test_results_in_python(trained: Path) -> None:
+    found: Any = load(trained / "best").predict_all("火水人天地", ids="7")
+    topics, people, fire = (found[name] for name in ("TOPICS", "PEOPLE", "FIRE"))
+    assert (topics.label, topics.labels, topics.label_name) == ("water", ["water"], "water") and topics.number is None
+    assert topics.to_json().keys() == {"id", "label", "labels", "label_name", "probabilities"}
+    assert people.to_json() == {"id": "7", "number": people.number} and people.number == pytest.approx(1.25, abs=0.7)
+    assert people.probabilities == {} and people.labels == [] and people.label == f"{people.number:.6g}"
+    assert (fire.label, fire.labels) == ("yes", ["yes"]) and fire.to_json().keys() == {
+        "id",
+        "label",
+        "label_name",
+        "probabilities",
+    }
+    assert "number=" in repr(people) and "probability" not in repr(topics) and "probability=" in repr(fire)

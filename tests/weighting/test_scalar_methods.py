@@ -90,6 +90,19 @@ def test_uncertainty_comes_to_rest_where_the_paper_says(form: str, at_rest: floa
     np.testing.assert_allclose(weighting.log_variance.value.numpy()[1], 0.0, atol=0)  # never trained, never moved
 
 
+def test_uncertainty_has_a_form_for_each_task(signals_of: Signal) -> None:
+    forms, losses = ["classification", "regression", "revised"], [2.0, 0.5, 1.2]
+    mixed, alone = Uncertainty(3, forms), [Uncertainty(3, form) for form in forms]
+    for step in range(20):
+        weights = mixed.weights(signals_of(losses, step=step)).numpy()
+        for place, weighting in enumerate(alone):
+            assert weighting.weights(signals_of(losses)).numpy()[place] == weights[place]
+        for weighting in (mixed, *alone):
+            weighting.update(signals_of(losses, step=step))
+    with pytest.raises(UserError, match="form 'other' is unknown"):
+        Uncertainty(2, ["classification", "other"])
+
+
 def test_imtl_l_brings_weighted_losses_to_one(signals_of: Signal) -> None:
     weighting, losses = IMTLL(3), np.array([2.0, 0.5, 0.0])
     update = tf.function(weighting.update, autograph=False)

@@ -63,11 +63,14 @@ function made(kind, name, text) {
 function card(task, result) {
   const section = document.createElement("section");
   const named = (label) => (task.labels[label] === label ? label : `${label} ${task.labels[label]}`);
-  section.append(made("h2", "", task.name), made("p", "winner", named(result.label)));
+  const isNumber = result.number !== undefined;
+  const found = isNumber ? [] : (result.labels ?? [result.label]);
+  const winner = isNumber ? String(Number(result.number.toPrecision(4))) : found.map(named).join(", ") || "–";
+  section.append(made("h2", "", task.name), made("p", "winner", winner));
   const shares = Object.keys(task.labels).map((label) => [label, result.probabilities[label]]);
   shares.sort((one, other) => other[1] - one[1]);
   for (const [label, share] of shares) {
-    const row = made("div", label === result.label ? "label best" : "label", "");
+    const row = made("div", found.includes(label) ? "label best" : "label", "");
     const name = made("span", "name", named(label));
     name.title = named(label);
     const bar = made("div", "bar", "");
