@@ -337,11 +337,10 @@ class StepSettings(StepModeSettings):
     num_freezed_layers: int = option(OPTIMIZER, "encoder layers to freeze, from the bottom", 0, minimum=0, maximum=1000)
     num_accumulated_batches: int = option(
         DISTRIBUTION,
-        "batches whose gradients are averaged for one step",
+        "batches whose gradients are averaged for one step, in joint steps of each task",
         1,
         minimum=1,
         maximum=10_000,
-        only_with={"step_mode": ("alternating",)},
     )
     idle_heads: str = option(
         TRAIN,

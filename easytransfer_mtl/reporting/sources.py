@@ -192,7 +192,7 @@ def _seconds(settings: dict[str, Any], panels: dict[str, Panel]) -> float | None
     if settings.get("step_mode") == "joint":
         if settings.get("joint_batch_sizes"):
             return None
-        times = len(panels["loss"])
+        times *= len(panels["loss"])
     values = np.array(rates.values)
     return float((size * times / values[values > 0]).sum())
 

@@ -23,8 +23,9 @@ def batch_sizes(settings: TrainSettings, task_names: list[str], num_replicas: in
         _check_rows(size, "train_batch_size x num_accumulated_batches x replicas")
         return [size] * len(task_names)
     sizes = by_task(settings, "joint_batch_sizes", task_names, settings.train_batch_size).values()
-    _check_rows(sum(sizes) * num_replicas, "the tasks' batches x replicas")
-    return [size * num_replicas for size in sizes]
+    times = settings.num_accumulated_batches * num_replicas
+    _check_rows(sum(sizes) * times, "the tasks' batches x num_accumulated_batches x replicas")
+    return [size * times for size in sizes]
 
 
 def _check_rows(rows: int, what: str) -> None:

@@ -63,7 +63,7 @@ def estimate(
     parameters = count_parameters(
         lambda: MultiTaskModel(kind_of(config).build(config, DropoutClock(0)), tasks, plan.architecture).weights
     )
-    together = sum(plan.sizes) if plan.order is None else max(plan.sizes) / settings.num_accumulated_batches
+    together = (sum(plan.sizes) if plan.order is None else max(plan.sizes)) / settings.num_accumulated_batches
     together *= 2 if settings.rdrop_alpha else 1
     kept = ((config, config.num_hidden_layers), *_private_layers(settings, config))
     states = sum(states_bytes(each, layers, together * length, length, settings.precision) for each, layers in kept) / GB
@@ -108,7 +108,8 @@ def _copies(settings: TrainSettings, weighting: TaskWeighting, num_tasks: int) -
     The clean gradients are kept while those of an attack are computed.
     """
     gradients = 1 + (settings.num_accumulated_batches > 1) + (settings.adversarial != "none")
-    if weighting.needs_gram and (settings.gram_variables or weighting.gram_variables) == "all":
+    of_all = weighting.needs_gram and (settings.gram_variables or weighting.gram_variables) == "all"
+    if of_all or (settings.step_mode == "joint" and settings.num_accumulated_batches > 1):
         gradients += num_tasks
     if settings.sharing == "soft" and settings.soft_weight > 0:
         gradients += DISTANCE_COPIES

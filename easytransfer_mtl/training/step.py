@@ -262,15 +262,11 @@ class TrainStep:
         parts, step = self.settings.num_accumulated_batches, self.optimizer.iterations
         if parts == 1:
             return self._gradients_of_part(batch, tf.identity(step))
-        rows = tf.shape(batch["label_ids"])[0] // parts
 
         def add_part(part: tf.Tensor, before: Computed) -> tuple[tf.Tensor, Computed]:
-            piece = {k: v if k == "task_id" else v[part * rows : (part + 1) * rows] for k, v in batch.items()}
+            piece = _part_of(batch, part, parts)
             found = self._gradients_of_part(piece, step * parts + tf.cast(part, tf.int64))
-            logged = [found.loss, found.accuracy]
-            if self.has_unlabelled:
-                factor = parts * self._share_of(piece, batch)
-                logged = [factor * value for value in logged]
+            logged = self._logged(found.loss, found.accuracy, piece, batch)
             loss, accuracy, penalty = (total + value / parts for total, value in zip(before[:3], [*logged, found.penalty]))
             sums = [total + gradient / parts for total, gradient in zip(before.gradients, grads.dense(found.gradients))]
             return part + 1, Computed(loss, accuracy, penalty, found.weights, sums)
@@ -278,6 +274,13 @@ class TrainStep:
         zero, variables = tf.constant(0.0), self.model.trainable_variables
         start = Computed(zero, zero, zero, tf.zeros(len(self.model.tasks)), [tf.zeros_like(v) for v in variables])
         return tf.while_loop(lambda part, _: part < parts, add_part, (tf.constant(0), start), parallel_iterations=1)[1]
+
+    def _logged(self, loss: tf.Tensor, accuracy: tf.Tensor, part: Batch, batch: Batch) -> list[tf.Tensor]:
+        """Returns a part's loss and accuracy so that the mean over the parts is the batch's."""
+        if not self.has_unlabelled:
+            return [loss, accuracy]
+        factor = self.settings.num_accumulated_batches * self._share_of(part, batch)
+        return [factor * loss, factor * accuracy]
 
     def _share_of(self, part: Batch, batch: Batch) -> tf.Tensor:
         """Returns the weight of a part's loss and accuracy in its batch's, float32 [].
@@ -321,23 +324,44 @@ class TrainStep:
 
         Weightings without a Gram matrix need one backward pass, weightings with a Gram matrix one per task. If the Gram
         matrix covers only some variables, the passes per task end at these, and a full pass for the weighted sum follows.
+
+        With ``num_accumulated_batches`` above 1 each task's batch is computed in as many equal parts, whose results are
+        averaged before they are weighted. The weights are those of the whole batches, so every task has a pass of its own.
         """
         step = tf.identity(self.optimizer.iterations)
         whole_gram = self.weighting.needs_gram and self._gram_kind == "all"
-        combined = self._from_gram(batches, step) if whole_gram else self._from_sum(batches, step)
+        one_by_one = whole_gram or self.settings.num_accumulated_batches > 1
+        combined = self._from_each(batches, step) if one_by_one else self._from_sum(batches, step)
         gradients, weights, signals, penalty = combined
 
         def losses_after() -> tf.Tensor:
-            losses = [self._of_joint(batches, task, step).loss for task in range(len(self.model.tasks))]
-            return tf.stack(mean_of(losses))
+            return tf.stack(mean_of([self._loss_of(batches, task, step) for task in range(len(self.model.tasks))]))
 
         norm = tf.linalg.global_norm(gradients)
         return self._finish(gradients, norm, signals, weights, penalty, self._heads_to_move(weights), losses_after)
 
     def _of_joint(self, batches: Batches, task: int, step: tf.Tensor) -> Forward:
         """Computes one task's loss; each task of a step has different dropout masks, which are the same when repeated."""
-        tasks = self.model.tasks
-        return self._forward(batches[tasks[task].name], tf.constant(task), step * len(tasks) + task)
+        return self._forward(self._batch_of(batches, task), tf.constant(task), self._time_of(task, step))
+
+    def _batch_of(self, batches: Batches, task: int) -> Batch:
+        return batches[self.model.tasks[task].name]
+
+    def _time_of(self, task: int, step: tf.Tensor) -> tf.Tensor:
+        return step * len(self.model.tasks) + task
+
+    def _loss_of(self, batches: Batches, task: int, step: tf.Tensor) -> tf.Tensor:
+        parts, batch = self.settings.num_accumulated_batches, self._batch_of(batches, task)
+        if parts == 1:
+            return self._of_joint(batches, task, step).loss
+
+        def add_part(part: tf.Tensor, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            piece = _part_of(batch, part, parts)
+            found = self._forward(piece, tf.constant(task), self._time_of(task, step) * parts + tf.cast(part, tf.int64))
+            return part + 1, before + self._logged(found.loss, found.accuracy, piece, batch)[0] / parts
+
+        start = (tf.constant(0), tf.constant(0.0))
+        return tf.while_loop(lambda part, _: part < parts, add_part, start, parallel_iterations=1)[1]
 
     def _from_sum(self, batches: Batches, step: tf.Tensor) -> Combined:
         """Differentiates the weighted sum; computes the Gram matrix first if the weighting needs one of some variables."""
@@ -364,21 +388,20 @@ class TrainStep:
         gradients = mean_of(grads.dense(grads.zeros_for_none(gradients, self.model.trainable_variables)))
         return Combined(gradients, weights, signals, _penalty(forwards))
 
-    def _from_gram(self, batches: Batches, step: tf.Tensor) -> Combined:
+    def _from_each(self, batches: Batches, step: tf.Tensor) -> Combined:
         """Differentiates every task's loss and, separately, its penalty, which the Gram matrix leaves out."""
         variables, forwards, found, of_penalties = self.model.trainable_variables, [], [], []
         for task in range(len(self.model.tasks)):
-            forward, terms = self._task_gradients(batches, task, step)
-            terms = self._with_attack(terms, partial(self._terms, batches, task, step))
-            gradients, penalty_gradients = terms
+            forward, gradients, penalty_gradients = self._task_gradients(self._batch_of(batches, task), task, step)
             forwards.append(forward)
             found.append(mean_of(grads.dense_where_any(gradients)))
             of_penalties.append(penalty_gradients)
-        read = sorted(grads.positions_of(self.gram_variables, variables))
-        filled = [
-            grads.zeros_for_none([task[place] for place in read], [variables[place] for place in read]) for task in found
-        ]
-        signals = _joint_signals(forwards, step, grads.gram_matrix(filled))
+        gram = None
+        if self.weighting.needs_gram:
+            read = sorted(grads.positions_of(self.gram_variables, variables))
+            wanted = [variables[place] for place in read]
+            gram = grads.gram_matrix([grads.zeros_for_none([task[place] for place in read], wanted) for task in found])
+        signals = _joint_signals(forwards, step, gram)
         weights = self.weighting.weights(signals)
         shared = grads.positions_of(self.model.shared_variables, variables)
         combined = []
@@ -393,17 +416,51 @@ class TrainStep:
             combined = grads.added(combined, penalty_gradients)
         return Combined(combined, weights, signals, _penalty(forwards))
 
-    def _task_gradients(self, batches: Batches, task: int, step: tf.Tensor) -> tuple[Forward, list[Gradients]]:
-        """Returns a task's forward results, and the gradients of its objective and of its penalty."""
-        variables, has_penalty = self.model.trainable_variables, self.model.sharing.has_penalty
-        with tf.GradientTape(persistent=has_penalty) as tape:
-            found = self._of_joint(batches, task, step)
-        gradients = self._differentiate(tape, found.objective, variables)
-        of_penalty = self._differentiate(tape, found.penalty, variables) if has_penalty else [None] * len(variables)
-        return found, [gradients, of_penalty]
+    def _task_gradients(self, batch: Batch, task: int, step: tf.Tensor) -> tuple[Forward, Gradients, Gradients]:
+        """Returns a task's forward results, and the gradients of its objective and of its penalty, attack included.
 
-    def _terms(self, batches: Batches, task: int, step: tf.Tensor) -> list[Gradients]:
-        return self._task_gradients(batches, task, step)[1]
+        With several parts the gradients are dense.
+        """
+        parts, time = self.settings.num_accumulated_batches, self._time_of(task, step)
+        if parts == 1:
+            return self._part_gradients(batch, task, time)
+
+        def computed(part: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor | None]]:
+            piece = _part_of(batch, part, parts)
+            found, *terms = self._part_gradients(piece, task, time * parts + tf.cast(part, tf.int64))
+            logged = self._logged(found.loss, found.accuracy, piece, batch)
+            gradients = grads.dense_where_any([gradient for term in terms for gradient in term])
+            shares = [None if gradient is None else gradient / parts for gradient in gradients]
+            return [value / parts for value in (*logged, found.penalty, found.objective)], shares
+
+        # The first part says which variables have a gradient.
+        first, gradients = computed(tf.constant(0))
+        places = [place for place, gradient in enumerate(gradients) if gradient is not None]
+
+        def add_part(part: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            values, own = computed(part)
+            return part + 1, *(one + other for one, other in zip(sums, [*values, *(own[place] for place in places)]))
+
+        start = (tf.constant(1), *first, *(gradients[place] for place in places))
+        _, *sums = tf.while_loop(lambda part, *_: part < parts, add_part, start, parallel_iterations=1)
+        for place, total in zip(places, sums[len(first) :], strict=True):
+            gradients[place] = total
+        count = len(gradients) // 2
+        return Forward(*sums[: len(first)]), gradients[:count], gradients[count:]
+
+    def _part_gradients(self, batch: Batch, task: int, time: tf.Tensor) -> tuple[Forward, Gradients, Gradients]:
+        variables, has_penalty = self.model.trainable_variables, self.model.sharing.has_penalty
+
+        def passes() -> tuple[Forward, list[Gradients]]:
+            with tf.GradientTape(persistent=has_penalty) as tape:
+                found = self._forward(batch, tf.constant(task), time)
+            gradients = self._differentiate(tape, found.objective, variables)
+            of_penalty = self._differentiate(tape, found.penalty, variables) if has_penalty else [None] * len(variables)
+            return found, [gradients, of_penalty]
+
+        found, terms = passes()
+        gradients, of_penalty = self._with_attack(terms, lambda: passes()[1])
+        return found, gradients, of_penalty
 
     def task_gram(self, batches: Batches) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the losses [K] and the Gram matrix [K, K] of their gradients on this replica's rows; updates nothing.
@@ -582,6 +639,12 @@ class TrainStep:
             yield
         finally:
             vars(optimizer).pop("update_step", None)  # every replica sets and removes it
+
+
+def _part_of(batch: Batch, part: tf.Tensor, parts: int) -> Batch:
+    """Returns part number ``part`` of the equal parts of a batch's rows."""
+    rows = tf.shape(batch["label_ids"])[0] // parts
+    return {name: value if name == "task_id" else value[part * rows : (part + 1) * rows] for name, value in batch.items()}
 
 
 def _joint_signals(forwards: list[Forward], step: tf.Tensor, gram: tf.Tensor | None) -> Signals:

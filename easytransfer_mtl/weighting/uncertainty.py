@@ -24,7 +24,8 @@ class Uncertainty(TaskWeighting):
     The weights are not normalised. At the optimum they are about 1 / loss: the method balances the logarithms of the losses
     and uses nothing else of "uncertainty".
 
-    Options: ``form`` (classification), for all tasks or for each, ``start`` (0), the initial s, ``learning_rate`` (0.025) of s's Adam optimizer.
+    Options: ``form`` (classification), for all tasks or for each, ``start`` (0), the initial s, ``learning_rate`` (0.025) of
+    s's Adam optimizer.
 
     Pitfall: at BERT's learning rate of 2e-5 s would hardly change and the method would be ``equal``; therefore s has its own
     learning rate, without decay and clipping. The objective can be negative, which is not an error; checkpoints are chosen

@@ -231,7 +231,6 @@ def test_variant_that_does_not_fit_the_encoder_is_told_before_the_first_training
 @pytest.mark.parametrize(
     ("common", "message"),
     [
-        ({"num_accumulated_batches": 2}, "num_accumulated_batches has no effect with step_mode joint"),
         ({"task_sampling": "proportional"}, "task_sampling has no effect with step_mode joint"),
         ({"gradnorm_alpha": 2.0}, "gradnorm_alpha has no effect with loss_weighting"),
     ],

@@ -151,8 +151,8 @@ def test_options_without_conditions_always_have_an_effect() -> None:
             "other than 0, or leave it out.",
         ),
         (
-            {"step_mode": "joint", "num_accumulated_batches": 2},
-            "num_accumulated_batches has no effect with step_mode joint. Set --step_mode=alternating, or leave it out.",
+            {"step_mode": "joint", "task_sampling": "proportional"},
+            "task_sampling has no effect with step_mode joint. Set --step_mode=alternating, or leave it out.",
         ),
         (  # the first in the order of the declarations
             {"soft_weight": 9.0, "memory_slots": 99},

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 from steps import compiled, weighting_of
 
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
@@ -47,6 +48,17 @@ def batches_of(number: int) -> Batches:
             "task_id": tf.constant(index),
         }
     return found
+
+
+def twice_the_rows(number: int) -> Batches:
+    """Batches of which each half has as many rows of each task."""
+    one, other = batches_of(number), batches_of(number + 1)
+    return {
+        name: {
+            key: value if key == "task_id" else tf.concat([value, other[name][key]], axis=0) for key, value in batch.items()
+        }
+        for name, batch in one.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -251,3 +263,51 @@ def test_label_weights_smoothing_and_focal_factor_compose_with_any_weighting(bui
     for name in ("uncertainty", "pcgrad"):
         np.testing.assert_allclose(build(name, losses=losses)(batches_of(5))["losses"], plain, rtol=1e-5)
     assert not np.allclose(build(Equal(3))(batches_of(5))["losses"], plain)
+
+
+@pytest.mark.parametrize(
+    ("weighting", "settings"),
+    [
+        ("equal", {}),
+        ("uncertainty", {"scale_heads": False}),
+        ("famo", {}),
+        ("pcgrad", {"gram_variables": "all"}),
+        ("upgrad", {"gram_variables": "last_layer"}),
+        ("gradnorm", {"gram_variables": "pooler"}),
+        ("dtp", {}),
+    ],
+)
+def test_accumulated_batches_are_one_big_batch_of_every_task(
+    weighting: str, settings: dict[str, Any], golden_model: Callable[..., MultiTaskModel]
+) -> None:
+    batches, results = twice_the_rows(3), []
+    for parts in (1, 2):
+        method, sgd = weighting_of(weighting, "joint", steps_per_epoch=1), tf_keras.optimizers.SGD(0.1)
+        more = {"gradient_clip": False, "num_accumulated_batches": parts, **settings}
+        step = compiled(golden_model(), sgd, method, **more)
+        variables = step.model.trainable_variables
+        before = [variable.numpy() for variable in variables]
+        run = tf.function(step, autograph=False)
+        outputs = [run(batches) for _ in range(2)]
+        moves = [variable.numpy() - old for variable, old in zip(variables, before, strict=True)]
+        state = [variable.numpy() for variable in step.weighting.variables]
+        results.append((moves, outputs, state))
+    whole, parted = results
+    assert max(np.abs(move).max() for move in whole[0]) > 1e-3
+    for one, other in zip(whole[0], parted[0], strict=True):
+        np.testing.assert_allclose(other, one, rtol=0, atol=2e-6)
+    for name in ("losses", "weights", "gram"):
+        if name in whole[1][1]:
+            np.testing.assert_allclose(parted[1][1][name], whole[1][1][name], rtol=2e-4, atol=1e-7)
+    for one, other in zip(whole[2], parted[2], strict=True):
+        np.testing.assert_allclose(other, one, rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("more", [{"rdrop_alpha": 1.0}, {"adversarial": "fgm"}, {"adversarial": "pgd"}])
+def test_accumulated_parts_have_masks_and_attacks_of_their_own(more: dict[str, Any], build: Build) -> None:
+    step = build("pcgrad", num_accumulated_batches=2, **more)
+    seen, forward = [], step._forward
+    step._forward = lambda *given: seen.append(int(given[2])) or forward(*given)  # type: ignore[method-assign]
+    outputs = step(twice_the_rows(1))
+    assert np.isfinite(outputs["losses"]).all() and np.isfinite(outputs["grad_norm"])
+    assert set(seen) == set(range(6))  # 3 tasks, 2 parts each

@@ -153,7 +153,6 @@ def test_another_encoder_cannot_go_on_and_leaves_the_run_as_it_is(
         ({"joint_batch_sizes": "tnews=2"}, "joint_batch_sizes has no effect with step_mode alternating"),
         ({"step_mode": "joint", "joint_batch_sizes": "tnews=0"}, "0 for TNEWS is too small; it must be at least 1"),
         ({"step_mode": "joint", "joint_batch_sizes": "tnews=1.5"}, "1.5 is not a whole number"),
-        ({"step_mode": "joint", "num_accumulated_batches": 2}, "num_accumulated_batches has no effect with step_mode joint"),
         ({"step_mode": "joint", "task_sampling": "proportional"}, "task_sampling has no effect with step_mode joint"),
         ({"task_sampling": "explicit"}, "needs a number above 0 for every task"),
         ({"task_sampling": "explicit", "task_rates": "tnews=1,ocnli=1"}, "needs a number above 0 for every task"),
