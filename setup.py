@@ -50,6 +50,7 @@ setup(
         "test": TEST,
         "dev": [*TEST, "mypy>=2.4,<3", "ruff>=0.17,<0.18"],
         "benchmark": ["torch>=2.13,<3"],
+        "peers": ["torchjd[full]>=0.18,<0.19"],
         "onnx": ONNX,
         "plot": ["matplotlib>=3.10,<4"],
         "serve": SERVE,

@@ -27,6 +27,7 @@ _SETTINGS = {
 _LIGHT = {
     "Task": "easytransfer_mtl.tasks",
     "load_tasks": "easytransfer_mtl.tasks",
+    "save_table": "easytransfer_mtl.data.frames",
     "UserError": "easytransfer_mtl.errors",
     "option": "easytransfer_mtl.config.options",
     **{name: home for home, names in _SETTINGS.items() for name in names},

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from easytransfer_mtl.config.sections import TABLE_FORMATS
 from easytransfer_mtl.errors import UserError, listed, shown
 from easytransfer_mtl.files import read_json
 
@@ -25,6 +26,16 @@ LABEL_SEPARATOR = ","
 """Between the labels of a row with several, as in EasyTransfer."""
 LONGEST_NAME, LONGEST_WORD = 64, 256
 """In characters; file names contain the task's name."""
+LONGEST_FILE_NAME = 3 * LONGEST_NAME
+ENCODINGS = {
+    "utf8": "utf-8", "utf8sig": "utf-8", "gb18030": "gb18030", "gbk": "gb18030", "gb2312": "gb18030", "cp936": "gb18030",
+    "utf16": "utf-16", "utf16le": "utf-16", "utf16be": "utf-16", "auto": "auto",
+}  # fmt: skip
+"""Names of encodings, without signs -> the encoding that is read: GB18030 reads whatever GBK and GB2312 wrote."""
+FROM_DATA = "from data"
+"""Stands for the labels of a task whose labels are those of its train file."""
+NO_ID = "idx"
+"""The id column's name where none is given: a table without such a column has none, and rows are numbered."""
 WORD = f"text of 1 to {LONGEST_WORD} characters without control characters such as tabs or line ends"
 
 
@@ -37,13 +48,15 @@ class Task:
     Attributes:
         name: upper- or lower-case identifier, for instance ``TNEWS``; names the head (``tnews_dense``), the logits
             (``tnews_logits``) and the submission file (``tnews_predict.json``).
-        columns: columns of a labelled row, in order; an unlabelled row lacks the label column.
+        columns: columns of a labelled row, in order; an unlabelled row lacks the label column. Empty for tables that name
+            their columns themselves: with a header, or JSON lines.
         first_sequence: column of the first text.
         label_enumerate_values: label strings; the position is the label id. The order is part of the model. Empty for
-            ``score``.
+            ``score``, and as long as labels are not yet learned from the train file (``from data`` in JSON).
         second_sequence: column of the second text of a pair, or None.
         label_name: column of the label.
-        id_column: column of the row's id, which is kept unchanged.
+        id_column: column of the row's id, which is kept unchanged. Without a column ``idx`` rows are numbered from 0, unless
+            another name is given.
         metric: the task's score, one of ``METRICS`` of its type; empty for the type's default.
         label_names: label -> its name for readers, for instance ``108`` -> ``教育``; labels may be left out. Nothing that is
             computed depends on it, so tasks that differ in names only are equal.
@@ -52,6 +65,9 @@ class Task:
         threshold: of ``multi_label``, the least probability of a predicted label. ``evaluate`` chooses it by the dev rows;
             training does not depend on it, so tasks that differ in it only are equal.
         range: of ``score``, the least and the greatest number; predictions are cut to it. None for any.
+        format: of the task's files, one of ``TABLE_FORMATS``; ``auto`` tells it by a file's ending and first lines.
+        encoding: of the task's files, one of ``ENCODINGS``; ``auto`` is UTF-8, or another one that is certain.
+        label_separator: of ``multi_label``, stands between the labels of a row where these are no list.
     """
 
     name: str
@@ -67,18 +83,28 @@ class Task:
     more_metrics: tuple[str, ...] = ()
     threshold: float = field(default=0.5, compare=False)
     range: tuple[float, float] | None = None
+    format: str = field(default="auto", compare=False)
+    encoding: str = field(default="auto", compare=False)
+    label_separator: str = field(default=LABEL_SEPARATOR, compare=False)
 
     def __post_init__(self) -> None:
         where = f"task {shown(self.name)}"
-        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
+        if not isinstance(self.name, str) or not re.fullmatch(r"[^\W\d_]\w*", _composed(self.name)):
             raise UserError(f"{where}: the name must be letters, digits and _, and start with a letter.")
+        object.__setattr__(self, "name", _composed(self.name))
         if len(self.name) > LONGEST_NAME:
             raise UserError(f"{where}: the name has {len(self.name):,} characters; at most {LONGEST_NAME} are allowed.")
+        if len(self.file_name) > LONGEST_FILE_NAME:
+            raise UserError(f"{where}: the name has {len(self.name)} characters; that is too long for names of files.")
         _check_words("columns", self.columns, where)
         _check_words("label_enumerate_values", self.label_enumerate_values, where)
         for role in ("first_sequence", "second_sequence", "label_name", "id_column"):
             column = getattr(self, role)
-            if column not in self.columns and (column is not None or role != "second_sequence"):
+            if column is None and role == "second_sequence":
+                continue
+            if not self.columns and not (isinstance(column, str) and _is_word(column)):
+                raise UserError(f"{where}: {role} is {shown(column)}; it must be a column's name, {WORD}.")
+            if self.columns and column not in self.columns and (role, column) != ("id_column", NO_ID):
                 raise UserError(f"{where}: {role} {shown(column)} is not one of its columns {listed(self.columns)}.")
         if self.label_name in (self.first_sequence, self.second_sequence):
             raise UserError(f"{where}: {shown(self.label_name)} is both the label and a text; they are different columns.")
@@ -93,6 +119,7 @@ class Task:
         if self.threshold != 0.5 and self.type != MULTI_LABEL:
             raise UserError(f"{where}: threshold is for tasks of the type {MULTI_LABEL} only, and this one is {self.type}.")
         _check_range(self.range, self.type, where)
+        _check_table(self, where)
 
     def _check_labels(self, where: str) -> None:
         found, least = list(self.label_enumerate_values), {CLASSIFY: 2, MULTI_LABEL: 1, SCORE: 0}[self.type]
@@ -100,20 +127,13 @@ class Task:
             raise UserError(
                 f"{where}: label_enumerate_values is {found}; a task of the type {SCORE} has numbers, no labels."
             )
-        if len(found) < least:
-            count = "at least two different labels" if least == 2 else "at least one label"
-            raise UserError(f"{where}: label_enumerate_values needs {count}, found {found}.")
-        joined = [label for label in found if LABEL_SEPARATOR in label]
-        if joined and self.type == MULTI_LABEL:
-            raise UserError(
-                f"{where}: label_enumerate_values has {shown(joined[0])}; a label of a {MULTI_LABEL} task must be without "
-                f"{LABEL_SEPARATOR!r}, which separates the labels of a row."
-            )
+        if 0 < len(found) < least:
+            raise UserError(f"{where}: label_enumerate_values needs at least two different labels, found {found}.")
 
     @property
     def num_labels(self) -> int:
         """Number of labels, which is the number of the head's logits: one for ``score``."""
-        return len(self.label_enumerate_values) or 1
+        return 1 if self.type == SCORE else len(self.label_enumerate_values)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -128,58 +148,85 @@ class Task:
     @property
     def head_name(self) -> str:
         """EasyTransfer's name of the task's dense layer, for instance ``tnews_dense``."""
-        return f"{self.name.lower()}_dense"
+        return f"{self.scope}_dense"
 
     @property
     def logits_name(self) -> str:
         """Key of the task's logits in ``build_logits``, for instance ``tnews_logits``."""
-        return f"{self.name.lower()}_logits"
+        return f"{self.scope}_logits"
 
     @property
     def submission_file(self) -> str:
         """The contest's name for the task's prediction file."""
-        return f"{self.name.lower()}_predict.json"
+        return f"{self.scope}_predict.json"
 
     @property
     def unlabelled_columns(self) -> tuple[str, ...]:
         """The columns of a row without its label."""
         return tuple(column for column in self.columns if column != self.label_name)
 
+    @property
+    def file_name(self) -> str:
+        """The name in the names of files and folders: the task's own, with the code points of what is not ASCII."""
+        return ascii_name(self.name)
+
+    @property
+    def scope(self) -> str:
+        """The name in the names of layers, variables and outputs: ``file_name`` in lower case."""
+        return self.file_name.lower()
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether a row may have several labels, or none."""
+        return self.type == MULTI_LABEL
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether the labels are still to be learned from the train file."""
+        return self.type != SCORE and not self.label_enumerate_values
+
     def named(self, label: str) -> str:
         """Returns a label with its name behind it, ``108 (教育)``, or the label alone if it has none."""
         return f"{label} ({self.label_names[label]})" if label in self.label_names else label
 
-    def is_label(self, text: str) -> bool:
-        """Returns whether a text of the label column is a label, several different labels or none, or a number, by type."""
+    def is_label(self, text: str | Sequence[str]) -> bool:
+        """Returns whether what stands in the label column is a label, several different labels, or a number, by type.
+
+        Several labels may be a text, with the separator between them, or a tuple.
+        """
+        if self.type == MULTI_LABEL:
+            labels = self._parts(text)
+            return len(set(labels)) == len(labels) and set(labels) <= set(self.label_enumerate_values)
+        if not isinstance(text, str):
+            return False
         if self.type == CLASSIFY:
             return text in self.label_enumerate_values
-        if self.type == MULTI_LABEL:
-            labels = _parts(text)
-            return len(set(labels)) == len(labels) and set(labels) <= set(self.label_enumerate_values)
         number = _number(text)
         return number is not None and (self.range is None or self.range[0] <= number <= self.range[1])
 
-    def target(self, text: str) -> int | list[int] | float:
-        """Returns what a text of the label column stands for: a label id, 0 or 1 for every label, or the number.
+    def target(self, text: str | Sequence[str]) -> int | list[int] | float:
+        """Returns what ``is_label`` allows as numbers: a label id, 0 or 1 for every label, or the number.
 
         Raises:
             ValueError: ``is_label`` is false.
         """
         if not self.is_label(text):
             raise ValueError(f"{self.name}: {text!r} is no label")
-        if self.type == CLASSIFY:
-            return self.label_ids[text]
         if self.type == MULTI_LABEL:
-            labels = _parts(text)
+            labels = self._parts(text)
             return [int(label in labels) for label in self.label_enumerate_values]
-        return float(text)
+        assert isinstance(text, str)  # is_label was true
+        return self.label_ids[text] if self.type == CLASSIFY else float(text)
+
+    def _parts(self, text: str | Sequence[str]) -> list[str]:
+        return (text.split(self.label_separator) if text else []) if isinstance(text, str) else list(text)
 
     def label_text(self, target: Any) -> str:
         """Returns a label id, a vector of 0 and 1, or a number as a text of the label column; the reverse of ``target``."""
         if self.type == CLASSIFY:
             return self.label_enumerate_values[int(target)]
         if self.type == MULTI_LABEL:
-            return LABEL_SEPARATOR.join(self.labels_of(target))
+            return self.label_separator.join(self.labels_of(target))
         return f"{float(target):.6g}"
 
     def labels_of(self, chosen: Iterable[int]) -> list[str]:
@@ -192,17 +239,25 @@ class Task:
         if self.type == SCORE:
             return "a number" if self.range is None else f"a number from {self.range[0]:g} to {self.range[1]:g}"
         labels = listed(self.label_enumerate_values, ",")
-        return labels if self.type == CLASSIFY else f"none or some of {labels}, each once, separated by {LABEL_SEPARATOR!r}"
+        return (
+            labels
+            if self.type == CLASSIFY
+            else f"none or some of {labels}, each once, separated by {self.label_separator!r}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns the task as a JSON object that ``task_from_json`` reads back."""
         value = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        of_one_label = {"label_names": {}, "type": CLASSIFY, "more_metrics": [], "threshold": 0.5, "range": None}
-        return {key: part for key, part in value.items() if key not in of_one_label or part != of_one_label[key]}
+        if self.learns_labels:
+            value["label_enumerate_values"] = FROM_DATA
+        # Left out, as in the files of earlier versions.
+        return {key: part for key, part in value.items() if key not in _USUAL or part != _USUAL[key]}
 
 
-def _parts(text: str) -> list[str]:
-    return text.split(LABEL_SEPARATOR) if text else []
+_USUAL: dict[str, Any] = {
+    "columns": [], "label_names": {}, "type": CLASSIFY, "more_metrics": [], "threshold": 0.5, "range": None,
+    "format": "auto", "encoding": "auto", "label_separator": LABEL_SEPARATOR,
+}  # fmt: skip
 
 
 def _is_number(value: Any) -> bool:
@@ -240,6 +295,16 @@ def _check_range(value: Any, kind: str, where: str) -> None:
         raise UserError(f"{where}: range is {shown(value)}; it must be [least, greatest], two finite numbers.")
 
 
+def ascii_name(task_name: str) -> str:
+    """Returns a task's ``file_name``: ``TNEWS`` for ``TNEWS``, ``u60c5_u611f`` for ``情感``."""
+    return re.sub(r"[^\x00-\x7f]+", lambda part: "_".join(f"u{ord(char):x}" for char in part[0]), task_name)
+
+
+def _composed(name: str) -> str:
+    """Returns a name in the one form (NFC) by which it is found, however a file system or editor writes it."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _check_words(key: str, words: tuple[str, ...], where: str) -> None:
     """Checks column names or labels: they must differ and be able to stand in a line of a tab separated UTF-8 file."""
     seen: set[str] = set()
@@ -256,12 +321,38 @@ def _is_word(word: str) -> bool:
     return 0 < len(word) <= LONGEST_WORD and not any(unicodedata.category(char) in ("Cc", "Cs") for char in word)
 
 
+def _check_table(task: Task, where: str) -> None:
+    """Checks what is said about the task's files, and writes the encoding's usual name into the task."""
+    if task.format not in ("auto", *TABLE_FORMATS):
+        raise UserError(f"{where}: format {shown(task.format)} is not one of {listed(('auto', *TABLE_FORMATS))}.")
+    if task.format == "contest" and not task.columns:
+        raise UserError(
+            f"{where}: files of the format contest have no header, so columns must list their columns, in order."
+        )
+    known = ENCODINGS.get(re.sub(r"[-_ ]", "", task.encoding).lower()) if isinstance(task.encoding, str) else None
+    if known is None:
+        raise UserError(
+            f"{where}: encoding {shown(task.encoding)} is not one of utf-8, gb18030 (gbk, gb2312), utf-16, auto."
+        )
+    object.__setattr__(task, "encoding", known)
+    separator = task.label_separator
+    if not (isinstance(separator, str) and 0 < len(separator) <= LONGEST_NAME):
+        raise UserError(f'{where}: label_separator is {shown(separator)}; it must be text, such as "|".')
+    if task.type != MULTI_LABEL and separator != LABEL_SEPARATOR:
+        raise UserError(
+            f"{where}: label_separator is for tasks of the type {MULTI_LABEL} only, and this one is {task.type}."
+        )
+    for label in task.label_enumerate_values:
+        if task.type == MULTI_LABEL and separator in label:
+            raise UserError(f"{where}: the label {shown(label)} has the label_separator {shown(separator)} in it.")
+
+
 def _check_label_names(names: Any, labels: tuple[str, ...], where: str) -> None:
     if not isinstance(names, dict):
         raise UserError(f'{where}: label_names must be an object {{"label": "name", ...}}, found {shown(names)}.')
     label_of: dict[str, str] = {}
     for label, name in names.items():
-        if label not in labels:
+        if labels and label not in labels:  # without labels: they are not learned yet
             raise UserError(f"{where}: label_names has {shown(label)}, which is no label; the labels are {listed(labels)}.")
         if not isinstance(name, str) or not _is_word(name):
             raise UserError(f"{where}: label_names of {shown(label)} is {shown(name)}; it must be {WORD}.")
@@ -323,11 +414,16 @@ def task_from_json(value: Any, where: str = "task") -> Task:
         raise UserError(f"{where}: expected an object with the keys {known}, found {shown(value)}.")
     value = {"label_enumerate_values": [], **value} if value.get("type") == SCORE else dict(value)
     unknown = sorted(set(value) - set(known))
-    missing = [key for key in known[:4] if key not in value]
+    missing = [key for key in ("name", "first_sequence", "label_enumerate_values") if key not in value]
     if unknown or missing:
         raise UserError(f"{where}: unknown keys {shown(unknown)}, missing keys {missing}; the keys are {known}.")
     if "metrics" in value and {"metric", "more_metrics"} & set(value):
         raise UserError(f"{where}: metrics stands for metric and more_metrics; give one or the other.")
+    value = {"columns": [], **value}
+    if value["label_enumerate_values"] == FROM_DATA:
+        value["label_enumerate_values"] = []
+    elif value["label_enumerate_values"] in ([], "") and value.get("type") != SCORE:
+        raise UserError(f'{where}: label_enumerate_values is empty; list the labels, or write "{FROM_DATA}".')
     for key in ("columns", "label_enumerate_values", "more_metrics", "metrics"):
         if key in value:
             parts = value[key].split(",") if isinstance(value[key], str) else value[key]
@@ -344,9 +440,20 @@ def task_from_json(value: Any, where: str = "task") -> Task:
 
 def check_tasks(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
     """Returns ``tasks``; raises UserError if there are none or two share a name (upper and lower case are the same)."""
-    names = [task.name.lower() for task in tasks]
+    names = [task.scope for task in tasks]
     if not names or len(set(names)) != len(names):
         raise UserError(f"Tasks need different names (upper and lower case are the same), found {listed(names) or 'none'}.")
+    return tasks
+
+
+def require_labels(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+    """Returns ``tasks``; raises UserError if the labels of one are still to be learned from its train file."""
+    for task in tasks:
+        if task.learns_labels:
+            raise UserError(
+                f'{task.name}: its labels are "{FROM_DATA}", and this command reads no train file. Give the tasks.json of a '
+                "trained model (in the run's best/) as --tasks_file, or list the labels."
+            )
     return tasks
 
 
@@ -390,7 +497,7 @@ def task_named(name: str, tasks: tuple[Task, ...]) -> Task:
         UserError: there is none.
     """
     for task in tasks:
-        if isinstance(name, str) and task.name.lower() == name.lower():
+        if isinstance(name, str) and task.name.lower() == _composed(name).lower():
             return task
     raise UserError(f"No task is called {shown(name)}; the tasks are {listed([task.name for task in tasks])}.")
 

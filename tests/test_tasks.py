@@ -62,7 +62,8 @@ def test_a_task_goes_to_json_and_back(task: Task) -> None:
         ({"name": "a\\b"}, "letters, digits and _"),
         ({"name": "a\n"}, "letters, digits and _"),
         ({"name": "a\0"}, "letters, digits and _"),
-        ({"name": "任务"}, "letters, digits and _"),
+        ({"name": "任务！"}, "letters, digits and _"),
+        ({"name": "任" * 40}, "too long for names of files"),
         ({"name": "a" * 5000}, "the name has 5,000 characters; at most 64"),
         ({"name": float("nan")}, "task nan: the name must be letters"),
         ({"name": {"a": 1}}, "the name must be letters"),
@@ -113,6 +114,52 @@ def test_lists_are_lists_of_strings(key: str, value: Any) -> None:
         task_from_json({**GOOD, key: value})
 
 
+def test_a_task_without_columns_names_those_that_it_reads() -> None:
+    given = {"name": "mine", "first_sequence": "text", "label_name": "labels", "label_enumerate_values": "no,yes"}
+    task = task_from_json(given)
+    assert (task.columns, task.id_column, task.format, task.encoding) == ((), "idx", "auto", "auto")
+    assert task_from_json(json.loads(json.dumps(task.to_json()))) == task
+    assert not {"columns", "format", "encoding", "label_separator"} & task.to_json().keys()
+    several = {**given, "type": "multi_label"}
+    more = task_from_json({**several, "format": "tsv", "encoding": "GBK", "label_separator": "|"})
+    assert (more.format, more.encoding, more.several_labels) == ("tsv", "gb18030", True)
+    assert task_from_json(more.to_json()).to_json() == more.to_json() and more == task_from_json(several)
+    assert more.target("yes|no") == more.target(("no", "yes")) == [1, 1]
+    assert task_from_json({**GOOD, "id_column": "idx"}).id_column == "idx"  # none of its columns: rows are numbered
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"columns": [], "first_sequence": None}, "first_sequence is None; it must be a column's name"),
+        ({"columns": [], "label_name": "a\tb"}, r"label_name is 'a\\tb'; it must be"),
+        ({"columns": [], "label_name": "text"}, "'text' is both the label and a text"),
+        ({"format": "xlsx"}, "format 'xlsx' is not one of auto, contest, csv, tsv, jsonl"),
+        ({"format": None}, "format None is not one"),
+        ({"columns": [], "format": "contest"}, "the format contest have no header"),
+        ({"encoding": "latin-1"}, "encoding 'latin-1' is not one of"),
+        ({"encoding": 5}, "encoding 5 is not one of"),
+        ({"label_separator": ""}, "label_separator is ''; it must be text"),
+        ({"label_separator": "e", "type": "multi_label"}, "the label 'yes' has the label_separator 'e' in it"),
+        ({"label_separator": "|"}, "label_separator is for tasks of the type multi_label only"),
+    ],
+)
+def test_what_is_said_of_files_is_checked(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        task_from_json({**GOOD, **change})
+
+
+def test_names_beyond_ascii_have_an_ascii_form_for_files_and_layers() -> None:
+    task = task_from_json({**GOOD, "name": "情感2_A"})
+    assert (task.name, task.file_name, task.scope) == ("情感2_A", "u60c5_u611f2_A", "u60c5_u611f2_a")
+    assert (task.head_name, task.submission_file) == ("u60c5_u611f2_a_dense", "u60c5_u611f2_a_predict.json")
+    assert task_from_json({**GOOD, "name": "e\u0301"}).name == "é"
+    assert task_named("E\u0301", (task_from_json({**GOOD, "name": "é"}),)).name == "é"
+    assert [task.file_name for task in CONTEST_TASKS] == ["TNEWS", "OCEMOTION", "OCNLI"]
+    with pytest.raises(UserError, match="different names"):
+        check_tasks((replace(TNEWS, name="情"), replace(TNEWS, name="u60C5")))
+
+
 def test_no_second_sequence_is_null_or_left_out() -> None:
     assert task_from_json({**GOOD, "second_sequence": None}) == task_from_json(GOOD)
 
@@ -133,7 +180,7 @@ def test_names_of_labels_are_kept_and_change_nothing() -> None:
 
 
 def test_unknown_and_missing_keys_are_named() -> None:
-    with pytest.raises(UserError, match=r"here: unknown keys \['colums'\], missing keys \['columns'\]"):
+    with pytest.raises(UserError, match=r"here: unknown keys \['colums'\], missing keys \[\]"):
         task_from_json({("colums" if key == "columns" else key): value for key, value in GOOD.items()}, "here")
     with pytest.raises(UserError, match="expected an object"):
         task_from_json(["mine"])
@@ -227,8 +274,8 @@ def test_tasks_of_each_type_go_to_json_and_back(value: dict[str, Any]) -> None:
         ({**GOOD, "type": "regression"}, "type 'regression' is not one of"),
         ({**GOOD, "type": ["score"]}, "type .* is not one of"),
         ({**NUMBER, "label_enumerate_values": ["1", "2"]}, "has numbers, no labels"),
-        ({**SEVERAL, "label_enumerate_values": ["a,b", "c"]}, "must be without ','"),
-        ({**SEVERAL, "label_enumerate_values": []}, "at least one label"),
+        ({**SEVERAL, "label_enumerate_values": ["a,b", "c"]}, "has the label_separator ',' in it"),
+        ({**SEVERAL, "label_enumerate_values": []}, "label_enumerate_values is empty"),
         ({**NUMBER, "metric": "accuracy"}, "metric 'accuracy' is not one of"),
         ({**NUMBER, "metrics": ["mean_absolute_error", "pearson"]}, "better when smaller"),
         ({**GOOD, "metrics": ["auc", "auc"]}, "one twice"),

@@ -128,7 +128,7 @@ def _single_task_jobs(
     jobs = []
     for place, file in enumerate(train):
         size, batches = plan.sizes[place], _batches_of(plan, place)
-        folder = like.folder.parent.parent / SINGLE / file.task.name / like.folder.name
+        folder = like.folder.parent.parent / SINGLE / file.task.file_name / like.folder.name
         saves = plan.steps.save_steps
         more = {
             "adversarial_weight": 0.0,  # there are no other tasks to be distinguished from

@@ -14,6 +14,8 @@ from easytransfer_mtl.data.conversion import (
     rejects_path,
     shared_texts,
 )
+from easytransfer_mtl.data.csv_reader import CsvTally
+from easytransfer_mtl.data.learned_labels import with_labels
 from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.published_features import feature_builder
 from easytransfer_mtl.data.splitting import split_tail, tail_paths
@@ -24,7 +26,7 @@ from easytransfer_mtl.encoders.finding import EncoderFiles, find_encoder
 from easytransfer_mtl.encoders.vocabularies import check_padding_token, check_size
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import check_outputs, files_in, read_json, write_text
-from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, task_named
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, require_labels, task_named
 
 MODES = (None, "preprocess")
 FEATURES = "input_ids,input_mask,segment_ids,label_id"
@@ -37,6 +39,8 @@ def run(settings: ConvertSettings) -> int:
     if settings.output_schema.replace(" ", "") not in (FEATURES, "bert_finetune"):
         raise UserError(f"output_schema {settings.output_schema!r} is not supported; use {FEATURES} (or bert_finetune).")
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
+    if settings.data_dir:
+        tasks = with_labels(tasks, settings.data_dir, settings.header)
     conversions = _folder(settings, tasks) if settings.data_dir else [_single(settings, tasks)]
     files = find_encoder(
         settings.tokenizer_name_or_path, settings.modelZooBasePath, False, settings.vocabulary_rule, settings.tokenizer
@@ -104,7 +108,7 @@ def _folder(settings: ConvertSettings, tasks: tuple[Task, ...]) -> list[Conversi
     found = dict(zip(("train", "dev"), find_labelled(settings.data_dir, tasks)))
     report_boards(settings.data_dir, tasks)
     return [
-        Conversion(found[kind][task.name], Path(settings.output_dir) / f"{task.name}_{kind}.tfrecord", task)
+        Conversion(found[kind][task.name], Path(settings.output_dir) / f"{task.file_name}_{kind}.tfrecord", task)
         for task in tasks
         for kind in found
         if task.name in found[kind]
@@ -119,7 +123,8 @@ def _with_dev(settings: ConvertSettings, conversions: list[Conversion]) -> list[
         if tasks.count(item.task) == 2 or not settings.dev_share:
             result.append(item)
             continue
-        parts = split_tail(item.source, settings.dev_share, _split_folder(item), settings.header)
+        form = CsvTally(item.source, item.task, item.labelled, settings.header).table_form()
+        parts = split_tail(item.source, settings.dev_share, _split_folder(item), settings.header, form)
         print(f"{item.task.name}: no dev file; the last {settings.dev_share:.0%} of {item.source.name} is dev ({parts[1]})")
         outputs = (item.output, _dev_output(item))
         result += [Conversion(source, output, item.task) for source, output in zip(parts, outputs)]
@@ -127,11 +132,11 @@ def _with_dev(settings: ConvertSettings, conversions: list[Conversion]) -> list[
 
 
 def _split_folder(train: Conversion) -> Path:
-    return train.output.parent / "split" / train.task.name
+    return train.output.parent / "split" / train.task.file_name
 
 
 def _dev_output(train: Conversion) -> Path:
-    return train.output.with_name(f"{train.task.name}_dev.tfrecord")
+    return train.output.with_name(f"{train.task.file_name}_dev.tfrecord")
 
 
 def _check_outputs(settings: ConvertSettings, conversions: list[Conversion], encoder: list[Path]) -> None:
@@ -150,7 +155,7 @@ def _check_outputs(settings: ConvertSettings, conversions: list[Conversion], enc
 def _write_lists(output: Path, conversions: list[Conversion]) -> None:
     for kind in ("train", "dev"):
         path = output / f"{kind}.list_tfrecord"
-        names = [item.output.name for item in conversions if item.output.name == f"{item.task.name}_{kind}.tfrecord"]
+        names = [item.output.name for item in conversions if item.output.name == f"{item.task.file_name}_{kind}.tfrecord"]
         if names:
             write_text(path, "".join(f"{name}\n" for name in names))
             print(f"wrote {path}")
@@ -180,6 +185,9 @@ def _task(settings: ConvertSettings, tasks: tuple[Task, ...]) -> Task:
             given = settings.label_enumerate_values
             raise UserError(f"Which task is it? Its label list is {given!r}. Give --task ({known}).")
         task = fitting[0]
+    if labels and task.learns_labels:
+        task = replace(task, label_enumerate_values=labels)
+    require_labels((task,))
     if labels and labels != task.label_enumerate_values:
         raise UserError(f"{task.name} has the labels {','.join(task.label_enumerate_values)}, not {','.join(labels)}.")
     if not settings.input_schema:

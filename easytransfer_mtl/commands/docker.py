@@ -4,7 +4,8 @@ from pathlib import Path
 
 from easytransfer_mtl.config.docker_settings import DockerSettings
 from easytransfer_mtl.data.contest_files import find_test_files
-from easytransfer_mtl.data.text_files import CONTEST, TextFile
+from easytransfer_mtl.data.table_form import BY_TASK
+from easytransfer_mtl.data.text_files import TextFile
 from easytransfer_mtl.encoders.recorded_hashes import check_hashes
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.model_class import OF_TRAINING
@@ -24,7 +25,7 @@ def run(settings: DockerSettings) -> int:
     tasks = check_alike(members)
     files = find_test_files(settings.data_dir, settings.board, tasks) if settings.data_dir else {}
     for name, path in files.items():
-        TextFile(path, task_named(name, tasks), CONTEST, settings.header).check()
+        TextFile(path, task_named(name, tasks), BY_TASK, settings.header).check()
     result = Path(settings.submission) if settings.submission else None
     if result:
         _check_result(result, tasks, files, settings.header)

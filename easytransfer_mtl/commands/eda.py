@@ -8,6 +8,7 @@ from easytransfer_mtl.config.data_settings import EdaSettings
 from easytransfer_mtl.config.sections import LONGEST_ROW
 from easytransfer_mtl.data.contest_files import list_files
 from easytransfer_mtl.data.features import RowEncoder
+from easytransfer_mtl.data.learned_labels import with_labels
 from easytransfer_mtl.data.published_features import feature_builder
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.files import check_outputs, files_in, write_json, write_text
@@ -23,6 +24,7 @@ def run(settings: EdaSettings) -> int:
     """Describes the files, prints the tables and writes page and JSON; returns the exit status."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     require_one_label(tasks, "eda")
+    tasks = with_labels(tasks, settings.data_dir, settings.header)
     files, _ = list_files(settings.data_dir, tasks)
     encoder, read = _encoder(settings)
     output = Path(settings.output_dir)

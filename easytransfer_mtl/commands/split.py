@@ -6,10 +6,12 @@ import numpy as np
 
 from easytransfer_mtl.config.convert_settings import SplitSettings
 from easytransfer_mtl.data.contest_files import find_labelled, require_files
-from easytransfer_mtl.data.csv_reader import Row, check_rows, read_csv, require_rows
+from easytransfer_mtl.data.csv_reader import check_rows, read_csv, require_rows
 from easytransfer_mtl.data.fold_assignment import assign_folds, group_numbers
 from easytransfer_mtl.data.folds import NAME as FOLDS
 from easytransfer_mtl.data.folds import Folds, FoldSource, TaskFolds, fold_file_name, write_folds
+from easytransfer_mtl.data.learned_labels import with_labels
+from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.tables import aligned
 from easytransfer_mtl.files import check_outputs, sha256_of
@@ -21,6 +23,7 @@ def run(settings: SplitSettings) -> int:
     """Splits every task's rows, writes the folds and prints a table per task; returns the exit status."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     require_one_label(tasks, "split")
+    tasks = with_labels(tasks, settings.data_dir, settings.header)
     if settings.include_dev:
         train, dev = find_labelled(settings.data_dir, tasks)
     else:
@@ -56,7 +59,7 @@ def _split_task(task: Task, paths: list[Path], settings: SplitSettings) -> tuple
     if len({source.sha256 for source in sources}) < len(sources):
         raise UserError(f"{' and '.join(map(str, paths))} are the same file twice; take --include_dev away.")
     ids = task.label_ids
-    label_ids = np.array([ids[str(row.label)] for row in rows], np.int64)
+    label_ids = np.array([ids[row.one_label] for row in rows], np.int64)
     groups = group_numbers(row.texts[0] for row in rows)
     random = generator(settings.seed, "folds", task.name)
     folds = assign_folds(label_ids, groups, settings.folds, task.num_labels, random)

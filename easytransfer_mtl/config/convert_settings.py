@@ -58,7 +58,7 @@ class ConvertSettings(BadRowSettings, EasyTransferSettings):
         minimum=0,
         maximum=1,
     )
-    preprocess_input_fp: str | None = option(PREPROCESS, "one CSV file (tab separated, no header)")
+    preprocess_input_fp: str | None = option(PREPROCESS, "one data file, in place of data_dir")
     preprocess_output_fp: str | None = option(PREPROCESS, "its TFRecord file")
     preprocess_batch_size: int = option(
         PREPROCESS, "EasyTransfer key without effect here", 16, minimum=0, maximum=MOST_STEPS

@@ -175,8 +175,9 @@ class PredictSettings(PredictingSettings):
     )
     input_format: str = option(
         PREDICT,
-        "contest: tab separated, with ids, without header; csv: with a header that names the columns; jsonl: an object a "
-        "line; text: a row a line, the texts of a pair separated by a tab; auto tells by the file's ending and first line",
+        "contest: tab separated, with ids, without header; csv: with a header that names the columns; tsv: with tabs and a "
+        "header, without quoting; jsonl: an object a line; text: a row a line, the texts of a pair separated by "
+        "a tab; auto tells by the file's ending and first line",
         "auto",
         choices=("auto", *TEXT_FORMATS),
     )

@@ -16,7 +16,9 @@ TOKENIZER = (
     "what splits texts: easytransfer, its WordPiece over vocab.txt; published, the encoder's tokenizer.json; auto: "
     "published if there is no vocab.txt"
 )
-TEXT_FORMATS = ("contest", "csv", "jsonl", "text")
+TABLE_FORMATS = ("contest", "csv", "tsv", "jsonl")
+"""Tab separated without a header; with a header and quotes; tab separated with a header, no quotes; an object a line."""
+TEXT_FORMATS = (*TABLE_FORMATS, "text")
 PRECISIONS = ("float32", "bfloat16", "float16")
 PRETRAIN_PRECISIONS = PRECISIONS[:2]
 """Pre-training has no loss scale, which float16 needs."""

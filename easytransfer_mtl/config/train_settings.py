@@ -38,7 +38,12 @@ COMBINATIONS = ("concat", "gate")
 ADVERSARIES = ("none", "fgm", "pgd")
 LOSS_WEIGHTINGS = (
     "equal", "fixed", "uncertainty", "gradnorm", "dwa", "dtp", "mgda", "rlw", "imtl_l", "imtl_g", "pcgrad", "cagrad", "nash",
-    "upgrad", "famo",
+    "upgrad", "famo", "aligned_mtl", "fairgrad", "stch", "gls", "uw_so", "db_mtl", "config", "dualproj", "gradvac",
+    "cr_mogm", "krum",
+)  # fmt: skip
+GRAM_WEIGHTINGS = (
+    "gradnorm", "mgda", "imtl_g", "pcgrad", "cagrad", "nash", "upgrad", "aligned_mtl", "fairgrad", "db_mtl", "config",
+    "dualproj", "gradvac", "cr_mogm", "krum",
 )  # fmt: skip
 STEP_MODES = ("alternating", "joint")
 GRAM_VARIABLES = ("all", "last_layer", "pooler")
@@ -46,6 +51,7 @@ UNCERTAINTY_FORMS = ("classification", "regression", "revised")
 INITIAL_LOSSES = ("first", "log_classes")
 MGDA_NORMALIZATIONS = ("none", "l2", "loss", "loss+")
 CAGRAD_RESCALINGS = ("none", "1+c", "1+c^2")
+CR_MOGM_METHODS = ("mgda", "pcgrad", "cagrad")
 TASK_SAMPLINGS = ("round_robin", "proportional", "temperature", "annealed", "explicit")
 STRATEGIES = ("None", "MirroredStrategy", "MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
 CLASS_WEIGHTS = ("inverse", "log", "effective")
@@ -353,7 +359,7 @@ class StepSettings(StepModeSettings):
         WEIGHTING,
         "encoder variables whose gradients the Gram matrix is of; default all, with gradnorm last_layer",
         choices=GRAM_VARIABLES,
-        only_with={"loss_weighting": ("gradnorm", "mgda", "imtl_g", "pcgrad", "cagrad", "nash", "upgrad")},
+        only_with={"loss_weighting": GRAM_WEIGHTINGS},
     )
     on_nonfinite: str = option(
         TRAIN, "a loss or gradient that is no number: stop, or skip the step and count it", "stop", choices=("stop", "skip")
@@ -549,6 +555,82 @@ class WeightingSettings(StepModeSettings):
         "famo: least possible losses, tnews=0.1; default 0",
         only_with={"loss_weighting": ("famo",)},
         by_task=ByTask(float, 0.0, one_for_all=False),
+    )
+    fairgrad_alpha: float = option(
+        WEIGHTING,
+        "fairgrad: fairness; 1 is nash, larger favours the task that gains least",
+        2.0,
+        minimum=0.5,
+        maximum=10,
+        only_with={"loss_weighting": ("fairgrad",)},
+    )
+    stch_mu: float = option(
+        WEIGHTING,
+        "stch: smoothness; near 0 only the largest loss counts",
+        0.1,
+        minimum=1e-6,
+        maximum=1_000_000,
+        only_with={"loss_weighting": ("stch",)},
+    )
+    stch_preferences: str | None = option(
+        WEIGHTING,
+        "stch: factors of the losses that are compared, ocnli=2 (others 1); only their ratios count",
+        only_with={"loss_weighting": ("stch",)},
+        by_task=ByTask(float, 1.0, one_for_all=False),
+        above=0,
+    )
+    stch_ideal_losses: str | None = option(
+        WEIGHTING,
+        "stch: least possible losses, tnews=0.1; default 0",
+        only_with={"loss_weighting": ("stch",)},
+        by_task=ByTask(float, 0.0, one_for_all=False),
+    )
+    uw_so_temperature: float = option(
+        WEIGHTING,
+        "uw_so: softmax temperature of the inverse losses",
+        2.0,
+        minimum=1e-6,
+        maximum=1_000_000,
+        only_with={"loss_weighting": ("uw_so",)},
+    )
+    gradvac_beta: float = option(
+        WEIGHTING,
+        "gradvac: share of a step's cosines in their running mean",
+        0.01,
+        minimum=0,
+        maximum=1,
+        only_with={"loss_weighting": ("gradvac",)},
+    )
+    cr_mogm_method: str = option(
+        WEIGHTING,
+        "cr_mogm: whose weights are averaged over steps",
+        "mgda",
+        choices=CR_MOGM_METHODS,
+        only_with={"loss_weighting": ("cr_mogm",)},
+    )
+    cr_mogm_alpha: float = option(
+        WEIGHTING,
+        "cr_mogm: share of the earlier weights in the average",
+        0.9,
+        minimum=0,
+        maximum=0.9999,
+        only_with={"loss_weighting": ("cr_mogm",)},
+    )
+    krum_outliers: int = option(
+        WEIGHTING,
+        "krum: tasks whose gradients may be arbitrary; twice as many and 3 more tasks are needed",
+        0,
+        minimum=0,
+        maximum=1000,
+        only_with={"loss_weighting": ("krum",)},
+    )
+    krum_selected: int = option(
+        WEIGHTING,
+        "krum: tasks that a step trains",
+        1,
+        minimum=1,
+        maximum=1000,
+        only_with={"loss_weighting": ("krum",)},
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from easytransfer_mtl.data.wrong_files import decodes
 from easytransfer_mtl.errors import UserError, listed, shown
-from easytransfer_mtl.tasks import CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, Task
+from easytransfer_mtl.tasks import CONTEST_TASKS, MULTI_LABEL, SCORE, Task
 
 RANGES_SHOWN, VALUES_SHOWN = 5, 5
 SEVERAL = 3
@@ -150,11 +150,13 @@ BYTES_SHOWN = 4
 AROUND_LABELS = " \t\v\f\u3000\xa0\"'"
 
 
-def encoding_problem(line: bytes, place: int) -> Problem:
-    """Returns the problem of a line that is not UTF-8 at byte ``place``, counted from 0."""
+def encoding_problem(line: bytes, place: int, encoding: str = "utf-8") -> Problem:
+    """Returns the problem of a line that is not in an encoding at byte ``place``, counted from 0."""
     found = line[place : place + BYTES_SHOWN]
-    hints = ("is it GBK or GB18030?",) if decodes(line, "gb18030") else ()
-    return Problem("encoding", f"byte {place + 1} of the line is not UTF-8 (found {found!r})", shared_hints=hints)
+    hints = ("is it GBK or GB18030?",) if encoding == "utf-8" and decodes(line, "gb18030") else ()
+    return Problem(
+        "encoding", f"byte {place + 1} of the line is not {encoding.upper()} (found {found!r})", shared_hints=hints
+    )
 
 
 def header_problem(fields: list[str], columns: tuple[str, ...], task: Task, labelled: bool) -> Problem | None:
@@ -194,7 +196,7 @@ def label_problem(label: str, values: dict[str, str], task: Task) -> Problem:
     if task.type == SCORE:
         return Problem("label", f"{shown(label)} is no label; allowed: {allowed}", shown(label))
     if task.type == MULTI_LABEL:
-        given = label.split(LABEL_SEPARATOR)
+        given = label.split(task.label_separator)
         unknown = [part for part in given if part not in labels]
         what = f"unknown label {shown(unknown[0])}" if unknown else f"a label twice in {shown(label)}"
         about = ("labels are compared exactly: upper and lower case, white space and quotes count",) if unknown else ()
@@ -216,6 +218,12 @@ def label_problem(label: str, values: dict[str, str], task: Task) -> Problem:
 
 
 def _other_columns(values: dict[str, str], task: Task) -> tuple[str, ...]:
+    if not task.columns:
+        return tuple(
+            f"column {shown(name)} holds such labels: is it the label_name?"
+            for name, value in values.items()
+            if name != task.label_name and value in task.label_enumerate_values
+        )
     return tuple(
         f"column {place} ({name}) holds such labels: are the columns in another order?"
         for place, (name, value) in enumerate(values.items(), start=1)

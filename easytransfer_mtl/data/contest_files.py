@@ -3,10 +3,13 @@
 import logging
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from easytransfer_mtl.data.table_form import JSON_ENDINGS, TABLE_ENDINGS
+from easytransfer_mtl.data.wrong_files import head_of
 from easytransfer_mtl.errors import UserError, listed, shown
 from easytransfer_mtl.files import sha256_of
 from easytransfer_mtl.tasks import Task, task_named
@@ -26,13 +29,15 @@ TOTAL = "total"
 DEV_PART = "dev_part"
 """Kind of the dev rows that ``convert`` split off a train file; in its folder they are split/<TASK>/<name>_dev_part.csv."""
 
+_TRAIN = r"train(\d*|\.\d+k)"
+"""With the day of a contest file, or the number of rows of one of CLUE's (train.50k.json)."""
 _WORDS = (
-    ("train", r"train\d*"), (TOTAL, "total"), ("dev", "dev"), (DEV_PART, r"(train\d*|total)_dev_part"), ("test", "test"),
+    ("train", _TRAIN), (TOTAL, "total"), ("dev", "dev"), (DEV_PART, f"({_TRAIN}|total)_dev_part"), ("test", "test"),
     ("a", "(test_)?a"), ("b", "(test_)?b"),
 )  # fmt: skip
 _FOLDERS = {"tianchi_datasets": None, "tcdata": None, "nlp_round1_data": "a", "nlp_round2_data": "b", "a": "a", "b": "b"}
 """Folders in which the contest's files were published -> the board of the unlabelled files in them, or None."""
-_ENDINGS = (".csv", ".tsv")
+_ENDINGS = (*TABLE_ENDINGS, *JSON_ENDINGS)
 _DEEPEST = 4
 
 
@@ -79,9 +84,9 @@ def _listing(folder: str | os.PathLike[str], tasks: Sequence[Task]) -> _Listing:
     listing = _Listing(Path(folder))
     if not listing.folder.is_dir():
         raise UserError(f"data_dir {folder} is not a folder.")
-    names = {task.name.lower(): task.name for task in tasks}
+    names = _names_of(tasks)
     for path in sorted(_files(listing.folder, set(names)), key=lambda path: (len(path.parts), len(path.name), path)):
-        *folders, name = (part.lower() for part in path.relative_to(listing.folder).parts)
+        *folders, name = map(_plain, path.relative_to(listing.folder).parts)
         meaning = _meaning(folders, name, names)
         if meaning and path.is_dir():
             listing.others.append(f"{path.relative_to(listing.folder)} (a folder)")
@@ -89,7 +94,21 @@ def _listing(folder: str | os.PathLike[str], tasks: Sequence[Task]) -> _Listing:
             listing.found.setdefault(meaning, []).append(path)
         elif any(task in name for task in names):
             listing.others.append(str(path.relative_to(listing.folder)))
+    for meaning, paths in listing.found.items():
+        # Beside a table, other JSON than lines is something else, such as the features of its rows.
+        rows = [path for path in paths if path.suffix.lower() != ".json" or head_of(path).lstrip().startswith(b"{")]
+        listing.others += [str(path.relative_to(listing.folder)) for path in paths if rows and path not in rows]
+        listing.found[meaning] = rows or paths
     return listing
+
+
+def _names_of(tasks: Sequence[Task]) -> dict[str, str]:
+    """Returns the names by which files and folders go, in lower case -> task name."""
+    return {_plain(name): task.name for task in tasks for name in (task.name, task.file_name)}
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()  # macOS takes letters apart
 
 
 def _files(folder: Path, task_names: set[str], depth: int = 1) -> Iterator[Path]:
@@ -100,7 +119,7 @@ def _files(folder: Path, task_names: set[str], depth: int = 1) -> Iterator[Path]
     for path in folder.iterdir():
         if path.is_file() or path.suffix.lower() in _ENDINGS and path.is_dir():
             yield path
-        elif depth < _DEEPEST and path.is_dir() and path.name.lower() in {*_FOLDERS, *task_names}:
+        elif depth < _DEEPEST and path.is_dir() and _plain(path.name) in {*_FOLDERS, *task_names}:
             yield from _files(path, task_names, depth + 1)
 
 
@@ -124,19 +143,18 @@ def _meaning(folders: list[str], name: str, names: dict[str, str]) -> tuple[str,
 
 def meaning_of(path: Path, tasks: Sequence[Task]) -> tuple[str, Task] | None:
     """Returns what a contest file's name says, as in ``find_files``: its kind and task; None for any other file."""
-    names = {task.name.lower(): task.name for task in tasks}
-    meaning = _meaning([part.lower() for part in path.absolute().parts[:-1]], path.name.lower(), names)
+    meaning = _meaning([*map(_plain, path.absolute().parts[:-1])], _plain(path.name), _names_of(tasks))
     return (meaning[0], task_named(meaning[1], tuple(tasks))) if meaning else None
 
 
 def find_files(folder: str | os.PathLike[str], kind: str, tasks: tuple[Task, ...]) -> dict[str, Path]:
     """Returns task name -> file of one kind of ``NAMES``, for the tasks that have one.
 
-    A file is named ``<TASK>_<word>`` or lies in a folder ``<TASK>``, and ends with .csv or .tsv. It lies in ``folder`` or
-    below it in ``tianchi_datasets``, ``tcdata``, ``nlp_round1_data`` or ``a`` (board a), ``nlp_round2_data`` or ``b`` (board
-    b). The words are train (also with a number after it), total, dev, test, a or test_a, b or test_b; a test file in a
-    board's folder belongs to that board. Upper and lower case are the same. ``total`` is the train file if there is no
-    other.
+    A file is named ``<TASK>_<word>`` or lies in a folder ``<TASK>``, and ends with .csv, .tsv, .jsonl, .ndjson or .json. It
+    lies in ``folder`` or below it in ``tianchi_datasets``, ``tcdata``, ``nlp_round1_data`` or ``a`` (board a),
+    ``nlp_round2_data`` or ``b`` (board b). The words are train (also with a number after it), total, dev, test, a or test_a,
+    b or test_b; a test file in a board's folder belongs to that board. Upper and lower case are the same. ``total`` is the
+    train file if there is no other.
 
     Raises:
         UserError: the folder does not exist, or a task has several files of the kind with different content.

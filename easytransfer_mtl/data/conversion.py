@@ -11,9 +11,10 @@ import numpy as np
 from tqdm import tqdm
 
 from easytransfer_mtl.config.sections import MAX_BAD_SHARE
-from easytransfer_mtl.data.csv_reader import CsvTally, Row, check_rows, require_rows, stream_rows
+from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, stream_rows
 from easytransfer_mtl.data.features import Features, RowEncoder
 from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
+from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.shared_texts import comparable_texts, shared_sentence
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
 from easytransfer_mtl.errors import UserError

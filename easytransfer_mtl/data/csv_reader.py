@@ -1,43 +1,34 @@
-"""Reads the contest's tab separated files line by line, as EasyTransfer did, and reports what is wrong with them."""
+"""Reads a task's data files row by row, in all formats, and reports what is wrong with them."""
 
-import functools
-import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from easytransfer_mtl.config.sections import MAX_BAD_SHARE
-from easytransfer_mtl.data.bad_rows import BadRows, Problem, column_problem, encoding_problem, header_problem, label_problem
-from easytransfer_mtl.data.wrong_files import check_is_text
+from easytransfer_mtl.data.bad_rows import BadRows, Problem
+from easytransfer_mtl.data.contest_rows import columns_of, contest_rows
+from easytransfer_mtl.data.named_columns import Wanted
+from easytransfer_mtl.data.named_rows import header_rows, json_rows, text_rows
+from easytransfer_mtl.data.rows import ReadLine, Row
+from easytransfer_mtl.data.table_form import ANY, BY_TASK, CONTEST, JSONL, TEXT, TableForm, form_of
+from easytransfer_mtl.data.wrong_files import check_is_text, table_problem
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.files import naming, replacing
+from easytransfer_mtl.files import replacing
 from easytransfer_mtl.tasks import Task
-
-BOM = b"\xef\xbb\xbf"
-LONGEST_LINE = 1 << 20
-"""In bytes; the contest's longest row has about 900."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a contest file: the unchanged id, one or two texts, and the label or None."""
-
-    row_id: str
-    texts: tuple[str, ...]
-    label: str | None
 
 
 @dataclass
 class CsvTally:
-    """A tab separated file, the format of its rows, and what was found in it so far.
+    """A data file, the format of its rows, and what was found in it so far.
 
     Attributes:
-        path: the file (UTF-8 with or without a byte order mark, LF or CRLF).
+        path: the file.
         task: defines columns and labels.
         labelled: whether the rows have the label column.
-        header: whether the first line is a header, which is skipped.
-        line: number of the line that was read last, from 1.
+        header: whether the first line of a file in the contest's format is a header, which is skipped.
+        form: the file's format, one of ``TEXT_FORMATS``; ``BY_TASK`` and ``ANY`` as in ``form_of``.
+        line: number of the line that was read last, from 1; of a row on several lines the first.
         bytes_read: bytes of the file that were read.
         good_rows: number of good rows.
         bad_rows: the bad rows by cause.
@@ -48,6 +39,7 @@ class CsvTally:
     task: Task
     labelled: bool
     header: bool = False
+    form: str = BY_TASK
     line: int = 0
     bytes_read: int = 0
     good_rows: int = 0
@@ -56,8 +48,18 @@ class CsvTally:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of a row, with the label column if ``labelled``."""
-        return self.task.columns if self.labelled else self.task.unlabelled_columns
+        """The columns of a row in the contest's format, with the label column if ``labelled``."""
+        return columns_of(self.task, self.labelled)
+
+    @property
+    def wanted(self) -> Wanted:
+        """The columns that a table with names for them must have."""
+        exact = not self.task.columns and self.form != ANY
+        return Wanted(self.task, self.labelled, exact)
+
+    def table_form(self) -> TableForm:
+        """Looks at the file, which must exist, and returns how it is read."""
+        return form_of(self.path, self.wanted, self.form, self.header)
 
 
 @dataclass
@@ -85,69 +87,42 @@ def read_csv(path: str | os.PathLike[str], task: Task, labelled: bool, header: b
 
 
 def stream_rows(tally: CsvTally) -> Iterator[Row]:
-    """Yields the good rows of a file one by one and updates the counts; quotes are ordinary characters.
+    """Yields the good rows of a file one by one and updates the counts.
 
     Raises:
-        UserError: the file does not exist or is wrong as a whole: another format or encoding, or no line ends.
+        UserError: the file does not exist or is wrong as a whole: another format or encoding, no line ends, or without a
+            column of the task's, where a header or JSON names them.
     """
-    if not tally.path.is_file():
-        raise UserError(f"{tally.task.name}: {tally.path} is not a file.")
-    check_is_text(tally.path, len(tally.columns))
-    return _counted(tally)
+    return _counted(tally, read_lines(tally))
 
 
-def _counted(tally: CsvTally) -> Iterator[Row]:
-    for number, line, parsed in _parsed_lines(tally):
-        tally.line, tally.bytes_read = number, tally.bytes_read + len(line)
+def read_lines(tally: CsvTally) -> Iterator[ReadLine]:
+    """Yields every line of a file, or record of several lines; raises what ``stream_rows`` raises."""
+    path, task = tally.path, tally.task
+    if not path.is_file():
+        raise UserError(f"{task.name}: {path} is not a file.")
+    form = tally.table_form()
+    if form.format == CONTEST:
+        check_is_text(path, len(tally.columns), form.encoding)
+        return contest_rows(path, task, tally.labelled, tally.header, form.encoding)
+    if found := table_problem(path, form.encoding):
+        raise UserError(f"{path} is {found[0]}, not UTF-8 text; {found[1]}.")
+    if not path.stat().st_size:
+        return iter(())
+    if form.format == TEXT:
+        return text_rows(path, form, task)
+    return json_rows(path, form, tally.wanted) if form.format == JSONL else header_rows(path, form, tally.wanted)
+
+
+def _counted(tally: CsvTally, lines: Iterator[ReadLine]) -> Iterator[Row]:
+    for number, content, parsed in lines:
+        tally.line, tally.bytes_read = number, tally.bytes_read + len(content)
         if isinstance(parsed, Problem):
-            tally.bad_rows.add(tally.path, number, len(line), parsed)
+            tally.bad_rows.add(tally.path, number, len(content), parsed)
         elif parsed is not None:
             tally.good_rows += 1
             tally.empty_texts += "" in parsed.texts
             yield parsed
-
-
-def _parsed_lines(tally: CsvTally) -> Iterator[tuple[int, bytes, Row | Problem | None]]:
-    """Yields (number from 1, bytes, row or problem) of every line; the third is None for the header."""
-    with naming(tally.path), open(tally.path, "rb") as stream:
-        for number, line in enumerate(iter(functools.partial(stream.readline, LONGEST_LINE + 1), b""), start=1):
-            if len(line) > LONGEST_LINE:
-                raise UserError(
-                    f"{tally.path}: line {number} has more than {LONGEST_LINE:,} bytes. Are its line ends lost, or is it "
-                    "not text? Get the file again."
-                )
-            content = line.removeprefix(BOM) if number == 1 else line
-            if not content.endswith(b"\n") and not content.strip(b"\r"):
-                return  # nothing but CRs after the last LF
-            # EasyTransfer's line reader dropped every CR, also inside a line.
-            parsed: Row | Problem | None = _parse(content.removesuffix(b"\n").replace(b"\r", b""), tally, number)
-            if tally.header and number == 1:
-                if isinstance(parsed, Row) and parsed.row_id.isdigit():
-                    logging.warning("%s: the first line is passed over as a header, but it looks like a row", tally.path)
-                parsed = None
-            yield number, line, parsed
-
-
-def _parse(line: bytes, tally: CsvTally, number: int) -> Row | Problem:
-    task, columns, labelled = tally.task, tally.columns, tally.labelled
-    try:
-        fields = line.decode("utf-8").split("\t")
-    except UnicodeDecodeError as error:
-        return encoding_problem(line, error.start)
-    if number == 1 and not tally.header:
-        problem = header_problem(fields, columns, task, labelled)
-        if problem:
-            return problem
-    if len(fields) != len(columns) or line == b"":
-        return column_problem(fields if line else [], columns, task, labelled)
-    values = dict(zip(columns, fields))
-    label = values[task.label_name] if labelled else None
-    if label is not None and not task.is_label(label):
-        return label_problem(label, values, task)
-    texts = [values[task.first_sequence]]
-    if task.second_sequence:
-        texts.append(values[task.second_sequence])
-    return Row(values[task.id_column], tuple(texts), label)
 
 
 def check_rows(
@@ -197,7 +172,6 @@ def require_rows(tally: CsvTally) -> None:
 def _write_rejects(tally: CsvTally, path: str | os.PathLike[str]) -> None:
     """Reads the file again, since its bad lines were not kept, and copies them."""
     with replacing(path) as temporary, open(temporary, "wb") as stream:
-        for number, line, parsed in _parsed_lines(tally):
+        for number, content, parsed in read_lines(tally):
             if isinstance(parsed, Problem):
-                content = line.removeprefix(BOM) if number == 1 else line
                 stream.write(f"{number}\t{parsed.sentence}\t".encode() + content.removesuffix(b"\n") + b"\n")

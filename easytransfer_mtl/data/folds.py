@@ -12,6 +12,7 @@ import numpy as np
 
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import read_json, write_json, write_text
+from easytransfer_mtl.tasks import ascii_name
 
 NAME, FORMAT_VERSION = "folds.json", 1
 COLUMNS = ["id", "fold"]
@@ -122,7 +123,7 @@ def read_folds(path: str | os.PathLike[str]) -> Folds:
 
 def fold_file_name(task_name: str) -> str:
     """Returns the name of a task's CSV file beside folds.json."""
-    return f"{task_name}_folds.csv"
+    return f"{ascii_name(task_name)}_folds.csv"
 
 
 def _description(folds: Folds) -> dict[str, Any]:

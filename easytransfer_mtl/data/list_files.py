@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from easytransfer_mtl.data.manifest import Manifest, read_manifest
@@ -11,7 +11,7 @@ from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.data.tokenization import PUBLISHED, RULE_NAMES
 from easytransfer_mtl.errors import UserError, listed, shown
 from easytransfer_mtl.files import plain_path, why_no_file
-from easytransfer_mtl.tasks import Task, task_named
+from easytransfer_mtl.tasks import Task, require_labels, task_named
 
 LIST_MARK = ".list_tfrecord"
 LARGEST_LIST, LONGEST_PATH = 1 << 20, 4096
@@ -95,6 +95,7 @@ def task_files(path: str | os.PathLike[str], tasks: tuple[Task, ...]) -> list[Ta
 def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
     manifest = read_manifest(path)
     if manifest is None:
+        require_labels(tasks)
         named = _named_tasks(path, tasks)
         if len(named) != 1 and index >= len(tasks):
             place = f"place {index + 1} of the list"
@@ -103,6 +104,8 @@ def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
         logging.warning("%s has no manifest: taken as %s; its vocabulary and labels cannot be checked", path, task.name)
         return TaskFile(task, path, None)
     task = task_named(manifest.task.name, tasks)
+    if task.learns_labels:
+        task = replace(task, label_enumerate_values=manifest.task.label_enumerate_values)
     if manifest.task.label_enumerate_values != task.label_enumerate_values:
         raise UserError(
             f"{path} was made with the labels {listed(manifest.task.label_enumerate_values, ',')} of {task.name}, "
@@ -114,7 +117,7 @@ def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
             "with the model's tasks."
         )
     if _text_places(manifest.task) != _text_places(task):
-        made, wanted = (f"{_texts(item)} of {listed(item.columns, ',')}" for item in (manifest.task, task))
+        made, wanted = (f"{_texts(item)} of {listed(item.columns, ',') or 'any'}" for item in (manifest.task, task))
         raise UserError(
             f"{path} was made from the texts {made}, the task {task.name} has {wanted}: prediction would read other texts "
             "than training. Convert with the task's columns, or describe the task in a --tasks_file."
@@ -126,15 +129,16 @@ def _texts(task: Task) -> list[str]:
     return [column for column in (task.first_sequence, task.second_sequence) if column]
 
 
-def _text_places(task: Task) -> list[int]:
-    """Returns the positions of a task's texts among the columns of an unlabelled row; column names do not matter."""
-    return [task.unlabelled_columns.index(column) for column in _texts(task)]
+def _text_places(task: Task) -> list[int] | list[str]:
+    """Returns the positions of a task's texts among the columns of an unlabelled row; column names do not matter then. Where
+    files name their columns, returns the names."""
+    return [task.unlabelled_columns.index(column) for column in _texts(task)] if task.columns else _texts(task)
 
 
 def _named_tasks(path: Path, tasks: tuple[Task, ...]) -> list[Task]:
     """Returns the tasks named in the last part of the path that names any."""
     for part in reversed(path.parts):
-        named = [task for task in tasks if task.name.lower() in part.lower()]
+        named = [task for task in tasks if task.name.lower() in part.lower() or task.scope in part.lower()]
         if named:
             return named
     return []

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.data.contest_files import recognized_files
-from easytransfer_mtl.data.csv_reader import Row, read_csv
+from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.encoded_rows import NO_LABEL, encoded_labels
 from easytransfer_mtl.data.list_files import TaskFile
+from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.errors import UserError, listed
 from easytransfer_mtl.files import sha256_of
 
@@ -26,11 +27,11 @@ def source_of(file: TaskFile, folder: str, setting: str) -> Path:
     Raises:
         UserError: the TFRecord has no manifest, or no file there has the recorded SHA-256.
     """
-    manifest, name = file.manifest, file.task.name
+    manifest = file.manifest
     if manifest is None:
         raise UserError(f"{file.path} has no manifest, so its texts cannot be found in {folder}. Convert the data again.")
-    beside = Path(manifest.source).name
-    places = [*recognized_files(folder, file.task), Path(folder) / beside, file.path.parent / "split" / name / beside]
+    beside, part = Path(manifest.source).name, file.task.file_name
+    places = [*recognized_files(folder, file.task), Path(folder) / beside, file.path.parent / "split" / part / beside]
     there = [path for path in dict.fromkeys(places) if path.is_file()]
     for path in there:
         if sha256_of(path) == manifest.source_sha256:
@@ -60,7 +61,7 @@ def rows_of(file: TaskFile, source: Path, label_ids: np.ndarray) -> list[Row]:
     rows = read_csv(source, task, labelled).rows
     if not labelled and len(rows) == len(label_ids) + 1:
         del rows[0]
-    wanted = encoded_labels(task, [str(row.label) for row in rows]) if labelled else np.full(len(rows), NO_LABEL)
+    wanted = encoded_labels(task, [row.label for row in rows]) if labelled else np.full(len(rows), NO_LABEL)
     if not np.array_equal(wanted, label_ids if labelled else label_ids.reshape(len(label_ids), -1)[:, 0]):
         why = ", though the manifest says that one was made from the other" if file.manifest else ""
         raise UserError(

@@ -32,44 +32,75 @@ _UNICODE = (
 _OBJECT = re.compile(rb"\s*[{\[]")
 
 
-def check_is_text(path: Path, num_columns: int) -> None:
+def check_is_text(path: Path, num_columns: int, encoding: str = "utf-8") -> None:
     """Checks the start of a file for a cause that makes all its rows wrong.
 
     Args:
         path: an existing file.
         num_columns: columns of a row.
+        encoding: in which the file is read.
 
     Raises:
         UserError: ``text_problem`` finds one; the message says which, and what to do.
     """
-    if found := text_problem(path, num_columns):
+    if found := text_problem(path, num_columns, encoding):
         raise UserError(f"{path} is {found[0]}, not tab separated UTF-8 text; {found[1]}.")
 
 
-def text_problem(path: Path, num_columns: int) -> tuple[str, str] | None:
+def text_problem(path: Path, num_columns: int, encoding: str = "utf-8") -> tuple[str, str] | None:
     """Returns what a file is instead of tab separated UTF-8 text, judged by its start, and what to do; None if it may be it.
+
+    Text in another ``encoding`` is judged as the UTF-8 text that it is read as.
 
     It may be an archive, a table of another program, a web page, JSON, a git-lfs pointer, or text in another encoding or
     with other line ends.
     """
-    head = _head_of(path)
+    head = _head_as_utf_8(path, encoding)
     return _no_text(head) or _other_text(head) or _chinese(head) or _old_line_ends(head, num_columns)
 
 
-def check_is_plain_text(path: Path) -> None:
+def check_is_plain_text(path: Path, encoding: str = "utf-8") -> None:
     """Checks the start of a file whose lines may be anything, as in ``check_is_text``.
 
     Raises:
         UserError: the file is an archive, a table of another program, a web page, a git-lfs pointer, or in another encoding.
     """
-    head = _head_of(path)
-    if found := _no_text(head) or _chinese(head):
+    head = _head_as_utf_8(path, encoding)
+    if found := _no_text(head) or _chinese(head) or _lone_crs(head):
         raise UserError(f"{path} is {found[0]}, not UTF-8 text; {found[1]}.")
 
 
-def _head_of(path: Path) -> bytes:
+def table_problem(path: Path, encoding: str) -> tuple[str, str] | None:
+    """Returns what a task's file is instead of text with lines, and what to do; None if it may be that."""
+    head = _head_as_utf_8(path, encoding)
+    return _no_text(head) or _chinese(head, ', or say "encoding": "gb18030" in its task') or _lone_crs(head)
+
+
+def head_of(path: Path) -> bytes:
+    """Returns the first bytes of a file."""
     with open(path, "rb") as stream:
         return stream.read(HEAD_BYTES)
+
+
+def _head_as_utf_8(path: Path, encoding: str) -> bytes:
+    head = head_of(path)
+    return head if encoding == "utf-8" else head.decode(codec_of(head, encoding), errors="replace").lstrip("\ufeff").encode()
+
+
+def codec_of(head: bytes, encoding: str) -> str:
+    """Returns Python's name of an encoding; for UTF-16 that of the order of bytes, by a file's first bytes."""
+    if encoding != "utf-16":
+        return encoding
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16-le" if head.startswith(b"\xff\xfe") else "utf-16-be"
+    # The high bytes of tabs, line ends and all other ASCII are 0.
+    return "utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"
+
+
+def whole_lines(head: bytes) -> list[bytes]:
+    """Returns the lines of a file's first bytes, without the last if it may end inside a character."""
+    lines = head.split(b"\n")
+    return lines[:-1] if len(head) == HEAD_BYTES and len(lines) > 1 else lines
 
 
 def _no_text(head: bytes) -> tuple[str, str] | None:
@@ -109,15 +140,19 @@ def _other_text(head: bytes) -> tuple[str, str] | None:
     return None
 
 
-def _chinese(head: bytes) -> tuple[str, str] | None:
+def _chinese(head: bytes, or_else: str = "") -> tuple[str, str] | None:
     """Finds GBK, GB2312 and GB18030: most non-ASCII lines are not UTF-8, and all of those are valid GB18030."""
-    lines = head.split(b"\n")
-    lines = lines[:-1] if len(head) == HEAD_BYTES else lines  # the last line may end inside a character
-    foreign = [line for line in lines if not line.isascii()]
+    foreign = [line for line in whole_lines(head) if not line.isascii()]
     wrong = [line for line in foreign if not decodes(line, "utf-8")]
     if not wrong or 2 * len(wrong) <= len(foreign) or not all(decodes(line, "gb18030") for line in wrong):
         return None
-    return "in GBK or GB18030, as it seems", "convert it: iconv -f GB18030 -t UTF-8 IN > OUT"
+    return "in GBK or GB18030, as it seems", f"convert it: iconv -f GB18030 -t UTF-8 IN > OUT{or_else}"
+
+
+def _lone_crs(head: bytes) -> tuple[str, str] | None:
+    if b"\n" in head or len(head.rstrip(b"\r").split(b"\r")) < 2:
+        return None
+    return "text whose lines end with CR alone (old Mac)", "convert it: tr '\\r' '\\n' < IN > OUT"
 
 
 def decodes(line: bytes, encoding: str) -> bool:
@@ -130,7 +165,5 @@ def decodes(line: bytes, encoding: str) -> bool:
 
 
 def _old_line_ends(head: bytes, num_columns: int) -> tuple[str, str] | None:
-    lines = head.rstrip(b"\r").split(b"\r")
-    if b"\n" in head or len(lines) < 2 or any(line.count(b"\t") != num_columns - 1 for line in lines[:2]):
-        return None
-    return "text whose lines end with CR alone (old Mac)", "convert it: tr '\\r' '\\n' < IN > OUT"
+    columns = [line.count(b"\t") + 1 for line in head.rstrip(b"\r").split(b"\r")[:2]]
+    return _lone_crs(head) if columns == [num_columns] * 2 else None

@@ -14,7 +14,7 @@ from easytransfer_mtl.models.architecture import BASELINE, Architecture
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.models.variables import build_variables, own_variables
 from easytransfer_mtl.runs.folder import TRAIN_CONFIG, RunFolder, TaskInput
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import Task, require_labels
 
 OBJECT_FORM = ("_CHECKPOINTABLE_OBJECT_GRAPH", "/.ATTRIBUTES/VARIABLE_VALUE")
 USUAL_LENGTH, SHORTEST = 128, 5
@@ -48,7 +48,7 @@ class EasyTransferFolder(RunFolder):
 
     def read_tasks(self) -> tuple[tuple[Task, ...], dict[str, TaskInput]]:
         """Returns the tasks and their input settings: texts as they are (not normalized), cut at EasyTransfer's length."""
-        return self.tasks, {task.name: TaskInput(self._sequence_length(), "none") for task in self.tasks}
+        return require_labels(self.tasks), {task.name: TaskInput(self._sequence_length(), "none") for task in self.tasks}
 
     def read_architecture(self) -> Architecture:
         """Returns the baseline architecture."""

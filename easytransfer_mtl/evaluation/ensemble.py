@@ -10,7 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from easytransfer_mtl.config.predict_settings import PredictingSettings
-from easytransfer_mtl.data.text_files import CONTEST, TextFile
+from easytransfer_mtl.data.table_form import BY_TASK
+from easytransfer_mtl.data.text_files import TextFile
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.inference import HeadOutput
 from easytransfer_mtl.evaluation.member_weights import TaskWeights, member_weights
@@ -109,7 +110,7 @@ class Ensemble:
         Raises:
             UserError: a file has bad rows, an id twice, or no row (found before a model is loaded), or a model is damaged.
         """
-        tables = {name: TextFile(path, task_named(name, self.tasks), CONTEST, header) for name, path in files.items()}
+        tables = {name: TextFile(path, task_named(name, self.tasks), BY_TASK, header) for name, path in files.items()}
         found = self.outputs(tables)
         result = {}
         for name, table in tables.items():

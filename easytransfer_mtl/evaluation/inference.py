@@ -14,7 +14,7 @@ from easytransfer_mtl.encoders.fused.graphs import compiling
 from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.errors import NonFiniteError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task
+from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task, ascii_name
 
 
 class HeadOutput(NamedTuple):
@@ -116,8 +116,6 @@ class Inference:
         with self.model.encoder.computing_in(self.precision), compiling(self.compiled):
             outputs = self._step({name: tf.constant(batch[name]) for name in SEQUENCE_FEATURES})
         return {
-            name: HeadOutput(
-                outputs[f"{name.lower()}_predictions"].numpy(), outputs[f"{name.lower()}_probabilities"].numpy()
-            )
-            for name in heads
+            name: HeadOutput(outputs[f"{scope}_predictions"].numpy(), outputs[f"{scope}_probabilities"].numpy())
+            for name, scope in ((name, ascii_name(name).lower()) for name in heads)
         }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from easytransfer_mtl.data.frames import is_table, rows_of_table
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.ensemble import mean_probabilities
 from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, checked_texts, tasks_reading, texts_a_row
@@ -19,7 +20,7 @@ from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.prediction import Predictor, checked_batch_size
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import CLASSIFY, CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, Task, task_named
+from easytransfer_mtl.tasks import CLASSIFY, CONTEST_TASKS, MULTI_LABEL, SCORE, Task, task_named
 
 BATCHES_AT_ONCE = 16
 """Batches of a long list that are encoded, sorted by length and predicted together."""
@@ -58,7 +59,7 @@ class Result:
         """The name of the label, or of each; the label itself if the task names none."""
         if self.task.type == SCORE:
             return self.label
-        return LABEL_SEPARATOR.join(self.task.label_names.get(label, label) for label in self.labels)
+        return self.task.label_separator.join(self.task.label_names.get(label, label) for label in self.labels)
 
     @property
     def number(self) -> float | None:
@@ -124,7 +125,8 @@ class LoadedModel:
         Args:
             task: the name of one of the model's tasks.
             texts: for a task with one text, a string, or a list, array, series or generator of strings; for a task with
-                pairs, a tuple of two strings, or a list etc. of such tuples. A tuple of strings is one row.
+                pairs, a tuple of two strings, or a list etc. of such tuples. A tuple of strings is one row. A DataFrame
+                gives the columns of the task's texts, and of an id if it has one.
             ids: a string for one row, a list etc. of different strings for many; the results carry them. None for no ids.
 
         Returns:
@@ -186,6 +188,9 @@ class LoadedModel:
             start += len(part)
 
     def _predicted(self, tasks: list[Task], texts: Any, ids: Any) -> dict[str, Any]:
+        if is_table(texts) and len(tasks) == 1:
+            found_rows = rows_of_table(texts, tasks[0])
+            texts, ids = [row.texts for row in found_rows], [row.row_id for row in found_rows] if ids is None else ids
         is_one = _is_row(texts)
         rows = checked_texts([texts] if is_one else texts, tasks[0])
         names = None if ids is None else checked_ids([ids] if is_one else ids, tasks[0].name)

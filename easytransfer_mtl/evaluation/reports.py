@@ -119,7 +119,7 @@ def confusion_csv(score: ClassScore) -> str:
 def report_files(tasks: Sequence[Task]) -> list[str]:
     """Returns the names of the files that ``write_reports`` writes."""
     one_label = [task for task in tasks if task.type == CLASSIFY]
-    confusions = [f"confusion_{task.name.lower()}.{kind}" for task in one_label for kind in ("txt", "csv")]
+    confusions = [f"confusion_{task.scope}.{kind}" for task in one_label for kind in ("txt", "csv")]
     return ["classes.txt", "classes.csv", "classes.json", *confusions]
 
 
@@ -134,8 +134,8 @@ def write_reports(folder: str | os.PathLike[str], scores: Sequence[TaskScore]) -
     write_json(folder / "classes.json", {"tasks": [score_json(score) for score in scores]})
     for score in scores:
         if isinstance(score, ClassScore):
-            write_text(folder / f"confusion_{score.task.name.lower()}.txt", confusion_text(score))
-            write_text(folder / f"confusion_{score.task.name.lower()}.csv", confusion_csv(score))
+            write_text(folder / f"confusion_{score.task.scope}.txt", confusion_text(score))
+            write_text(folder / f"confusion_{score.task.scope}.csv", confusion_csv(score))
 
 
 def summary_json(scores: Mapping[Weights, Sequence[TaskScore]]) -> dict[str, Any]:

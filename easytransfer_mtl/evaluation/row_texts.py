@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from easytransfer_mtl.data.contest_files import require_dev_files
-from easytransfer_mtl.data.csv_reader import CsvContent, Row
+from easytransfer_mtl.data.csv_reader import CsvContent
 from easytransfer_mtl.data.decoding import decode_rows
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
+from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.source_texts import rows_of, source_of
 from easytransfer_mtl.evaluation.row_table import RowTexts
 from easytransfer_mtl.files import sha256_of

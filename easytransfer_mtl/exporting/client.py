@@ -6,6 +6,7 @@ A row a line, the texts of a pair separated by a tab; a JSON object a line comes
 
 import io
 import json
+import re
 import sys
 import unicodedata
 from collections.abc import Callable
@@ -65,8 +66,13 @@ def answer(task: dict, values: np.ndarray) -> dict:
     found = {"label": labels[values.argmax()]}
     if kind == "multi_label":
         several = [label for label, value in zip(labels, values, strict=True) if value >= task.get("threshold", 0.5)]
-        found = {"label": ",".join(several), "labels": several}
+        found = {"label": task.get("label_separator", ",").join(several), "labels": several}
     return {**found, "probabilities": dict(zip(labels, map(float, values), strict=True))}
+
+
+def scope_of(name: str) -> str:
+    """Returns the task's name in the names of outputs: that of 情感 is u60c5_u611f."""
+    return re.sub(r"[^\x00-\x7f]+", lambda part: "_".join(f"u{ord(char):x}" for char in part[0]), name).lower()
 
 
 def main(name: str = "", *texts: str) -> None:
@@ -80,7 +86,7 @@ def main(name: str = "", *texts: str) -> None:
     count = 2 if task["second_sequence"] else 1
     if wrong := [number for number, row in enumerate(rows, 1) if len(row) != count]:
         sys.exit(f"row {wrong[0]}: {name} reads {count} text(s) a row, separated by a tab")
-    tokenizer, run = Tokenizer.from_file(str(HERE / "tokenizer.json")), load(name.lower())
+    tokenizer, run = Tokenizer.from_file(str(HERE / "tokenizer.json")), load(scope_of(name))
     encoded = [encode(tokenizer, about["inputs"][task["name"]], row) for row in rows]
     for place in range(0, len(rows), 64):
         for values in run(batch(encoded[place : place + 64])):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from easytransfer_mtl.data.tfrecords import SEQUENCE_FEATURES
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.tasks import ascii_name
 
 ROWS = [tf.TensorSpec([None, None], tf.int32, name=name) for name in SEQUENCE_FEATURES]
 """int32 [B, S] each: token ids, 1 for tokens and 0 for padding, 0 or 1 for the first or the second text."""
@@ -25,7 +26,7 @@ def all_tasks_function(model: MultiTaskModel) -> tf.types.experimental.Polymorph
 
     def outputs(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         found = model.predict_step(features)
-        names = [f"{task.name.lower()}_{output}" for task in model.tasks for output in OUTPUTS]
+        names = [f"{task.scope}_{output}" for task in model.tasks for output in OUTPUTS]
         return {name: found[name] for name in names}
 
     return _function(outputs)
@@ -33,7 +34,7 @@ def all_tasks_function(model: MultiTaskModel) -> tf.types.experimental.Polymorph
 
 def _outputs_of(model: MultiTaskModel, features: dict[str, tf.Tensor], task_name: str) -> dict[str, tf.Tensor]:
     found = model.predict_step(features)
-    return {output: found[f"{task_name.lower()}_{output}"] for output in OUTPUTS}
+    return {output: found[f"{ascii_name(task_name).lower()}_{output}"] for output in OUTPUTS}
 
 
 def _function(

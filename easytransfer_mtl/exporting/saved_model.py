@@ -43,7 +43,7 @@ def write_saved_model(model: MultiTaskModel, folder: Path) -> None:
         UserError: the model is of the user's own code and holds something other than variables, such as a table.
     """
     module = _Weights(model.variables)
-    functions = {task.name.lower(): task_function(model, task.name) for task in model.tasks}
+    functions = {task.scope: task_function(model, task.name) for task in model.tasks}
     functions[ALL_TASKS] = all_tasks_function(model)
     with compiling(False):
         signatures = {name: function.get_concrete_function() for name, function in functions.items()}

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.data.contest_files import ContestFile
-from easytransfer_mtl.data.csv_reader import BOM, LONGEST_LINE, CsvTally, Row, stream_rows
+from easytransfer_mtl.data.csv_quoting import QUOTE, Quoting, read_quoting
+from easytransfer_mtl.data.csv_reader import CsvTally, stream_rows
+from easytransfer_mtl.data.encodings import BOM, LONGEST_LINE, UTF_16
+from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.shared_texts import comparable_texts
-from easytransfer_mtl.data.wrong_files import text_problem
+from easytransfer_mtl.data.table_form import CONTEST, TableForm
+from easytransfer_mtl.data.wrong_files import table_problem, text_problem
 from easytransfer_mtl.errors import UserError, problem_of
 from easytransfer_mtl.files import naming
-from easytransfer_mtl.inspection.csv_quoting import QUOTE, Quoting, read_quoting
 
 BLOCK = 1 << 20
 NO_NUMBER = -1
@@ -119,27 +122,38 @@ def scan_file(file: ContestFile, header: bool = False) -> FileScan:
         scan.size = file.path.stat().st_size
         if not scan.size:
             scan.problem = ("the file is empty (0 bytes).", "Get the file again.")
-        elif found := text_problem(file.path, len(scan.tally.columns)):
-            scan.problem = (f"the file is {found[0]}, not tab separated UTF-8 text.", f"{_capital(found[1])}.")
         else:
-            has_quotes = _read_bytes(file.path, scan)
-            _read_rows(scan)
-            if has_quotes:
-                scan.quoting = read_quoting(file.path)
-    except UserError as error:  # a line is too long to be one
-        what, _, advice = str(error).removeprefix(f"{file.path}: ").rpartition(". ")
+            _read(scan, scan.tally.table_form())
+    except UserError as error:  # a line is too long to be one, or the table lacks a column
+        where = str(file.path)
+        what, _, advice = str(error).removeprefix(f"{where}: ").removeprefix(f"{where}, ").rpartition(". ")
         scan.problem = (f"{what}.", advice)
     except OSError as error:
         scan.problem = (str(problem_of(error)), "")
     return scan
 
 
+def _read(scan: FileScan, form: TableForm) -> None:
+    path, is_contest = scan.file.path, form.format == CONTEST
+    if is_contest:
+        found, what = text_problem(path, len(scan.tally.columns), form.encoding), "tab separated UTF-8 text"
+    else:
+        found, what = table_problem(path, form.encoding), "UTF-8 text"
+    if found:
+        scan.problem = (f"the file is {found[0]}, not {what}.", f"{_capital(found[1])}.")
+        return
+    has_quotes = form.encoding != UTF_16 and _read_bytes(path, scan, is_contest)
+    _read_rows(scan)
+    if has_quotes and is_contest:
+        scan.quoting = read_quoting(path, form.encoding)
+
+
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _read_bytes(path: Path, scan: FileScan) -> bool:
-    """Counts line ends; returns whether the file has a quote."""
+def _read_bytes(path: Path, scan: FileScan, is_contest: bool) -> bool:
+    """Counts line ends; returns whether the file has a quote. A CR inside a line means something in the contest's format."""
     ends, crs, lfs, before, has_quotes = scan.line_ends, 0, 0, b"", False
     with naming(path), open(path, "rb") as stream:
         while block := stream.read(BLOCK):
@@ -149,7 +163,7 @@ def _read_bytes(path: Path, scan: FileScan) -> bool:
             has_quotes = has_quotes or QUOTE in block
             before = block
         ends.lf = lfs - ends.crlf
-        if crs > ends.crlf:
+        if is_contest and crs > ends.crlf:
             stream.seek(0)
             for number, line in enumerate(iter(lambda: stream.readline(LONGEST_LINE), b""), 1):
                 if inside := line.removesuffix(b"\n").removesuffix(b"\r").count(b"\r"):
@@ -172,7 +186,7 @@ def _read_rows(scan: FileScan) -> None:
         columns["lines"].append(tally.line)
         columns["ids"].append(hash(row.row_id))
         columns["numbers"].append(number)
-        columns["labels"].append(label_ids[row.label] if row.label is not None else -1)
+        columns["labels"].append(label_ids[row.one_label] if row.label is not None else -1)
         columns["texts"].append(hash(texts))
         if is_pair:
             columns["firsts"].append(hash(texts[:1]))

@@ -94,7 +94,7 @@ class MultiTaskModel(tf_keras.Model):
         }
         self.dropout = SeededDropout(self.architecture.head_dropout, "pooled_output", clock)
         self.dropouts = [
-            self.dropout if rate == self.dropout.rate else SeededDropout(rate, f"features/{task.name.lower()}", clock)
+            self.dropout if rate == self.dropout.rate else SeededDropout(rate, f"features/{task.scope}", clock)
             for task, rate in zip(self.tasks, rates)
         ]
         self.part_dropouts = [
@@ -165,8 +165,8 @@ class MultiTaskModel(tf_keras.Model):
         predictions = {}
         for task in self.tasks:
             found, probabilities = predictions_of(task, logits[task.logits_name])
-            predictions[f"{task.name.lower()}_predictions"] = found
-            predictions[f"{task.name.lower()}_probabilities"] = probabilities
+            predictions[f"{task.scope}_predictions"] = found
+            predictions[f"{task.scope}_probabilities"] = probabilities
         return predictions
 
     def call(self, features: Features, training: bool = False) -> dict[str, tf.Tensor]:
@@ -231,14 +231,14 @@ class MultiTaskModel(tf_keras.Model):
 
 
 def _make_head(spec: HeadSpec, task: Task, width: int, rate: float, clock: DropoutClock, own: SimpleNamespace) -> Head:
-    name = task.head_name if spec.kind == DENSE else f"{task.name.lower()}_{spec.label}"
+    name = task.head_name if spec.kind == DENSE else f"{task.scope}_{spec.label}"
     made: Any = spec.head  # also a Keras layer
     return made(HeadFacts(name, width, task.num_labels, rate, spec.size or 0, spec.activation, clock, own))
 
 
 def _make_part_dropout(rate: float, task: Task, feature: Feature, clock: DropoutClock) -> PartDropout | None:
     widths = [part.width for part in feature.parts]
-    return PartDropout(widths, rate, task.name.lower(), clock) if rate else None
+    return PartDropout(widths, rate, task.scope, clock) if rate else None
 
 
 class _HeadRuns:

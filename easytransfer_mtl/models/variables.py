@@ -27,7 +27,7 @@ def build_variables(model: MultiTaskModel) -> None:
     missing = sorted(
         key
         for task in model.tasks
-        for key in (f"{task.name.lower()}_predictions", f"{task.name.lower()}_probabilities")
+        for key in (f"{task.scope}_predictions", f"{task.scope}_probabilities")
         if key not in predictions
     )
     if missing:

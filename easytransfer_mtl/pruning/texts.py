@@ -9,9 +9,11 @@ from pathlib import Path
 
 from easytransfer_mtl.config.prune_settings import PruneVocabularySettings
 from easytransfer_mtl.data.contest_files import NAMES, TOTAL, find_files, meaning_of
-from easytransfer_mtl.data.csv_reader import BOM, LONGEST_LINE, CsvTally, check_rows, require_rows, stream_rows
+from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, stream_rows
+from easytransfer_mtl.data.encodings import BOM, LONGEST_LINE
+from easytransfer_mtl.data.table_form import JSON_ENDINGS
 from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS, normalized_text
-from easytransfer_mtl.data.wrong_files import check_is_plain_text
+from easytransfer_mtl.data.wrong_files import check_is_plain_text, head_of
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import home_expanded, naming, why_no_file
 from easytransfer_mtl.tasks import Task
@@ -59,10 +61,20 @@ def find_text_files(paths: str, tasks: tuple[Task, ...], flag: str) -> list[Text
             meaning = meaning_of(each, tasks)
             if meaning is None:
                 check_is_plain_text(each)
+                _check_no_json(each, flag)
             found[each] = TextFile(each, meaning[1], meaning[0] in LABELLED) if meaning else TextFile(each)
     if not found:
         raise UserError(f"--{flag} names no file.")
     return list(found.values())
+
+
+def _check_no_json(path: Path, flag: str) -> None:
+    """Raises UserError for JSON, whose keys and escapes are no texts."""
+    if path.suffix.lower() in JSON_ENDINGS or head_of(path).lstrip(BOM).lstrip().startswith(b'{"'):
+        raise UserError(
+            f"--{flag}: {path} is JSON, and no task's file by its name, so its texts cannot be told from its keys. Name it "
+            "like a task's (<TASK>_train.jsonl, with --tasks_file), or write its texts a line each."
+        )
 
 
 def names_of(files: Sequence[TextFile]) -> dict[TextFile, str]:

@@ -145,6 +145,8 @@ def _check_complete(name: str, items: list[TaskData], choice: FoldChoice, paths:
             f"{choice.path} was made from {_sources(wanted)}; {paths} has {given}. Give the TFRecords of each once: "
             "--train_input_fp=train.list_tfrecord,dev.list_tfrecord if the dev files were split too."
         )
+    if len({item.task.label_enumerate_values for item in items}) > 1:  # learned from different train files
+        raise UserError(f"{paths}: {name} has files with different labels; convert them together.")
     kinds = sorted({item.task_input.text_normalization for item in items})
     if len(kinds) > 1:
         raise UserError(f"{paths}: {name} has files of text_normalization {' and '.join(kinds)}; convert them alike.")

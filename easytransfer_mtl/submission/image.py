@@ -165,7 +165,7 @@ def _context(content: ImageContent) -> dict[str, bytes | Path]:
     }
     for number, folder in enumerate(content.models):
         found |= {f"{MODELS}/{number:03}/{path.name}": path for path in exported_files(folder)}
-    found |= {f"{DATA}/{name}_test.csv": path for name, path in content.test_files.items()}
+    found |= {f"{DATA}/{name}_test{path.suffix or '.csv'}": path for name, path in content.test_files.items()}
     if content.result:
         found[RESULT_NAME] = content.result
     result = f"COPY {RESULT_NAME} /{RESULT_NAME}\n" if content.result else ""

@@ -22,6 +22,7 @@ from easytransfer_mtl.runs.metrics_log import MetricsLog
 from easytransfer_mtl.runs.step_plan import StepPlan
 from easytransfer_mtl.tasks import CLASSIFY, Task
 from easytransfer_mtl.training.preparation import Prepared
+from easytransfer_mtl.training.starved_tasks import StarvedTasks
 from easytransfer_mtl.training.step import TrainStep
 from easytransfer_mtl.weighting.gram import norms_of
 
@@ -55,6 +56,7 @@ class StepLog(tf_keras.callbacks.Callback):
         self.bad_steps = BadSteps(prepared.batches.copy(), parts)
         focal = {name: loss.focal_gamma for name, loss in prepared.losses.items()}
         self.stuck = StuckLosses(prepared.tasks, steps, focal)
+        self.starved = StarvedTasks(self.names, steps, step.weighting)
         self.probe = GradientProbe(step, prepared.batches.tasks.copy(), gradients_every)
         self.rows_per_step = prepared.batches.rows_per_step
         self.losses: dict[str, float] = {}
@@ -81,6 +83,7 @@ class StepLog(tf_keras.callbacks.Callback):
         if math.isfinite(loss):
             self._average(loss)
             self.stuck.see(self.step, trained)
+            self.starved.see(self.step, weights, self.losses)
         self.bar.set_postfix(
             {name: f"{value:.3f}" for name, value in self.losses.items()} | {"rows/s": f"{rate:.0f}"}, refresh=False
         )

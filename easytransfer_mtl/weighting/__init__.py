@@ -3,42 +3,64 @@
 from easytransfer_mtl.config.train_settings import WeightingSettings
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.own_code import own_class
+from easytransfer_mtl.weighting.aligned_mtl import AlignedMTL
 from easytransfer_mtl.weighting.base import RunFacts, Signals, TaskWeighting
 from easytransfer_mtl.weighting.cagrad import CAGrad
+from easytransfer_mtl.weighting.conflict_free import ConFIG
+from easytransfer_mtl.weighting.cr_mogm import CRMOGM
+from easytransfer_mtl.weighting.db_mtl import DBMTL
 from easytransfer_mtl.weighting.dtp import DTP
+from easytransfer_mtl.weighting.dualproj import DualProj
 from easytransfer_mtl.weighting.dwa import DWA
 from easytransfer_mtl.weighting.equal import Equal
+from easytransfer_mtl.weighting.fairgrad import FairGrad
 from easytransfer_mtl.weighting.famo import FAMO
 from easytransfer_mtl.weighting.fixed import Fixed
+from easytransfer_mtl.weighting.gls import GLS
 from easytransfer_mtl.weighting.gradnorm import GradNorm
+from easytransfer_mtl.weighting.gradvac import GradVac
 from easytransfer_mtl.weighting.imtl_g import IMTLG
 from easytransfer_mtl.weighting.imtl_l import IMTLL
+from easytransfer_mtl.weighting.krum import Krum
 from easytransfer_mtl.weighting.mgda import MGDA
 from easytransfer_mtl.weighting.nash import Nash
 from easytransfer_mtl.weighting.pcgrad import PCGrad
 from easytransfer_mtl.weighting.rlw import RLW
+from easytransfer_mtl.weighting.stch import STCH
 from easytransfer_mtl.weighting.uncertainty import Uncertainty
 from easytransfer_mtl.weighting.upgrad import UPGrad
+from easytransfer_mtl.weighting.uw_so import UWSO
 
 __all__ = [
+    "AlignedMTL",
     "CAGrad",
+    "CRMOGM",
+    "ConFIG",
+    "DBMTL",
     "DTP",
     "DWA",
+    "DualProj",
     "Equal",
     "FAMO",
+    "FairGrad",
     "Fixed",
+    "GLS",
     "GradNorm",
+    "GradVac",
     "IMTLG",
     "IMTLL",
+    "Krum",
     "METHODS",
     "MGDA",
     "Nash",
     "PCGrad",
     "RLW",
     "RunFacts",
+    "STCH",
     "Signals",
     "TaskWeighting",
     "UPGrad",
+    "UWSO",
     "Uncertainty",
     "make_weighting",
 ]
@@ -59,6 +81,17 @@ METHODS: dict[str, type[TaskWeighting]] = {
     "nash": Nash,
     "upgrad": UPGrad,
     "famo": FAMO,
+    "aligned_mtl": AlignedMTL,
+    "fairgrad": FairGrad,
+    "stch": STCH,
+    "gls": GLS,
+    "uw_so": UWSO,
+    "db_mtl": DBMTL,
+    "config": ConFIG,
+    "dualproj": DualProj,
+    "gradvac": GradVac,
+    "cr_mogm": CRMOGM,
+    "krum": Krum,
 }
 
 

@@ -66,6 +66,8 @@ class TaskWeighting(tf.Module):
         may_be_zero: a weight can be exactly 0; the head of such a task is not updated.
         gram_variables: default of the setting ``gram_variables``: the variables whose gradients enter the Gram matrix.
         focal_gamma: exponent of the factor (1 - p) on every row's cross entropy, p the probability of its label.
+        starving_cure: what the log advises if a task's weight stays near 0, to follow "To cure it,"; None if weights are the
+            user's own, which are not judged.
     """
 
     needs_gram = False
@@ -76,6 +78,7 @@ class TaskWeighting(tf.Module):
     may_be_zero = False
     gram_variables = "all"
     focal_gamma = 0.0
+    starving_cure: str | None = "try fixed weights (--loss_weighting=fixed --task_weights) or another method"
 
     settings: WeightingSettings
     run: RunFacts

@@ -23,6 +23,8 @@ class DWA(TaskWeighting):
     the paper if a mean is 0, which the paper leaves undefined: r is then 1.
     """
 
+    starving_cure = "raise --dwa_temperature, since the ratio of two losses near 0 can be large"
+
     def __init__(self, num_tasks: int, steps_per_epoch: int, temperature: float = 2.0) -> None:
         """Raises UserError if an option is not greater than 0."""
         if not temperature > 0 or steps_per_epoch < 1:

@@ -33,6 +33,9 @@ class FAMO(TaskWeighting):
 
     needs_joint_step = True
     needs_losses_after = True
+    starving_cure = (
+        "raise --famo_lower_bounds of the task with the most weight to just below its loss, or raise --famo_gamma"
+    )
 
     def __init__(
         self,

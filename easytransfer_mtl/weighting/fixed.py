@@ -19,6 +19,7 @@ class Fixed(TaskWeighting):
     """
 
     works_alone = True
+    starving_cure = None
 
     def __init__(self, task_weights: list[float]) -> None:
         """Raises UserError if a weight is negative or not finite, or all are zero."""

@@ -26,6 +26,7 @@ class MGDA(GramWeighting):
     """
 
     may_be_zero = True
+    starving_cure = "set --mgda_normalization=l2, or choose another method, for instance --loss_weighting=upgrad"
 
     def __init__(self, num_tasks: int, normalization: str = "none") -> None:
         """Raises UserError if the normalization is unknown."""

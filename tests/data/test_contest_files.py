@@ -14,7 +14,7 @@ from easytransfer_mtl.data.contest_files import (
     require_files,
 )
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.tasks import CONTEST_TASKS, TNEWS
+from easytransfer_mtl.tasks import CONTEST_TASKS, TNEWS, Task
 
 
 def make(folder: Path, *names: str) -> None:
@@ -53,6 +53,10 @@ def found(folder: Path, kind: str) -> dict[str, str]:
         ("a", "nlp_round2_data/{}_a.tsv"),
         ("train", "{}/train.csv"),
         ("train", "{}/total.csv"),
+        ("train", "{}_train.jsonl"),
+        ("train", "{}/train.json"),
+        ("train", "{}/train.50k.json"),
+        ("dev", "{}_dev.ndjson"),
         ("dev", "{}_dev.csv"),
         ("dev", "{}/dev.csv"),
         ("test", "{}_test.csv"),
@@ -112,6 +116,8 @@ def make_different(folder: Path, *names: str) -> None:
         ("train", ("OCNLI_train.csv", "OCNLI/train.csv")),
         ("train", ("OCNLI_train.csv", "ocnli_TRAIN.csv")),
         ("train", ("OCNLI_train.csv", "OCNLI_train.tsv")),
+        ("train", ("OCNLI_train.csv", "OCNLI_train.jsonl")),
+        ("train", ("OCNLI/train.50k.json", "OCNLI/train.3k.json")),
         ("dev", ("OCNLI_dev.csv", "tianchi_datasets/OCNLI/dev.csv")),
         ("b", ("OCNLI_b.csv", "b/ocnli_test_B.csv")),
         ("b", ("ocnli_test_B.csv", "b/ocnli_test_B.csv")),
@@ -125,6 +131,23 @@ def test_two_files_of_a_kind_that_differ_are_both_named(tmp_path: Path, kind: st
     assert all(f"{name} (12 bytes)" in str(caught.value) for name in names)
     (tmp_path / names[1]).write_bytes((tmp_path / names[0]).read_bytes())
     assert len(found(tmp_path, kind)) == 1
+
+
+def test_json_that_is_no_lines_is_no_table_beside_one(tmp_path: Path) -> None:
+    make(tmp_path, "TNEWS_train.csv", "TNEWS_train.json")
+    (tmp_path / "TNEWS_train.json").write_text("[{}]", encoding="utf-8")
+    assert found(tmp_path, "train") == {"TNEWS": "TNEWS_train.csv"}
+    (tmp_path / "TNEWS_train.csv").unlink()
+    assert found(tmp_path, "train") == {"TNEWS": "TNEWS_train.json"}  # whose reader says what is wrong with it
+
+
+def test_names_beyond_ascii_in_any_form(tmp_path: Path) -> None:
+    task = Task("Émotion情感", (), "text", ("0", "1"))
+    names = ("émotion情感_train.csv", "E\u0301motion情感_dev.csv", f"{task.file_name}_test.csv", "émotion情感/a.jsonl")
+    make(tmp_path, *names)
+    for kind, name in zip(("train", "dev", "test"), names):
+        assert [path.name for path in find_files(tmp_path, kind, (task,)).values()] == [name]
+    assert find_files(tmp_path, "a", (task,))[task.name].name == "a.jsonl"
 
 
 def test_the_train_part_is_taken_where_all_rows_are_there_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from easytransfer_mtl.data.csv_reader import CsvContent, CsvTally, Row, check_rows, read_csv, stream_rows
+from easytransfer_mtl.data.csv_reader import CsvContent, CsvTally, check_rows, read_csv, stream_rows
+from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import OCEMOTION, OCNLI, TNEWS, Task
 

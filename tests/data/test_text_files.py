@@ -30,7 +30,7 @@ def read(path: Path, content: str | bytes, task: Task, form: str = "auto", heade
         ("a.csv", "\ufeff7\t天\t地\r\n8\t人\t日\r\n", OCNLI, "contest", PAIRS),
         ("a.csv", 'id,sentence\n7,"天,地"\nx,"他说""好"""\n', TNEWS, "csv", SINGLE),
         ("a.csv", '\ufeffID,Sentence\r\n7,"天,地"\r\nx,"他说""好"""\r\n', TNEWS, "csv", SINGLE),
-        ("a.tsv", "sentence2\tsentence1\tidx\n地\t天\t7\n日\t人\t8\n", OCNLI, "csv", PAIRS),
+        ("a.tsv", "sentence2\tsentence1\tidx\n地\t天\t7\n日\t人\t8\n", OCNLI, "tsv", PAIRS),
         ("a.csv", "premise;hypothesis;guid;more\n天;地;7;x\n人;日;8;y\n", OCNLI, "csv", PAIRS),
         ("a.csv", 'text\n"一\n二"\n', TNEWS, "csv", [("0", ("一\n二",))]),
         ("a.csv", "remark,number\n天,3\n", OWN, "csv", [("3", ("天",))]),

@@ -77,6 +77,16 @@ def test_names_for_the_report(folder: Path) -> None:
     assert list(names_of(files).values()) == [*paths, "OCNLI_dev.csv"]
 
 
+def test_tables_of_own_tasks_give_their_texts_and_other_json_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "TNEWS_train.jsonl").write_text('{"sentence": "今天", "label": "100"}\n', encoding="utf-8")
+    assert rows(str(tmp_path)) == [("今天",)]
+    for name in ("other.jsonl", "lines.txt"):
+        path = tmp_path / name
+        path.write_text('\ufeff{"text": "今天"}\n', encoding="utf-8")
+        with pytest.raises(UserError, match=f"{name} is JSON, and no task's file by its name"):
+            rows(str(path))
+
+
 def test_no_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--input_fps names no file"):
         rows(" , ")

@@ -11,10 +11,26 @@ from watched import watched, with_effect
 from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.train_settings import LOSS_WEIGHTINGS, StepSettings, WeightingSettings
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.weighting import DTP, DWA, FAMO, METHODS, Fixed, GradNorm, RunFacts, TaskWeighting, make_weighting
+from easytransfer_mtl.weighting import (
+    CRMOGM,
+    DTP,
+    DWA,
+    FAMO,
+    METHODS,
+    STCH,
+    UWSO,
+    FairGrad,
+    Fixed,
+    GradNorm,
+    GradVac,
+    Krum,
+    RunFacts,
+    TaskWeighting,
+    make_weighting,
+)
 
 RUN = RunFacts(["TNEWS", "OCEMOTION", "OCNLI"], [15, 7, 3], steps_per_epoch=10, seed=3)
-JOINT = ("gradnorm", "mgda", "imtl_g", "pcgrad", "cagrad", "nash", "upgrad", "famo")
+JOINT = tuple(name for name, method in METHODS.items() if method.needs_joint_step)
 
 
 def made(run: RunFacts = RUN, **settings: Any) -> TaskWeighting:
@@ -79,6 +95,22 @@ def test_options_reach_the_method(tmp_path: Path) -> None:
     famo = made(loss_weighting="famo", step_mode="joint", famo_lower_bounds="tnews=0.1", weighting_learning_rate=0.5)
     assert isinstance(famo, FAMO) and famo.learned.learning_rate == 0.5
     np.testing.assert_allclose(famo._lower_bounds, [0.1, 0, 0])
+    stch = made(
+        loss_weighting="stch", step_mode="joint", stch_mu=0.5, stch_preferences="ocnli=2", stch_ideal_losses="tnews=0.1"
+    )
+    assert isinstance(stch, STCH) and stch.mu == 0.5
+    np.testing.assert_allclose(stch._preferences, [0.25, 0.25, 0.5])
+    np.testing.assert_allclose(stch._ideal, [0.1, 0, 0])
+    fairgrad = made(loss_weighting="fairgrad", step_mode="joint", fairgrad_alpha=5.0)
+    assert isinstance(fairgrad, FairGrad) and fairgrad.alpha == 5
+    uw_so = made(loss_weighting="uw_so", step_mode="joint", uw_so_temperature=7.0)
+    assert isinstance(uw_so, UWSO) and uw_so.temperature == 7
+    gradvac = made(loss_weighting="gradvac", step_mode="joint", gradvac_beta=0.5)
+    assert isinstance(gradvac, GradVac) and gradvac.beta == 0.5 and gradvac._seed == 3
+    averaged = made(loss_weighting="cr_mogm", step_mode="joint", cr_mogm_method="cagrad", cr_mogm_alpha=0.5)
+    assert isinstance(averaged, CRMOGM) and averaged.alpha == 0.5 and averaged.method.name == "cagrad"
+    krum = made(loss_weighting="krum", step_mode="joint", krum_selected=2)
+    assert isinstance(krum, Krum) and (krum.outliers, krum.selected) == (0, 2)
 
 
 @pytest.mark.parametrize("name", JOINT)
@@ -118,6 +150,9 @@ def test_method_that_weighs_tasks_refuses_a_single_one(name: str) -> None:
             "inf is not a finite number",
         ),
         ({"loss_weighting": "famo", "famo_lower_bounds": "cmnli=1", "step_mode": "joint"}, "'cmnli' is no task"),
+        ({"loss_weighting": "fairgrad", "fairgrad_alpha": 0.1, "step_mode": "joint"}, "fairgrad_alpha: 0.1 is too small"),
+        ({"loss_weighting": "stch", "stch_preferences": "ocnli=0", "step_mode": "joint"}, "ocnli=0"),
+        ({"loss_weighting": "krum", "krum_outliers": 1, "step_mode": "joint"}, "3 tasks are too few for outliers 1"),
     ],
 )
 def test_what_does_not_fit_is_one_clear_sentence(settings: dict[str, Any], message: str) -> None:

@@ -8,7 +8,23 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.weighting import DTP, DWA, FAMO, IMTLL, RLW, Equal, Fixed, GradNorm, TaskWeighting, Uncertainty
+from easytransfer_mtl.weighting import (
+    CRMOGM,
+    DTP,
+    DWA,
+    FAMO,
+    GLS,
+    IMTLL,
+    RLW,
+    STCH,
+    UWSO,
+    Equal,
+    Fixed,
+    GradNorm,
+    GradVac,
+    TaskWeighting,
+    Uncertainty,
+)
 from easytransfer_mtl.weighting.learned import LearnedVector
 
 Signal = Callable[..., Any]
@@ -301,6 +317,88 @@ def test_famo_stays_when_all_losses_fall_alike_and_needs_the_losses_after(signal
     assert weights[1] > 1 > weights[0]  # the one that falls slowest gains
 
 
+LOSSES = [[0.7], [2.0, 0.5], [2.7, 1.9, 1.1], [1e8, 1.0, 1e-8], list(np.logspace(-8, 8, 16))]
+
+
+def slopes_of(objective: Callable[[np.ndarray], Any], losses: np.ndarray) -> np.ndarray:
+    """Returns the derivatives with respect to the losses, by central differences of the objective in more digits."""
+    exact, found = losses.astype(np.longdouble), []
+    for task in range(len(losses)):
+        step = exact[task] * np.longdouble(1e-7)
+        up, down = exact.copy(), exact.copy()
+        up[task] += step
+        down[task] -= step
+        found.append((objective(up) - objective(down)) / (2 * step))
+    return np.array(found, float)
+
+
+@pytest.mark.parametrize("losses", LOSSES)
+def test_gls_weights_are_the_derivatives_of_the_geometric_mean(losses: list[float], signals_of: Signal) -> None:
+    size, exact = len(losses), np.array(losses, np.float32).astype(float)
+    weights = GLS(size).weights(signals_of(losses)).numpy()
+    np.testing.assert_allclose(weights, slopes_of(lambda x: size * np.exp(np.log(x).mean()), exact), rtol=1e-5)
+    np.testing.assert_allclose(np.log(weights.astype(float)).sum(), 0, atol=1e-4)
+
+
+def test_gls_of_equal_losses_is_equal_and_of_a_vanished_one_finite(signals_of: Signal) -> None:
+    np.testing.assert_allclose(GLS(3).weights(signals_of([1.7, 1.7, 1.7])), 1, rtol=1e-6)
+    np.testing.assert_allclose(GLS(2).weights(signals_of([0.0, 1.0])), [1e4, 1e-4], rtol=1e-5)
+    before = GLS(3).weights(signals_of([2.0, 1.0, 0.5])).numpy()
+    after = GLS(3).weights(signals_of([2.0, 8.0, 0.5])).numpy()
+    np.testing.assert_allclose(after / before, [2, 0.25, 2], rtol=1e-5)  # w L, and so all tasks' gradients, are doubled
+
+
+@pytest.mark.parametrize("losses", LOSSES)
+@pytest.mark.parametrize("temperature", [0.01, 2.0, 1e6])
+def test_uw_so_weights_are_the_papers(losses: list[float], temperature: float, signals_of: Signal) -> None:
+    exact = np.array(losses, np.float32).astype(np.longdouble)
+    powers = np.exp(1 / (temperature * exact) - (1 / (temperature * exact)).max())
+    weights = UWSO(len(losses), temperature).weights(signals_of(losses)).numpy()
+    np.testing.assert_allclose(weights, (len(losses) * powers / powers.sum()).astype(np.float32), rtol=1e-5, atol=1e-30)
+    np.testing.assert_allclose(weights.sum(), len(losses), rtol=1e-6)
+
+
+def test_uw_so_of_a_learned_task_is_all_its_own(signals_of: Signal) -> None:
+    np.testing.assert_array_equal(UWSO(3).weights(signals_of([0.0, 1.0, 2.0])), [3, 0, 0])
+    np.testing.assert_allclose(UWSO(2, 1e6).weights(signals_of([0.5, 2.0])), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("losses", LOSSES)
+@pytest.mark.parametrize("mu", [0.01, 0.1, 1.0, 1e6])
+def test_stch_weights_are_the_derivatives_of_its_objective(losses: list[float], mu: float, signals_of: Signal) -> None:
+    size, exact = len(losses), np.array(losses, np.float32).astype(float)
+    preferences = np.arange(1.0, size + 1)
+    shares, ideal = preferences / preferences.sum(), np.full(size, 0.05)
+
+    def objective(x: np.ndarray) -> Any:
+        above = shares * (x - ideal) / mu
+        return size**2 * mu * (np.log(np.exp(above - above.max()).sum()) + above.max())
+
+    weighting = STCH(size, mu, preferences.tolist(), ideal.tolist())
+    weights = weighting.weights(signals_of(losses)).numpy()
+    above = shares * (exact - ideal) / mu
+    powers = np.exp(above - above.max())
+    np.testing.assert_allclose(weights, size**2 * shares * powers / powers.sum(), rtol=1e-5, atol=1e-30)
+    if exact.max() < 10:  # elsewhere differences of the objective are rounding
+        np.testing.assert_allclose(weights, slopes_of(objective, exact), rtol=1e-5, atol=1e-7)
+
+
+def test_stch_goes_from_the_largest_loss_to_equal_weights(signals_of: Signal) -> None:
+    signals = signals_of([2.0, 1.9, 0.5])
+    np.testing.assert_allclose(STCH(3, 1e-6).weights(signals), [3, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(STCH(3, 1e6).weights(signals), 1, rtol=1e-5)
+    np.testing.assert_allclose(STCH(3, 0.1).weights(signals).numpy().sum(), 3, rtol=1e-6)
+    apart = STCH(2, 0.1, [1.0, 3.0], [0.5, 0.1]).weights(signals_of([1.0, 1.0])).numpy()
+    powers = np.exp([0.25 * 0.5 / 0.1, 0.75 * 0.9 / 0.1])
+    np.testing.assert_allclose(apart, 4 * np.array([0.25, 0.75]) * powers / powers.sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [lambda: UWSO(2, 0.0), lambda: STCH(2, 0.0), lambda: STCH(2, 0.1, [1.0, 0.0])])
+def test_options_out_of_range_are_told(wrong: Callable[[], TaskWeighting]) -> None:
+    with pytest.raises(UserError, match="must be more than 0"):
+        wrong()
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -310,6 +408,8 @@ def test_famo_stays_when_all_losses_fall_alike_and_needs_the_losses_after(signal
         lambda: DTP([0.1, 0.2, 0.3]),
         lambda: GradNorm(3),
         lambda: FAMO(3),
+        lambda: GradVac(3),
+        lambda: CRMOGM(3),
     ],
 )
 def test_state_survives_a_checkpoint(make: Callable[[], TaskWeighting], signals_of: Signal, tmp_path: Any) -> None:

@@ -24,6 +24,7 @@ from easytransfer_mtl.models.features.spec import (
     check_features,
     parse_features,
 )
+from easytransfer_mtl.tasks import ascii_name
 
 __all__ = [
     "Feature", "FeatureFacts", "FeatureMaker", "FeaturePart", "FeatureSpec", "PartDropout", "check_features",
@@ -54,7 +55,7 @@ class FeatureMaker:
         """Returns a task's feature."""
         if not spec.is_own:
             return self._made.setdefault(spec.text, self._feature(spec, "features_" + re.sub(r"\W", "_", spec.text)))
-        return self._feature(spec, f"{task_name.lower()}_features")
+        return self._feature(spec, f"{ascii_name(task_name).lower()}_features")
 
     def _feature(self, spec: FeatureSpec, name: str) -> Feature:
         parts = [self._part(part, f"{name}/{part.label}") for part in spec.parts]

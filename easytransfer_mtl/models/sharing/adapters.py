@@ -62,7 +62,7 @@ class AdapterSharing(Sharing):
         self.first = num_layers - depth
         self.adapters = [
             [
-                Adapter(f"{task.name.lower()}/adapter_{number}", self.width, settings.adapter_size, encoder.clock)
+                Adapter(f"{task.scope}/adapter_{number}", self.width, settings.adapter_size, encoder.clock)
                 for number in range(self.first, num_layers)
             ]
             for task in tasks

@@ -74,7 +74,7 @@ class Mmoe(Sharing):
         """Builds the levels."""
         super().__init__(encoder, tasks, settings)
         levels, own = self.shape(settings)
-        width, names = settings.expert_size or self.width, [task.name.lower() for task in tasks]
+        width, names = settings.expert_size or self.width, [task.scope for task in tasks]
         counts, clock = (settings.experts, own), encoder.clock
         self.levels = [
             Level(f"level_{number}", names, width if number else self.width, width, counts, number == levels - 1, clock)

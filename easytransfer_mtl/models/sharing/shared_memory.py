@@ -58,7 +58,7 @@ class SharedMemory(Sharing):
         start = Drawn(1.0, encoder.clock.seed, "sharing", "memory")
         with tf.name_scope("sharing/memory"):
             self.slots = self.add_weight("slots", (settings.memory_slots, self.width), initializer=start)
-        self.hands = [Hands(task.name.lower(), self.width, encoder.clock) for task in tasks]
+        self.hands = [Hands(task.scope, self.width, encoder.clock) for task in tasks]
 
     def private_variables(self, task: int) -> list[tf.Variable]:
         """Returns the variables of the task's ``Hands``."""

@@ -68,7 +68,7 @@ class SharedPrivate(Sharing):
             raise UserError(f"private_layers is {depth}; the encoder has {config.num_hidden_layers} layers.")
         self.private: list[PrivateTop | PrivateEncoder] = []
         for task in tasks if depth else ():
-            name = f"private_{task.name.lower()}"
+            name = f"private_{task.scope}"
             if settings.private_part == "top":
                 self.private.append(PrivateTop(name, encoder, depth))
             else:
@@ -78,7 +78,7 @@ class SharedPrivate(Sharing):
         shared_width, self.gates = self.width, []
         if self.private and settings.combine == "gate":
             width = self.private[0].width
-            self.gates = [Gate(task.name.lower(), shared_width, width, clock) for task in tasks]
+            self.gates = [Gate(task.scope, shared_width, width, clock) for task in tasks]
         elif self.private:
             self.width += self.private[0].width
         self.adversary = None

@@ -39,7 +39,7 @@ class SoftSharing(Sharing):
         """
         super().__init__(encoder, tasks, settings)
         self.role = ROLE.format(tasks[0].name) if tasks[1:] else HardSharing.role
-        self.others = [encoder_copy(encoder, f"private_{task.name.lower()}") for task in tasks[1:]]
+        self.others = [encoder_copy(encoder, f"private_{task.scope}") for task in tasks[1:]]
         self.weight = settings.soft_weight
         self.squared = settings.soft_distance == "squared_l2"
         self.encodes_apart = bool(self.others)

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from easytransfer_mtl.data.csv_reader import BOM, LONGEST_LINE
-from easytransfer_mtl.files import naming
+from easytransfer_mtl.data.encodings import UTF_8, byte_lines, codec
 
 QUOTE = b'"'
 
@@ -50,23 +49,20 @@ class Quoting:
 class _Lines:
     """Iterates over a file's lines as text, and remembers those of the current record."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, encoding: str) -> None:
+        self._path, self._encoding = path, encoding
         self.taken: list[str] = []
 
     def __iter__(self) -> Iterator[str]:
-        with naming(self._path), open(self._path, "rb") as stream:
-            first = True
-            while line := stream.readline(LONGEST_LINE):
-                text = (line.removeprefix(BOM) if first else line).decode("utf-8", errors="replace").replace("\0", "\ufffd")
-                first = False
-                self.taken.append(text)
-                yield text
+        for _, line in byte_lines(self._path, self._encoding):
+            text = line.decode(codec(self._encoding), errors="replace").replace("\0", "\ufffd")
+            self.taken.append(text)
+            yield text
 
 
-def read_quoting(path: Path) -> Quoting:
-    """Reads a file as a CSV reader with tabs and its usual quoting does."""
-    found, lines, number = Quoting(), _Lines(path), 1
+def read_quoting(path: Path, encoding: str = UTF_8) -> Quoting:
+    """Reads a file as a CSV reader with tabs and its usual quoting does; ``encoding`` is the result of ``encoding_of``."""
+    found, lines, number = Quoting(), _Lines(path, encoding), 1
     reader = csv.reader(lines, delimiter="\t")
     while True:
         try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from easytransfer_mtl.inspection.csv_quoting import read_quoting
+from easytransfer_mtl.data.csv_quoting import read_quoting
 
 
 def quoting(folder: Path, *lines: str) -> tuple[int, int, int, int, int]:
