@@ -52,7 +52,7 @@ class Task:
             their columns themselves: with a header, or JSON lines.
         first_sequence: column of the first text.
         label_enumerate_values: label strings; the position is the label id. The order is part of the model. Empty for
-            ``score``, and as long as labels are not yet learned from the train file (``from data`` in JSON).
+            ``score``, and as long as they are not yet learned from the train file (``from data`` in JSON).
         second_sequence: column of the second text of a pair, or None.
         label_name: column of the label.
         id_column: column of the row's id, which is kept unchanged. Without a column ``idx`` rows are numbered from 0, unless
@@ -67,7 +67,7 @@ class Task:
         range: of ``score``, the least and the greatest number; predictions are cut to it. None for any.
         format: of the task's files, one of ``TABLE_FORMATS``; ``auto`` tells it by a file's ending and first lines.
         encoding: of the task's files, one of ``ENCODINGS``; ``auto`` is UTF-8, or another one that is certain.
-        label_separator: of ``multi_label``, stands between the labels of a row where these are no list.
+        label_separator: of ``multi_label``, stands between a row's labels in the task's files; ``LABEL_SEPARATOR`` if None.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Task:
     range: tuple[float, float] | None = None
     format: str = field(default="auto", compare=False)
     encoding: str = field(default="auto", compare=False)
-    label_separator: str = field(default=LABEL_SEPARATOR, compare=False)
+    label_separator: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         where = f"task {shown(self.name)}"
@@ -127,13 +127,25 @@ class Task:
             raise UserError(
                 f"{where}: label_enumerate_values is {found}; a task of the type {SCORE} has numbers, no labels."
             )
-        if 0 < len(found) < least:
-            raise UserError(f"{where}: label_enumerate_values needs at least two different labels, found {found}.")
+        if len(found) < least and found:
+            count = "at least two different labels" if least == 2 else "at least one label"
+            raise UserError(f"{where}: label_enumerate_values needs {count}, found {found}.")
+        joined = [label for label in found if LABEL_SEPARATOR in label]
+        if joined and self.type == MULTI_LABEL:
+            raise UserError(
+                f"{where}: label_enumerate_values has {shown(joined[0])}; a label of a {MULTI_LABEL} task must be without "
+                f"{LABEL_SEPARATOR!r}, which separates the labels of a row."
+            )
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether the labels are still to be learned from the train file."""
+        return not self.label_enumerate_values and self.type != SCORE
 
     @property
     def num_labels(self) -> int:
         """Number of labels, which is the number of the head's logits: one for ``score``."""
-        return 1 if self.type == SCORE else len(self.label_enumerate_values)
+        return len(self.label_enumerate_values) or 1
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -175,58 +187,42 @@ class Task:
         """The name in the names of layers, variables and outputs: ``file_name`` in lower case."""
         return self.file_name.lower()
 
-    @property
-    def several_labels(self) -> bool:
-        """Whether a row may have several labels, or none."""
-        return self.type == MULTI_LABEL
-
-    @property
-    def learns_labels(self) -> bool:
-        """Whether the labels are still to be learned from the train file."""
-        return self.type != SCORE and not self.label_enumerate_values
-
     def named(self, label: str) -> str:
         """Returns a label with its name behind it, ``108 (教育)``, or the label alone if it has none."""
         return f"{label} ({self.label_names[label]})" if label in self.label_names else label
 
-    def is_label(self, text: str | Sequence[str]) -> bool:
-        """Returns whether what stands in the label column is a label, several different labels, or a number, by type.
-
-        Several labels may be a text, with the separator between them, or a tuple.
-        """
-        if self.type == MULTI_LABEL:
-            labels = self._parts(text)
-            return len(set(labels)) == len(labels) and set(labels) <= set(self.label_enumerate_values)
-        if not isinstance(text, str):
-            return False
+    def is_label(self, text: str) -> bool:
+        """Returns whether a text of the label column is a label, several different labels or none, or a number, by type."""
         if self.type == CLASSIFY:
-            return text in self.label_enumerate_values
+            return text != "" if self.learns_labels else text in self.label_enumerate_values
+        if self.type == MULTI_LABEL:
+            labels = _parts(text)
+            known = set(self.label_enumerate_values) or set(labels)
+            return len(set(labels)) == len(labels) and set(labels) <= known
         number = _number(text)
         return number is not None and (self.range is None or self.range[0] <= number <= self.range[1])
 
-    def target(self, text: str | Sequence[str]) -> int | list[int] | float:
-        """Returns what ``is_label`` allows as numbers: a label id, 0 or 1 for every label, or the number.
+    def target(self, text: str) -> int | list[int] | float:
+        """Returns what a text of the label column stands for: a label id, 0 or 1 for every label, or the number.
 
         Raises:
             ValueError: ``is_label`` is false.
         """
         if not self.is_label(text):
             raise ValueError(f"{self.name}: {text!r} is no label")
+        if self.type == CLASSIFY:
+            return self.label_ids[text]
         if self.type == MULTI_LABEL:
-            labels = self._parts(text)
+            labels = _parts(text)
             return [int(label in labels) for label in self.label_enumerate_values]
-        assert isinstance(text, str)  # is_label was true
-        return self.label_ids[text] if self.type == CLASSIFY else float(text)
-
-    def _parts(self, text: str | Sequence[str]) -> list[str]:
-        return (text.split(self.label_separator) if text else []) if isinstance(text, str) else list(text)
+        return float(text)
 
     def label_text(self, target: Any) -> str:
         """Returns a label id, a vector of 0 and 1, or a number as a text of the label column; the reverse of ``target``."""
         if self.type == CLASSIFY:
             return self.label_enumerate_values[int(target)]
         if self.type == MULTI_LABEL:
-            return self.label_separator.join(self.labels_of(target))
+            return LABEL_SEPARATOR.join(self.labels_of(target))
         return f"{float(target):.6g}"
 
     def labels_of(self, chosen: Iterable[int]) -> list[str]:
@@ -239,25 +235,31 @@ class Task:
         if self.type == SCORE:
             return "a number" if self.range is None else f"a number from {self.range[0]:g} to {self.range[1]:g}"
         labels = listed(self.label_enumerate_values, ",")
-        return (
-            labels
-            if self.type == CLASSIFY
-            else f"none or some of {labels}, each once, separated by {self.label_separator!r}"
-        )
+        return labels if self.type == CLASSIFY else f"none or some of {labels}, each once, separated by {LABEL_SEPARATOR!r}"
 
     def to_json(self) -> dict[str, Any]:
         """Returns the task as a JSON object that ``task_from_json`` reads back."""
         value = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        of_one_label = {"label_names": {}, "type": CLASSIFY, "more_metrics": [], "threshold": 0.5, "range": None}
+        of_contest_files: dict[str, Any] = {"columns": [], "format": "auto", "encoding": "auto", "label_separator": None}
+        usual = of_one_label | of_contest_files  # left out, as in the files of earlier versions
         if self.learns_labels:
             value["label_enumerate_values"] = FROM_DATA
-        # Left out, as in the files of earlier versions.
-        return {key: part for key, part in value.items() if key not in _USUAL or part != _USUAL[key]}
+        return {key: part for key, part in value.items() if key not in usual or part != usual[key]}
 
 
-_USUAL: dict[str, Any] = {
-    "columns": [], "label_names": {}, "type": CLASSIFY, "more_metrics": [], "threshold": 0.5, "range": None,
-    "format": "auto", "encoding": "auto", "label_separator": LABEL_SEPARATOR,
-}  # fmt: skip
+def ascii_name(task_name: str) -> str:
+    """Returns a task's ``file_name``: ``TNEWS`` for ``TNEWS``, ``u60c5_u611f`` for ``情感``."""
+    return re.sub(r"[^\x00-\x7f]+", lambda part: "_".join(f"u{ord(char):x}" for char in part[0]), task_name)
+
+
+def _composed(name: str) -> str:
+    """Returns a name in the one form (NFC) by which it is found, however a file system or editor writes it."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _parts(text: str) -> list[str]:
+    return text.split(LABEL_SEPARATOR) if text else []
 
 
 def _is_number(value: Any) -> bool:
@@ -295,16 +297,6 @@ def _check_range(value: Any, kind: str, where: str) -> None:
         raise UserError(f"{where}: range is {shown(value)}; it must be [least, greatest], two finite numbers.")
 
 
-def ascii_name(task_name: str) -> str:
-    """Returns a task's ``file_name``: ``TNEWS`` for ``TNEWS``, ``u60c5_u611f`` for ``情感``."""
-    return re.sub(r"[^\x00-\x7f]+", lambda part: "_".join(f"u{ord(char):x}" for char in part[0]), task_name)
-
-
-def _composed(name: str) -> str:
-    """Returns a name in the one form (NFC) by which it is found, however a file system or editor writes it."""
-    return unicodedata.normalize("NFC", name)
-
-
 def _check_words(key: str, words: tuple[str, ...], where: str) -> None:
     """Checks column names or labels: they must differ and be able to stand in a line of a tab separated UTF-8 file."""
     seen: set[str] = set()
@@ -326,24 +318,22 @@ def _check_table(task: Task, where: str) -> None:
     if task.format not in ("auto", *TABLE_FORMATS):
         raise UserError(f"{where}: format {shown(task.format)} is not one of {listed(('auto', *TABLE_FORMATS))}.")
     if task.format == "contest" and not task.columns:
-        raise UserError(
-            f"{where}: files of the format contest have no header, so columns must list their columns, in order."
-        )
+        raise UserError(f"{where}: files of the format contest have no header; list their columns, in order, as columns.")
     known = ENCODINGS.get(re.sub(r"[-_ ]", "", task.encoding).lower()) if isinstance(task.encoding, str) else None
     if known is None:
-        raise UserError(
-            f"{where}: encoding {shown(task.encoding)} is not one of utf-8, gb18030 (gbk, gb2312), utf-16, auto."
-        )
+        raise UserError(f"{where}: encoding {shown(task.encoding)} is not one of auto, utf-8, gb18030 (gbk), utf-16.")
     object.__setattr__(task, "encoding", known)
     separator = task.label_separator
-    if not (isinstance(separator, str) and 0 < len(separator) <= LONGEST_NAME):
-        raise UserError(f'{where}: label_separator is {shown(separator)}; it must be text, such as "|".')
-    if task.type != MULTI_LABEL and separator != LABEL_SEPARATOR:
+    if separator is None:
+        return
+    if task.type != MULTI_LABEL:
         raise UserError(
             f"{where}: label_separator is for tasks of the type {MULTI_LABEL} only, and this one is {task.type}."
         )
+    if not isinstance(separator, str) or not 0 < len(separator) <= LONGEST_NAME:
+        raise UserError(f'{where}: label_separator is {shown(separator)}; it must be text, such as "|".')
     for label in task.label_enumerate_values:
-        if task.type == MULTI_LABEL and separator in label:
+        if separator in label:
             raise UserError(f"{where}: the label {shown(label)} has the label_separator {shown(separator)} in it.")
 
 

@@ -120,11 +120,9 @@ def test_a_task_without_columns_names_those_that_it_reads() -> None:
     assert (task.columns, task.id_column, task.format, task.encoding) == ((), "idx", "auto", "auto")
     assert task_from_json(json.loads(json.dumps(task.to_json()))) == task
     assert not {"columns", "format", "encoding", "label_separator"} & task.to_json().keys()
-    several = {**given, "type": "multi_label"}
-    more = task_from_json({**several, "format": "tsv", "encoding": "GBK", "label_separator": "|"})
-    assert (more.format, more.encoding, more.several_labels) == ("tsv", "gb18030", True)
-    assert task_from_json(more.to_json()).to_json() == more.to_json() and more == task_from_json(several)
-    assert more.target("yes|no") == more.target(("no", "yes")) == [1, 1]
+    more = task_from_json({**given, "format": "tsv", "encoding": "GBK"})
+    assert (more.format, more.encoding) == ("tsv", "gb18030")
+    assert task_from_json(more.to_json()).to_json() == more.to_json() and more == task
     assert task_from_json({**GOOD, "id_column": "idx"}).id_column == "idx"  # none of its columns: rows are numbered
 
 
@@ -139,9 +137,9 @@ def test_a_task_without_columns_names_those_that_it_reads() -> None:
         ({"columns": [], "format": "contest"}, "the format contest have no header"),
         ({"encoding": "latin-1"}, "encoding 'latin-1' is not one of"),
         ({"encoding": 5}, "encoding 5 is not one of"),
-        ({"label_separator": ""}, "label_separator is ''; it must be text"),
-        ({"label_separator": "e", "type": "multi_label"}, "the label 'yes' has the label_separator 'e' in it"),
-        ({"label_separator": "|"}, "label_separator is for tasks of the type multi_label only"),
+        ({"label_separator": "|"}, "label_separator is for tasks of the type multi_label only, and this one is classify"),
+        ({"type": "multi_label", "label_separator": ""}, "label_separator is ''; it must be text"),
+        ({"type": "multi_label", "label_separator": "e"}, "the label 'yes' has the label_separator 'e' in it"),
     ],
 )
 def test_what_is_said_of_files_is_checked(change: dict[str, Any], message: str) -> None:
@@ -274,8 +272,8 @@ def test_tasks_of_each_type_go_to_json_and_back(value: dict[str, Any]) -> None:
         ({**GOOD, "type": "regression"}, "type 'regression' is not one of"),
         ({**GOOD, "type": ["score"]}, "type .* is not one of"),
         ({**NUMBER, "label_enumerate_values": ["1", "2"]}, "has numbers, no labels"),
-        ({**SEVERAL, "label_enumerate_values": ["a,b", "c"]}, "has the label_separator ',' in it"),
-        ({**SEVERAL, "label_enumerate_values": []}, "label_enumerate_values is empty"),
+        ({**SEVERAL, "label_enumerate_values": ["a,b", "c"]}, "must be without ','"),
+        ({**SEVERAL, "label_enumerate_values": []}, "is empty; list the labels"),
         ({**NUMBER, "metric": "accuracy"}, "metric 'accuracy' is not one of"),
         ({**NUMBER, "metrics": ["mean_absolute_error", "pearson"]}, "better when smaller"),
         ({**GOOD, "metrics": ["auc", "auc"]}, "one twice"),

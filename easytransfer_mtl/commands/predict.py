@@ -20,7 +20,7 @@ from easytransfer_mtl.evaluation.ensemble import ensemble_of
 from easytransfer_mtl.evaluation.inference import HeadOutput
 from easytransfer_mtl.files import check_outputs, replacing
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task, ascii_name, task_named
+from easytransfer_mtl.tasks import LABEL_SEPARATOR, MULTI_LABEL, SCORE, Task, ascii_name, task_named
 
 
 def run(settings: PredictSettings, model_class: type[MultiTaskModel] | None = None) -> int:
@@ -85,8 +85,8 @@ def _found(task: Task, label: str, values: np.ndarray) -> dict[str, Any]:
     """Returns what ``Result.to_json`` does, with six decimals."""
     if task.type == SCORE:
         return {"number": round(float(values[0]), 6)}
-    labels = label.split(task.label_separator) if label else []
+    labels = label.split(LABEL_SEPARATOR) if label else []
     several = {"labels": labels} if task.type == MULTI_LABEL else {}
     names = [task.label_names.get(one, one) for one in labels] if several else [task.label_names.get(label, label)]
     probabilities = {one: round(float(value), 6) for one, value in zip(task.label_enumerate_values, values, strict=True)}
-    return {"label": label, **several, "label_name": task.label_separator.join(names), "probabilities": probabilities}
+    return {"label": label, **several, "label_name": LABEL_SEPARATOR.join(names), "probabilities": probabilities}

@@ -59,7 +59,7 @@ def _split_task(task: Task, paths: list[Path], settings: SplitSettings) -> tuple
     if len({source.sha256 for source in sources}) < len(sources):
         raise UserError(f"{' and '.join(map(str, paths))} are the same file twice; take --include_dev away.")
     ids = task.label_ids
-    label_ids = np.array([ids[row.one_label] for row in rows], np.int64)
+    label_ids = np.array([ids[str(row.label)] for row in rows], np.int64)
     groups = group_numbers(row.texts[0] for row in rows)
     random = generator(settings.seed, "folds", task.name)
     folds = assign_folds(label_ids, groups, settings.folds, task.num_labels, random)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from easytransfer_mtl.data.features import Features
-from easytransfer_mtl.data.rows import Label
 from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task
 
 Batch = dict[str, np.ndarray]
@@ -99,13 +98,13 @@ def targets_of(label_ids: np.ndarray, kind: str) -> np.ndarray:
     return np.ascontiguousarray(label_ids, np.int32).view(np.float32) if kind == SCORE else label_ids
 
 
-def encoded_labels(task: Task, labels: Sequence[Label | None]) -> np.ndarray:
-    """Returns the labels of rows that have some as ``label_ids``.
+def encoded_labels(task: Task, labels: Sequence[str]) -> np.ndarray:
+    """Returns texts of a task's label column as ``label_ids``.
 
     Raises:
         ValueError: one is no label.
     """
-    values = [task.target(label) for label in labels if label is not None]
+    values = [task.target(label) for label in labels]
     if task.type == SCORE:
         return bits_of(np.array(values, np.float32))
     shape = (len(values), task.num_labels) if task.type == MULTI_LABEL else (len(values),)

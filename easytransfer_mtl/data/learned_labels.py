@@ -8,10 +8,10 @@ from pathlib import Path
 
 from easytransfer_mtl.data.contest_files import require_files
 from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, stream_rows
-from easytransfer_mtl.errors import UserError, clipped, listed, shown
-from easytransfer_mtl.tasks import FROM_DATA, LONGEST_WORD, Task
+from easytransfer_mtl.errors import UserError, clipped, shown
+from easytransfer_mtl.tasks import CLASSIFY, FROM_DATA, LABEL_SEPARATOR, LONGEST_WORD, MULTI_LABEL, Task
 
-MOST_LABELS = 1000
+MOST_LABELS, LONGEST_SHOWN = 1000, 10_000
 
 
 def with_labels(tasks: tuple[Task, ...], data_dir: str, header: bool = False) -> tuple[Task, ...]:
@@ -36,7 +36,9 @@ def _learned(task: Task, path: Path, header: bool) -> Task:
     tally, counts = CsvTally(path, task, labelled=True, header=header), Counter[str]()
     where = f"{task.name}: the labels of {path}, column {shown(task.label_name)}"
     for row in stream_rows(tally):
-        new = row.label if isinstance(row.label, tuple) else (row.one_label,)
+        label = str(row.label)
+        new = label.split(LABEL_SEPARATOR) if task.type == MULTI_LABEL else [label]
+        new = list(filter(None, new))
         counts.update(new)
         if len(counts) > MOST_LABELS or any(len(label) > LONGEST_WORD for label in new):
             raise UserError(
@@ -46,11 +48,12 @@ def _learned(task: Task, path: Path, header: bool) -> Task:
     if not tally.good_rows:
         check_rows(tally)
     require_rows(tally)
-    if len(counts) < 2 and not (task.several_labels and counts):
-        raise UserError(f"{where}, are all {shown(next(iter(counts), None))}; there must be two or more to learn.")
+    least = 2 if task.type == CLASSIFY else 1
+    if len(counts) < least:
+        raise UserError(f"{where}, are all {shown(next(iter(counts), None))}; there must be {least} or more to learn.")
     labels = sorted(counts, key=_order(list(counts)))
-    each = listed([f"{label} ({counts[label]:,})" for label in labels])
-    logging.info("%s: %d labels %s, %s: %s", task.name, len(labels), FROM_DATA, path, clipped(each, 2000))
+    each = ", ".join(f"{label} ({counts[label]:,})" for label in labels)
+    logging.info("%s: %d labels %s, %s: %s", task.name, len(labels), FROM_DATA, path, clipped(each, LONGEST_SHOWN))
     return replace(task, label_enumerate_values=tuple(labels))
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from easytransfer_mtl.data.bad_rows import SEPARATORS, Problem, label_problem
-from easytransfer_mtl.data.rows import Label, Row
+from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.errors import UserError, listed, shown
-from easytransfer_mtl.tasks import NO_ID, SCORE, Task
+from easytransfer_mtl.tasks import LABEL_SEPARATOR, MULTI_LABEL, NO_ID, Task
 
 ID_COLUMNS = ("idx", "id", "guid", "index")
 FIRST_COLUMNS = ("sentence1", "sentence", "text", "text_a", "content", "premise", "title", "query")
@@ -168,8 +168,8 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def label_of(value: Any, others: dict[str, str], task: Task) -> Label | Problem:
-    """Returns the label that a value stands for, or why it stands for none.
+def label_of(value: Any, others: dict[str, str], task: Task) -> str | Problem:
+    """Returns the text of the label that a value stands for, or why it stands for none.
 
     Numbers and true and false are labels as JSON writes them. Several labels of a row are a list, or a text with the task's
     ``label_separator`` between them.
@@ -179,31 +179,27 @@ def label_of(value: Any, others: dict[str, str], task: Task) -> Label | Problem:
         others: column -> text of the row, for hints.
         task: the task. As long as its labels are not learned, every text is one.
     """
-    if isinstance(value, str) and not task.several_labels and not task.learns_labels and task.is_label(value):
-        return value
     parts = _parts(value, task)
     if parts is None:
         reason = f"the label is {shown(value)}; a label is a text or a number"
-        hints = ("are they several labels a row? say so in the task",) if isinstance(value, list) else ()
+        hints = (f'are they several labels a row? the type is "{MULTI_LABEL}" then',) if isinstance(value, list) else ()
         return Problem("label", reason, shown(value), hints)
-    known = task.label_enumerate_values
-    for part in parts:
-        if part == "" or (known and part not in known) or (task.type == SCORE and not task.is_label(part)):
-            return label_problem(part, others, task)
-    if len(set(parts)) < len(parts):
-        return label_problem(task.label_separator.join(parts), others, task)
-    return tuple(parts) if task.several_labels else parts[0]
+    if task.type == MULTI_LABEL and any(LABEL_SEPARATOR in part for part in parts):
+        reason = f"a label in {shown(value)} holds {LABEL_SEPARATOR!r}, which no label of several a row may"
+        return Problem("label", reason, shown(value))
+    label = LABEL_SEPARATOR.join(parts)
+    return label if task.is_label(label) else label_problem(label, others, task)
 
 
 def _parts(value: Any, task: Task) -> list[str] | None:
-    if task.several_labels and value is None:
-        return []
-    if task.several_labels and isinstance(value, str):
-        pieces = value.split(task.label_separator)
-        return [piece.strip() for piece in pieces if piece.strip()]
-    values = value if isinstance(value, list) and task.several_labels else [value]
-    texts = [_text(each) for each in values]
-    return [text for text in texts if text is not None] if None not in texts else None
+    """Returns the labels that a value stands for, one unless the task has several a row; None for what is no label."""
+    if task.type == MULTI_LABEL and isinstance(value, list):
+        texts = [_text(each) for each in value]
+        return [text for text in texts if text is not None] if None not in texts else None
+    text = _text(value)
+    if text is None or task.type != MULTI_LABEL:
+        return None if text is None else [text]
+    return text.split(task.label_separator or LABEL_SEPARATOR) if text else []
 
 
 def _text(value: Any) -> str | None:

@@ -4,26 +4,21 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from easytransfer_mtl.data.bad_rows import Problem
-from easytransfer_mtl.errors import UserError, shown
-
-Label = str | tuple[str, ...]
-"""One label, or those of a row with several."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a data file: the unchanged id (its number from 0 without ids), one or two texts, the label(s) or None."""
+    """One row of a data file.
+
+    Attributes:
+        row_id: the unchanged id, or the row's number from 0 in a file without ids.
+        texts: one or two.
+        label: the text of its label; several labels joined by ``LABEL_SEPARATOR``; None without labels.
+    """
 
     row_id: str
     texts: tuple[str, ...]
-    label: Label | None
-
-    @property
-    def one_label(self) -> str:
-        """The label of a row that has exactly one."""
-        if not isinstance(self.label, str):
-            raise UserError(f"row {shown(self.row_id)} has the labels {shown(self.label)}, where one label is wanted.")
-        return self.label
+    label: str | None
 
 
 class ReadLine(NamedTuple):

@@ -61,7 +61,7 @@ def rows_of(file: TaskFile, source: Path, label_ids: np.ndarray) -> list[Row]:
     rows = read_csv(source, task, labelled).rows
     if not labelled and len(rows) == len(label_ids) + 1:
         del rows[0]
-    wanted = encoded_labels(task, [row.label for row in rows]) if labelled else np.full(len(rows), NO_LABEL)
+    wanted = encoded_labels(task, [str(row.label) for row in rows]) if labelled else np.full(len(rows), NO_LABEL)
     if not np.array_equal(wanted, label_ids if labelled else label_ids.reshape(len(label_ids), -1)[:, 0]):
         why = ", though the manifest says that one was made from the other" if file.manifest else ""
         raise UserError(

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from easytransfer_mtl.config.sections import TEXT_FORMATS
 from easytransfer_mtl.data.csv_quoting import QUOTE, read_quoting
-from easytransfer_mtl.data.encodings import UTF_8, byte_lines, codec, encoding_of
+from easytransfer_mtl.data.encodings import BOM, UTF_8, byte_lines, encoding_of
 from easytransfer_mtl.data.named_columns import Wanted, find_columns
 from easytransfer_mtl.data.official_counts import is_contest_task
+from easytransfer_mtl.data.wrong_files import head_as_utf_8
 from easytransfer_mtl.errors import UserError
 
 CONTEST, CSV, TSV, JSONL, TEXT = TEXT_FORMATS
@@ -75,8 +76,8 @@ def form_of(path: Path, wanted: Wanted, said: str = BY_TASK, header: bool = Fals
 
 
 def _first_line(path: Path, encoding: str) -> str:
-    line = next((line for _, line in byte_lines(path, encoding)), b"")
-    return line.rstrip(b"\r\n").decode(codec(encoding), "replace")
+    line = head_as_utf_8(path, encoding).removeprefix(BOM).partition(b"\n")[0]
+    return line.rstrip(b"\r").decode(UTF_8, "replace")
 
 
 def _seen(path: Path, first: str, wanted: Wanted, said: str, header: bool) -> str:
@@ -91,13 +92,14 @@ def _seen(path: Path, first: str, wanted: Wanted, said: str, header: bool) -> st
         return JSONL if is_json or ending in JSON_ENDINGS else CSV
     if is_json:
         return JSONL
+    without_header = CONTEST if task.columns else CSV  # whose reader says which columns are missing
     if header:
-        return CONTEST
+        return without_header
     if ending == ".txt":
         return TEXT
     if find_columns(names_in(first, separator_of(first, wanted)), wanted):
         return CSV
-    return CONTEST if "\t" in first or ending in TABLE_ENDINGS else TEXT
+    return without_header if "\t" in first or ending in TABLE_ENDINGS else TEXT
 
 
 def separator_of(first: str, wanted: Wanted) -> str:

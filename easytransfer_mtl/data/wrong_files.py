@@ -55,7 +55,7 @@ def text_problem(path: Path, num_columns: int, encoding: str = "utf-8") -> tuple
     It may be an archive, a table of another program, a web page, JSON, a git-lfs pointer, or text in another encoding or
     with other line ends.
     """
-    head = _head_as_utf_8(path, encoding)
+    head = head_as_utf_8(path, encoding)
     return _no_text(head) or _other_text(head) or _chinese(head) or _old_line_ends(head, num_columns)
 
 
@@ -65,14 +65,14 @@ def check_is_plain_text(path: Path, encoding: str = "utf-8") -> None:
     Raises:
         UserError: the file is an archive, a table of another program, a web page, a git-lfs pointer, or in another encoding.
     """
-    head = _head_as_utf_8(path, encoding)
+    head = head_as_utf_8(path, encoding)
     if found := _no_text(head) or _chinese(head) or _lone_crs(head):
         raise UserError(f"{path} is {found[0]}, not UTF-8 text; {found[1]}.")
 
 
 def table_problem(path: Path, encoding: str) -> tuple[str, str] | None:
     """Returns what a task's file is instead of text with lines, and what to do; None if it may be that."""
-    head = _head_as_utf_8(path, encoding)
+    head = head_as_utf_8(path, encoding)
     return _no_text(head) or _chinese(head, ', or say "encoding": "gb18030" in its task') or _lone_crs(head)
 
 
@@ -82,7 +82,8 @@ def head_of(path: Path) -> bytes:
         return stream.read(HEAD_BYTES)
 
 
-def _head_as_utf_8(path: Path, encoding: str) -> bytes:
+def head_as_utf_8(path: Path, encoding: str) -> bytes:
+    """Returns the first bytes of a text file in an encoding as UTF-8, without a byte order mark unless it is UTF-8's."""
     head = head_of(path)
     return head if encoding == "utf-8" else head.decode(codec_of(head, encoding), errors="replace").lstrip("\ufeff").encode()
 

@@ -69,7 +69,7 @@ def read_dev_texts(data_dir: str, members: list[StoredModel], header: bool = Fal
 
 def _of_texts(content: CsvContent) -> DevRows:
     task, texts = content.task, [row.texts for row in content.rows]
-    label_ids = encoded_labels(task, [row.label for row in content.rows])
+    label_ids = encoded_labels(task, [str(row.label) for row in content.rows])
     return DevRows(
         task,
         (content.path,),

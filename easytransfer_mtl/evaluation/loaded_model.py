@@ -20,7 +20,7 @@ from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.prediction import Predictor, checked_batch_size
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import CLASSIFY, CONTEST_TASKS, MULTI_LABEL, SCORE, Task, task_named
+from easytransfer_mtl.tasks import CLASSIFY, CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, Task, task_named
 
 BATCHES_AT_ONCE = 16
 """Batches of a long list that are encoded, sorted by length and predicted together."""
@@ -59,7 +59,7 @@ class Result:
         """The name of the label, or of each; the label itself if the task names none."""
         if self.task.type == SCORE:
             return self.label
-        return self.task.label_separator.join(self.task.label_names.get(label, label) for label in self.labels)
+        return LABEL_SEPARATOR.join(self.task.label_names.get(label, label) for label in self.labels)
 
     @property
     def number(self) -> float | None:

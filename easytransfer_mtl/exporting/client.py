@@ -58,6 +58,11 @@ def batch(encoded: list[tuple[list[int], list[int]]]) -> dict[str, np.ndarray]:
     return arrays
 
 
+def scope_of(name: str) -> str:
+    """Returns the task's name in the names of outputs: that of 情感 is u60c5_u611f."""
+    return re.sub(r"[^\x00-\x7f]+", lambda part: "_".join(f"u{ord(char):x}" for char in part[0]), name).lower()
+
+
 def answer(task: dict, values: np.ndarray) -> dict:
     """Returns what a task's row of output says: a label, several labels, or a number."""
     kind, labels = task.get("type", "classify"), task["label_enumerate_values"]
@@ -66,13 +71,8 @@ def answer(task: dict, values: np.ndarray) -> dict:
     found = {"label": labels[values.argmax()]}
     if kind == "multi_label":
         several = [label for label, value in zip(labels, values, strict=True) if value >= task.get("threshold", 0.5)]
-        found = {"label": task.get("label_separator", ",").join(several), "labels": several}
+        found = {"label": ",".join(several), "labels": several}
     return {**found, "probabilities": dict(zip(labels, map(float, values), strict=True))}
-
-
-def scope_of(name: str) -> str:
-    """Returns the task's name in the names of outputs: that of 情感 is u60c5_u611f."""
-    return re.sub(r"[^\x00-\x7f]+", lambda part: "_".join(f"u{ord(char):x}" for char in part[0]), name).lower()
 
 
 def main(name: str = "", *texts: str) -> None:

@@ -173,7 +173,7 @@ def _describe_task(
 
 def _label_ids(content: CsvContent) -> np.ndarray:
     ids = content.task.label_ids
-    return np.array([ids[row.one_label] for row in content.rows], np.int64)
+    return np.array([ids[str(row.label)] for row in content.rows], np.int64)
 
 
 def _tokens(content: CsvContent, encoder: RowEncoder) -> Tokens:

@@ -186,7 +186,7 @@ def _read_rows(scan: FileScan) -> None:
         columns["lines"].append(tally.line)
         columns["ids"].append(hash(row.row_id))
         columns["numbers"].append(number)
-        columns["labels"].append(label_ids[row.one_label] if row.label is not None else -1)
+        columns["labels"].append(label_ids[row.label] if row.label is not None else -1)
         columns["texts"].append(hash(texts))
         if is_pair:
             columns["firsts"].append(hash(texts[:1]))

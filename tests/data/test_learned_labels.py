@@ -49,6 +49,15 @@ def test_names_of_labels_fit_what_was_learned(tmp_path: Path) -> None:
         learned(tmp_path, ["c", "b"], named)
 
 
+def test_several_labels_a_row(tmp_path: Path) -> None:
+    task = task_from_json({**GIVEN, "type": "multi_label", "label_separator": "|"})
+    assert task.learns_labels and learned(tmp_path, ["b|a", "", "c"], task) == ("a", "b", "c")
+    assert learned(tmp_path, ["a", ""], task) == ("a",)
+    with pytest.raises(UserError, match="are all None; there must be 1 or more"):
+        learned(tmp_path, ["", ""], task)
+    assert not task_from_json({"name": "S", "first_sequence": "text", "type": "score"}).learns_labels
+
+
 def test_bad_rows_are_left_to_others(tmp_path: Path) -> None:
     assert learned(tmp_path, ["a", "", "b"]) == ("a", "b")
 
@@ -56,7 +65,7 @@ def test_bad_rows_are_left_to_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["a", "a"], "column 'label', are all 'a'; there must be two or more to learn"),
+        (["a", "a"], "column 'label', are all 'a'; there must be 2 or more to learn"),
         (
             [f"text {number}" for number in range(1100)],
             "look like texts: 1,001 different ones in 1,001 rows, such as 'text 1000'",
@@ -75,7 +84,7 @@ def test_nothing_to_learn(tmp_path: Path, labels: list[str], message: str) -> No
 
 def test_a_task_keeps_that_it_asks_until_they_are_learned(tmp_path: Path) -> None:
     assert TASK.to_json()["label_enumerate_values"] == FROM_DATA
-    assert task_from_json(TASK.to_json()) == TASK and TASK.num_labels == 0
+    assert task_from_json(TASK.to_json()) == TASK and TASK.learns_labels
     path = tmp_path / "tasks.json"
     path.write_text(json.dumps({"tasks": [GIVEN]}), encoding="utf-8")
     with pytest.raises(UserError, match='A: its labels are "from data", and this command reads no train file'):

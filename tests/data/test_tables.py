@@ -16,7 +16,8 @@ from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.manifest import read_manifest
 from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.splitting import split_tail
-from easytransfer_mtl.data.table_form import CSV, JSONL, TSV
+from easytransfer_mtl.data.table_form import BY_TASK, CSV, JSONL, TSV
+from easytransfer_mtl.data.text_files import TextFile
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import Task, task_from_json
@@ -171,24 +172,39 @@ def test_clues_own_files(tmp_path: Path) -> None:
 
 
 def test_several_labels_are_a_list_or_separated(tmp_path: Path) -> None:
-    task = task_from_json(
-        {
-            "name": "M",
-            "first_sequence": "t",
-            "type": "multi_label",
-            "label_separator": "|",
-            "label_enumerate_values": ["a", "b", "c d"],
-        }
-    )
+    given = {"name": "M", "type": "multi_label", "first_sequence": "t", "label_enumerate_values": ["a", "b", "c d"]}
+    task = task_from_json({**given, "label_separator": "|"})
     (tmp_path / "m.csv").write_text("t,label\n天,a|c d\n地,\n人,b\n", encoding="utf-8")
     lines = [("天", ["a", "c d"]), ("地", []), ("人", "b")]
     text = "".join(json.dumps({"t": each, "label": label}) + "\n" for each, label in lines)
     (tmp_path / "m.jsonl").write_text(text, encoding="utf-8")
     for name in ("m.csv", "m.jsonl"):
         rows = read_csv(tmp_path / name, task, True).rows
-        assert [row.label for row in rows] == [("a", "c d"), (), ("b",)]
-        with pytest.raises(UserError, match="where one label is wanted"):
-            _ = rows[0].one_label
+        assert [row.label for row in rows] == ["a,c d", "", "b"]
+        assert [task.target(str(row.label)) for row in rows] == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+    (tmp_path / "m.csv").write_text('t,label\n天,"a,c d"\n地,\n人,b\n', encoding="utf-8")
+    assert read_csv(tmp_path / "m.csv", task_from_json(given), True).rows == rows
+    for content, message in (
+        ('{"t": "天", "label": ["a", "x"]}', "unknown label 'x'; allowed: none or some of a,b,c d"),
+        ('{"t": "天", "label": ["a", "a"]}', "a label twice in 'a,a'"),
+        ('{"t": "天", "label": ["a,b"]}', r"a label in \['a,b'\] holds ','"),
+        ('{"t": "天", "label": [["a"]]}', r"the label is \[\['a'\]\]; a label is a text or a number"),
+    ):
+        (tmp_path / "m.jsonl").write_text(content + "\n", encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            check_rows(read_csv(tmp_path / "m.jsonl", task, True))
+
+
+def test_numbers_in_every_format(tmp_path: Path) -> None:
+    task = task_from_json({"name": "S", "type": "score", "first_sequence": "t", "range": [0, 5]})
+    (tmp_path / "s.csv").write_text("t,label\n天,2.5\n地,0\n", encoding="utf-8")
+    (tmp_path / "s.jsonl").write_text('{"t": "天", "label": 2.5}\n{"t": "地", "label": 0}\n', encoding="utf-8")
+    for name in ("s.csv", "s.jsonl"):
+        assert [row.label for row in read_csv(tmp_path / name, task, True).rows] == ["2.5", "0"]
+    for value in ("NaN", "6", "true", "null"):
+        (tmp_path / "s.jsonl").write_text(f'{{"t": "天", "label": {value}}}\n', encoding="utf-8")
+        with pytest.raises(UserError, match="allowed: a number from 0 to 5"):
+            check_rows(read_csv(tmp_path / "s.jsonl", task, True))
 
 
 def test_set_aside_rows_keep_their_bytes(tmp_path: Path) -> None:
@@ -296,3 +312,25 @@ def test_a_task_that_lists_its_columns_reads_headers_with_commas_and_json_lines_
         assert read_csv(path, task, True).rows == [Row("7", ('"天"',), "0")]
         forms.append(CsvTally(path, task, True).table_form().format)
     assert forms == ["contest", CSV, CSV, JSONL, JSONL]
+
+
+def test_what_is_no_text_is_called_by_its_name_however_large(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"PK\x03\x04" + b"x" * (3 << 20))
+    for columns in ([], ["text", "label"]):
+        task = Task("A", tuple(columns), "text", ("0", "1"))
+        with pytest.raises(UserError, match="is a zip archive"):
+            read_csv(path, task, True)
+
+
+def test_texts_to_predict_for_a_task_that_names_its_columns(tmp_path: Path) -> None:
+    task = task_from_json({"name": "A", "first_sequence": "text", "label_enumerate_values": "0,1"})
+    files = {"a.csv": "sentence\n天\n", "b.tsv": "id\ttext\tlabel\n0\t天\t1\n", "c.txt": "天\n", "d": '{"title": "天"}\n'}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        assert list(TextFile(tmp_path / name, task).rows()) == [Row("0", ("天",), None)]
+    with pytest.raises(UserError, match="no text for A among the columns sentence; wanted: text"):
+        TextFile(tmp_path / "a.csv", task, BY_TASK).check()
+    (tmp_path / "a.csv").write_text("words,more\n天,地\n", encoding="utf-8")
+    with pytest.raises(UserError, match="no text for A among the columns words, more; wanted: text .or sentence1"):
+        TextFile(tmp_path / "a.csv", task).check()
