@@ -25,8 +25,8 @@ class AlignedMTL(GramWeighting):
     norms up to 1e4 apart and cosines up to 1e-9 from them, in any scale. The float32 of a training step adds up to 1e-6 of
     the longest weighted gradient.
 
-    Differs from the official code in this test of independence, which there depends on the norms; in that the step is the
-    sum of the aligned gradients, not their mean; and in a weight of 1 for a task with a zero gradient, which there has 0.
+    Differs from the official code in this test of independence, which there depends on the norms and takes components
+    shorter than about 5e-4 of the longest for 0; and in a weight of 1 for a task with a zero gradient, which there has 0.
     """
 
     def __init__(self, num_tasks: int) -> None:

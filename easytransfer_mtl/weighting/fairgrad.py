@@ -28,8 +28,9 @@ class FairGrad(GramWeighting):
     - alpha) / (1 + alpha)) times as long.
 
     Solved by Newton's method on w'Gw / 2 - sum w_i^(1 - 1 / alpha) / (1 - 1 / alpha), which is convex. No step changes a
-    weight by so much that the curvature doubles, so that each one descends. The official code uses a general least-squares
-    solver that starts from equal weights, whatever the scale, and may stop far from the solution.
+    weight by so much that the curvature doubles, so that each one descends. The official code starts a general least-squares
+    solver from equal weights, whatever the scale (for reinforcement learning 20 steps of gradient descent), and may stop far
+    from the solution.
 
     Heads: the paper does not scale their gradients (``--scale_heads=false``); by default they are scaled like all others.
 

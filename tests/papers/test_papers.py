@@ -6,7 +6,22 @@ from two_noises import learned_sigmas
 from unequal_scales import train
 from valley import descend, famo, losses_and_gradients
 
-from easytransfer_mtl.weighting import IMTLG, MGDA, RLW, CAGrad, Equal, GradNorm, Nash, PCGrad, TaskWeighting, UPGrad
+from easytransfer_mtl.weighting import (
+    IMTLG,
+    MGDA,
+    RLW,
+    AlignedMTL,
+    CAGrad,
+    DualProj,
+    Equal,
+    FairGrad,
+    GradNorm,
+    GradVac,
+    Nash,
+    PCGrad,
+    TaskWeighting,
+    UPGrad,
+)
 
 HARD_START = (9.0, 9.0)
 
@@ -28,7 +43,7 @@ def test_valleys_losses_at_the_published_point() -> None:
 
 @pytest.mark.parametrize(
     "weighting",
-    [MGDA(2), IMTLG(2), Nash(2), famo(0.1)],
+    [MGDA(2), IMTLG(2), Nash(2), famo(0.1), AlignedMTL(2), FairGrad(2)],
     ids=lambda weighting: weighting.name,
 )
 def test_who_leaves_the_valley_when_one_loss_is_weak(weighting: TaskWeighting) -> None:
@@ -36,7 +51,11 @@ def test_who_leaves_the_valley_when_one_loss_is_weak(weighting: TaskWeighting) -
     assert path.reached_front and path.steps < 31000
 
 
-@pytest.mark.parametrize("weighting", [Equal(2), PCGrad(2, 0), UPGrad(2), RLW(2, 0)], ids=lambda weighting: weighting.name)
+@pytest.mark.parametrize(
+    "weighting",
+    [Equal(2), PCGrad(2, 0), UPGrad(2), RLW(2, 0), DualProj(2), GradVac(2)],
+    ids=lambda weighting: weighting.name,
+)
 def test_who_stays_in_the_valley_when_one_loss_is_weak(weighting: TaskWeighting) -> None:
     steps = 50000 if weighting.name == "equal" else 20000
     path = descend(weighting, HARD_START, 0.1, steps)

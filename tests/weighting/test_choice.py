@@ -150,6 +150,7 @@ def test_method_that_weighs_tasks_refuses_a_single_one(name: str) -> None:
             "inf is not a finite number",
         ),
         ({"loss_weighting": "famo", "famo_lower_bounds": "cmnli=1", "step_mode": "joint"}, "'cmnli' is no task"),
+        ({"loss_weighting": "cr_mogm", "cr_mogm_alpha": 1.0, "step_mode": "joint"}, "alpha 1.0 from 0 to below 1"),
         ({"loss_weighting": "fairgrad", "fairgrad_alpha": 0.1, "step_mode": "joint"}, "fairgrad_alpha: 0.1 is too small"),
         ({"loss_weighting": "stch", "stch_preferences": "ocnli=0", "step_mode": "joint"}, "ocnli=0"),
         ({"loss_weighting": "krum", "krum_outliers": 1, "step_mode": "joint"}, "3 tasks are too few for outliers 1"),
