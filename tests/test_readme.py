@@ -1,5 +1,6 @@
 """README's examples are the files that they show, and its commands run."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -67,14 +68,20 @@ def test_every_flag_and_file_that_is_named_exists(name: str) -> None:
 
 
 def test_the_own_task_of_the_readme_trains(tmp_path: Path) -> None:
-    commands = next(block for block in blocks("README.md", "bash") if "data/own_task" in block)
-    copying, *lines = commands.replace("runs/own", str(tmp_path)).replace("\\\n", "").splitlines()
+    block = next(block for block in blocks("README.md", "bash") if "data/own_task" in block)
+    copying, *lines = block.replace("runs/own", str(tmp_path)).replace("\\\n", "").splitlines()
     subprocess.run(["bash", "-e", "-c", copying], cwd=ROOT, check=True)
     assert [line.split()[:2] for line in lines] == [["easytransfer_mtl", "convert"], ["easytransfer_mtl", "train"]]
     session = WarmSession()
     for line in lines:
         done = session.run(*shlex.split(line)[1:], cwd=ROOT)
         assert done.returncode == 0, done.stderr
+    cells = json.loads((ROOT / "docs/own_tasks.ipynb").read_text(encoding="utf-8"))["cells"]
+    *shell, python = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert shell == ["!" + line for line in re.split(r"(?<!\\)\n", block.rstrip("\n"))]
+    (tmp_path / "cell.py").write_text(python.replace("runs/own", str(tmp_path)), encoding="utf-8")
+    told = WarmProcess([], ROOT, script=tmp_path / "cell.py").finish().stdout.splitlines()
+    assert (told[0] in ("好评", "差评"), told[1], 1 <= float(told[2]) <= 5) == (True, "['味道', '价格']", True), told
     session.close()
     found = re.findall(r"^(REVIEW|ASPECTS|STARS)\s+60\s+\S+\s+([\d.]+)", done.stdout, re.MULTILINE)
     assert [name for name, _ in found] == ["REVIEW", "ASPECTS", "STARS"], done.stdout
