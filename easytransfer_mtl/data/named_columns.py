@@ -111,7 +111,7 @@ def _cause(names: Sequence[str], task: Task, wanted: str, what: str) -> str:
         name = next(name for name in names if name.lower() == near[0])
         return f"Is it {shown(name)}? Say so in the task."
     if what == "columns" and len(names) == 1:
-        marks = {mark: name for mark, name in SEPARATORS.items() if mark not in ",;" and mark in names[0]}
+        marks = {mark: name for mark, name in SEPARATORS.items() if mark in names[0]}
         other = f": are they separated by {next(iter(marks.values()))}?" if marks else ": is it the right separator?"
         return f"The first line has one column only{other}"
     if what == "columns" and (

@@ -101,7 +101,7 @@ def codec_of(head: bytes, encoding: str) -> str:
 def whole_lines(head: bytes) -> list[bytes]:
     """Returns the lines of a file's first bytes, without the last if it may end inside a character."""
     lines = head.split(b"\n")
-    return lines[:-1] if len(head) == HEAD_BYTES and len(lines) > 1 else lines
+    return lines[:-1] if len(head) == HEAD_BYTES else lines
 
 
 def _no_text(head: bytes) -> tuple[str, str] | None:

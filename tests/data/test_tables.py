@@ -227,6 +227,7 @@ def test_set_aside_rows_keep_their_bytes(tmp_path: Path) -> None:
          "wanted: label. Name the columns"),
         ("a.csv", "id,text,Labels\n1,天,0\n", {}, "wanted: label. Is it 'Labels'. Say so in the task"),
         ("a.csv", "id,content,label\n1,天,0\n", {}, "no text for A among the columns id, content, label; wanted: text"),
+        ("a.csv", "id,text,label\n1,天,0\n", {"format": "tsv"}, "one column only: are they separated by commas"),
         ("a.csv", "id|text|label\n1|天|0\n", {}, "one column only: are they separated by bars"),
         ("a.csv", "text\n天\n", {}, "no label .*one column only: is it the right separator"),
         ("a.csv", "天气真好,0\n地,1\n", {}, "Is the first line a row. A file without a header is tab separated"),
