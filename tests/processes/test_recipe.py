@@ -43,6 +43,13 @@ def test_a_downloaded_encoder_is_fine_tuned_as_it_is(recorder: Any, encoder: Pat
     assert f"--pretrain_model_name_or_path={encoder}" in commands[1]
 
 
+def test_both_weights_of_each_training_are_averaged_if_asked_for(recorder: Any, encoder: Path) -> None:
+    done, commands = recorder.run("--encoder", encoder, "--both", "--seeds", "1,2")
+    assert done.returncode == 0, done.stderr
+    kinds = [f"{recorder.output}/seed_{seed}/model.ckpt-*{kind}" for seed in (1, 2) for kind in ("", "@ema")]
+    assert all(f"--checkpoints={','.join(kinds)}" in words for words in commands[-2:])
+
+
 @pytest.mark.parametrize("sign", ["=", " "])
 def test_an_encoder_with_a_pruned_vocabulary_and_settings_of_its_own(
     recorder: Any, encoder: Path, root: Path, sign: str
@@ -104,7 +111,7 @@ def test_the_recipe_on_the_sample_ends_with_a_submission_of_the_average(
     root: Path, encoder: Path, record: Record, new_session: Callable[[], Run], tmp_path: Path
 ) -> None:
     small = ("--num_epochs=0.2", "--length_buckets=1", "--features=tnews=cls+ngrams:64:4,ocemotion=cls+mean")
-    words = ("--vocab", encoder / "vocab.txt", "--seeds", "1,2", *small)
+    words = ("--vocab", encoder / "vocab.txt", "--seeds", "1,2", "--both", *small)
     _, commands = record("run_recipe.sh", "--seed=", tmp_path, root / "data/sample").run(*words)
     for made in ("pretrain", "seed_1", "seed_2"):
         shutil.rmtree(tmp_path / "out" / made)
@@ -115,5 +122,5 @@ def test_the_recipe_on_the_sample_ends_with_a_submission_of_the_average(
         done = (scores if words[0] in ("submit", "evaluate") else trainings)(*words, cwd=root)
         assert done.returncode == 0, done.stderr
     models = json.loads((tmp_path / "out/evaluation/models.json").read_text(encoding="utf-8"))["models"]
-    assert len(models) == 3 and {score["rows"] for score in models[-1]["scores"]} == {111, 97, 120}
+    assert len(models) == 5 and {score["rows"] for score in models[-1]["scores"]} == {111, 97, 120}
     assert (tmp_path / "out/submission/result.zip").exists()
