@@ -41,7 +41,7 @@ def comparison_rows(results: Results, single: dict[str, list[float]]) -> list[di
             row |= {"difference": difference.mean, "margin": difference.margin, "supported": difference.supported}
         if alone and all(alone.values()):
             row["delta_m"] = delta_m({task: value["mean"] for task, value in row["tasks"].items()}, alone)
-        row |= {"time": _ratio(runs, first, "seconds"), "memory": _ratio(runs, first, "memory_gb")}
+        row |= {"time": cost_ratio(runs, first, "seconds"), "memory": cost_ratio(runs, first, "memory_gb")}
         rows.append(row)
     return rows
 
@@ -50,8 +50,8 @@ def _mean(result: RunResult) -> float:
     return float(np.mean(list(result.scores.values())))
 
 
-def _ratio(runs: list[RunResult], first: list[RunResult], name: str) -> float | None:
-    """Returns the ratio of the medians; None if a cost is unknown."""
+def cost_ratio(runs: list[RunResult], first: list[RunResult], name: str) -> float | None:
+    """Returns the ratio of the medians of ``seconds`` or ``memory_gb``; None if a cost is unknown."""
     values, reference = ([getattr(run, name) for run in part if getattr(run, name) is not None] for part in (runs, first))
     return float(np.median(values) / np.median(reference)) if values and reference else None
 
@@ -60,17 +60,23 @@ def comparison_text(rows: list[dict[str, Any]], single: dict[str, list[float]]) 
     """Returns the table, followed by notes on what it does not show."""
     tasks, reference, seeds = list(rows[0]["tasks"]), rows[0]["variant"], rows[0]["seeds"]
     table = [["variant", *tasks, "mean", f"against {reference}", "", "delta-m", "time", "memory"]]
-    table += [_line(row) for row in rows]
+    table += [table_line(row) for row in rows]
     if single:
         alone = [_shown(float(np.mean(single[task])), spread(single[task])) for task in tasks]
         mean = np.mean([np.mean(single[task]) for task in tasks])
         table.append(["single-task models", *alone, f"{mean:.4f}", "", "", "0 %", "", ""])
+    notes = NOTES.format(seeds=f"{seeds} seed{'s' if seeds > 1 else ''}", reference=reference)
+    return "\n".join([aligned_left(table), notes]) + "\n"
+
+
+def aligned_left(table: list[list[str]]) -> str:
+    """Returns the table as lines, every column left-aligned."""
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in table]
-    return "\n".join([*lines, "", NOTES.format(seeds=f"{seeds} seed{'s' if seeds > 1 else ''}", reference=reference)]) + "\n"
+    return "".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() + "\n" for line in table)
 
 
-def _line(row: dict[str, Any]) -> list[str]:
+def table_line(row: dict[str, Any]) -> list[str]:
+    """Returns a row as the cells of the text table."""
     scores = [_shown(value["mean"], value["spread"]) for value in row["tasks"].values()]
     versus, mark = "", ""
     if "difference" in row:
@@ -85,13 +91,11 @@ def _shown(mean: float, deviation: float) -> str:
     return f"{mean:.4f} +-{deviation:.4f}"
 
 
-def write_comparison(folder: Path, results: Results, single: dict[str, list[float]]) -> str:
-    """Writes compare.txt, .csv and .json; returns the content of compare.txt."""
-    rows = comparison_rows(results, single)
-    text = comparison_text(rows, single)
+def rows_csv(rows: list[dict[str, Any]]) -> str:
+    """Returns the rows as CSV, with two columns for each task."""
     flat = [
         {key: value for key, value in row.items() if key != "tasks"}
-        | {f"{task} {part}": value for task, values in row["tasks"].items() for part, value in values.items()}
+        | {f"{task} {part}": value for task, values in row.get("tasks", {}).items() for part, value in values.items()}
         for row in rows
     ]
     columns = list(dict.fromkeys(name for row in flat for name in row))
@@ -99,8 +103,15 @@ def write_comparison(folder: Path, results: Results, single: dict[str, list[floa
     writer = csv.DictWriter(stream, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(flat)
+    return stream.getvalue()
+
+
+def write_comparison(folder: Path, results: Results, single: dict[str, list[float]]) -> str:
+    """Writes compare.txt, .csv and .json; returns the content of compare.txt."""
+    rows = comparison_rows(results, single)
+    text = comparison_text(rows, single)
     write_text(folder / "compare.txt", text)
-    write_text(folder / "compare.csv", stream.getvalue())
+    write_text(folder / "compare.csv", rows_csv(rows))
     runs = {name: [asdict(run) for run in group] for name, group in results.items()}
     write_json(folder / "compare.json", {"variants": rows, "single_task": single, "runs": runs})
     return text

@@ -1,6 +1,7 @@
 """Runs trainings in their own processes and stores the results, so that a comparison can be resumed."""
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -21,10 +22,12 @@ from easytransfer_mtl.errors import UserError, clipped
 from easytransfer_mtl.evaluation.model_hash import files_of_model
 from easytransfer_mtl.evaluation.stored_models import find_models
 from easytransfer_mtl.files import read_json, sha256_of, write_json
+from easytransfer_mtl.runs.lock import is_locked
 
 LOG, FLAGS, RESULT, SUMMARY = "train.log", "flags.json", "result.json", "model/evaluation/summary.json"
 INPUTS = "inputs.json"
 LAST_LINES = 15
+WAIT = 1.0
 
 
 @dataclass(frozen=True)
@@ -129,9 +132,15 @@ _listed = cache(read_list)  # cached since it warns of blank lines
 class TrainingProcesses:
     """Runs trainings; can be used from several threads."""
 
-    def __init__(self, threads: int, keep: bool) -> None:
-        """Takes TensorFlow's threads per training (0: its own choice), and whether checkpoints and best/ are kept."""
-        self.threads, self.keep = threads, keep
+    def __init__(self, threads: int, keep: bool, waits: bool = False) -> None:
+        """Takes how trainings run.
+
+        Args:
+            threads: TensorFlow's threads per training; 0 for its own choice.
+            keep: whether checkpoints and best/ are kept.
+            waits: whether a training that a killed comparison left behind is waited for, instead of refused.
+        """
+        self.threads, self.keep, self.waits = threads, keep, waits
         self._lock = threading.Lock()
         self._running: set[int] = set()
         self._stopped = False
@@ -147,6 +156,8 @@ class TrainingProcesses:
             return done
         model = job.folder / "model"
         fresh = not model.exists()
+        if self.waits:
+            self._wait_for(model)
         write_json(job.folder / FLAGS, job.flags)
         write_json(job.folder / INPUTS, job.inputs())
         started = time.perf_counter()
@@ -170,6 +181,12 @@ class TrainingProcesses:
             for pid in self._running:
                 with contextlib.suppress(ProcessLookupError):  # it has just ended
                     os.kill(pid, signal.SIGTERM)
+
+    def _wait_for(self, model: Path) -> None:
+        if is_locked(model):
+            logging.info("%s: a training of an earlier start still goes on there; it is waited for", model)
+        while is_locked(model) and not self._stopped:
+            time.sleep(WAIT)
 
     def _train(self, folder: Path, flags: list[str]) -> float:
         """Runs the process; returns its maximum resident size in GB."""

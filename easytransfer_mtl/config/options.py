@@ -230,13 +230,15 @@ def declared_options(owner: type) -> dict[str, tuple[Any, dataclasses.Field]]:
 def check_settings(settings: Any) -> None:
     """Checks every value of a settings object, and converts it to its option's type.
 
-    Without the conversion a text such as "no", which a flag may have, would count as true.
+    Without the conversion a text such as "no", which a flag may have, would count as true. A class with a method
+    ``needs(name)`` says by it which required settings its other values make needed.
 
     Raises:
         UserError: a required setting is missing, or a value does not fit.
     """
     options = options_of(type(settings)).values()
-    missing = [item for item in options if item.required and getattr(settings, item.name) is None]
+    needs = getattr(settings, "needs", lambda name: True)
+    missing = [item for item in options if item.required and getattr(settings, item.name) is None and needs(item.name)]
     if missing:
         needs = ", ".join(f"--{item.name}" + (f" (JSON: {item.place})" if item.place else "") for item in missing)
         raise UserError(f"Missing: {needs}.")

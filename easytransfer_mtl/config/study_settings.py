@@ -34,19 +34,42 @@ class ReportSettings(CommonSettings):
     )
 
 
+VARIANTS = "equal; uncertainty; dwa; dtp; rlw; gradnorm; mgda; pcgrad; famo"
+"""What is compared if nothing is named."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CompareSettings(TrainSettings):
     """Settings of compare: several settings trained over several seeds; all other flags apply to each training."""
 
     step_mode: str = option(TRAIN, "as train's, but joint by default", "joint", choices=STEP_MODES)
-    variants: str = option(
+    variants: str | None = option(
         None,
         "what to compare with the first, separated by semicolons: a loss weighting and, after it, settings of its own, "
-        "for instance: equal; fixed task_weights=ocnli=2; gradnorm gradnorm_alpha=0.5",
-        "equal; uncertainty; dwa; dtp; rlw; gradnorm; mgda; pcgrad; famo",
+        "for instance: equal; fixed task_weights=ocnli=2; gradnorm gradnorm_alpha=0.5; "
+        f"default: {VARIANTS}; with --budget all weightings of the step mode with values of their main option",
     )
-    seeds: str = option(None, "comma list; every variant is trained with each", "1,2,3")
+    budget: str | None = option(
+        None,
+        "time for everything, for instance 2h, 90m, 3600s: short trainings find the variants that are worth a full length, "
+        "see docs/weighting.md",
+    )
+    runs: str | None = option(
+        None,
+        "folders of finished, evaluated runs, A,B,...: they stand in the table beside the variants; without --variants, "
+        "--budget and files to train on it is of them alone",
+    )
+    seeds: str = option(None, "comma list; every variant is trained with each, with --budget as the time allows", "1,2,3")
     single_task: bool = option(None, "train every task alone too, on as many of its batches", True)
     model_dir: str = option(TRAIN, "folder of the runs and of compare.txt, .csv and .json", required=True)
     jobs: int = option(None, "trainings at a time; each gets its share of the processor's cores", 1, minimum=1, maximum=1000)
     keep_runs: bool = option(None, "keep the finished runs' checkpoints and best/ folders", False)
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to train; otherwise the table is of finished runs alone."""
+        return not self.runs or any((self.variants, self.budget, self.train_input_fp))
+
+    def needs(self, name: str) -> bool:
+        """A table of finished runs needs its folder and nothing that a training needs."""
+        return self.trains or name == "model_dir"

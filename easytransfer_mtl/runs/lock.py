@@ -44,6 +44,18 @@ def run_lock(folder: Path) -> Iterator[None]:
                 path.rmdir()
 
 
+def is_locked(folder: Path) -> bool:
+    """Returns whether another process holds the lock of a run's folder; False where files cannot be locked."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return try_lock(descriptor) is False
+    finally:
+        os.close(descriptor)
+
+
 def _make(folder: Path) -> list[Path]:
     """Creates a folder; returns the newly created folders, innermost first."""
     missing = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
