@@ -610,10 +610,10 @@ class WeightingSettings(StepModeSettings):
     )
     cr_mogm_alpha: float = option(
         WEIGHTING,
-        "cr_mogm: share of the earlier weights in the average",
+        "cr_mogm: share of the earlier weights in the average, 0 to below 1",
         0.9,
         minimum=0,
-        maximum=0.9999,
+        maximum=1,
         only_with={"loss_weighting": ("cr_mogm",)},
     )
     krum_outliers: int = option(
