@@ -60,16 +60,27 @@ class Admission:
         if body is None:
             return
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        gone = asyncio.ensure_future(_drained(receive))
 
         async def receive_whole() -> Message:
-            return waiting.pop() if waiting else await receive()
+            if waiting:
+                return waiting.pop()
+            await asyncio.shield(gone)
+            return {"type": "http.disconnect"}
 
         async def send_in_time(message: Message) -> None:
             await asyncio.wait_for(send(message), seconds)
 
+        answer = asyncio.ensure_future(self._app(scope, receive_whole, send_in_time))
+        try:
+            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not answer.done():  # nobody waits for it any more, so that the model need not begin with it
+                answer.cancel()
         # A client that does not take its answer is left.
-        with contextlib.suppress(asyncio.TimeoutError):
-            await self._app(scope, receive_whole, send_in_time)
+        with contextlib.suppress(asyncio.TimeoutError, asyncio.CancelledError):
+            await answer
 
     async def _body(self, scope: Message, receive: Receive) -> bytes | None:
         """Returns the whole body; None if the client has gone."""
