@@ -38,6 +38,7 @@ setup(
         "safetensors>=0.4.5",
         "scikit-learn>=1.7",
         "scipy>=1.15",
+        "seqeval>=1.2.2",
         "tensorflow>=2.21,<2.22",
         "tf-keras>=2.21,<2.22",
         # Runs the encoders' tokenizer.json; the range is that of transformers 4.57.

@@ -12,18 +12,24 @@ from easytransfer_mtl.config.sections import TABLE_FORMATS
 from easytransfer_mtl.errors import UserError, listed, shown
 from easytransfer_mtl.files import read_json
 
-CLASSIFY, MULTI_LABEL, SCORE = "classify", "multi_label", "score"
+CLASSIFY, MULTI_LABEL, SCORE, TAGS = "classify", "multi_label", "score", "tags"
 _OF_LABELS = ("macro_f1", "micro_f1", "weighted_f1", "accuracy")
 METRICS = {
     CLASSIFY: (*_OF_LABELS, "matthews", "auc"),
     MULTI_LABEL: (*_OF_LABELS, "auc"),
     SCORE: ("pearson", "spearman", "mean_absolute_error"),
+    TAGS: ("entity_f1", "macro_f1", "weighted_f1", "accuracy"),
 }
 """Type of a task -> the metrics that it may have; the first is the default."""
 ERRORS = ("mean_absolute_error",)
 """Metrics that are better when smaller."""
 LABEL_SEPARATOR = ","
 """Between the labels of a row with several, as in EasyTransfer."""
+UNITS = CHARACTER, WORD_UNIT = "character", "word"
+"""What has a tag of its own in a text of the type ``tags``."""
+OUTSIDE = "O"
+"""The tag of what belongs to no entity."""
+TAG = re.compile(r"O|[BI]-\S+")
 LONGEST_NAME, LONGEST_WORD = 64, 256
 """In characters; file names contain the task's name."""
 LONGEST_FILE_NAME = 3 * LONGEST_NAME
@@ -43,7 +49,8 @@ WORD = f"text of 1 to {LONGEST_WORD} characters without control characters such 
 class Task:
     """One task: the format of its rows, and what there is to predict.
 
-    A row has one label of a list (``classify``), any number of labels of it (``multi_label``), or a number (``score``).
+    A row has one label of a list (``classify``), any number of labels of it (``multi_label``), a number (``score``), or a
+    label for each character or word of its text (``tags``).
 
     Attributes:
         name: upper- or lower-case identifier, for instance ``TNEWS``; names the head (``tnews_dense``), the logits
@@ -60,7 +67,7 @@ class Task:
         metric: the task's score, one of ``METRICS`` of its type; empty for the type's default.
         label_names: label -> its name for readers, for instance ``108`` -> ``教育``; labels may be left out. Nothing that is
             computed depends on it, so tasks that differ in names only are equal.
-        type: ``classify``, ``multi_label`` or ``score``.
+        type: ``classify``, ``multi_label``, ``score`` or ``tags``.
         more_metrics: metrics that are reported beside ``metric``.
         threshold: of ``multi_label``, the least probability of a predicted label. ``evaluate`` chooses it by the dev rows;
             training does not depend on it, so tasks that differ in it only are equal.
@@ -68,6 +75,8 @@ class Task:
         format: of the task's files, one of ``TABLE_FORMATS``; ``auto`` tells it by a file's ending and first lines.
         encoding: of the task's files, one of ``ENCODINGS``; ``auto`` is UTF-8, or another one that is certain.
         label_separator: of ``multi_label``, stands between a row's labels in the task's files; ``LABEL_SEPARATOR`` if None.
+        unit: of ``tags``, what has a tag: ``character`` (every one of the text, white space too) or ``word`` (what white
+            space separates).
     """
 
     name: str
@@ -86,6 +95,7 @@ class Task:
     format: str = field(default="auto", compare=False)
     encoding: str = field(default="auto", compare=False)
     label_separator: str | None = field(default=None, compare=False)
+    unit: str = CHARACTER
 
     def __post_init__(self) -> None:
         where = f"task {shown(self.name)}"
@@ -111,6 +121,7 @@ class Task:
         if not isinstance(self.type, str) or self.type not in METRICS:
             raise UserError(f"{where}: type {shown(self.type)} is not one of {list(METRICS)}.")
         self._check_labels(where)
+        self._check_unit(where)
         object.__setattr__(self, "metric", METRICS[self.type][0] if self.metric == "" else self.metric)
         _check_metrics(self.metrics, self.type, where)
         _check_label_names(self.label_names, self.label_enumerate_values, where)
@@ -122,7 +133,7 @@ class Task:
         _check_table(self, where)
 
     def _check_labels(self, where: str) -> None:
-        found, least = list(self.label_enumerate_values), {CLASSIFY: 2, MULTI_LABEL: 1, SCORE: 0}[self.type]
+        found, least = list(self.label_enumerate_values), {CLASSIFY: 2, MULTI_LABEL: 1, SCORE: 0, TAGS: 2}[self.type]
         if self.type == SCORE and found:
             raise UserError(
                 f"{where}: label_enumerate_values is {found}; a task of the type {SCORE} has numbers, no labels."
@@ -135,6 +146,24 @@ class Task:
             raise UserError(
                 f"{where}: label_enumerate_values has {shown(joined[0])}; a label of a {MULTI_LABEL} task must be without "
                 f"{LABEL_SEPARATOR!r}, which separates the labels of a row."
+            )
+        wrong = [label for label in found if not TAG.fullmatch(label)]
+        if self.type == TAGS and found and (wrong or OUTSIDE not in found):
+            what = f"has {shown(wrong[0])}" if wrong else f"lacks {OUTSIDE}"
+            raise UserError(
+                f"{where}: label_enumerate_values {what}; the tags of a task of the type {TAGS} are {OUTSIDE} and, for each "
+                "kind of entity, B-KIND at its beginning and I-KIND inside."
+            )
+
+    def _check_unit(self, where: str) -> None:
+        if self.unit not in UNITS:
+            raise UserError(f"{where}: unit {shown(self.unit)} is not one of {list(UNITS)}.")
+        if self.unit != CHARACTER and self.type != TAGS:
+            raise UserError(f"{where}: unit is for tasks of the type {TAGS} only, and this one is {self.type}.")
+        if self.type == TAGS and self.second_sequence is not None:
+            raise UserError(
+                f"{where}: second_sequence is {shown(self.second_sequence)}; a task of the type {TAGS} has one text, whose "
+                f"{self.unit}s are tagged. Leave it out."
             )
 
     @property
@@ -192,18 +221,24 @@ class Task:
         return f"{label} ({self.label_names[label]})" if label in self.label_names else label
 
     def is_label(self, text: str) -> bool:
-        """Returns whether a text of the label column is a label, several different labels or none, or a number, by type."""
+        """Returns whether a text of the label column is a label, different labels or none, a number, or tags, by type.
+
+        Whether a text has as many characters or words as tags is not asked here.
+        """
         if self.type == CLASSIFY:
             return text != "" if self.learns_labels else text in self.label_enumerate_values
         if self.type == MULTI_LABEL:
             labels = _parts(text)
             known = set(self.label_enumerate_values) or set(labels)
             return len(set(labels)) == len(labels) and set(labels) <= known
+        if self.type == TAGS:
+            tags = text.split()
+            return all(map(TAG.fullmatch, tags)) if self.learns_labels else set(tags) <= set(self.label_enumerate_values)
         number = _number(text)
         return number is not None and (self.range is None or self.range[0] <= number <= self.range[1])
 
     def target(self, text: str) -> int | list[int] | float:
-        """Returns what a text of the label column stands for: a label id, 0 or 1 for every label, or the number.
+        """Returns what a text of the label column stands for: a label id, 0 or 1 for every label, the number, or tags' ids.
 
         Raises:
             ValueError: ``is_label`` is false.
@@ -215,14 +250,22 @@ class Task:
         if self.type == MULTI_LABEL:
             labels = _parts(text)
             return [int(label in labels) for label in self.label_enumerate_values]
+        if self.type == TAGS:
+            ids = self.label_ids
+            return [ids[tag] for tag in text.split()]
         return float(text)
 
     def label_text(self, target: Any) -> str:
-        """Returns a label id, a vector of 0 and 1, or a number as a text of the label column; the reverse of ``target``."""
+        """Returns a label id, a vector of 0 and 1, a number, or tags' ids as a text of the label column.
+
+        It is the reverse of ``target``. Of tags, ids of -1, which are none, are left out.
+        """
         if self.type == CLASSIFY:
             return self.label_enumerate_values[int(target)]
         if self.type == MULTI_LABEL:
             return LABEL_SEPARATOR.join(self.labels_of(target))
+        if self.type == TAGS:
+            return " ".join(self.label_enumerate_values[int(tag)] for tag in target if tag >= 0)
         return f"{float(target):.6g}"
 
     def labels_of(self, chosen: Iterable[int]) -> list[str]:
@@ -235,13 +278,21 @@ class Task:
         if self.type == SCORE:
             return "a number" if self.range is None else f"a number from {self.range[0]:g} to {self.range[1]:g}"
         labels = listed(self.label_enumerate_values, ",")
+        if self.type == TAGS:
+            return f"{labels}, one a {self.unit}, separated by spaces" if labels else "O, B-KIND and I-KIND"
         return labels if self.type == CLASSIFY else f"none or some of {labels}, each once, separated by {LABEL_SEPARATOR!r}"
 
     def to_json(self) -> dict[str, Any]:
         """Returns the task as a JSON object that ``task_from_json`` reads back."""
         value = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
         of_one_label = {"label_names": {}, "type": CLASSIFY, "more_metrics": [], "threshold": 0.5, "range": None}
-        of_contest_files: dict[str, Any] = {"columns": [], "format": "auto", "encoding": "auto", "label_separator": None}
+        of_contest_files: dict[str, Any] = {
+            "columns": [],
+            "format": "auto",
+            "encoding": "auto",
+            "label_separator": None,
+            "unit": CHARACTER,
+        }
         usual = of_one_label | of_contest_files  # left out, as in the files of earlier versions
         if self.learns_labels:
             value["label_enumerate_values"] = FROM_DATA

@@ -17,7 +17,7 @@ from easytransfer_mtl.data.conversion import (
 from easytransfer_mtl.data.csv_reader import CsvTally
 from easytransfer_mtl.data.learned_labels import with_labels
 from easytransfer_mtl.data.manifest import manifest_path
-from easytransfer_mtl.data.published_features import feature_builder
+from easytransfer_mtl.data.published_features import check_units, feature_builder
 from easytransfer_mtl.data.splitting import split_tail, tail_paths
 from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_words
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
@@ -52,6 +52,7 @@ def run(settings: ConvertSettings) -> int:
         warn_of_rules(vocabulary, files.vocabulary_file)
         warn_of_words(vocabulary, files.vocabulary_file)
     builder = feature_builder(vocabulary, settings.text_normalization, settings.sequence_length)
+    check_units(builder, [item.task for item in conversions])
     max_bad_share = settings.max_bad_share
     if settings.data_dir:
         check_sources(conversions, settings.on_bad_row, settings.header, max_bad_share)

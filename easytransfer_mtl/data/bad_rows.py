@@ -5,7 +5,7 @@ from pathlib import Path
 
 from easytransfer_mtl.data.wrong_files import decodes
 from easytransfer_mtl.errors import UserError, listed, shown
-from easytransfer_mtl.tasks import CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, Task
+from easytransfer_mtl.tasks import CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, TAGS, Task
 
 RANGES_SHOWN, VALUES_SHOWN = 5, 5
 SEVERAL = 3
@@ -195,6 +195,9 @@ def label_problem(label: str, values: dict[str, str], task: Task) -> Problem:
         return Problem("no label", f"the label is missing; allowed: {allowed}", shared_hints=_other_columns(values, task))
     if task.type == SCORE:
         return Problem("label", f"{shown(label)} is no label; allowed: {allowed}", shown(label))
+    if task.type == TAGS:
+        unknown = [tag for tag in label.split() if tag not in labels]
+        return Problem("label", f"unknown tag {shown(unknown[0])}; allowed: {allowed}", shown(unknown[0]))
     if task.type == MULTI_LABEL:
         given = label.split(LABEL_SEPARATOR)
         unknown = [part for part in given if part not in labels]

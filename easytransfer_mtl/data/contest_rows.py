@@ -8,6 +8,7 @@ from easytransfer_mtl.data.bad_rows import Problem, column_problem, encoding_pro
 from easytransfer_mtl.data.encodings import UTF_8, byte_lines, codec
 from easytransfer_mtl.data.named_columns import label_of
 from easytransfer_mtl.data.rows import ReadLine, Row
+from easytransfer_mtl.data.tag_units import count_problem
 from easytransfer_mtl.tasks import Task
 
 
@@ -65,4 +66,6 @@ class _Lines:
         texts = [values[task.first_sequence]]
         if task.second_sequence:
             texts.append(values[task.second_sequence])
+        if problem := count_problem(label, texts[0], task):
+            return problem
         return Row(values.get(task.id_column, str(number - 1 - self.header)), tuple(texts), label)

@@ -16,10 +16,11 @@ from easytransfer_mtl.data.features import Features, RowEncoder
 from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
 from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.shared_texts import comparable_texts, shared_sentence
+from easytransfer_mtl.data.tag_units import NO_TAG, units_of
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import check_outputs, sha256_of
-from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task
+from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, TAGS, Task
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Conversion:
 class ConversionReport:
     """Counts of rows and tokens of a converted file, and the time it took in seconds.
 
+    ``cut_tags`` is the number of tags behind the cut at the sequence length, in tasks of the type ``tags``.
+
     ``text_hashes``, int64 [rows], are equal for rows whose texts differ only in width (NFKC), case and the amount of white
     space; they are comparable only within one process.
     """
@@ -49,6 +52,7 @@ class ConversionReport:
     unknown_tokens: int
     seconds: float
     text_hashes: np.ndarray
+    cut_tags: int = 0
 
     def lines(self) -> list[str]:
         """Returns the report as lines for a terminal; warnings start with ``warning:``."""
@@ -62,6 +66,11 @@ class ConversionReport:
             result.append(f"warning: {name}: {self.rejected} bad rows set aside in {rejects_path(self.conversion.output)}")
         if self.empty_texts:
             result.append(f"warning: {name}: {self.empty_texts} rows have an empty text")
+        if self.cut_tags:
+            result.append(
+                f"warning: {name}: {self.cut_tags} tags are behind the cut at the sequence length; they are not trained or "
+                f"scored, and predicted as O"
+            )
         if not self.rows:
             result.append(f"warning: {name}: the file has no rows; the output is empty")
         if self.unknown_tokens > 0.1 * self.tokens:
@@ -77,6 +86,7 @@ class _Counts:
     full_length: int = 0
     tokens: int = 0
     unknown: int = 0
+    cut_tags: int = 0
     text_hashes: "array[int]" = field(default_factory=lambda: array("q"))
 
 
@@ -153,6 +163,7 @@ def convert_file(
         counts.unknown,
         time.perf_counter() - started,
         np.array(counts.text_hashes, np.int64),
+        counts.cut_tags,
     )
 
 
@@ -196,11 +207,21 @@ def _examples(source: Iterator[Row], tally: CsvTally, builder: RowEncoder, count
     size = tally.path.stat().st_size
     with tqdm(total=size, desc=f"convert {tally.path.name}", unit="B", unit_scale=True, disable=None, leave=False) as bar:
         for row in source:
-            features: Features = builder.encode(row.texts)
+            features, target = _encoded(row, task, builder, unlabelled, counts)
             counts.text_hashes.append(hash(comparable_texts(row.texts)))
             counts.full_length += len(features.input_ids) == builder.sequence_length
             counts.tokens += len(features.input_ids)
             counts.unknown += features.input_ids.count(unknown)
-            target = unlabelled if row.label is None else task.target(row.label)
-            yield serialize(features, target, builder.sequence_length, padding)
+            yield serialize(features, target, builder.sequence_length, padding, task.type == TAGS)
             bar.update(tally.bytes_read - bar.n)
+
+
+def _encoded(row: Row, task: Task, builder: RowEncoder, unlabelled: Any, counts: _Counts) -> tuple[Features, Any]:
+    """Returns a row's tokens and its target; of tags the target is one a token."""
+    if task.type != TAGS:
+        return builder.encode(row.texts), unlabelled if row.label is None else task.target(row.label)
+    units = units_of(row.texts[0], task.unit)
+    found = builder.encode_units(units)
+    counts.cut_tags += 0 if row.label is None else found.cut
+    target: Any = [NO_TAG] * len(units) if row.label is None else task.target(row.label)
+    return found.features, found.of_tokens(target)

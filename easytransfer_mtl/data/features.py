@@ -1,5 +1,6 @@
 """Converts texts to token ids in BERT's layout, with EasyTransfer's truncation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +21,29 @@ class Features:
     first_length: int
 
 
+@dataclass(frozen=True)
+class UnitFeatures:
+    """One row whose characters or words were encoded one by one.
+
+    Attributes:
+        features: the row.
+        starts: for each unit the place of its first token; -1 for a unit that has none, or is behind the cut.
+        cut: number of units with tokens behind the cut.
+    """
+
+    features: Features
+    starts: list[int]
+    cut: int
+
+    def of_tokens(self, values: Sequence[int]) -> list[int]:
+        """Returns for every token the value of the unit that it begins, or -1."""
+        found = [-1] * len(self.features.input_ids)
+        for start, value in zip(self.starts, values, strict=True):
+            if start >= 0:
+                found[start] = value
+        return found
+
+
 class RowEncoder(Protocol):
     """What encodes rows: ``tokenizer`` has ``vocabulary`` and ``text_normalization``; ``sequence_length`` is in tokens."""
 
@@ -28,6 +52,10 @@ class RowEncoder(Protocol):
 
     def encode(self, texts: tuple[str, ...]) -> Features:
         """Encodes one text or a pair of texts."""
+        ...
+
+    def encode_units(self, units: Sequence[str]) -> UnitFeatures:
+        """Encodes a text's characters or words, each by itself."""
         ...
 
 
@@ -92,3 +120,16 @@ class FeatureBuilder:
             ids += second[:keep_second]
             ids.append(self._sep)
         return Features(ids, first_length)
+
+    def encode_units(self, units: Sequence[str]) -> UnitFeatures:
+        """Encodes a text's characters or words, each by itself; words and Chinese characters get the ids of ``encode``."""
+        ids, starts, cut = [self._cls], [], 0
+        end = self.sequence_length - 1
+        for unit in units:
+            own = self.tokenizer.ids(unit)
+            fits = len(ids) < end
+            starts.append(len(ids) if own and fits else -1)
+            cut += bool(own) and not fits
+            ids += own[: end - len(ids)] if fits else []
+        ids.append(self._sep)
+        return UnitFeatures(Features(ids, len(ids)), starts, cut)

@@ -9,7 +9,7 @@ from pathlib import Path
 from easytransfer_mtl.data.contest_files import require_files
 from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, stream_rows
 from easytransfer_mtl.errors import UserError, clipped, shown
-from easytransfer_mtl.tasks import CLASSIFY, FROM_DATA, LABEL_SEPARATOR, LONGEST_WORD, MULTI_LABEL, Task
+from easytransfer_mtl.tasks import CLASSIFY, FROM_DATA, LABEL_SEPARATOR, LONGEST_WORD, MULTI_LABEL, TAGS, Task
 
 MOST_LABELS, LONGEST_SHOWN = 1000, 10_000
 
@@ -37,7 +37,8 @@ def _learned(task: Task, path: Path, header: bool) -> Task:
     where = f"{task.name}: the labels of {path}, column {shown(task.label_name)}"
     for row in stream_rows(tally):
         label = str(row.label)
-        new = label.split(LABEL_SEPARATOR) if task.type == MULTI_LABEL else [label]
+        new = label.split() if task.type == TAGS else [label]
+        new = label.split(LABEL_SEPARATOR) if task.type == MULTI_LABEL else new
         new = list(filter(None, new))
         counts.update(new)
         if len(counts) > MOST_LABELS or any(len(label) > LONGEST_WORD for label in new):

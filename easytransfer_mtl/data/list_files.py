@@ -116,6 +116,11 @@ def _task_file(path: Path, index: int, tasks: tuple[Task, ...]) -> TaskFile:
             f"{path} was made for the type {manifest.task.type} of {task.name}, the model has {task.type}. Convert the data "
             "with the model's tasks."
         )
+    if manifest.task.unit != task.unit:
+        raise UserError(
+            f"{path} was made with a tag a {manifest.task.unit} of {task.name}, the model has one a {task.unit}. Convert "
+            "the data with the model's tasks."
+        )
     if _text_places(manifest.task) != _text_places(task):
         made, wanted = (f"{_texts(item)} of {listed(item.columns, ',') or 'any'}" for item in (manifest.task, task))
         raise UserError(

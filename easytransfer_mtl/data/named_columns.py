@@ -1,14 +1,17 @@
 """Finds a task's columns in a table by their names."""
 
+import contextlib
 import difflib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from easytransfer_mtl.data.bad_rows import SEPARATORS, Problem, label_problem
 from easytransfer_mtl.data.rows import Row
+from easytransfer_mtl.data.tag_units import count_problem, joined_units
 from easytransfer_mtl.errors import UserError, listed, shown
-from easytransfer_mtl.tasks import LABEL_SEPARATOR, MULTI_LABEL, NO_ID, Task
+from easytransfer_mtl.tasks import LABEL_SEPARATOR, MULTI_LABEL, NO_ID, TAGS, Task
 
 ID_COLUMNS = ("idx", "id", "guid", "index")
 FIRST_COLUMNS = ("sentence1", "sentence", "text", "text_a", "content", "premise", "title", "query")
@@ -142,6 +145,10 @@ def row_of(values: dict[str, Any], columns: NamedColumns, task: Task, number: in
     texts = []
     for name in columns.texts:
         text = values.get(name)
+        if task.type == TAGS and isinstance(text, list):
+            text = joined_units(text, name, task.unit)
+            if isinstance(text, Problem):
+                return text
         if not isinstance(text, str):
             return Problem("text", f"{name} is {shown(text)}, not a text", shown(text))
         if not _is_unicode(text):
@@ -157,7 +164,9 @@ def row_of(values: dict[str, Any], columns: NamedColumns, task: Task, number: in
     label = label_of(
         values.get(columns.label), {name: value for name, value in values.items() if isinstance(value, str)}, task
     )
-    return label if isinstance(label, Problem) else Row(row_id, tuple(texts), label)
+    if isinstance(label, Problem):
+        return label
+    return count_problem(label, texts[0], task) or Row(row_id, tuple(texts), label)
 
 
 def _is_unicode(text: str) -> bool:
@@ -172,7 +181,7 @@ def label_of(value: Any, others: dict[str, str], task: Task) -> str | Problem:
     """Returns the text of the label that a value stands for, or why it stands for none.
 
     Numbers and true and false are labels as JSON writes them. Several labels of a row are a list, or a text with the task's
-    ``label_separator`` between them.
+    ``label_separator`` between them; tags are a list, also one in JSON in a text, or a text with spaces between them.
 
     Args:
         value: what stands in the label's column.
@@ -187,16 +196,21 @@ def label_of(value: Any, others: dict[str, str], task: Task) -> str | Problem:
     if task.type == MULTI_LABEL and any(LABEL_SEPARATOR in part for part in parts):
         reason = f"a label in {shown(value)} holds {LABEL_SEPARATOR!r}, which no label of several a row may"
         return Problem("label", reason, shown(value))
-    label = LABEL_SEPARATOR.join(parts)
+    label = (" " if task.type == TAGS else LABEL_SEPARATOR).join(parts)
     return label if task.is_label(label) else label_problem(label, others, task)
 
 
 def _parts(value: Any, task: Task) -> list[str] | None:
     """Returns the labels that a value stands for, one unless the task has several a row; None for what is no label."""
-    if task.type == MULTI_LABEL and isinstance(value, list):
+    if task.type == TAGS and isinstance(value, str) and value.startswith("["):
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    if task.type in (MULTI_LABEL, TAGS) and isinstance(value, list):
         texts = [_text(each) for each in value]
         return [text for text in texts if text is not None] if None not in texts else None
     text = _text(value)
+    if task.type == TAGS:
+        return None if text is None else text.split()
     if text is None or task.type != MULTI_LABEL:
         return None if text is None else [text]
     return text.split(task.label_separator or LABEL_SEPARATOR) if text else []

@@ -1,9 +1,15 @@
 """Rows of a published tokenizer, and the choice of the builder that fits a vocabulary."""
 
-from easytransfer_mtl.data.features import FeatureBuilder, Features, RowEncoder, check_texts
+from collections.abc import Iterable, Sequence
+
+from easytransfer_mtl.data.features import FeatureBuilder, Features, RowEncoder, UnitFeatures, check_texts
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, PublishedTokenizer, PublishedVocabulary
 from easytransfer_mtl.data.tokenization import Tokenizer
 from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.tasks import CHARACTER, TAGS, WORD_UNIT, Task
+
+PROBES = {CHARACTER: (("天", "气"), "天气"), WORD_UNIT: (("一", "a"), "一 a")}
+"""Unit -> units, and the text of them, whose ids must be the same."""
 
 
 class PublishedFeatureBuilder:
@@ -41,6 +47,21 @@ class PublishedFeatureBuilder:
         row = self.tokenizer.encode(texts, self.sequence_length)
         return Features(row.ids, row.type_ids.count(0) if self._has_types else _start_of_second(row.sequence_ids))
 
+    def encode_units(self, units: Sequence[str]) -> UnitFeatures:
+        """Encodes a text's characters or words, each by itself, with the template and the truncation of ``encode``.
+
+        Raises:
+            UserError: the tokenizer fails on them.
+        """
+        row = self.tokenizer.encode_units(units, self.sequence_length)
+        starts = [-1] * len(units)
+        for place, unit in reversed(list(enumerate(row.word_ids))):
+            if unit is not None:
+                starts[unit] = place
+        kept = max((unit for unit in row.word_ids if unit is not None), default=-1)
+        features = Features(row.ids, row.type_ids.count(0) if self._has_types else len(row.ids))
+        return UnitFeatures(features, starts, len(units) - 1 - kept if len(row.ids) == self.sequence_length else 0)
+
 
 def _start_of_second(sequence_ids: list[int | None]) -> int:
     """Returns the place of the second text's first token, which the template's own tokens between the texts come before."""
@@ -52,3 +73,22 @@ def feature_builder(vocabulary: AnyVocabulary, text_normalization: str, sequence
     if isinstance(vocabulary, PublishedVocabulary):
         return PublishedFeatureBuilder(PublishedTokenizer(vocabulary, text_normalization), sequence_length)
     return FeatureBuilder(Tokenizer(vocabulary, text_normalization), sequence_length)
+
+
+def check_units(builder: RowEncoder, tasks: Iterable[Task]) -> None:
+    """Checks that a tokenizer gives the characters or words of tagged texts the ids that they have within the text.
+
+    Raises:
+        UserError: it does not, as one that marks a word's beginning does with characters.
+    """
+    for task in tasks:
+        if task.type != TAGS:
+            continue
+        units, text = PROBES[task.unit]
+        apart, whole = builder.encode_units(units).features.input_ids, builder.encode((text,)).input_ids
+        if apart != whole:
+            raise UserError(
+                f"{task.name} is of the type {TAGS}, so each {task.unit} is tokenized by itself, and this encoder's "
+                f"tokenizer gives {' and '.join(units)} other ids alone than within {text!r} ({apart} and {whole}). Use an "
+                "encoder with a vocab.txt (--tokenizer=easytransfer), or leave the task out."
+            )

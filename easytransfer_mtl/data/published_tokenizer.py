@@ -184,6 +184,12 @@ class PublishedTokenizer:
         with _refused(self.vocabulary.source, f"cannot encode {shown(texts)}"):
             return self.vocabulary.truncating(length).encode(*given)
 
+    def encode_units(self, units: Sequence[str], length: int) -> tokenizers.Encoding:
+        """Encodes words (or characters) one by one, with the template, cut to ``length`` tokens; errors as in ``encode``."""
+        given = [SURROGATE.sub("\ufffd", normalized_text(unit, self.text_normalization)) for unit in units]
+        with _refused(self.vocabulary.source, f"cannot encode {shown(units)}"):
+            return self.vocabulary.truncating(length).encode(given, is_pretokenized=True)
+
 
 def load_published(path: str | os.PathLike[str]) -> PublishedVocabulary:
     """Reads a tokenizer.json.

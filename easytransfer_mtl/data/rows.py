@@ -13,7 +13,8 @@ class Row:
     Attributes:
         row_id: the unchanged id, or the row's number from 0 in a file without ids.
         texts: one or two.
-        label: the text of its label; several labels joined by ``LABEL_SEPARATOR``; None without labels.
+        label: the text of its label; several labels joined by ``LABEL_SEPARATOR``, tags by spaces; None without
+            labels.
     """
 
     row_id: str

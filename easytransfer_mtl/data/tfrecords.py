@@ -1,10 +1,12 @@
 """TFRecord files with EasyTransfer's features: input_ids, input_mask, segment_ids and label_id, all int64.
 
-Rows with several labels have a label_id of 0 or 1 for every label, rows with a number a feature label_value, float32.
+Rows with several labels have a label_id of 0 or 1 for every label, rows with a number a feature label_value, float32, rows
+with tags a label_id for every token: the tag of the character or word that it begins, or -1.
 """
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +16,10 @@ import tensorflow as tf
 from easytransfer_mtl.data.encoded_rows import EncodedRows, bits_of, concatenate, from_arrays
 from easytransfer_mtl.data.features import Features
 from easytransfer_mtl.data.manifest import read_manifest
+from easytransfer_mtl.data.tag_units import NO_TAG
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import replacing, why_no_file
-from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, SCORE
+from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, SCORE, TAGS
 
 SEQUENCE_FEATURES = ("input_ids", "input_mask", "segment_ids")
 LABEL_FEATURE, NUMBER_FEATURE = "label_id", "label_value"
@@ -25,14 +28,21 @@ HEAD_BYTES, FRAME_BYTES = 12, 16
 """Bytes before a record (length and checksum), and all bytes around it (another checksum follows the record)."""
 
 
-def serialize(features: Features, target: int | Sequence[int] | float, sequence_length: int, padding_id: int = 0) -> bytes:
+def serialize(
+    features: Features,
+    target: int | Sequence[int] | float,
+    sequence_length: int,
+    padding_id: int = 0,
+    has_tags: bool = False,
+) -> bytes:
     """Returns one row as a serialized tf.train.Example, padded to ``sequence_length`` with ``padding_id`` and zeros.
 
     Args:
         features: the row's tokens.
-        target: see ``Task.target``; a number must be a float.
+        target: see ``Task.target``; a number must be a float, tags are one a token.
         sequence_length: the padded length.
         padding_id: the padding's token id.
+        has_tags: whether the target is tags, which are padded too.
     """
     length = len(features.input_ids)
     padding = [0] * (sequence_length - length)
@@ -46,6 +56,7 @@ def serialize(features: Features, target: int | Sequence[int] | float, sequence_
         example.features.feature[NUMBER_FEATURE].float_list.value.append(target)
     else:
         values[LABEL_FEATURE] = [target] if isinstance(target, int) else list(target)
+        values[LABEL_FEATURE] += [NO_TAG] * len(padding) if has_tags else []
     for name, content in values.items():
         example.features.feature[name].int64_list.value.extend(content)
     return example.SerializeToString(deterministic=True)
@@ -106,6 +117,8 @@ def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_siz
             f"{error.message}. Convert it again."
         ) from None
     rows = concatenate(parts)
+    if kind == TAGS and rows.tag_ids is None:  # the file has no rows
+        rows = replace(rows, tag_ids=np.zeros(0, np.int32))
     _check_complete(path, len(rows), size)
     return rows
 
@@ -161,7 +174,10 @@ def padded_length_of(path: str | os.PathLike[str]) -> int:
 
 
 class _Label(NamedTuple):
-    """A record's label: the task's type, the feature, how many values it has, and what these must be less than."""
+    """A record's label: the task's type, the feature, how many values it has, and what these must be less than.
+
+    A size of 0 stands for one value a token.
+    """
 
     kind: str
     feature: str
@@ -172,6 +188,8 @@ class _Label(NamedTuple):
 def _label_of(num_labels: int, kind: str) -> _Label:
     if kind == SCORE:
         return _Label(kind, NUMBER_FEATURE, 1, np.inf)
+    if kind == TAGS:
+        return _Label(kind, LABEL_FEATURE, 0, num_labels)
     return _Label(kind, LABEL_FEATURE, num_labels, 2) if kind == MULTI_LABEL else _Label(kind, LABEL_FEATURE, 1, num_labels)
 
 
@@ -189,11 +207,12 @@ def _sequence_length(path: Path, first: bytes, label: _Label | None = None) -> i
     if label and label.kind == SCORE and label.feature in found:
         found[label.feature] = len(example.features.feature[label.feature].float_list.value)
     lengths = {found.get(name, 0) for name in SEQUENCE_FEATURES}
-    if len(lengths) != 1 or 0 in lengths or (label and found.get(label.feature) != label.size):
+    if len(lengths) != 1 or 0 in lengths or (label and found.get(label.feature) != (label.size or max(lengths))):
         wanted = label or _label_of(1, CLASSIFY)
+        size = f"of length {wanted.size}" if wanted.size else "of the same length"
         raise UserError(
             f"TFRecord file {path}, record 0: expected int64 features {', '.join(SEQUENCE_FEATURES)} of one length "
-            f"and {wanted.feature} of length {wanted.size}, found {found}."
+            f"and {wanted.feature} {size}, found {found}."
         )
     return lengths.pop()
 
@@ -204,6 +223,9 @@ def _parse(serialized: tf.Tensor, length: int, label: _Label, path: Path, first:
     labels = parsed[label.feature]
     if label.kind == SCORE:
         wrong_label = {"label_value is no finite number": ~np.isfinite(labels)}
+    elif label.kind == TAGS:
+        what = f"label_id is not in -1..{label.end - 1}, the task's tags, or not -1 at the padding"
+        wrong_label = {what: (labels < NO_TAG) | (labels >= label.end) | ((labels != NO_TAG) & (mask == 0))}
     else:
         what = "the task's labels" if label.kind == CLASSIFY else "for every label"
         wrong_label = {f"label_id is not in 0..{label.end - 1}, {what}": (labels < 0) | (labels >= label.end)}
@@ -219,6 +241,8 @@ def _parse(serialized: tf.Tensor, length: int, label: _Label, path: Path, first:
         if wrong.any():
             row = int(np.flatnonzero(wrong.any(axis=1))[0])
             raise UserError(f"TFRecord file {path}, record {first + row} (counted from 0): {problem}.")
+    if label.kind == TAGS:
+        return from_arrays(ids, lengths, segments, np.zeros(len(ids), np.int32), labels)
     if label.kind == SCORE:
         labels = bits_of(labels)
     return from_arrays(ids, lengths, segments, labels if label.kind == MULTI_LABEL else labels[:, 0])
@@ -233,7 +257,7 @@ def _parse_examples(serialized: tf.Tensor, length: int, label: _Label, path: Pat
             f"{', '.join(SEQUENCE_FEATURES)} each, as record 0 has."
         )
     spec = {name: tf.io.FixedLenFeature([length], tf.int64) for name in SEQUENCE_FEATURES}
-    spec[label.feature] = tf.io.FixedLenFeature([label.size], tf.float32 if label.kind == SCORE else tf.int64)
+    spec[label.feature] = tf.io.FixedLenFeature([label.size or length], tf.float32 if label.kind == SCORE else tf.int64)
     try:
         return {name: value.numpy() for name, value in tf.io.parse_example(serialized, spec).items()}
     except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:

@@ -11,16 +11,17 @@ from tqdm import tqdm
 
 from easytransfer_mtl.config.predict_settings import PredictingSettings
 from easytransfer_mtl.data.table_form import BY_TASK
+from easytransfer_mtl.data.tag_units import widened
 from easytransfer_mtl.data.text_files import TextFile
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.inference import HeadOutput
 from easytransfer_mtl.evaluation.member_weights import TaskWeights, member_weights
 from easytransfer_mtl.evaluation.model_class import AS_STORED, ModelClass, model_class_of
-from easytransfer_mtl.evaluation.prediction import Prediction, Predictor
+from easytransfer_mtl.evaluation.prediction import Prediction, Predictor, label_of_texts
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.files import files_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, task_named
+from easytransfer_mtl.tasks import CONTEST_TASKS, TAGS, Task, load_tasks, task_named
 
 ROWS_AT_ONCE = 16_384
 """Rows of a file that are encoded, sorted by length and predicted together."""
@@ -30,13 +31,15 @@ def mean_probabilities(parts: Sequence[np.ndarray], weights: Sequence[float] | N
     """Returns the mean over the models, float64 [N, C]; bit for bit independent of their order.
 
     Args:
-        parts: one array [N, C] per model.
+        parts: one array [N, C] per model; of tags [N, U, C], where the models may have cut texts at different places.
         weights: one per model, 0 or more, with a sum above 0; None for equal ones, which is what weights of 1 give too.
     """
+    if parts[0].ndim == 3:
+        parts = [widened(part, max(each.shape[1] for each in parts)) for part in parts]
     if weights is None:
         return np.sort(np.stack(parts), axis=0).mean(axis=0, dtype=np.float64)
     factors = np.asarray(weights, np.float64)
-    weighted = np.stack(parts).astype(np.float64) * factors[:, np.newaxis, np.newaxis]
+    weighted = np.stack(parts).astype(np.float64) * factors.reshape(-1, *[1] * parts[0].ndim)
     return np.sort(weighted, axis=0).sum(axis=0) / np.sort(factors).sum()
 
 
@@ -114,8 +117,12 @@ class Ensemble:
         found = self.outputs(tables)
         result = {}
         for name, table in tables.items():
-            labels = [table.task.label_text(value) for value in found[name].predictions]
-            ids = [row.row_id for row in table.rows()]
+            rows = list(table.rows())
+            labels = [
+                label_of_texts(table.task, row.texts, value)
+                for row, value in zip(rows, found[name].predictions, strict=True)
+            ]
+            ids = [row.row_id for row in rows]
             result[name] = Prediction(table.task, ids, labels, found[name].probabilities)
         return result
 
@@ -137,7 +144,7 @@ class Ensemble:
 
 def _outputs_of(predictor: Predictor, file: TextFile, size: int) -> HeadOutput:
     task = file.task
-    found = HeadOutput.empty(task, size)
+    found, of_tags = HeadOutput.empty(task, size), []
     rows, start = file.rows(), 0
     with tqdm(total=size, desc=f"predict {task.name}", unit=" rows", disable=None, leave=False) as bar:
         while texts := [row.texts for row in itertools.islice(rows, ROWS_AT_ONCE)]:
@@ -145,11 +152,17 @@ def _outputs_of(predictor: Predictor, file: TextFile, size: int) -> HeadOutput:
             if start > size:
                 raise UserError(f"{file.path} has grown while it was read; start again.")
             output = predictor.outputs([task], texts)[task.name]
-            found.predictions[part], found.probabilities[part] = output.predictions, output.probabilities
+            if task.type == TAGS:
+                of_tags.append(output.probabilities)
+            else:
+                found.predictions[part], found.probabilities[part] = output.predictions, output.probabilities
             bar.update(len(texts))
     if start < size:
         raise UserError(f"{file.path} has shrunk while it was read; start again.")
-    return found
+    if task.type != TAGS:
+        return found
+    width = max(part.shape[1] for part in of_tags)
+    return HeadOutput.of(task, np.concatenate([widened(part, width) for part in of_tags]))
 
 
 def ensemble_of(settings: PredictingSettings, model_class: type[MultiTaskModel] | None = None) -> Ensemble:

@@ -35,7 +35,7 @@ class DevRows:
     Attributes:
         task: the task.
         files: the files that they come from.
-        label_ids: int32 [N].
+        label_ids: see ``EncodedRows.targets``.
         encoded: returns the rows as a model reads them.
         texts: returns the rows' ids and texts.
     """
@@ -74,16 +74,14 @@ def _of_texts(content: CsvContent) -> DevRows:
         task,
         (content.path,),
         label_ids,
-        lambda member: TextEncoder(member).encode(task.name, texts),
+        lambda member: TextEncoder(member).encode(task, texts),
         lambda: texts_of_csv(content),
     )
 
 
 def _of_records(item: TaskData, vocabulary: AnyVocabulary) -> DevRows:
     files = (item.file.path, manifest_path(item.file.path))
-    return DevRows(
-        item.task, files, item.rows.label_ids, lambda member: item.rows, lambda: texts_of_records(item, vocabulary)
-    )
+    return DevRows(item.task, files, item.rows.targets, lambda member: item.rows, lambda: texts_of_records(item, vocabulary))
 
 
 def read_dev_data(path: str, members: list[StoredModel]) -> list[DevRows]:

@@ -30,7 +30,7 @@ from easytransfer_mtl.runs.board import write_dev_scores
 from easytransfer_mtl.runs.checkpoint_files import checkpoint_steps
 from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.runs.task_data import TaskData
-from easytransfer_mtl.tasks import MULTI_LABEL, Task
+from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, Task
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,16 @@ def build_model(folder: RunFolder, model_class: ModelClass = AS_STORED) -> Multi
 
 def score_rows(inference: Inference, data: list[TaskData], options: EvaluationOptions, what: str) -> ScoredRows:
     """Scores a model's current weights: each task's rows with its own head, whatever the tasks' sizes."""
-    names = [item.task.name for item in data]
+    names, one_label = [item.task.name for item in data], all(item.task.type == CLASSIFY for item in data)
     predictions: dict[str, dict[str, np.ndarray]] = {}
     truths: dict[str, np.ndarray] = {}
     outputs: dict[str, HeadOutput] = {}
     for item in data:
-        heads = names if options.legacy else [item.task.name]
+        heads = names if options.legacy and one_label else [item.task.name]
         result = inference.outputs(item.rows, heads, f"{what} {item.task.name}", options.max_batches)
         predictions[item.task.name] = {name: output.predictions for name, output in result.items()}
         outputs[item.task.name] = result[item.task.name]
-        truths[item.task.name] = item.rows.label_ids[: len(result[item.task.name].predictions)]
+        truths[item.task.name] = item.rows.targets[: len(result[item.task.name].predictions)]
     scores = []
     for task in (item.task for item in data):
         score, outputs[task.name] = score_output(task, truths[task.name], outputs[task.name], options.f1_labels)
@@ -115,7 +115,7 @@ def score_output(
 
     Args:
         task: the task.
-        label_ids: see ``EncodedRows``.
+        label_ids: see ``EncodedRows.targets``.
         output: of the same rows.
         f1_labels: see ``score_task``.
         choose: whether the threshold of several labels a row is chosen by these rows; otherwise it is the task's.
@@ -226,7 +226,7 @@ def _write_rows(
 ) -> None:
     vocabulary = folder.encoder_files.vocabulary
     rows = [
-        task_rows(score.task, texts_of(item, texts, vocabulary), item.rows.label_ids, *outputs[item.task.name])
+        task_rows(score.task, texts_of(item, texts, vocabulary), item.rows.targets, *outputs[item.task.name])
         for item, score in zip(data, scores, strict=True)
     ]
     write_rows(folder.path / "evaluation" / "best", RowTable(name, f1_labels, rows))

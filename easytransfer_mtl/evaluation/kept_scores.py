@@ -14,7 +14,7 @@ from easytransfer_mtl.evaluation.metrics import ClassScore, LabelScore, TaskScor
 from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.runs.task_data import TaskData
-from easytransfer_mtl.tasks import METRICS, MULTI_LABEL, SCORE, Task
+from easytransfer_mtl.tasks import METRICS, MULTI_LABEL, SCORE, TAGS, Task
 
 FILE = "evaluation/during_training.json"
 LABEL_COLUMNS = ("precision", "recall", "f1", "support", "counted")
@@ -87,7 +87,8 @@ def _fingerprint(data: list[TaskData], precision: str) -> str:
     digest = hashlib.sha256(precision.encode())
     for item in data:
         digest.update(repr((item.task.name, item.task.label_enumerate_values, len(item.rows))).encode())
-        for array in (item.rows.input_ids, item.rows.segment_ids, item.rows.offsets, item.rows.label_ids):
+        tags = [] if item.rows.tag_ids is None else [item.rows.tag_ids]
+        for array in (item.rows.input_ids, item.rows.segment_ids, item.rows.offsets, item.rows.label_ids, *tags):
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
@@ -139,7 +140,7 @@ def _score(item: dict[str, Any], task: Task, rows: int) -> TaskScore:
     columns: dict[str, Any] = {name: np.array(numbers[name]) for name in LABEL_COLUMNS}
     if any(column.shape != (task.num_labels,) for column in columns.values()):
         raise ValueError(f"{task.name}: not {task.num_labels} labels")
-    if task.type == MULTI_LABEL:
+    if task.type in (MULTI_LABEL, TAGS):
         return LabelScore(*about, **columns)
     return ClassScore(*about, **columns, confusion=_matrix(numbers["confusion"], task, rows))
 

@@ -19,8 +19,9 @@ from easytransfer_mtl.evaluation.member_weights import TaskWeights, member_weigh
 from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.prediction import Predictor, checked_batch_size
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
+from easytransfer_mtl.evaluation.tagging import Entity, entities_of, most_probable_tags, tags_of
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import CLASSIFY, CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, Task, task_named
+from easytransfer_mtl.tasks import CLASSIFY, CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, TAGS, Task, task_named
 
 BATCHES_AT_ONCE = 16
 """Batches of a long list that are encoded, sorted by length and predicted together."""
@@ -33,23 +34,31 @@ class Result:
 
     Attributes:
         task: the task.
-        values: the probabilities of the task's labels in their order, float32 [C]; of a task with numbers the number, [1].
+        values: the probabilities of the task's labels in their order, float32 [C]; of a task with numbers the number, [1];
+            of a task with tags [U, C], for each unit, zeros where it has no token.
         id: the row's id, if ids were given.
+        text: the text that a task with tags read; empty of other tasks.
     """
 
     task: Task
     values: np.ndarray
     id: str | None = None
+    text: str = ""
 
     @property
     def label(self) -> str:
-        """The label with the highest probability; several separated by commas, or the number as text, by the task's type."""
+        """The label with the highest probability; several separated by commas, the number as text, or the tags
+        separated by spaces, by the task's type."""
+        if self.task.type == TAGS:
+            return " ".join(self.tags)
         (target,) = HeadOutput.of(self.task, self.values[np.newaxis]).predictions
         return self.task.label_text(target)
 
     @property
     def labels(self) -> list[str]:
-        """The labels: one, or as many as reach the threshold of a ``multi_label`` task; none of a task with numbers."""
+        """The labels: one, those that reach a ``multi_label`` task's threshold, the tags, or none of a task with numbers."""
+        if self.task.type == TAGS:
+            return self.tags
         if self.task.type != MULTI_LABEL:
             return [] if self.task.type == SCORE else [self.label]
         return self.task.labels_of(self.values >= self.task.threshold)
@@ -57,9 +66,22 @@ class Result:
     @property
     def label_name(self) -> str:
         """The name of the label, or of each; the label itself if the task names none."""
-        if self.task.type == SCORE:
+        if self.task.type in (SCORE, TAGS):
             return self.label
         return LABEL_SEPARATOR.join(self.task.label_names.get(label, label) for label in self.labels)
+
+    @property
+    def tags(self) -> list[str]:
+        """The tag of each character or word of the text, of a task of the type ``tags``; empty of other tasks."""
+        if self.task.type != TAGS:
+            return []
+        (found,) = most_probable_tags(self.task, self.values[np.newaxis])
+        return tags_of(self.task, self.text, found)
+
+    @property
+    def entities(self) -> list[Entity]:
+        """The entities that ``tags`` name, with ``start`` and ``end`` in characters; empty of other tasks."""
+        return entities_of(self.task, self.text, self.tags)
 
     @property
     def number(self) -> float | None:
@@ -68,19 +90,22 @@ class Result:
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """Label -> its probability, in the order of the task's labels; empty of a task with numbers."""
-        if self.task.type == SCORE:
+        """Label -> its probability, in the order of the task's labels; empty of a task with numbers or tags."""
+        if self.task.type in (SCORE, TAGS):
             return {}
         return dict(zip(self.task.label_enumerate_values, map(float, self.values), strict=True))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the result as a JSON object: ``id`` if there is one, ``label``, ``label_name``, ``probabilities``.
 
-        With several labels a row there is ``labels`` too, a list; of a task with numbers ``id`` and ``number`` only.
+        With several labels a row there is ``labels`` too, a list; of a task with numbers ``id`` and ``number`` only, of
+        one with tags ``id``, ``tags`` and ``entities``.
         """
         row_id = {} if self.id is None else {"id": self.id}
         if self.task.type == SCORE:
             return {**row_id, "number": self.number}
+        if self.task.type == TAGS:
+            return {**row_id, "tags": self.tags, "entities": self.entities}
         several = {"labels": self.labels} if self.task.type == MULTI_LABEL else {}
         named = {"label": self.label, **several, "label_name": self.label_name}
         return {**row_id, **named, "probabilities": self.probabilities}
@@ -88,6 +113,7 @@ class Result:
     def __repr__(self) -> str:
         shown: dict[str, Any] = {"task": self.task.name}
         shown |= {"number": self.number} if self.task.type == SCORE else {"label": self.label, "label_name": self.label_name}
+        shown = {"task": self.task.name, "entities": self.entities} if self.task.type == TAGS else shown
         parts = ", ".join(f"{name}={value!r}" for name, value in shown.items())
         one = f", probability={self.values.max():.4f}" if self.task.type == CLASSIFY else ""
         return f"Result({parts}{one})"
@@ -228,7 +254,8 @@ class LoadedModel:
             parts = [output[task.name].probabilities for output in outputs]
             weights = self._weights.get(task.name)
             values = parts[0] if len(parts) == 1 else mean_probabilities(parts, weights).astype(np.float32)
-            found[task.name] = [Result(task, value, name) for value, name in zip(values, names, strict=True)]
+            texts = [row[0] if task.type == TAGS else "" for row in rows]
+            found[task.name] = [Result(task, *each) for each in zip(values, names, texts, strict=True)]
         return found
 
 

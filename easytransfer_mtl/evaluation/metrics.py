@@ -1,4 +1,4 @@
-"""Exact scores of predictions: of one label a row, several labels, or a number."""
+"""Exact scores of predictions: of one label a row, several labels, a number, or tags."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
+from seqeval.metrics import f1_score as entity_f1_score
 from sklearn.metrics import (
     confusion_matrix,
     f1_score,
@@ -16,12 +17,13 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from easytransfer_mtl.data.tag_units import NO_TAG, widened
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task
+from easytransfer_mtl.tasks import MULTI_LABEL, OUTSIDE, SCORE, TAGS, Task
 
 LABEL_SETS = ("present", "all")
-CHANCE = {"matthews": 0.0, "auc": 0.5, "pearson": 0.0, "spearman": 0.0}
-"""The score of random guesses, of metrics that have the same one for all data."""
+CHANCE = {"matthews": 0.0, "auc": 0.5, "pearson": 0.0, "spearman": 0.0, "entity_f1": 0.0}
+"""The score of random guesses, of metrics that have the same one for all data; of entities it is hardly more than 0."""
 THRESHOLDS = tuple(percent / 100 for percent in range(5, 96))
 Key = TypeVar("Key")
 
@@ -50,7 +52,7 @@ class TaskScore:
 
 @dataclass(frozen=True, eq=False)
 class LabelScore(TaskScore):
-    """Scores of predicted labels. C is the task's number of labels.
+    """Scores of predicted labels, or of all rows' tags. C is the task's number of labels.
 
     Attributes:
         precision: [C] float64, in label order; 0 where nothing was predicted.
@@ -73,7 +75,7 @@ class LabelScore(TaskScore):
 
     @property
     def accuracy(self) -> float:
-        """Share of correct rows; with several labels a row, of rows with exactly the true ones."""
+        """Share of correct rows; with several labels a row, of rows with exactly the true ones; of correct tags."""
         return self.values["accuracy"]
 
 
@@ -99,11 +101,13 @@ def score_task(
 
     Args:
         task: the task.
-        truth: [N] integers, true label ids; with several labels a row [N, C], 0 or 1; of numbers [N] floats.
-        predicted: the predictions, in the same form.
-        labels: the labels that macro-F1 averages over if a row has one label: ``present``, those in truth or prediction (as
-            scikit-learn and the original do), or ``all``, where a label in neither has an F1 of 0. With several labels a row
-            all of them count, as in scikit-learn.
+        truth: [N] integers, true label ids; with several labels a row [N, C], 0 or 1; of numbers [N] floats; of tags
+            [N, U], ``NO_TAG`` behind a row's last one.
+        predicted: the predictions, in the same form; of tags U may be another one, and only places with a true
+            tag count.
+        labels: the labels that macro-F1 averages over if a row has one label, or tags: ``present``, those in truth or
+            prediction (as scikit-learn and the original do), or ``all``, where a label in neither has an F1 of 0. With
+            several labels a row all of them count, as in scikit-learn.
         probabilities: of all labels, [N, C]; needed by the metric ``auc``, which is left out without them.
 
     Raises:
@@ -114,6 +118,8 @@ def score_task(
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     if task.type == SCORE:
         return _score_numbers(task, truth, predicted)
+    if task.type == TAGS:
+        return _score_tags(task, truth, predicted, labels)
     _check_ids(task, truth, predicted)
     if task.type == MULTI_LABEL:
         return _score_labels(task, truth, predicted, probabilities)
@@ -162,6 +168,31 @@ def _score_labels(task: Task, truth: np.ndarray, predicted: np.ndarray, probabil
     every = np.ones(task.num_labels, bool)
     chance = chance_score(task, support, len(truth))
     return LabelScore(task, len(truth), _values(task, known), chance, precision, recall, f1, support, every)
+
+
+def _score_tags(task: Task, truth: np.ndarray, predicted: np.ndarray, labels: str) -> LabelScore:
+    if truth.ndim != 2 or predicted.ndim != 2 or len(truth) != len(predicted) or not len(truth):
+        raise _wrong_shapes(task, truth, predicted)
+    predicted = widened(predicted, truth.shape[1], task.label_ids[OUTSIDE])[:, : truth.shape[1]]
+    tagged = truth != NO_TAG
+    if not tagged.any():
+        raise UserError(f"{task.name}: none of the {len(truth)} rows has a tag; score rows whose texts are not empty.")
+    true_tags, predicted_tags = truth[tagged], predicted[tagged]
+    _check_ids(task, true_tags, predicted_tags)
+    names = np.array(task.label_enumerate_values)
+    sequences = [[names[ids[kept]].tolist() for ids, kept in zip(each, tagged)] for each in (truth, predicted)]
+    ids = np.arange(task.num_labels)
+    counted = np.isin(ids, np.concatenate([true_tags, predicted_tags])) if labels == "present" else np.ones(len(ids), bool)
+    precision, recall, f1, support = precision_recall_fscore_support(true_tags, predicted_tags, labels=ids, zero_division=0)
+    averaged = {"labels": ids[counted], "zero_division": 0}
+    known: dict[str, Callable[[], float]] = {
+        "entity_f1": lambda: entity_f1_score(*sequences, zero_division=0),
+        "macro_f1": lambda: f1_score(true_tags, predicted_tags, average="macro", **averaged),
+        "weighted_f1": lambda: f1_score(true_tags, predicted_tags, average="weighted", **averaged),
+        "accuracy": lambda: np.mean(true_tags == predicted_tags),
+    }
+    chance = chance_score(task, support, len(true_tags))
+    return LabelScore(task, len(truth), _values(task, known), chance, precision, recall, f1, support, counted)
 
 
 def _score_numbers(task: Task, truth: np.ndarray, predicted: np.ndarray) -> TaskScore:
@@ -252,7 +283,7 @@ def _check_ids(task: Task, truth: np.ndarray, predicted: np.ndarray) -> None:
 
 
 def _wrong_shapes(task: Task, truth: np.ndarray, predicted: np.ndarray) -> UserError:
-    shape = f"[N, {task.num_labels}]" if task.type == MULTI_LABEL else "[N]"
+    shape = {MULTI_LABEL: f"[N, {task.num_labels}]", TAGS: "[N, U]"}.get(task.type, "[N]")
     return UserError(
         f"{task.name}: truth has shape {list(truth.shape)} and prediction {list(predicted.shape)}; both must be {shape} "
         "with the same N of at least 1. Predict the same labelled rows that are scored."

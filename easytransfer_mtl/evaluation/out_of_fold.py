@@ -45,7 +45,7 @@ def score_out_of_fold(
         for item in data:
             name = item.task.name
             output = inference.outputs(item.rows, [name], f"evaluate {name}")[name]
-            rows.append(task_rows(item.task, texts_of_records(item, vocabulary), item.rows.label_ids, *output))
+            rows.append(task_rows(item.task, texts_of_records(item, vocabulary), item.rows.targets, *output))
         tables.append(RowTable(member.name, options.f1_labels, rows))
         del inference
     together = [_joined([rows for table in tables for rows in table.tasks if rows.task.name == task.name]) for task in tasks]

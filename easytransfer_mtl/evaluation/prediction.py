@@ -14,19 +14,25 @@ from easytransfer_mtl.evaluation.given_texts import check_lengths, checked_ids, 
 from easytransfer_mtl.evaluation.inference import HeadOutput, Inference
 from easytransfer_mtl.evaluation.model_class import ModelClass
 from easytransfer_mtl.evaluation.stored_models import StoredModel, stored_model_at
+from easytransfer_mtl.evaluation.tagging import tags_of
 from easytransfer_mtl.evaluation.text_encoder import TextEncoder
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import CONTEST_TASKS, Task, task_named
+from easytransfer_mtl.tasks import CONTEST_TASKS, TAGS, Task, task_named
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One task's predictions: ids as they were given, labels, and probabilities float32 [N, C]."""
+    """One task's predictions: ids as they were given, labels, and probabilities float32 [N, C], or [N, U, C] of tags."""
 
     task: Task
     ids: list[str]
     labels: list[str]
     probabilities: np.ndarray
+
+
+def label_of_texts(task: Task, texts: tuple[str, ...], predicted: Any) -> str:
+    """Returns what is predicted of a row as a text of the label column; of tags one for each unit of its text."""
+    return " ".join(tags_of(task, texts[0], predicted)) if task.type == TAGS else task.label_text(predicted)
 
 
 def checked_batch_size(value: Any) -> int:
@@ -90,7 +96,7 @@ class Predictor:
         ids, texts = checked_ids(ids, task.name), checked_texts(texts, task)
         check_lengths(ids, texts, task)
         output = self.outputs([task], texts, f"predict {task.name}")[task.name]
-        labels = [task.label_text(value) for value in output.predictions]
+        labels = [label_of_texts(task, row, value) for row, value in zip(texts, output.predictions, strict=True)]
         return Prediction(task, ids, labels, output.probabilities)
 
     def outputs(self, tasks: Sequence[Task], texts: Sequence[tuple[str, ...]], what: str = "") -> dict[str, HeadOutput]:
@@ -106,6 +112,6 @@ class Predictor:
         """
         found: dict[str, HeadOutput] = {}
         for group in self._encoder.read_alike(tasks):
-            rows = self._encoder.encode(group[0].name, texts)
+            rows = self._encoder.encode(group[0], texts)
             found |= self._inference.outputs(rows, [task.name for task in group], what)
         return found

@@ -11,7 +11,7 @@ from easytransfer_mtl.evaluation.metrics import ClassScore, LabelScore, TaskScor
 from easytransfer_mtl.evaluation.tables import aligned, csv_text, digits
 from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import write_json, write_text
-from easytransfer_mtl.tasks import CLASSIFY, Task
+from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, TAGS, Task
 
 BOARD_ORDER = ("OCNLI", "OCEMOTION", "TNEWS")
 SUMMARIES = ("summary.txt", "summary.csv", "summary.json")
@@ -26,6 +26,7 @@ METRIC_NAMES = {
     "pearson": "Pearson",
     "spearman": "Spearman",
     "mean_absolute_error": "mean absolute error",
+    "entity_f1": "entity F1",
 }
 
 
@@ -47,6 +48,8 @@ def class_report_text(score: TaskScore) -> str:
     accuracy = (
         "accuracy"
         if isinstance(score, ClassScore)
+        else "accuracy of tags"
+        if score.task.type == TAGS
         else f"labels from a probability of {score.task.threshold:g}, accuracy of whole rows"
     )
     return (
@@ -86,7 +89,7 @@ def score_json(score: TaskScore) -> dict[str, Any]:
         found |= _labels_json(score)
     if isinstance(score, ClassScore):
         found["confusion_rows_are_truth"] = score.confusion.tolist()
-    elif isinstance(score, LabelScore):
+    elif score.task.type == MULTI_LABEL:
         found["threshold"] = score.task.threshold
     return found
 

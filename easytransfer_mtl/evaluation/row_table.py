@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from easytransfer_mtl.data.encoded_rows import encoded_labels, targets_of
+from easytransfer_mtl.data.tag_units import NO_TAG, widened
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.metrics import LABEL_SETS, TaskScore, score_task
 from easytransfer_mtl.evaluation.tables import csv_text
 from easytransfer_mtl.files import read_json, sha256_of, write_json, write_text
-from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, Task, check_tasks, task_from_json
+from easytransfer_mtl.tasks import MULTI_LABEL, OUTSIDE, SCORE, TAGS, Task, check_tasks, task_from_json
 
 ROWS_CSV, ROWS_JSON = ROW_FILES = ("rows.csv", "rows.json")
 COLUMNS = ("task", "id", "text", "second_text", "label", "prediction", "p_label", "p_prediction", "loss")
@@ -54,9 +55,11 @@ class TaskRows:
     Attributes:
         task: the task.
         about: ids and texts.
-        truth: label ids, int [N]; with several labels a row 0 or 1, int [N, C]; of numbers float [N].
+        truth: label ids, int [N]; with several labels a row 0 or 1, int [N, C]; of numbers float [N]; of tags
+            int [N, U], ``NO_TAG`` where there is none.
         predicted: the predictions, in the same form.
-        p_label: probability of the label, float [N]; of several labels a row the product over all labels; NaN of numbers.
+        p_label: probability of the label, float [N]; of several labels a row the product over all labels, of tags their
+            geometric mean; NaN of numbers.
         p_prediction: the same of the prediction.
         probabilities: float [N, C]; None of rows that were read from a file.
     """
@@ -71,7 +74,10 @@ class TaskRows:
 
     @property
     def loss(self) -> np.ndarray:
-        """Cross entropy in nats, of several labels a row their sum; of numbers the squared error; float64 [N]."""
+        """Cross entropy in nats, of several labels a row their sum, of tags their mean; of numbers the squared error.
+
+        float64 [N].
+        """
         if self.task.type == SCORE:
             return np.square(self.truth.astype(np.float64) - self.predicted.astype(np.float64))
         return -np.log(np.maximum(self.p_label.astype(np.float64), LEAST))
@@ -99,8 +105,13 @@ class RowTable:
 def task_rows(
     task: Task, about: RowTexts, label_ids: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray
 ) -> TaskRows:
-    """Takes a task's label ids, see ``EncodedRows``, and what a model says of the rows, see ``HeadOutput``."""
+    """Takes a task's targets, see ``EncodedRows``, and what a model says of the rows, see ``HeadOutput``."""
     truth = targets_of(label_ids, task.type)
+    if task.type == TAGS:
+        width = truth.shape[1]
+        probabilities = widened(probabilities, width)[:, :width]
+        predicted = widened(predicted, width, task.label_ids[OUTSIDE])[:, :width]
+        predicted = np.where(truth == NO_TAG, NO_TAG, predicted)
     p_label, p_prediction = (_probability_of(task, target, probabilities) for target in (truth, predicted))
     return TaskRows(task, about, truth, predicted, p_label, p_prediction, probabilities)
 
@@ -110,6 +121,10 @@ def _probability_of(task: Task, target: np.ndarray, probabilities: np.ndarray) -
         return np.full(len(target), np.nan, np.float32)
     if task.type == MULTI_LABEL:
         return np.where(target > 0, probabilities, 1.0 - probabilities).prod(axis=1)
+    if task.type == TAGS:
+        found = np.take_along_axis(probabilities, np.maximum(target, 0)[..., np.newaxis], axis=2)[..., 0]
+        logarithms = np.where(target == NO_TAG, 0.0, np.log(np.maximum(found.astype(np.float64), LEAST)))
+        return np.exp(logarithms.sum(axis=1) / np.maximum(1, (target != NO_TAG).sum(axis=1)))
     return probabilities[np.arange(len(target)), target]
 
 

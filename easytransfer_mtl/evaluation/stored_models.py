@@ -191,6 +191,7 @@ def _meanings(member: StoredModel) -> dict[str, dict[str, str]]:
         task.name: {
             "labels": ",".join(task.label_enumerate_values),
             "type": task.type,
+            "unit": task.unit,
             "texts": f"{task.first_sequence},{task.second_sequence} of {','.join(task.columns)}",
             "text_normalization": inputs[task.name].text_normalization,
         }

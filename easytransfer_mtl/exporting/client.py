@@ -36,8 +36,32 @@ def encode(tokenizer: Tokenizer, how: dict, texts: list[str]) -> tuple[list[int]
     return first + rest, [0] * len(first) + [1] * len(rest)
 
 
+def units_of(task: dict, text: str) -> list[tuple[int, int]]:
+    """Returns start and end of what has a tag in a text: its characters, or its words."""
+    if task.get("unit", "character") == "character":
+        return [(place, place + 1) for place in range(len(text))]
+    return [match.span() for match in re.finditer(r"\S+", text)]
+
+
+def encode_units(tokenizer: Tokenizer, how: dict, units: list[str]) -> tuple[list[int], list[int], list[int]]:
+    """Returns token ids and segment ids of units tokenized one by one, and each one's first token, -1 if it has none."""
+    if how["text_normalization"] == "nfkc":
+        units = [unicodedata.normalize("NFKC", unit) for unit in units]
+    if how["tokenizer"] == "published":
+        tokenizer.enable_truncation(how["sequence_length"], strategy="longest_first", direction=how["direction"])
+        row = tokenizer.encode(units, is_pretokenized=True)
+        ids, numbers = row.ids, row.word_ids
+    else:
+        parts = [tokenizer.encode(unit, add_special_tokens=False).ids for unit in units]
+        ids, numbers = sum(parts, []), [number for number, part in enumerate(parts) for _ in part]
+        end = how["sequence_length"] - 2
+        ids = [tokenizer.token_to_id("[CLS]"), *ids[:end], tokenizer.token_to_id("[SEP]")]
+        numbers = [None, *numbers[:end], None]
+    return ids, [0] * len(ids), [numbers.index(number) if number in numbers else -1 for number in range(len(units))]
+
+
 def load(task: str) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
-    """Returns a function of the input arrays, int32 [B, S], to the task's probabilities, float32 [B, C]."""
+    """Returns a function of the input arrays, int32 [B, S], to the task's probabilities, float32 [B, C] or [B, S, C]."""
     if (HERE / "model.onnx").is_file():
         import onnxruntime
 
@@ -75,8 +99,25 @@ def answer(task: dict, values: np.ndarray) -> dict:
     return {**found, "probabilities": dict(zip(labels, map(float, values), strict=True))}
 
 
+def tagged(task: dict, text: str, starts: list[int], values: np.ndarray) -> dict:
+    """Returns a text's tags and the entities that they name; ``starts`` are of its units, ``values`` of its tokens."""
+    labels, entities, before = task["label_enumerate_values"], [], "O"
+    tags = [labels[values[start].argmax()] if start >= 0 else "" for start in starts]
+    for place, (start, end) in enumerate(units_of(task, text)):
+        if not tags[place]:  # without a token: it goes on with the entity that goes on behind it
+            after = next(filter(None, tags[place:]), "O")
+            tags[place] = after if after.startswith("I-") and after[2:] == before[2:] else "O"
+        kind = tags[place][2:]
+        if kind and (tags[place].startswith("B-") or before[2:] != kind):
+            entities.append({"label": kind, "start": start})
+        if kind:
+            entities[-1] |= {"end": end, "text": text[int(entities[-1]["start"]) : end]}
+        before = tags[place]
+    return {"tags": tags, "entities": entities}
+
+
 def main(name: str = "", *texts: str) -> None:
-    """Prints the label and all probabilities of one row, or of the rows of the standard input."""
+    """Prints what the model says of one row, or of the rows of the standard input."""
     about = json.loads((HERE / "tasks.json").read_text(encoding="utf-8"))
     task = next((task for task in about["tasks"] if task["name"].lower() == name.lower()), None)
     if task is None:
@@ -87,10 +128,16 @@ def main(name: str = "", *texts: str) -> None:
     if wrong := [number for number, row in enumerate(rows, 1) if len(row) != count]:
         sys.exit(f"row {wrong[0]}: {name} reads {count} text(s) a row, separated by a tab")
     tokenizer, run = Tokenizer.from_file(str(HERE / "tokenizer.json")), load(scope_of(name))
-    encoded = [encode(tokenizer, about["inputs"][task["name"]], row) for row in rows]
+    how, starts = about["inputs"][task["name"]], []
+    if task.get("type") == "tags":
+        parts = [[text[start:end] for start, end in units_of(task, text)] for (text,) in rows]
+        found = [encode_units(tokenizer, how, units) for units in parts]
+        encoded, starts = [row[:2] for row in found], [row[2] for row in found]
+    else:
+        encoded = [encode(tokenizer, how, row) for row in rows]
     for place in range(0, len(rows), 64):
-        for values in run(batch(encoded[place : place + 64])):
-            print(json.dumps(answer(task, values)))
+        for number, values in enumerate(run(batch(encoded[place : place + 64])), place):
+            print(json.dumps(tagged(task, rows[number][0], starts[number], values) if starts else answer(task, values)))
 
 
 if __name__ == "__main__":

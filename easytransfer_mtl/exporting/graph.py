@@ -16,6 +16,8 @@ OUTPUTS = ("probabilities", "predictions")
 def task_function(model: MultiTaskModel, task_name: str) -> tf.types.experimental.PolymorphicFunction:
     """Returns a function of ``ROWS`` with one task's ``probabilities``, float32 [B, C], and ``predictions``, int32 [B].
 
+    Of other types than one label a row they have the form of ``predictions_of``.
+
     Trace it inside ``compiling(False)``.
     """
     return _function(lambda features: _outputs_of(model, features, task_name))

@@ -12,7 +12,7 @@ from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.models.features import FeatureSpec, check_features, parse_features
 from easytransfer_mtl.models.heads import DENSE, HEADS, HeadSpec, parse_head
 from easytransfer_mtl.own_code import load_class, own_names
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import TAGS, Task
 
 LARGEST = 65_536
 """Upper limit of a head's number, in settings and in files."""
@@ -34,7 +34,7 @@ class Architecture:
         sharing: how tasks share the encoder.
         head_dropout: dropout rate of the heads' inputs.
         features: task name -> feature in the syntax of ``models.features.spec``; default: ``sequence`` for heads that read
-            sequences, else ``pooled``.
+            sequences and for tasks with tags, else ``pooled``.
         heads: task name -> head in the syntax of ``models.heads.spec``; default: ``dense``.
         task_dropout: task name -> rate that replaces ``head_dropout``.
         part_dropout: task name -> probability with which training zeroes each part of a row's feature.
@@ -66,8 +66,11 @@ class Architecture:
         """
         name = task.name.lower()
         head = parse_head(self.heads.get(task.name, DENSE), f"heads {name}")
-        default = "sequence" if head.head.reads_sequence else "pooled"
+        default = "sequence" if head.head.reads_sequence or task.type == TAGS else "pooled"
         feature = parse_features(self.features.get(task.name, default), f"features {name}")
+        if task.type == TAGS:
+            _check_tagging(name, feature, head)
+            return TaskSpec(feature, head)
         fitting = ", ".join(kind for kind, made in HEADS.items() if made.reads_sequence == feature.is_sequence)
         if head.head.reads_sequence and not feature.is_sequence:
             raise UserError(
@@ -98,6 +101,22 @@ class Architecture:
         mine = self.to_json()
         names = [name for name in mine if name in written and not name.endswith("dropout")]
         return [f"{name}: {written[name]} -> {mine[name]}" for name in names if not _agree(written[name], mine[name])]
+
+
+def _check_tagging(name: str, feature: FeatureSpec, head: HeadSpec) -> None:
+    """Raises UserError unless the feature is a state per token, and the head can give each of them its logits."""
+    if not head.head.per_token:
+        fitting = ", ".join(kind for kind, made in HEADS.items() if made.per_token)
+        raise UserError(
+            f"heads {name}={head.text} makes one answer of a whole row, and {name} is of the type {TAGS}, with an answer "
+            f"per token. Take one of the heads {fitting} for it (--heads={name}={DENSE})."
+        )
+    if not feature.is_sequence:
+        raise UserError(
+            f"features {name}={feature.text} is one vector per row, and {name} is of the type {TAGS}, whose head reads "
+            f"a state per token. Set --features={name}=sequence (or last4.sequence), or leave {name} out: name "
+            "the features of the other tasks one by one (--features=TASK=FEATURE,...)."
+        )
 
 
 def _agree(written: Any, now: Any) -> bool:

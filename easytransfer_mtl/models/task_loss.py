@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, SCORE, Task
+from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, SCORE, TAGS, Task
 
 EFFECTIVE_BETA = 0.999
 
@@ -23,6 +23,8 @@ class TaskLoss:
             2017).
     """
 
+    row_axis = -2
+    """The rows' place among the dimensions of logits."""
     num_labels: int
     label_weights: tuple[float, ...] | None = None
     label_smoothing: float = 0.0
@@ -40,11 +42,14 @@ class TaskLoss:
             logits: [B, C], or [M, B, C] for M dropout masks of each row.
             label_ids: int32 [B].
         """
-        values, label_ids = tf.cast(logits, tf.float32), _of_rank(1, label_ids)
+        return tf.reduce_mean(self._each(tf.cast(logits, tf.float32), _of_rank(1, label_ids)))
+
+    def _each(self, values: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns the loss of every label; ``values`` has a dimension more than ``label_ids``, and may have one before."""
         labels = one_hot = tf.one_hot(label_ids, self.num_labels)
         if self.label_smoothing:
             labels = (1.0 - self.label_smoothing) * one_hot + self.label_smoothing / self.num_labels
-        if values.shape.rank == 3:
+        if values.shape.rank > labels.shape.rank:
             labels = tf.broadcast_to(labels, tf.shape(values))
         rows = tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=values)
         if self.focal_gamma:
@@ -53,7 +58,7 @@ class TaskLoss:
             rows *= tf.maximum(wrong, 1e-7) ** self.focal_gamma
         if self.label_weights is not None:
             rows *= tf.gather(tf.constant(self.label_weights, tf.float32), label_ids)
-        return tf.reduce_mean(rows)
+        return rows
 
     def accuracy(self, logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
         """Returns the share of rows whose largest logit is the label's, float32 []."""
@@ -65,6 +70,10 @@ class TaskLoss:
         """Returns KL(p || q) + KL(q || p) of each row, [..., B]; p and q the outputs of the logits ``first``, ``second``."""
         p, q = tf.nn.log_softmax(first), tf.nn.log_softmax(second)
         return tf.reduce_sum((tf.exp(p) - tf.exp(q)) * (p - q), axis=-1)
+
+    def mean_disagreement(self, first: tf.Tensor, second: tf.Tensor, label_ids: tf.Tensor | None) -> tf.Tensor:
+        """Returns the mean of ``disagreement`` over the rows, float32 []; ``label_ids`` of the rows say where tags are."""
+        return tf.reduce_mean(self.disagreement(first, second))
 
 
 @dataclass(frozen=True)
@@ -118,12 +127,48 @@ class ScoreLoss(TaskLoss):
         return tf.math.squared_difference(first, second)[..., 0]
 
 
+@dataclass(frozen=True)
+class TagLoss(TaskLoss):
+    """The mean loss of the tags of all rows; tokens without a tag do not count, and a batch without tags has the loss 0."""
+
+    row_axis = -3
+
+    def __call__(self, logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns the mean over the tags; ``logits`` [B, S, C] or [M, B, S, C], ``label_ids`` int32 [B, S], -1 for none."""
+        label_ids = _of_rank(2, label_ids)
+        return _mean_over_tags(self._each(tf.cast(logits, tf.float32), tf.maximum(label_ids, 0)), label_ids)
+
+    def accuracy(self, logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns the share of tags whose logit is the largest."""
+        label_ids = _of_rank(2, label_ids)
+        right = tf.equal(tf.argmax(logits, axis=-1, output_type=label_ids.dtype), label_ids)
+        return _mean_over_tags(tf.cast(right, tf.float32), label_ids)
+
+    def mean_disagreement(self, first: tf.Tensor, second: tf.Tensor, label_ids: tf.Tensor | None) -> tf.Tensor:
+        """Returns the mean of ``disagreement`` over the tags."""
+        assert label_ids is not None
+        return _mean_over_tags(self.disagreement(first, second), _of_rank(2, label_ids))
+
+    @staticmethod
+    def share(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+        """Returns the share of a batch's tags that is in a part of it, float32 []; both are label_ids."""
+        own, all_tags = (tf.reduce_sum(tf.cast(ids >= 0, tf.float32)) for ids in (part, whole))
+        return tf.math.divide_no_nan(own, all_tags)
+
+
+def _mean_over_tags(values: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+    """Returns the mean of values [..., B, S] over the tokens with a tag, and over all dimensions before."""
+    is_tag = label_ids >= 0
+    sums = tf.reduce_sum(tf.where(is_tag, values, 0.0), axis=[-2, -1])
+    return tf.reduce_mean(sums) / tf.maximum(tf.reduce_sum(tf.cast(is_tag, tf.float32)), 1.0)
+
+
 def _of_rank(rank: int, label_ids: tf.Tensor) -> tf.Tensor:
     """Alternating steps on tasks of several types have labels of any rank until the task is known."""
     return label_ids if label_ids.shape.rank == rank else tf.ensure_shape(label_ids, [None] * rank)
 
 
-_LOSSES: dict[str, type[TaskLoss]] = {CLASSIFY: TaskLoss, MULTI_LABEL: MultiLabelLoss, SCORE: ScoreLoss}
+_LOSSES: dict[str, type[TaskLoss]] = {CLASSIFY: TaskLoss, MULTI_LABEL: MultiLabelLoss, SCORE: ScoreLoss, TAGS: TagLoss}
 
 
 def loss_of(task: Task, label_smoothing: float = 0.0, focal_gamma: float = 0.0) -> TaskLoss:
@@ -136,7 +181,8 @@ def predictions_of(task: Task, logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
 
     Returns:
         Of ``classify`` the label id, int32 [B], and the labels' probabilities, float32 [B, C]; of ``multi_label`` 0 or 1 for
-        every label, int32 [B, C], and their probabilities; of ``score`` the number, float32 [B], and the same as [B, 1].
+        every label, int32 [B, C], and their probabilities; of ``score`` the number, float32 [B], and the same as [B, 1]; of
+        ``tags``, whose logits are [B, S, C], the tag id of every token, int32 [B, S], and the tags' probabilities.
     """
     values = tf.cast(logits, tf.float32)
     return _PREDICTIONS[task.type](task, values)
@@ -160,6 +206,7 @@ _PREDICTIONS: dict[str, Callable[[Task, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
     CLASSIFY: _of_one_label,
     MULTI_LABEL: _of_several_labels,
     SCORE: _of_number,
+    TAGS: _of_one_label,
 }
 
 

@@ -38,7 +38,8 @@ INPUT_FILES = ("dtp_kpi_file",)
 def rows_sha256(rows: EncodedRows) -> str:
     """Returns a hash of the rows, their order and their labels, independent of padding and of the files that hold them."""
     digest = hashlib.sha256()
-    for array in (rows.input_ids, rows.segment_ids, rows.offsets, rows.label_ids):
+    tags = [] if rows.tag_ids is None else [rows.tag_ids]
+    for array in (rows.input_ids, rows.segment_ids, rows.offsets, rows.label_ids, *tags):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

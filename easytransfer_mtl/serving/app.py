@@ -46,13 +46,24 @@ class PredictRequest(BaseModel):
     )
 
 
+class EntityInfo(BaseModel):
+    """What the tags of a text name."""
+
+    label: str
+    start: int = Field(description="place of its first character in the text, from 0")
+    end: int = Field(description="place behind its last character")
+    text: str
+
+
 class OneResult(BaseModel):
-    """What the model says about one text, or pair, in one task: a label, several labels, or a number."""
+    """What the model says about one text, or pair, in one task: a label, several labels, a number, or tags."""
 
     label: str | None = Field(None, description="several labels are separated by commas; none of a task with numbers")
     labels: list[str] | None = Field(None, description="of a task with several labels a row")
     label_name: str | None = None
     number: float | None = Field(None, description="of a task with numbers, which has nothing else")
+    tags: list[str] | None = Field(None, description="of a task with tags: one for each character or word of the text")
+    entities: list[EntityInfo] | None = Field(None, description="of a task with tags: what they name")
     probabilities: dict[str, float] | None = Field(
         None, description="label -> its probability, in the order of the task's labels"
     )

@@ -97,7 +97,7 @@ class Distribution:
 
 def _dataset(batches: TrainingBatches, start: int, stop: int, shares: range, num_shares: int) -> tf.data.Dataset:
     tasks, teacher = batches.tasks, TEACHER_SIGNATURE if batches.tasks.has_teacher else {}
-    labels = [tf.TensorSpec([None] * rows.label_ids.ndim, tf.int32) for rows in tasks.rows]
+    labels = [tf.TensorSpec([None] * rows.label_rank, tf.int32) for rows in tasks.rows]
     if batches.order is None:
         names = [order.name for order in tasks.orders]
         signature = {name: BATCH_SIGNATURE | teacher | {"label_ids": spec} for name, spec in zip(names, labels, strict=True)}

@@ -163,7 +163,8 @@ def _with_label_weights(settings: TrainSettings, losses: dict[str, TaskLoss], tr
     for item in train:
         name, kind = item.task.name, kinds.get(item.task.name, "none")
         if kind != "none":
-            label_ids, several = item.rows.label_ids, item.task.type == MULTI_LABEL
+            label_ids, several = item.rows.targets, item.task.type == MULTI_LABEL
+            label_ids = label_ids if several else label_ids[label_ids >= 0]
             counts = label_ids.sum(axis=0) if several else np.bincount(label_ids, minlength=item.task.num_labels)
             weighted[name] = replace(losses[name], label_weights=label_weights(counts, kind))
     return weighted

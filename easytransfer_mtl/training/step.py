@@ -16,8 +16,10 @@ from easytransfer_mtl.config.train_settings import StepSettings
 from easytransfer_mtl.data.encoded_rows import TEACHER
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.task_loss import TagLoss
 from easytransfer_mtl.runs import gradients as grads
 from easytransfer_mtl.runs.gradients import Gradient
+from easytransfer_mtl.tasks import TAGS
 from easytransfer_mtl.training.adversarial import attacked_gradients, make_adversary
 from easytransfer_mtl.training.averages import WeightAverages
 from easytransfer_mtl.training.distillation import Distillation, expected_accuracy, expected_loss
@@ -28,10 +30,13 @@ from easytransfer_mtl.training.token_dropout import TokenDropout
 from easytransfer_mtl.weighting import Signals, TaskWeighting
 
 Batch = dict[str, tf.Tensor]
-"""input_ids, input_mask, segment_ids, int32 [B, S]; label_ids, int32 [B] or [B, C]; task_id, int32 []; with distillation
-also teacher_probabilities, float32 [B, C], and label_ids may be -1, no label. With several replicas: this replica's rows."""
+"""input_ids, input_mask, segment_ids, int32 [B, S]; label_ids, int32 [B], [B, C] or [B, S]; task_id, int32 []; with
+distillation also teacher_probabilities, float32 [B, C], and label_ids may be -1, no label. With several replicas: this
+replica's rows."""
 Batches = dict[str, Batch]
 """Task name -> its batch."""
+TAG_SHARE = "tag_share"
+"""Key of the share, float32 [], of a batch's tags that a part of it has."""
 Gradients = list[Gradient | None]
 """In the order of ``trainable_variables``."""
 
@@ -181,10 +186,26 @@ class TrainStep:
             objective = distillation.mixture(objective, soft)
         if self.settings.rdrop_alpha:
             differ = model.for_task(
-                lambda task: disagreement(logits[task.logits_name], model.task_losses[task.name]), task_id
+                lambda task: disagreement(logits[task.logits_name], model.task_losses[task.name], batch["label_ids"]),
+                task_id,
             )
             objective += self.settings.rdrop_alpha / 4.0 * differ
+        if TAG_SHARE in batch:
+            factor = self._tag_factor(batch, task_id)
+            loss, accuracy, objective = factor * loss, factor * accuracy, factor * objective
         return Forward(loss, accuracy, penalty, objective)
+
+    def _tag_factor(self, batch: Batch, task_id: tf.Tensor) -> tf.Tensor:
+        """Returns the factor with which the mean over the parts of a batch is the mean over its tags; 1 without tags."""
+        factor = self.settings.num_accumulated_batches * batch[TAG_SHARE]
+        return self.model.for_task(lambda task: factor if task.type == TAGS else tf.constant(1.0), task_id)
+
+    def _part_of(self, batch: Batch, part: tf.Tensor) -> Batch:
+        """Returns part number ``part`` of a batch's rows; if a task has tags, with the share of the tags that it has."""
+        piece = _part_of(batch, part, self.settings.num_accumulated_batches)
+        if all(task.type != TAGS for task in self.model.tasks):
+            return piece
+        return piece | {TAG_SHARE: TagLoss.share(piece["label_ids"], batch["label_ids"])}
 
     @property
     def has_unlabelled(self) -> bool:
@@ -264,7 +285,7 @@ class TrainStep:
             return self._gradients_of_part(batch, tf.identity(step))
 
         def add_part(part: tf.Tensor, before: Computed) -> tuple[tf.Tensor, Computed]:
-            piece = _part_of(batch, part, parts)
+            piece = self._part_of(batch, part)
             found = self._gradients_of_part(piece, step * parts + tf.cast(part, tf.int64))
             logged = self._logged(found.loss, found.accuracy, piece, batch)
             loss, accuracy, penalty = (total + value / parts for total, value in zip(before[:3], [*logged, found.penalty]))
@@ -356,7 +377,7 @@ class TrainStep:
             return self._of_joint(batches, task, step).loss
 
         def add_part(part: tf.Tensor, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            piece = _part_of(batch, part, parts)
+            piece = self._part_of(batch, part)
             found = self._forward(piece, tf.constant(task), self._time_of(task, step) * parts + tf.cast(part, tf.int64))
             return part + 1, before + self._logged(found.loss, found.accuracy, piece, batch)[0] / parts
 
@@ -426,7 +447,7 @@ class TrainStep:
             return self._part_gradients(batch, task, time)
 
         def computed(part: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor | None]]:
-            piece = _part_of(batch, part, parts)
+            piece = self._part_of(batch, part)
             found, *terms = self._part_gradients(piece, task, time * parts + tf.cast(part, tf.int64))
             logged = self._logged(found.loss, found.accuracy, piece, batch)
             gradients = grads.dense_where_any([gradient for term in terms for gradient in term])

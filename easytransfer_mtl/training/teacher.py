@@ -113,7 +113,7 @@ class Teacher:
 
     def _rows(self, member: StoredModel, item: TaskData) -> EncodedRows:
         texts = self.texts.get(item.file.path)
-        return item.rows if texts is None else TextEncoder(member).encode(item.task.name, texts)
+        return item.rows if texts is None else TextEncoder(member).encode(item.task, texts)
 
 
 def find_teacher(

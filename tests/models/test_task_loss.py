@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from easytransfer_mtl.data.encoded_rows import bits_of, targets_of
-from easytransfer_mtl.models.task_loss import MultiLabelLoss, ScoreLoss, TaskLoss, label_weights, predictions_of
+from easytransfer_mtl.models.task_loss import MultiLabelLoss, ScoreLoss, TagLoss, TaskLoss, label_weights, predictions_of
 from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.training.rdrop import disagreement
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3], [-3.0, 1.0, 4.0], [5.0, 0.0, 0.0]], np.float32)
 LABELS = np.array([0, 1, 2, 1], np.int32)
@@ -150,3 +151,54 @@ def test_predictions_of_each_type(values: dict[str, Any]) -> None:
     wanted = np.clip(LOGITS[:, 0], *values["range"]) if values["range"] else LOGITS[:, 0]
     np.testing.assert_array_equal(found, wanted)
     np.testing.assert_array_equal(same[:, 0], wanted)
+
+
+TAG_LOGITS = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+TAG_IDS = np.array([[-1, 0, 2, -1, -1], [-1, 1, 1, 0, -1]], np.int32)
+
+
+def tag_loss(logits: np.ndarray = TAG_LOGITS, label_ids: np.ndarray = TAG_IDS, **options: Any) -> float:
+    return float(TagLoss(3, **options)(tf.constant(logits), tf.constant(label_ids)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"focal_gamma": 1.5}, {"label_weights": (0.5, 1.0, 2.0)}, {"label_smoothing": 0.2}],
+)
+def test_tags_have_the_loss_of_as_many_rows_with_a_label(options: dict[str, Any]) -> None:
+    tagged = TAG_IDS >= 0
+    as_rows = float(TaskLoss(3, **options)(tf.constant(TAG_LOGITS[tagged]), tf.constant(TAG_IDS[tagged])))
+    assert tag_loss(**options) == pytest.approx(as_rows, rel=1e-6)
+    looks = [TAG_LOGITS, -TAG_LOGITS, 0.5 * TAG_LOGITS]
+    each = [tag_loss(look, **options) for look in looks]
+    assert tag_loss(np.stack(looks), **options) == pytest.approx(np.mean(each), rel=1e-6)
+
+
+def test_tags_by_numpy() -> None:
+    logs = TAG_LOGITS.astype(float) - np.log(np.exp(TAG_LOGITS.astype(float)).sum(axis=2, keepdims=True))
+    wanted = -np.mean([logs[row, place, TAG_IDS[row, place]] for row, place in np.argwhere(TAG_IDS >= 0)])
+    assert tag_loss() == pytest.approx(wanted, rel=1e-6)
+    right = TAG_LOGITS.argmax(axis=2)[TAG_IDS >= 0] == TAG_IDS[TAG_IDS >= 0]
+    assert float(TagLoss(3).accuracy(tf.constant(TAG_LOGITS), tf.constant(TAG_IDS))) == pytest.approx(right.mean())
+
+
+def test_the_means_of_parts_times_their_share_are_the_batchs() -> None:
+    parts = [(TAG_LOGITS[:1], TAG_IDS[:1]), (TAG_LOGITS[1:], TAG_IDS[1:])]
+    shares = [float(TagLoss.share(tf.constant(ids), tf.constant(TAG_IDS))) for _, ids in parts]
+    assert shares == pytest.approx([0.4, 0.6])
+    assert sum(share * tag_loss(*part) for share, part in zip(shares, parts, strict=True)) == pytest.approx(tag_loss())
+
+
+def test_a_batch_without_tags_has_no_loss_and_no_gradient() -> None:
+    logits = tf.Variable(TAG_LOGITS)
+    with tf.GradientTape() as tape:
+        value = TagLoss(3, focal_gamma=1.0)(logits, tf.fill([2, 5], -1))
+    assert float(value) == 0.0 and not tape.gradient(value, logits).numpy().any()
+
+
+def test_disagreement_of_tags_is_that_of_their_tokens() -> None:
+    other, tagged = -0.3 * TAG_LOGITS, TAG_IDS >= 0
+    both = tf.constant(np.concatenate([TAG_LOGITS, other]))
+    found = disagreement(both, TagLoss(3), tf.constant(np.concatenate([TAG_IDS, TAG_IDS])))
+    as_rows = tf.constant(np.concatenate([TAG_LOGITS[tagged], other[tagged]]))
+    assert float(found) == pytest.approx(float(disagreement(as_rows, TaskLoss(3))), rel=1e-5)

@@ -1,6 +1,7 @@
 """Tasks of all types over one encoder: convert, train, evaluate, predict, export; both modes, several weightings."""
 
 import csv
+import itertools
 import json
 import subprocess
 import sys
@@ -12,18 +13,19 @@ import numpy as np
 import pytest
 from mixed_tasks import LETTERS, TASKS, label_of, write_mixed_tasks
 from scipy.stats import pearsonr, spearmanr
+from seqeval.metrics import f1_score as entity_f1_score
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, mean_absolute_error, roc_auc_score
 
 from easytransfer_mtl import load
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-LEARNED = {"FIRE": 0.95, "SAME": 0.75, "TOPICS": 0.9, "PEOPLE": 0.9}
-"""Lower bounds of the first metrics; guessing has about 0.5, 0.3, 0.55 and 0."""
+LEARNED = {"FIRE": 0.95, "SAME": 0.75, "TOPICS": 0.9, "PEOPLE": 0.9, "PLACES": 0.8}
+"""Lower bounds of the first metrics; guessing has about 0.5, 0.3, 0.55, 0 and 0."""
 
 
 @pytest.fixture(scope="module")
 def mixed(run_here: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The four tasks' files, and their TFRecords."""
+    """The five tasks' files, and their TFRecords."""
     folder = tmp_path_factory.mktemp("mixed")
     tasks = write_mixed_tasks(folder / "csv", 480)
     encoder = folder / "encoder"
@@ -49,7 +51,7 @@ def words_of(mixed: Path, run: Path, *more: str) -> list[str]:
         f"--model_dir={run}",
         "--train_batch_size=16",
         "--learning_rate=3e-3",
-        "--features=max",
+        "--features=fire=max,same=max,topics=max,people=max",
         *more,
     ]
 
@@ -96,7 +98,7 @@ def test_every_metric_is_the_librarys(trained: Path, mixed: Path) -> None:
         labels = [task.target(row[-1]) for row in rows]
         texts: list[Any] = [tuple(row[:-1]) if len(row) == 3 else row[0] for row in rows]
         results: Any = model.predict(task.name, texts)
-        values = np.stack([result.values for result in results])
+        values = np.stack([result.values for result in results]) if task.name != "PLACES" else np.zeros(0)
         if task.name == "PEOPLE":
             numbers = values[:, 0].astype(float)
             wanted = {
@@ -105,6 +107,15 @@ def test_every_metric_is_the_librarys(trained: Path, mixed: Path) -> None:
                 "mean_absolute_error": mean_absolute_error(labels, numbers),
             }
             assert numbers.min() >= 0 and numbers.max() <= 5
+        elif task.name == "PLACES":
+            found_tags, true_tags = [result.tags for result in results], [row[-1].split() for row in rows]
+            flat = [list(itertools.chain(*each)) for each in (true_tags, found_tags)]
+            wanted = {
+                "entity_f1": entity_f1_score(true_tags, found_tags),
+                "macro_f1": f1_score(*flat, average="macro"),
+                "weighted_f1": f1_score(*flat, average="weighted"),
+                "accuracy": accuracy_score(*flat),
+            }
         elif task.name == "TOPICS":
             found = np.array([[label in result.labels for label in task.label_enumerate_values] for result in results])
             truth = np.array(labels)
@@ -136,6 +147,16 @@ def test_predictions_are_labels_sets_of_labels_and_numbers(run_here: Run, mixed:
             errors = [abs(float(row["number"]) - float(grade)) for row, grade in zip(rows, truth, strict=True)]
             assert np.mean(errors) < 0.5
             continue
+        if name == "PLACES":
+            found = [row["tags"].split() if form == "csv" else row["tags"] for row in rows]
+            assert np.mean([" ".join(tags) == label for tags, label in zip(found, truth, strict=True)]) > 0.7
+            if form == "jsonl":
+                for row, line in zip(rows, lines, strict=True):
+                    for entity in row["entities"]:
+                        start, end = entity["start"], entity["end"]
+                        assert entity["text"] == line.split("\t")[1][start:end]
+                        assert {tag[2:] for tag in row["tags"][start:end]} == {entity["label"]}
+            continue
         assert np.mean([row["label"] == label for row, label in zip(rows, truth, strict=True)]) > 0.7
         if form == "jsonl" and name == "TOPICS":
             assert all(",".join(row["labels"]) == row["label"] for row in rows)
@@ -145,7 +166,7 @@ def test_the_chosen_threshold_goes_with_the_model(trained: Path) -> None:
     threshold = next(task.threshold for task in load(trained / "best").tasks if task.name == "TOPICS")
     assert scores_of(trained)["TOPICS"]["threshold"] == threshold
     rows = (trained / "evaluation/best/rows.csv").read_text(encoding="utf-8").splitlines()
-    assert len(rows) == 1 + 4 * 240
+    assert len(rows) == 1 + 5 * 240
 
 
 def test_an_average_predicts_and_is_scored(run_here: Run, mixed: Path, trained: Path) -> None:
@@ -154,7 +175,7 @@ def test_an_average_predicts_and_is_scored(run_here: Run, mixed: Path, trained: 
     done = run_here("evaluate", f"--checkpoints={members}", *data)
     assert done.returncode == 0, done.stderr
     models = json.loads((mixed / "average/models.json").read_text(encoding="utf-8"))["models"]
-    assert [score["score"] > LEARNED[score["task"]] for score in models[-1]["scores"]] == [True] * 4
+    assert [score["score"] > LEARNED[score["task"]] for score in models[-1]["scores"]] == [True] * 5
 
 
 def test_the_exported_client_says_the_same(run_here: Run, mixed: Path, trained: Path) -> None:
@@ -162,11 +183,13 @@ def test_the_exported_client_says_the_same(run_here: Run, mixed: Path, trained: 
     done = run_here("export", f"--checkpoint_path={trained / 'best'}", f"--export_dir_base={output}")
     assert done.returncode == 0, done.stderr
     model = load(trained / "best")
-    for name in ("TOPICS", "PEOPLE", "FIRE"):
+    for name in ("TOPICS", "PEOPLE", "FIRE", "PLACES"):
         command = [sys.executable, str(output / "client.py"), name, "火水人天地"]
         told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
         own: Any = model.predict(name, "火水人天地")
-        if name == "PEOPLE":
+        if name == "PLACES":
+            assert told == own.to_json() and told["entities"] == [{"label": "SEA", "start": 1, "end": 2, "text": "水"}]
+        elif name == "PEOPLE":
             assert told == {"number": pytest.approx(own.number, abs=1e-5)}
         else:
             assert told["label"] == own.label and told["probabilities"] == pytest.approx(own.probabilities, abs=1e-5)
@@ -175,17 +198,33 @@ def test_the_exported_client_says_the_same(run_here: Run, mixed: Path, trained: 
 @pytest.mark.parametrize(
     "more",
     [
-        ("--focal_gamma=topics=1,fire=1", "--class_weights=topics=inverse,fire=log", "--rdrop_alpha=1", "--idle_heads=skip"),
+        (
+            "--focal_gamma=topics=1,fire=1,places=1",
+            "--class_weights=topics=inverse,fire=log,places=log",
+            "--rdrop_alpha=1",
+            "--idle_heads=skip",
+        ),
         ("--sharing=shared_private", "--num_accumulated_batches=2"),
         (
             "--step_mode=joint",
             "--loss_weighting=uncertainty",
             "--uncertainty_form=people=regression",
-            "--label_smoothing=topics=0.1",
+            "--label_smoothing=topics=0.1,places=0.1",
             "--early_stopping_patience=2",
         ),
-        ("--step_mode=joint", "--loss_weighting=famo", "--adversarial=fgm", "--heads=topics=mlp,people=multi_dropout"),
-        ("--step_mode=joint", "--loss_weighting=pcgrad", "--ema_decay=0.9"),
+        (
+            "--step_mode=joint",
+            "--loss_weighting=famo",
+            "--adversarial=fgm",
+            "--heads=topics=mlp,people=multi_dropout,places=multi_dropout",
+        ),
+        (
+            "--step_mode=joint",
+            "--loss_weighting=pcgrad",
+            "--ema_decay=0.9",
+            "--heads=places=mlp",
+            "--num_accumulated_batches=2",
+        ),
     ],
     ids=["losses", "private", "uncertainty", "famo", "pcgrad"],
 )
@@ -218,6 +257,9 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(run_here: Run, mixed: Path, tmp_
         ("--class_weights=log", "class_weights is for labels, and PEOPLE is of the type score"),
         ("--loss_weighting=dtp", "PEOPLE is of the type score"),
         ("--focal_gamma=1", "focal_gamma is for labels"),
+        ("--features=max", "features places=max is one vector per row"),
+        ("--heads=places=bilstm", "heads places=bilstm:128 makes one answer of a whole row"),
+        ("--heads=places=label_attention", "places is of the type tags"),
     ],
 )
 def test_settings_without_meaning_are_refused(run_here: Run, mixed: Path, tmp_path: Path, more: str, message: str) -> None:
@@ -237,7 +279,7 @@ def test_commands_for_one_label_a_row_say_so(run_here: Run, mixed: Path, trained
         done = run_here(*words)
         assert done.returncode == 2 and "TOPICS is of the type multi_label" in done.stderr, done.stderr
     done = run_here("report", str(trained), f"--output={tmp_path / 'report.html'}")
-    assert done.returncode == 0 and "left out: TOPICS, PEOPLE" in done.stderr + done.stdout, done.stderr
+    assert done.returncode == 0 and "left out: TOPICS, PEOPLE, PLACES" in done.stderr + done.stdout, done.stderr
 
 
 def test_results_in_python(trained: Path) -> None:

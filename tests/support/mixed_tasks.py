@@ -1,4 +1,4 @@
-"""Invents the data of four own tasks of all types, which a tiny encoder learns in some hundred steps."""
+"""Invents the data of five own tasks of all types, which a tiny encoder learns in some hundred steps."""
 
 import json
 import random
@@ -15,6 +15,9 @@ TASKS = [
      "label_name": "topics", "label_enumerate_values": list(TOPICS), "metrics": ["macro_f1", "micro_f1", "auc"]},
     {"name": "PEOPLE", "type": "score", "columns": ["idx", "text", "grade"], "first_sequence": "text", "label_name": "grade",
      "range": [0, 5], "metrics": ["pearson", "spearman", "mean_absolute_error"]},
+    {"name": "PLACES", "type": "tags", "columns": ["idx", "text", "tags"], "first_sequence": "text", "label_name": "tags",
+     "label_enumerate_values": ["O", "B-HILL", "I-HILL", "B-SEA"],
+     "metrics": ["entity_f1", "macro_f1", "weighted_f1", "accuracy"]},
 ]  # fmt: skip
 
 
@@ -26,6 +29,8 @@ def label_of(task: str, *texts: str) -> str:
         return ["none", "first", "both"]["日" in texts[0] and 1 + ("日" in texts[1])]
     if task == "TOPICS":
         return ",".join(name for name, letter in TOPICS.items() if letter in texts[0])
+    if task == "PLACES":
+        return " ".join(map(_tag, " " + texts[0], texts[0]))
     return f"{min(5, texts[0].count('人') * 1.25):g}"
 
 
@@ -45,12 +50,18 @@ def write_mixed_tasks(folder: Path, rows: int = 240, seed: int = 1) -> Path:
             lines = []
             for number in range(size):
                 texts = [_text(drawn) for _ in range(count)]
+                if task.get("type") == "tags" and drawn.random() < 0.5:
+                    texts[0] = texts[0].replace("山", "山木")
                 label = [] if kind == "a" else [label_of(name, *texts)]
                 lines.append("\t".join([str(number), *texts, *label]))
             (folder / f"{name}_{kind}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     path = folder / "tasks.json"
     path.write_text(json.dumps({"tasks": TASKS}, ensure_ascii=False), encoding="utf-8")
     return path
+
+
+def _tag(before: str, letter: str) -> str:
+    return {"山": "B-HILL", "水": "B-SEA", "木": "I-HILL" if before == "山" else "O"}.get(letter, "O")
 
 
 def _text(drawn: random.Random) -> str:

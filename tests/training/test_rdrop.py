@@ -9,6 +9,7 @@ import tf_keras
 from steps import batch_of, compiled
 
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.models.task_loss import TaskLoss
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.rdrop import disagreement, twice
 from easytransfer_mtl.training.step import Forward, TrainStep
@@ -49,20 +50,20 @@ def test_disagreement_is_the_symmetric_divergence() -> None:
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     p, q = probabilities[:3], probabilities[3:]
     expected = ((p * np.log(p / q)).sum(axis=1) + (q * np.log(q / p)).sum(axis=1)).mean()
-    assert float(disagreement(tf.constant(logits, tf.float32))) == pytest.approx(expected, rel=1e-5)
-    assert float(disagreement(tf.constant(np.concatenate([p, p]), tf.float32))) == 0.0
+    assert float(disagreement(tf.constant(logits, tf.float32), TaskLoss(4))) == pytest.approx(expected, rel=1e-5)
+    assert float(disagreement(tf.constant(np.concatenate([p, p]), tf.float32), TaskLoss(4))) == 0.0
 
 
 def test_disagreement_of_several_looks_is_the_mean_of_theirs() -> None:
     looks = np.random.default_rng(1).normal(size=(3, 8, 5)).astype(np.float32)
-    each = [float(disagreement(tf.constant(look))) for look in looks]
-    assert float(disagreement(tf.constant(looks))) == pytest.approx(np.mean(each), rel=1e-5)
+    each = [float(disagreement(tf.constant(look), TaskLoss(5))) for look in looks]
+    assert float(disagreement(tf.constant(looks), TaskLoss(5))) == pytest.approx(np.mean(each), rel=1e-5)
 
 
 def test_disagreement_is_finite_where_the_passes_are_sure_of_different_labels() -> None:
     logits = tf.Variable([[300.0, 0.0], [0.0, 300.0]])
     with tf.GradientTape() as tape:
-        value = disagreement(logits)
+        value = disagreement(logits, TaskLoss(2))
     assert float(value) == pytest.approx(600.0) and np.isfinite(tape.gradient(value, logits)).all()
 
 

@@ -230,7 +230,9 @@ class BeforeThem(TrainStep):
             soft = model.for_task(lambda task: distillation.loss(logits[task.logits_name], batch[TEACHER]), task_id)
             objective = distillation.mixture(loss, soft)
         if self.settings.rdrop_alpha:
-            differ = model.for_task(lambda task: disagreement(logits[task.logits_name]), task_id)
+            differ = model.for_task(
+                lambda task: disagreement(logits[task.logits_name], model.task_losses[task.name]), task_id
+            )
             objective += self.settings.rdrop_alpha / 4.0 * differ
         accuracy = tf.constant(0.0)
         if self.weighting.needs_accuracies:

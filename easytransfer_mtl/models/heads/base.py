@@ -40,8 +40,11 @@ class Head:
     A head is called with its input ([B, F], or [B, S, F] if it reads a sequence), the input mask [B, S], and ``training``;
     it returns logits [B, C].
 
+    A head ``per_token`` may also be called with the states of all tokens, [B, S, F], and returns logits [B, S, C] then.
+
     Attributes:
         reads_sequence: whether its input is a state per token.
+        per_token: whether it can be the head of a task that tags tokens.
         drops_itself: whether it applies the dropout of its input itself.
         size_of: meaning of its number in ``--heads``; empty for heads without a number.
         default_size: the number if ``--heads`` gives none.
@@ -49,6 +52,7 @@ class Head:
     """
 
     reads_sequence = False
+    per_token = False
     drops_itself = False
     size_of = ""
     default_size: int | None = None

@@ -10,6 +10,7 @@ from easytransfer_mtl.models.own_layers import dense_layer
 class MlpHead(Head, tf_keras.layers.Layer):
     """Logits are W2 dropout(f(W1 x + b1)) + b2."""
 
+    per_token = True
     size_of = "width of the hidden layer"
     default_size = 256
     activations = ("tanh", "relu", "gelu")
@@ -23,5 +24,5 @@ class MlpHead(Head, tf_keras.layers.Layer):
         self.logits = dense_layer(facts.name, "logits", facts.size, facts.num_labels, seed)
 
     def call(self, inputs: tf.Tensor, input_mask: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """Returns logits [B, C] for ``inputs`` [B, F]."""
+        """Returns logits [..., C] for ``inputs`` [..., F]."""
         return self.logits(self.dropout(self.hidden(inputs), training=training))

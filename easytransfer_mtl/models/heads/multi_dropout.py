@@ -14,6 +14,7 @@ class MultiDropoutHead(Head, tf_keras.layers.Layer):
     another method: for a linear layer it equals a single, weaker dropout.) Without dropout the head is ``dense``.
     """
 
+    per_token = True
     drops_itself = True
     size_of = "number of masks"
     default_size = 5
@@ -26,7 +27,9 @@ class MultiDropoutHead(Head, tf_keras.layers.Layer):
         self.logits = dense_layer(facts.name, "logits", facts.width, facts.num_labels, facts.clock.seed)
 
     def call(self, inputs: tf.Tensor, input_mask: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """Returns logits for ``inputs`` [B, F]: [B, C], in training [M, B, C]."""
+        """Returns logits for ``inputs`` [B, F]: [B, C], in training [M, B, C]; the same of [B, S, F]."""
         if not training:
             return self.logits(inputs)
-        return self.logits(self.dropout(tf.tile(inputs[tf.newaxis], [self.samples, 1, 1]), training=True))
+        return self.logits(
+            self.dropout(tf.tile(inputs[tf.newaxis], [self.samples] + [1] * inputs.shape.rank), training=True)
+        )

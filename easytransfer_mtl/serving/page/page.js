@@ -66,6 +66,11 @@ function card(task, result) {
   const isNumber = result.number !== undefined;
   const found = isNumber ? [] : (result.labels ?? [result.label]);
   const winner = isNumber ? String(Number(result.number.toPrecision(4))) : found.map(named).join(", ") || "–";
+  if (result.entities) {
+    const each = result.entities.map((entity) => `${entity.text} ${entity.label}`);
+    section.append(made("h2", "", task.name), made("p", "winner", each.join(", ") || "–"));
+    return section;
+  }
   section.append(made("h2", "", task.name), made("p", "winner", winner));
   const shares = Object.keys(task.labels).map((label) => [label, result.probabilities[label]]);
   shares.sort((one, other) => other[1] - one[1]);
