@@ -25,9 +25,10 @@ MULTI_WORKER = ("MultiWorkerMirroredStrategy", "CollectiveAllReduceStrategy")
 """TensorFlow's current name and EasyTransfer's name."""
 BATCH_SIGNATURE = {
     **{name: tf.TensorSpec([None, None], tf.int32) for name in ("input_ids", "input_mask", "segment_ids")},
+    "label_ids": tf.TensorSpec([None], tf.int32),
     "task_id": tf.TensorSpec([], tf.int32),
 }
-"""Signature of one task's batch without labels and teacher: any number of rows of any length."""
+"""Signature of one task's batch with one label a row and without a teacher: any number of rows of any length."""
 TEACHER_SIGNATURE = {TEACHER: tf.TensorSpec([None, None], tf.float32)}
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
