@@ -1,10 +1,12 @@
 """The server as a process: right answers, and requests that are wrong, huge, slow or many, which it outlives."""
 
+import asyncio
 import http.client
 import json
 import re
 import signal
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -228,6 +230,28 @@ def test_many_clients_at_once_each_get_their_own_answer(server: Server, wanted: 
         for (status, found), answer in zip(pool.map(asked, texts), answers, strict=True):
             assert status == 200 and same(found["results"], {"TNEWS": answer})
     assert server.ask("GET", "/health")[1]["waiting"] == 0
+
+
+def test_a_thousand_requests_at_once_are_answered_or_refused(server: Server) -> None:
+    body = json.dumps(ONE).encode()
+    request = b"POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+    async def ask() -> str:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(request)
+            answer = await reader.read()
+            writer.close()
+        except OSError:  # as many connections as the machine lets a process have
+            return "no connection"
+        return answer.split(b" ", 2)[1].decode()
+
+    async def ask_often() -> list[str]:
+        return await asyncio.gather(*(ask() for _ in range(1000)))
+
+    found = Counter(asyncio.run(asyncio.wait_for(ask_often(), SECONDS)))
+    assert set(found) <= {"200", "503", "no connection"} and found["200"] >= MOST_REQUESTS, found
+    assert server.predict(ONE)[0] == 200
 
 
 def test_an_average_is_served_and_a_request_that_has_begun_is_answered_before_the_end(
