@@ -234,7 +234,8 @@ def test_many_clients_at_once_each_get_their_own_answer(server: Server, wanted: 
 
 def test_a_thousand_requests_at_once_are_answered_or_refused(server: Server) -> None:
     body = json.dumps(ONE).encode()
-    request = b"POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    request = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    request += b"Content-Length: %d\r\n\r\n" % len(body) + body
 
     async def ask() -> str:
         try:
