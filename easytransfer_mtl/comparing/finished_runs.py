@@ -73,7 +73,7 @@ def check_dev_files(runs: Sequence[FinishedRun], files: Sequence[TaskFile]) -> N
         raise _of_others(run, listed([file.task.name for file in files]), "--predict_input_fp")
     for file in files:
         item, task = rows[file.task.name], file.task
-        labels = read_tfrecords(file.path, task.num_labels, LARGEST_VOCABULARY, task.type).label_ids
+        labels = read_tfrecords(file.path, task.num_labels, LARGEST_VOCABULARY, task.type).targets
         known = file.manifest.source_sha256 if file.manifest else None
         other_file = known and item.about.source_sha256 and known != item.about.source_sha256
         alike = item.task.label_enumerate_values == task.label_enumerate_values and item.task.metric == task.metric

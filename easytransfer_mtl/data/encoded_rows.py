@@ -51,6 +51,12 @@ class EncodedRows:
         """Number of tokens of each row, int64 [N]."""
         return np.diff(self.offsets)
 
+    @property
+    def content(self) -> list[np.ndarray]:
+        """The arrays of tokens and labels, by which rows are told from others; without a teacher's probabilities."""
+        tags = [] if self.tag_ids is None else [self.tag_ids]
+        return [self.input_ids, self.segment_ids, self.offsets, self.label_ids, *tags]
+
     @cached_property
     def units(self) -> np.ndarray:
         """Of rows with tags, the number in its row of the unit that each token begins, int64 [T]; -1 for other tokens."""

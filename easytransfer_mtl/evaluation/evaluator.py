@@ -103,28 +103,25 @@ def score_rows(inference: Inference, data: list[TaskData], options: EvaluationOp
         truths[item.task.name] = item.rows.targets[: len(result[item.task.name].predictions)]
     scores = []
     for task in (item.task for item in data):
-        score, outputs[task.name] = score_output(task, truths[task.name], outputs[task.name], options.f1_labels)
+        score, outputs[task.name] = _score_output(task, truths[task.name], outputs[task.name], options.f1_labels)
         scores.append(score)
     return ScoredRows(scores, _legacy(data, truths, predictions, options), outputs)
 
 
-def score_output(
-    task: Task, label_ids: np.ndarray, output: HeadOutput, f1_labels: str, choose: bool = True
-) -> tuple[TaskScore, HeadOutput]:
-    """Scores what a model says of a task's rows.
+def _score_output(task: Task, label_ids: np.ndarray, output: HeadOutput, f1_labels: str) -> tuple[TaskScore, HeadOutput]:
+    """Scores what a model says of a task's rows, with the threshold of several labels a row that they are best scored with.
 
     Args:
         task: the task.
         label_ids: see ``EncodedRows.targets``.
         output: of the same rows.
         f1_labels: see ``score_task``.
-        choose: whether the threshold of several labels a row is chosen by these rows; otherwise it is the task's.
 
     Returns:
         The score, whose task has the threshold, and the output with the predictions of that threshold.
     """
     truth = targets_of(label_ids, task.type)
-    if choose and task.type == MULTI_LABEL:
+    if task.type == MULTI_LABEL:
         task = replace(task, threshold=best_threshold(task, truth, output.probabilities))
         output = HeadOutput.of(task, output.probabilities)
     return score_task(task, truth, output.predictions, f1_labels, output.probabilities), output

@@ -87,8 +87,7 @@ def _fingerprint(data: list[TaskData], precision: str) -> str:
     digest = hashlib.sha256(precision.encode())
     for item in data:
         digest.update(repr((item.task.name, item.task.label_enumerate_values, len(item.rows))).encode())
-        tags = [] if item.rows.tag_ids is None else [item.rows.tag_ids]
-        for array in (item.rows.input_ids, item.rows.segment_ids, item.rows.offsets, item.rows.label_ids, *tags):
+        for array in item.rows.content:
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

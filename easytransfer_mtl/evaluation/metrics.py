@@ -1,7 +1,7 @@
 """Exact scores of predictions: of one label a row, several labels, a number, or tags."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -158,16 +158,20 @@ def _score_classes(
 
 def _score_labels(task: Task, truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray | None) -> LabelScore:
     precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, average=None, zero_division=0)
-    known: dict[str, Callable[[], float]] = {
-        name: partial(f1_score, truth, predicted, average=name.removesuffix("_f1"), zero_division=0)
-        for name in ("macro_f1", "micro_f1", "weighted_f1")
-    }
-    known["accuracy"] = lambda: (truth == predicted).all(axis=1).mean()
+    known = _metrics_of_labels(truth, predicted)
     if probabilities is not None:
         known["auc"] = lambda: mean_auc(truth, probabilities)
     every = np.ones(task.num_labels, bool)
     chance = chance_score(task, support, len(truth))
     return LabelScore(task, len(truth), _values(task, known), chance, precision, recall, f1, support, every)
+
+
+def _metrics_of_labels(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Callable[[], float]]:
+    found: dict[str, Callable[[], float]] = {
+        name: partial(f1_score, truth, predicted, average=name.removesuffix("_f1"), zero_division=0)
+        for name in ("macro_f1", "micro_f1", "weighted_f1")
+    }
+    return {**found, "accuracy": lambda: (truth == predicted).all(axis=1).mean()}
 
 
 def _score_tags(task: Task, truth: np.ndarray, predicted: np.ndarray, labels: str) -> LabelScore:
@@ -247,10 +251,10 @@ def best_threshold(task: Task, truth: np.ndarray, probabilities: np.ndarray) -> 
     metric = next((name for name in task.metrics if name != "auc"), None)
     if metric is None:
         return task.threshold
-    alone = replace(task, metric=metric, more_metrics=())
 
     def value(threshold: float) -> tuple[float, float]:
-        return score_task(alone, truth, (probabilities >= threshold).astype(np.int32)).score, -abs(threshold - 0.5)
+        predicted = (probabilities >= threshold).astype(np.int32)
+        return float(_metrics_of_labels(truth, predicted)[metric]()), -abs(threshold - 0.5)
 
     return max(THRESHOLDS, key=value)
 

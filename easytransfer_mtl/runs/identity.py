@@ -38,8 +38,7 @@ INPUT_FILES = ("dtp_kpi_file",)
 def rows_sha256(rows: EncodedRows) -> str:
     """Returns a hash of the rows, their order and their labels, independent of padding and of the files that hold them."""
     digest = hashlib.sha256()
-    tags = [] if rows.tag_ids is None else [rows.tag_ids]
-    for array in (rows.input_ids, rows.segment_ids, rows.offsets, rows.label_ids, *tags):
+    for array in rows.content:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

@@ -202,7 +202,8 @@ class TrainStep:
 
     def _part_of(self, batch: Batch, part: tf.Tensor) -> Batch:
         """Returns part number ``part`` of a batch's rows; if a task has tags, with the share of the tags that it has."""
-        piece = _part_of(batch, part, self.settings.num_accumulated_batches)
+        rows = tf.shape(batch["label_ids"])[0] // self.settings.num_accumulated_batches
+        piece = {k: v if k == "task_id" else v[part * rows : (part + 1) * rows] for k, v in batch.items()}
         if all(task.type != TAGS for task in self.model.tasks):
             return piece
         return piece | {TAG_SHARE: TagLoss.share(piece["label_ids"], batch["label_ids"])}
@@ -660,12 +661,6 @@ class TrainStep:
             yield
         finally:
             vars(optimizer).pop("update_step", None)  # every replica sets and removes it
-
-
-def _part_of(batch: Batch, part: tf.Tensor, parts: int) -> Batch:
-    """Returns part number ``part`` of the equal parts of a batch's rows."""
-    rows = tf.shape(batch["label_ids"])[0] // parts
-    return {name: value if name == "task_id" else value[part * rows : (part + 1) * rows] for name, value in batch.items()}
 
 
 def _joint_signals(forwards: list[Forward], step: tf.Tensor, gram: tf.Tensor | None) -> Signals:

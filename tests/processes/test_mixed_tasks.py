@@ -17,6 +17,9 @@ from seqeval.metrics import f1_score as entity_f1_score
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, mean_absolute_error, roc_auc_score
 
 from easytransfer_mtl import load
+from easytransfer_mtl.comparing.finished_runs import check_dev_files, read_runs
+from easytransfer_mtl.data.list_files import task_files
+from easytransfer_mtl.tasks import load_tasks
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 LEARNED = {"FIRE": 0.95, "SAME": 0.75, "TOPICS": 0.9, "PEOPLE": 0.9, "PLACES": 0.8}
@@ -296,3 +299,9 @@ def test_results_in_python(trained: Path) -> None:
         "probabilities",
     }
     assert "number=" in repr(people) and "probability" not in repr(topics) and "probability=" in repr(fire)
+
+
+def test_a_finished_run_is_known_to_be_of_its_dev_files(mixed: Path, trained: Path) -> None:
+    files = task_files(str(mixed / "data/dev.list_tfrecord"), load_tasks(mixed / "csv/tasks.json"))
+    assert len(files) == len(TASKS)
+    check_dev_files(read_runs(str(trained)), files)  # raises if rows of any type seem to be others
