@@ -22,7 +22,7 @@ setup(
     packages=find_packages(include=["easytransfer_mtl", "easytransfer_mtl.*"]),
     package_data={
         "easytransfer_mtl.inspection": ["*.jinja"],
-        "easytransfer_mtl.reporting": ["page.*"],
+        "easytransfer_mtl.reporting": ["page.*", "figures.*"],
         "easytransfer_mtl.serving": ["page/*"],
     },
     license="Apache-2.0",

@@ -14,15 +14,30 @@ from easytransfer_mtl.files import read_json
 
 CLASSIFY, MULTI_LABEL, SCORE, TAGS = "classify", "multi_label", "score", "tags"
 _OF_LABELS = ("macro_f1", "micro_f1", "weighted_f1", "accuracy")
+AUC = "auc"
+"""The metric that needs the probabilities of all labels, and no threshold."""
 METRICS = {
-    CLASSIFY: (*_OF_LABELS, "matthews", "auc"),
-    MULTI_LABEL: (*_OF_LABELS, "auc"),
+    CLASSIFY: (*_OF_LABELS, "matthews", AUC),
+    MULTI_LABEL: (*_OF_LABELS, AUC),
     SCORE: ("pearson", "spearman", "mean_absolute_error"),
     TAGS: ("entity_f1", "macro_f1", "weighted_f1", "accuracy"),
 }
 """Type of a task -> the metrics that it may have; the first is the default."""
 ERRORS = ("mean_absolute_error",)
 """Metrics that are better when smaller."""
+METRIC_NAMES = {
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "weighted_f1": "weighted F1",
+    "accuracy": "accuracy",
+    "matthews": "Matthews",
+    AUC: "AUC",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+    "mean_absolute_error": "mean absolute error",
+    "entity_f1": "entity F1",
+}
+"""Metric -> its name for readers."""
 LABEL_SEPARATOR = ","
 """Between the labels of a row with several, as in EasyTransfer."""
 UNITS = CHARACTER, WORD_UNIT = "character", "word"

@@ -7,7 +7,12 @@ import numpy as np
 
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, PublishedVocabulary
+from easytransfer_mtl.data.tag_units import NO_TAG
 from easytransfer_mtl.data.tokenization import CJK_CHARACTER, Vocabulary
+from easytransfer_mtl.tasks import CHARACTER
+
+UNTOLD = "\ufffd"
+"""Stands for a unit whose tokens do not tell what it is."""
 
 
 def decode_rows(rows: EncodedRows, vocabulary: AnyVocabulary, is_pair: bool) -> list[tuple[str, ...]]:
@@ -30,6 +35,31 @@ def decode_rows(rows: EncodedRows, vocabulary: AnyVocabulary, is_pair: bool) -> 
         ]
         texts.append(_decoded(ids, vocabulary))
     return list(zip(*texts, strict=True))
+
+
+def decode_units(rows: EncodedRows, vocabulary: AnyVocabulary, unit: str) -> list[tuple[str]]:
+    """Returns each row's text with exactly one character, or word, for each of its tags.
+
+    A character that its tokens do not tell is ``\ufffd``, and so is a word.
+
+    Args:
+        rows: N rows with tags.
+        vocabulary: what their ids stand for.
+        unit: one of ``UNITS``.
+    """
+    assert rows.tag_ids is not None
+    starts, framing = rows.tag_ids != NO_TAG, np.isin(rows.input_ids, vocabulary.frame_ids)
+    found: list[tuple[str]] = []
+    for start, end in itertools.pairwise(rows.offsets.tolist()):
+        numbers, kept = np.cumsum(starts[start:end]), ~framing[start:end]
+        ids = rows.input_ids[start:end]
+        groups = [ids[kept & (numbers == number)].tolist() for number in range(1, int(numbers.max(initial=0)) + 1)]
+        texts = ("".join(text.split()) for text in _decoded(groups, vocabulary))
+        if unit == CHARACTER:
+            found.append(("".join(text if len(text) == 1 else UNTOLD for text in texts),))
+        else:
+            found.append((" ".join(text or UNTOLD for text in texts),))
+    return found
 
 
 def _decoded(ids: list[list[int]], vocabulary: AnyVocabulary) -> list[str]:

@@ -19,7 +19,7 @@ from sklearn.metrics import (
 
 from easytransfer_mtl.data.tag_units import NO_TAG, widened
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.tasks import MULTI_LABEL, OUTSIDE, SCORE, TAGS, Task
+from easytransfer_mtl.tasks import AUC, MULTI_LABEL, OUTSIDE, SCORE, TAGS, Task
 
 LABEL_SETS = ("present", "all")
 CHANCE = {"matthews": 0.0, "auc": 0.5, "pearson": 0.0, "spearman": 0.0, "entity_f1": 0.0}
@@ -248,15 +248,22 @@ def best_threshold(task: Task, truth: np.ndarray, probabilities: np.ndarray) -> 
         truth: [N, C], 0 or 1.
         probabilities: [N, C].
     """
-    metric = next((name for name in task.metrics if name != "auc"), None)
+    metric = threshold_metric(task)
     if metric is None:
         return task.threshold
+    values = scores_by_threshold(metric, truth, probabilities)
+    return max(zip(values, THRESHOLDS, strict=True), key=lambda pair: (pair[0], -abs(pair[1] - 0.5)))[1]
 
-    def value(threshold: float) -> tuple[float, float]:
-        predicted = (probabilities >= threshold).astype(np.int32)
-        return float(_metrics_of_labels(truth, predicted)[metric]()), -abs(threshold - 0.5)
 
-    return max(THRESHOLDS, key=value)
+def threshold_metric(task: Task) -> str | None:
+    """Returns the first metric of a ``multi_label`` task that depends on its threshold; None if none does."""
+    return next((name for name in task.metrics if name != AUC), None)
+
+
+def scores_by_threshold(metric: str, truth: np.ndarray, probabilities: np.ndarray) -> list[float]:
+    """Returns the value of a metric of several labels a row at each of ``THRESHOLDS``; arguments as ``best_threshold``."""
+    predicted = ((probabilities >= threshold).astype(np.int32) for threshold in THRESHOLDS)
+    return [float(_metrics_of_labels(truth, labels)[metric]()) for labels in predicted]
 
 
 def score_confusion(task: Task, confusion: np.ndarray) -> TaskScore:

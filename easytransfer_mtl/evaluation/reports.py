@@ -11,23 +11,11 @@ from easytransfer_mtl.evaluation.metrics import ClassScore, LabelScore, TaskScor
 from easytransfer_mtl.evaluation.tables import aligned, csv_text, digits
 from easytransfer_mtl.evaluation.weights import Weights
 from easytransfer_mtl.files import write_json, write_text
-from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, TAGS, Task
+from easytransfer_mtl.tasks import CLASSIFY, METRIC_NAMES, MULTI_LABEL, TAGS, Task
 
 BOARD_ORDER = ("OCNLI", "OCEMOTION", "TNEWS")
 SUMMARIES = ("summary.txt", "summary.csv", "summary.json")
 UNTRAINED = "(the run's start, untrained)"
-METRIC_NAMES = {
-    "macro_f1": "macro-F1",
-    "micro_f1": "micro-F1",
-    "weighted_f1": "weighted F1",
-    "accuracy": "accuracy",
-    "matthews": "Matthews",
-    "auc": "AUC",
-    "pearson": "Pearson",
-    "spearman": "Spearman",
-    "mean_absolute_error": "mean absolute error",
-    "entity_f1": "entity F1",
-}
 
 
 def class_report_text(score: TaskScore) -> str:

@@ -17,11 +17,13 @@ from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.evaluation.metrics import LABEL_SETS, TaskScore, score_task
 from easytransfer_mtl.evaluation.tables import csv_text
 from easytransfer_mtl.files import read_json, sha256_of, write_json, write_text
-from easytransfer_mtl.tasks import MULTI_LABEL, OUTSIDE, SCORE, TAGS, Task, check_tasks, task_from_json
+from easytransfer_mtl.tasks import AUC, MULTI_LABEL, OUTSIDE, SCORE, TAGS, Task, check_tasks, task_from_json
 
 ROWS_CSV, ROWS_JSON = ROW_FILES = ("rows.csv", "rows.json")
-COLUMNS = ("task", "id", "text", "second_text", "label", "prediction", "p_label", "p_prediction", "loss")
-FORMAT = 1
+COLUMNS = ("task", "id", "text", "second_text", "label", "prediction", "p_label", "p_prediction", "loss", "probabilities")
+FORMAT = 2
+COLUMNS_OF = {1: COLUMNS[:-1], FORMAT: COLUMNS}
+"""Format of rows.json -> the columns of rows.csv; both are read, the last one is written."""
 LARGEST = 1 << 30
 """Largest rows.csv that is read, in bytes; the contest's training rows together make 20 MB."""
 LONGEST_FIELD = 1 << 21
@@ -61,7 +63,8 @@ class TaskRows:
         p_label: probability of the label, float [N]; of several labels a row the product over all labels, of tags their
             geometric mean; NaN of numbers.
         p_prediction: the same of the prediction.
-        probabilities: float [N, C]; None of rows that were read from a file.
+        probabilities: float [N, C], of tags [N, U, C]; None of rows that were read from a file which does not keep them,
+            see ``keeps_probabilities``.
     """
 
     task: Task
@@ -100,6 +103,11 @@ class RowTable:
     def scores(self) -> list[TaskScore]:
         """Returns one score per task."""
         return [score_task(item.task, item.truth, item.predicted, self.f1_labels, item.probabilities) for item in self.tasks]
+
+
+def keeps_probabilities(task: Task) -> bool:
+    """Returns whether rows.csv has the probabilities of all of a task's labels, without which it cannot be scored again."""
+    return task.type == MULTI_LABEL or AUC in task.metrics
 
 
 def task_rows(
@@ -148,9 +156,13 @@ def write_rows(folder: Path, table: RowTable) -> None:
 def _lines(item: TaskRows) -> Iterator[list[Any]]:
     task, text = item.task, item.task.label_text
     numbers = (item.truth.tolist(), item.predicted.tolist(), item.p_label, item.p_prediction, item.loss)
-    for row_id, texts, truth, predicted, *values in zip(item.about.ids, item.about.texts, *numbers, strict=True):
+    kept = item.probabilities if keeps_probabilities(task) else None
+    each = [""] * len(item.truth) if kept is None else [" ".join(map(_digits, row)) for row in kept]
+    for row_id, texts, truth, predicted, *values, all_labels in zip(
+        item.about.ids, item.about.texts, *numbers, each, strict=True
+    ):
         first, second = (text.replace("\0", "\ufffd") for text in (*texts, "")[:2])
-        yield [task.name, row_id, first, second, text(truth), text(predicted), *map(_digits, values)]
+        yield [task.name, row_id, first, second, text(truth), text(predicted), *map(_digits, values), all_labels]
 
 
 def _digits(value: float) -> str:
@@ -169,8 +181,9 @@ def read_rows(folder: Path) -> RowTable:
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise _damaged(about, "it lists no tasks")
     name, labels = value.get("name"), value.get("f1_labels")
-    if value.get("format_version") != FORMAT or not isinstance(name, str) or labels not in LABEL_SETS:
-        raise _damaged(about, f"format_version {shown(value.get('format_version'))}, f1_labels {shown(labels)}")
+    form = value.get("format_version")
+    if type(form) is not int or form not in COLUMNS_OF or not isinstance(name, str) or labels not in LABEL_SETS:
+        raise _damaged(about, f"format_version {shown(form)}, f1_labels {shown(labels)}")
     if not path.is_file():
         raise _damaged(path, "it does not exist")
     if path.stat().st_size > LARGEST:
@@ -178,7 +191,7 @@ def read_rows(folder: Path) -> RowTable:
     if sha256_of(path) != value.get("rows_sha256"):
         raise _damaged(path, f"its content is not what {ROWS_JSON} beside it was written for")
     tasks = check_tasks(tuple(_task(entry, about) for entry in entries))
-    lines = _by_task(path, tasks)
+    lines = _by_task(path, tasks, COLUMNS_OF[form])
     return RowTable(name, labels, [_task_rows(path, *item, about) for item in zip(tasks, entries, lines, strict=True)])
 
 
@@ -195,15 +208,15 @@ def _task(entry: dict[str, Any], path: Path) -> Task:
     return task_from_json({key: part for key, part in entry.items() if key not in {*kinds, "source_sha256"}}, str(path))
 
 
-def _by_task(path: Path, tasks: Sequence[Task]) -> list[list[list[str]]]:
+def _by_task(path: Path, tasks: Sequence[Task], columns: tuple[str, ...]) -> list[list[list[str]]]:
     """Returns the lines of each task."""
     found: dict[str, list[list[str]]] = {task.name: [] for task in tasks}
     try:
         with open(path, encoding="utf-8", newline="") as stream, _long_fields():
             for number, line in enumerate(csv.reader(stream, strict=True)):
-                if number == 0 and tuple(line) != COLUMNS:
-                    raise _damaged(path, f"its first line is not {','.join(COLUMNS)}")
-                if number and (len(line) != len(COLUMNS) or line[0] not in found):
+                if number == 0 and tuple(line) != columns:
+                    raise _damaged(path, f"its first line is not {','.join(columns)}")
+                if number and (len(line) != len(columns) or line[0] not in found):
                     raise _damaged(path, f"row {number} (from 1) is {shown(line)}")
                 if number:
                     found[line[0]].append(line)
@@ -231,10 +244,30 @@ def _task_rows(path: Path, task: Task, entry: dict[str, Any], lines: list[list[s
         p_label, p_prediction = (
             np.full(len(lines), np.nan) if task.type == SCORE else np.array(part, np.float64) for part in numbers[:2]
         )
+        probabilities = _probabilities(task, truth, p_label, *numbers[3:])
     except ValueError as error:
         raise _damaged(path, f"{task.name}: {shown(error)}") from None
+    checked = [] if task.type == SCORE else [p_label, p_prediction]
+    checked += [] if probabilities is None else [probabilities]
     # A NaN is not in the range either.
-    if task.type != SCORE and not all(((0 <= part) & (part <= 1 + 1e-5)).all() for part in (p_label, p_prediction)):
+    if not all(((0 <= part) & (part <= 1 + 1e-5)).all() for part in checked):
         raise _damaged(path, f"{task.name}: a probability is not between 0 and 1")
     row_texts = RowTexts(list(ids), texts, entry["texts"] == "file", entry["file"], entry["source_sha256"])
-    return TaskRows(task, row_texts, truth, predicted, p_label, p_prediction)
+    return TaskRows(task, row_texts, truth, predicted, p_label, p_prediction, probabilities)
+
+
+def _probabilities(task: Task, truth: np.ndarray, p_label: np.ndarray, *column: tuple[str, ...]) -> np.ndarray | None:
+    """Returns float64 [N, C] from the column ``probabilities``, if there is one; None if the file does not have them.
+
+    Of two labels a row's probability of its own one says that of the other too, in files of earlier versions as well.
+
+    Raises:
+        ValueError: a row has not one number a label.
+    """
+    if not keeps_probabilities(task):
+        return None
+    if column:
+        return np.array([text.split() for text in column[0]], np.float64).reshape(len(truth), task.num_labels)
+    if task.type == MULTI_LABEL or task.num_labels > 2:
+        return None
+    return np.where(truth[:, np.newaxis] == np.arange(2), p_label[:, np.newaxis], 1.0 - p_label[:, np.newaxis])

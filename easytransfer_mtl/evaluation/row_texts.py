@@ -5,19 +5,24 @@ from pathlib import Path
 
 from easytransfer_mtl.data.contest_files import require_dev_files
 from easytransfer_mtl.data.csv_reader import CsvContent
-from easytransfer_mtl.data.decoding import decode_rows
+from easytransfer_mtl.data.decoding import decode_rows, decode_units
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.source_texts import rows_of, source_of
 from easytransfer_mtl.evaluation.row_table import RowTexts
 from easytransfer_mtl.files import sha256_of
 from easytransfer_mtl.runs.task_data import TaskData
+from easytransfer_mtl.tasks import TAGS
 
 
 def texts_of_records(item: TaskData, vocabulary: AnyVocabulary) -> RowTexts:
-    """Decodes the texts of TFRecord rows, whose ids are their numbers."""
+    """Decodes the texts of TFRecord rows, whose ids are their numbers; of rows with tags one unit for each tag."""
     numbers = range(len(item.rows)) if item.numbers is None else item.numbers.tolist()
-    texts = decode_rows(item.rows, vocabulary, item.task.second_sequence is not None)
+    texts: list[tuple[str, ...]]
+    if item.task.type == TAGS:
+        texts = [*decode_units(item.rows, vocabulary, item.task.unit)]
+    else:
+        texts = decode_rows(item.rows, vocabulary, item.task.second_sequence is not None)
     manifest = item.file.manifest
     return RowTexts([*map(str, numbers)], texts, False, item.file.path.name, manifest.source_sha256 if manifest else None)
 

@@ -2,10 +2,11 @@
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+import numpy as np
 from markupsafe import Markup
 
 from easytransfer_mtl.evaluation.run_metrics import STEP, Panel, Series
@@ -17,6 +18,10 @@ DASHES = ("", "6 3", "2 3")
 WIDTH, HEIGHT, SQUARE = 360, 210, 300
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 34
 POINTS = 80
+MOST_DOTS = 400
+"""Rows that a scatter plot marks one by one; more are counted in squares."""
+SQUARES = 30
+"""Squares in a row of such a plot."""
 MOST_LINES = len(COLOURS) * len(DASHES)
 
 
@@ -78,15 +83,22 @@ class _Plane:
         attributes = {"class": "curve", "stroke": line.colour, "stroke-dasharray": line.dashes}
         attributes["points"] = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         ElementTree.SubElement(self.root, "polyline", attributes)
-        for (x, y), (step, value) in zip(placed, points) if dots else ():
-            dot = {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "3", "fill": line.colour}
-            circle = ElementTree.SubElement(self.root, "circle", dot)
-            ElementTree.SubElement(circle, "title").text = _printable(f"{line.name}: {value:.4f} at step {step:,.0f}")
+        for point in points if dots else ():
+            self.dot(point, f"{line.name}: {point[1]:.4f} at step {point[0]:,.0f}", r="3", fill=line.colour)
+
+    def dot(self, point: tuple[float, float], title: str, **more: str) -> None:
+        x, y = self._place(point)
+        circle = ElementTree.SubElement(self.root, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}"} | more)
+        ElementTree.SubElement(circle, "title").text = _printable(title)
 
     def bar(self, x: tuple[float, float], height: float, kind: str, title: str) -> None:
-        left, right, top, bottom = self.across(x[0]), self.across(x[1]), self.down(height), self.down(self.y[0])
-        places = {"x": left + 1, "y": top, "width": max(0.0, right - left - 2), "height": max(0.0, bottom - top)}
-        attributes = {name: f"{value:.1f}" for name, value in places.items()} | {"class": kind}
+        self.box((x[0], self.y[0]), (x[1], height), title, gap=1, **{"class": kind})
+
+    def box(self, low: tuple[float, float], high: tuple[float, float], title: str, gap: float = 0, **more: str) -> None:
+        (left, bottom), (right, top) = self._place(low), self._place(high)
+        width, height = max(0.0, right - left - 2 * gap), max(0.0, bottom - top)
+        places = {"x": left + gap, "y": top, "width": width, "height": height}
+        attributes = {name: f"{value:.1f}" for name, value in places.items()} | more
         ElementTree.SubElement(ElementTree.SubElement(self.root, "rect", attributes), "title").text = _printable(title)
 
     def markup(self) -> Markup:
@@ -109,29 +121,99 @@ def curves(title: str, panel: Panel, levels: Mapping[str, float] | None = None, 
     heights = [value for points in shown.values() for _, value in points] + [(levels or {}).get(name, 0.0) for name in shown]
     steps = [step for points in shown.values() for step, _ in points]
     plane = _Plane((0.0, max([1.0, *steps])), _range(heights), ("step", ""), title)
-    legend = []
-    for number, (name, points) in enumerate(shown.items()):
-        line = Line(name, COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)])
+    legend = _legend([*shown])
+    for line in legend:
+        name, points = line.name, shown[line.name]
         if levels and name in levels:
             plane.line((0.0, levels[name]), (plane.x[1], levels[name]), "level", stroke=line.colour)
         plane.curve(points, line, dots or len(points) < 3)
-        legend.append(line)
     return Chart(title, plane.markup(), [] if list(panel) == [STEP] else legend)
 
 
-def reliability(title: str, calibration: Calibration) -> Chart:
-    """Draws accuracy over confidence: a bar per bin, and the diagonal on which probabilities are what they say."""
-    plane = _Plane((0.0, 1.0), (0.0, 1.0), ("probability of the prediction", "share that is right"), title, SQUARE)
+def reliability(title: str, calibration: Calibration, axes: tuple[str, str], what: str = "row") -> Chart:
+    """Draws accuracy over confidence: a bar per bin, and the diagonal on which probabilities are what they say.
+
+    Args:
+        title: of the chart.
+        calibration: the bins.
+        axes: what the horizontal and the vertical axis have.
+        what: one of those that are in the bins.
+    """
+    plane = _Plane((0.0, 1.0), (0.0, 1.0), axes, title, SQUARE)
     for item in calibration.bins:
-        rows = f"{item.rows:,} row{'s' if item.rows > 1 else ''}"
-        about = (
-            f"{rows} of {item.low:.1f} to {item.high:.1f}: mean probability {item.confidence:.3f}, right {item.accuracy:.3f}"
-        )
+        rows = f"{item.rows:,} {what}{'s' if item.rows > 1 else ''}"
+        about = f"{rows} of {item.low:.1f} to {item.high:.1f}: mean probability {item.confidence:.3f}, share {item.accuracy:.3f}"
         plane.bar((item.low, item.high), item.accuracy, "bin", about)
         middle = (item.low + item.high) / 2
         plane.text(plane.across(middle), min(plane.down(item.accuracy), plane.down(0.06)) - 3, f"{item.rows:,}", "middle")
     plane.line((0.0, 0.0), (1.0, 1.0), "diagonal")
     return Chart(title, plane.markup(), [])
+
+
+def shares(title: str, axis: str, lines: Mapping[str, Sequence[tuple[float, float]]], mark: float | None = None) -> Chart:
+    """Draws lines of shares from 0 to 1 over a share.
+
+    Args:
+        title: of the chart.
+        axis: what the horizontal axis has.
+        lines: name -> points; of more than ``MOST_LINES`` the first ones are drawn.
+        mark: a place on the horizontal axis to mark; None draws the diagonal instead.
+    """
+    plane = _Plane((0.0, 1.0), (0.0, 1.0), (axis, ""), title, SQUARE if mark is None else HEIGHT)
+    legend = _legend(list(lines)[:MOST_LINES])
+    for line in legend:
+        plane.curve([*lines[line.name]], line, False)
+    if mark is None:
+        plane.line((0.0, 0.0), (1.0, 1.0), "diagonal")
+    else:
+        plane.line((mark, 0.0), (mark, 1.0), "mark")
+        plane.text(plane.across(mark) + (4 if mark < 0.8 else -4), TOP + 8, f"{mark:g}", "start" if mark < 0.8 else "end")
+    return Chart(title, plane.markup(), legend)
+
+
+def scatter(title: str, truth: np.ndarray, predicted: np.ndarray) -> Chart:
+    """Draws predicted over true numbers, float [N], and the diagonal: a dot a row, or of many rows how many each square has."""
+    both = (truth, predicted)
+    low, high = _widened(min(float(part.min()) for part in both), max(float(part.max()) for part in both))
+    plane = _Plane((low, high), (low, high), ("true", "predicted"), title, SQUARE)
+    if len(truth) <= MOST_DOTS:
+        for point in zip(truth.tolist(), predicted.tolist()):
+            plane.dot(point, f"true {point[0]:.4g}, predicted {point[1]:.4g}", r="3", **{"class": "point"})
+    else:
+        counts, *edges = np.histogram2d(*both, bins=SQUARES, range=[(low, high)] * 2)
+        for column, row in np.argwhere(counts):
+            count, lower = int(counts[column, row]), (float(edges[0][column]), float(edges[1][row]))
+            upper = (float(edges[0][column + 1]), float(edges[1][row + 1]))
+            about = f"{count:,} rows: true {lower[0]:.3g} to {upper[0]:.3g}, predicted {lower[1]:.3g} to {upper[1]:.3g}"
+            opacity = f"{0.15 + 0.85 * math.log1p(count) / math.log1p(counts.max()):.2f}"
+            plane.box(lower, upper, about, fill=COLOURS[0], **{"fill-opacity": opacity})
+    plane.line((low, low), (high, high), "diagonal")
+    return Chart(title, plane.markup(), [])
+
+
+def histogram(title: str, axis: str, values: np.ndarray, mark: float) -> Chart:
+    """Draws how many of the values, float [N], are in each of about 25 ranges, and marks a place."""
+    low, high = _widened(min(mark, float(values.min())), max(mark, float(values.max())))
+    counts, edges = np.histogram(values, bins=25, range=(low, high))
+    plane = _Plane((low, high), (0.0, float(counts.max())), (axis, "rows"), title)
+    for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist()):
+        if count:
+            plane.bar((left, right), float(count), "bin", f"{count:,} rows of {left:.3g} to {right:.3g}")
+    plane.line((mark, 0.0), (mark, plane.y[1]), "mark")
+    return Chart(title, plane.markup(), [])
+
+
+def _legend(names: Sequence[str]) -> list[Line]:
+    return [
+        Line(name, COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)])
+        for number, name in enumerate(names)
+    ]
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """Returns a range with some room at its ends, which is not empty."""
+    room = 0.03 * (high - low) or 0.5
+    return low - room, high + room
 
 
 def _points(series: Series, dots: bool) -> list[tuple[float, float]]:

@@ -3,7 +3,7 @@ for (const select of document.querySelectorAll("select[data-list]")) {
   select.closest(".filter").hidden = false;
   select.addEventListener("change", () => {
     for (const row of rows) {
-      row.hidden = select.value !== "" && row.dataset.label !== select.value;
+      row.hidden = select.value !== "" && !row.dataset.label.split(" ").includes(select.value);
     }
   });
 }

@@ -11,21 +11,20 @@ import jinja2
 import numpy as np
 
 from easytransfer_mtl import __version__
-from easytransfer_mtl.errors import clipped
-from easytransfer_mtl.evaluation.confusions import largest_confusions
-from easytransfer_mtl.evaluation.metrics import ClassScore, mean_score
+from easytransfer_mtl.evaluation.metrics import ClassScore, LabelScore, TaskScore, mean_score
 from easytransfer_mtl.evaluation.row_table import RowTable, TaskRows
 from easytransfer_mtl.evaluation.run_metrics import Panel, has_news
 from easytransfer_mtl.reporting.bootstrap import REPLICATES, Interval, interval_of, resampled_scores
-from easytransfer_mtl.reporting.calibration import Calibration, calibration_of
-from easytransfer_mtl.reporting.charts import Chart, curves, reliability
+from easytransfer_mtl.reporting.charts import Chart, curves
+from easytransfer_mtl.reporting.class_figures import ClassFigures, class_figures
+from easytransfer_mtl.reporting.entities import VERDICTS
+from easytransfer_mtl.reporting.number_figures import NumberFigures, number_figures
+from easytransfer_mtl.reporting.row_list import LONGEST_TEXT
+from easytransfer_mtl.reporting.set_figures import SetFigures, set_figures
 from easytransfer_mtl.reporting.sources import Source, Training, same_rows
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.reporting.tag_figures import TagFigures, tag_figures
+from easytransfer_mtl.tasks import METRIC_NAMES, MULTI_LABEL, SCORE, TAGS, Task
 
-WORST_ROWS = 50
-MOST_LABELS = 30
-"""Labels in a matrix; of more, those with the most confusions."""
-LONGEST_TEXT = 600
 TITLES = {
     "loss": "Training loss (dotted: guessing)",
     "score": "Score on the dev rows",
@@ -34,62 +33,19 @@ TITLES = {
     "grad_share": "Share of the weighted gradient norms",
     "cosine": "Cosine of the task gradients",
 }
-METRIC_NAMES = {"macro_f1": "macro-F1", "accuracy": "accuracy"}
-
-
-@dataclass(frozen=True)
-class Label:
-    """A label's line: its code and name, precision, recall, F1 and number of rows; whether macro-F1 counts it."""
-
-    code: str
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-    counted: bool
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A number of rows, their share of the true label's, and whether they are right."""
-
-    rows: int
-    share: float
-    right: bool
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """A row with a high loss; ``label`` is the label's id, ``truth`` and ``predicted`` are labels with their names."""
-
-    row_id: str
-    texts: list[str]
-    label: int
-    truth: str
-    predicted: str
-    right: bool
-    p_label: float
-    p_prediction: float
-    loss: float
 
 
 @dataclass(frozen=True)
 class TaskPart:
-    """One task's part of a run's section."""
+    """One task's part of a run's section: its score, the other metrics, and the figures of its type."""
 
     task: Task
     metric: str
     rows: TaskRows
     interval: Interval
-    labels: list[Label]
-    matrix: list[tuple[Label, list[Cell]]]
-    confusions: list[str]
-    worst: list[Mistake]
-    filters: list[tuple[int, str, int]]
-    calibration: Calibration
-    diagram: Chart
+    others: list[tuple[str, float]]
     mean_loss: float
+    figures: ClassFigures | SetFigures | NumberFigures | TagFigures
 
 
 @dataclass(frozen=True)
@@ -136,8 +92,9 @@ def render(sources: Sequence[Source]) -> str:
     shared = Counter(source.name for source in sources)
     sources = [source if shared[source.name] == 1 else replace(source, name=str(source.path)) for source in sources]
     names = list(dict.fromkeys(item.task.name for source in sources for item in source.table.tasks))
-    every = [entry for source in sources for entry in (source, *source.members)]
+    every = [(entry, _Scored.of(entry.table)) for source in sources for entry in (source, *source.members)]
     together = len(every) > 1
+    scored = {id(entry): scores for entry, scores in every}
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -152,9 +109,10 @@ def render(sources: Sequence[Source]) -> str:
         replicates=REPLICATES,
         longest_text=LONGEST_TEXT,
         task_names=names,
-        scores=[_score_line(entry, names, id(entry) in members) for entry in every] if together else [],
-        differences=[_difference(*pair) for pair in _pairs(sources)],
-        runs=[_run_part(source) for source in sources],
+        verdicts=VERDICTS,
+        scores=[_score_line(*entry, names, id(entry[0]) in members) for entry in every] if together else [],
+        differences=[_difference(*((part, scored[id(part)]) for part in pair)) for pair in _pairs(sources)],
+        runs=[_run_part(source, scored[id(source)]) for source in sources],
     )
 
 
@@ -164,59 +122,68 @@ def _pairs(sources: Sequence[Source]) -> list[tuple[Source, Source]]:
     return pairs + [(source, member) for source in sources for member in source.members]
 
 
-def _replicates(table: RowTable) -> list[np.ndarray]:
-    return [resampled_scores(item.task, item.truth, [item.predicted], table.f1_labels)[0] for item in table.tasks]
+@dataclass(frozen=True)
+class _Scored:
+    """A model's scores by task, and those of the resampled rows, [B]."""
+
+    scores: dict[str, TaskScore]
+    replicates: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, table: RowTable) -> "_Scored":
+        scores = {score.task.name: score for score in table.scores()}
+        return cls(scores, {item.task.name: resampled_scores(item, table.f1_labels) for item in table.tasks})
+
+    def interval(self, name: str) -> Interval:
+        return interval_of(self.scores[name].score, self.replicates[name])
+
+    @property
+    def mean(self) -> Interval:
+        return interval_of(mean_score([*self.scores.values()]), np.mean([*self.replicates.values()], axis=0))
 
 
-def _intervals(table: RowTable) -> tuple[list[ClassScore], list[Interval], Interval]:
-    """Returns the tasks' scores, their intervals, and that of the mean."""
-    scores = [score for score in table.scores() if isinstance(score, ClassScore)]
-    replicates = _replicates(table)
-    each = [interval_of(score.score, values) for score, values in zip(scores, replicates, strict=True)]
-    return scores, each, interval_of(mean_score(scores), np.mean(replicates, axis=0))
-
-
-def _score_line(source: Source, names: list[str], is_member: bool) -> ScoreLine:
-    scores, each, mean = _intervals(source.table)
-    found = {score.task.name: interval for score, interval in zip(scores, each)}
+def _score_line(source: Source, scored: _Scored, names: list[str], is_member: bool) -> ScoreLine:
     path = source.table.name if is_member else str(source.path)
-    return ScoreLine(source.name, path, is_member, [found.get(name) for name in names], mean)
+    each = [scored.interval(name) if name in scored.scores else None for name in names]
+    return ScoreLine(source.name, path, is_member, each, scored.mean)
 
 
-def _difference(first: Source, second: Source) -> Difference:
+def _difference(first: tuple[Source, _Scored], second: tuple[Source, _Scored]) -> Difference:
     """Compares two models by the paired bootstrap; the second's score minus the first's."""
-    one, other = ({item.task.name: item for item in source.table.tasks} for source in (first, second))
+    (source, before), (other_source, after) = first, second
+    names = (source.name, other_source.name)
+    one, other = ({item.task.name: item for item in part.table.tasks} for part in (source, other_source))
     if one.keys() != other.keys():
-        return Difference(first.name, second.name, [], None, "not compared: they have different tasks")
+        return Difference(*names, [], None, "not compared: they have different tasks")
     unlike = [name for name in one if not same_rows(one[name], other[name])]
-    if unlike or first.table.f1_labels != second.table.f1_labels:
+    if unlike or source.table.f1_labels != other_source.table.f1_labels:
         why = f"other dev rows or labels of {', '.join(unlike)}" if unlike else "macro-F1 is over other labels (f1_labels)"
-        return Difference(first.name, second.name, [], None, f"not compared row by row: {why}")
-    values, replicates = [], []
-    before, after = ({score.task.name: score.score for score in source.table.scores()} for source in (first, second))
-    for name, item in one.items():
-        drawn = resampled_scores(item.task, item.truth, [item.predicted, other[name].predicted], first.table.f1_labels)
-        values.append(after[name] - before[name])
-        replicates.append(drawn[1] - drawn[0])
+        return Difference(*names, [], None, f"not compared row by row: {why}")
+    values = [after.scores[name].score - before.scores[name].score for name in one]
+    replicates = [after.replicates[name] - before.replicates[name] for name in one]
     each = [interval_of(value, drawn) for value, drawn in zip(values, replicates)]
     mean = interval_of(float(np.mean(values)), np.mean(replicates, axis=0))
-    better = second.name if mean.value > 0 else first.name
+    better = names[mean.value > 0]
     verdict = "no difference shown: the interval holds 0" if mean.holds_zero else f"{better} is better on these rows"
-    return Difference(first.name, second.name, each, mean, verdict)
+    return Difference(*names, each, mean, verdict)
 
 
-def _run_part(source: Source) -> RunPart:
-    scores, each, mean = _intervals(source.table)
-    tasks = [_task_part(*part) for part in zip(source.table.tasks, scores, each, strict=True)]
+def _run_part(source: Source, scored: _Scored) -> RunPart:
+    tasks = [_task_part(item, scored) for item in source.table.tasks]
     training = source.training
     charts, seconds, rate = [], None, None
     if training:
-        guessing = {item.task.name: math.log(item.task.num_labels) for item in source.table.tasks}
+        guessing = {item.task.name: _guessing(item.task) for item in source.table.tasks if item.task.type != SCORE}
         charts = _charts(training.panels, guessing)
         seconds = _clock(training.seconds) if training.seconds else None
         rates = [value for series in training.panels.get("rows_per_second", {}).values() for value in series.values]
         rate = float(np.median(rates)) if rates else None
-    return RunPart(source, training, seconds, rate, charts, tasks, mean)
+    return RunPart(source, training, seconds, rate, charts, tasks, scored.mean)
+
+
+def _guessing(task: Task) -> float:
+    """Returns the loss of guessing every label with the same probability."""
+    return math.log(2 if task.type == MULTI_LABEL else task.num_labels)
 
 
 def _charts(panels: dict[str, Panel], guessing: dict[str, float]) -> list[Chart]:
@@ -235,64 +202,22 @@ def _clock(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def _task_part(rows: TaskRows, score: ClassScore, interval: Interval) -> TaskPart:
-    labels = _labels(score)
-    worst = _worst(rows)
-    counts = np.bincount([row.label for row in worst], minlength=rows.task.num_labels)
-    named = [rows.task.named(label) for label in rows.task.label_enumerate_values]
-    calibration = calibration_of(rows.p_prediction, rows.truth == rows.predicted)
+def _task_part(rows: TaskRows, scored: _Scored) -> TaskPart:
+    score = scored.scores[rows.task.name]
     return TaskPart(
         task=rows.task,
         metric=METRIC_NAMES[rows.task.metric],
         rows=rows,
-        interval=interval,
-        labels=sorted(labels, key=lambda label: (not label.counted, label.f1)),
-        matrix=_matrix(score, labels),
-        confusions=largest_confusions(score, 5),
-        worst=worst,
-        filters=[(place, named[place], int(count)) for place, count in enumerate(counts) if count],
-        calibration=calibration,
-        diagram=reliability(f"Reliability of {rows.task.name}", calibration),
+        interval=scored.interval(rows.task.name),
+        others=[(METRIC_NAMES[name], value) for name, value in score.values.items() if name != rows.task.metric],
         mean_loss=float(rows.loss.mean()),
+        figures=_figures(rows, score),
     )
 
 
-def _labels(score: ClassScore) -> list[Label]:
-    task = score.task
-    columns = (score.precision, score.recall, score.f1, score.support, score.counted)
-    values = zip(task.label_enumerate_values, *(column.tolist() for column in columns), strict=True)
-    return [Label(code, task.label_names.get(code, ""), *numbers) for code, *numbers in values]
-
-
-def _matrix(score: ClassScore, labels: list[Label]) -> list[tuple[Label, list[Cell]]]:
-    wrong = score.confusion - np.diag(np.diag(score.confusion))
-    most = np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1)), kind="stable")[:MOST_LABELS]
-    shown = sorted(most.tolist()) if len(labels) > MOST_LABELS else range(len(labels))
-    return [
-        (
-            labels[truth],
-            [
-                Cell(rows := int(score.confusion[truth, column]), rows / max(1, labels[truth].support), truth == column)
-                for column in shown
-            ],
-        )
-        for truth in shown
-    ]
-
-
-def _worst(rows: TaskRows) -> list[Mistake]:
-    loss, named = rows.loss, [rows.task.named(label) for label in rows.task.label_enumerate_values]
-    return [
-        Mistake(
-            row_id=rows.about.ids[place],
-            texts=[clipped(text, LONGEST_TEXT) for text in rows.about.texts[place]],
-            label=int(rows.truth[place]),
-            truth=named[rows.truth[place]],
-            predicted=named[rows.predicted[place]],
-            right=bool(rows.truth[place] == rows.predicted[place]),
-            p_label=float(rows.p_label[place]),
-            p_prediction=float(rows.p_prediction[place]),
-            loss=float(loss[place]),
-        )
-        for place in np.argsort(-loss, kind="stable")[:WORST_ROWS].tolist()
-    ]
+def _figures(rows: TaskRows, score: TaskScore) -> ClassFigures | SetFigures | NumberFigures | TagFigures:
+    if isinstance(score, ClassScore):
+        return class_figures(rows, score)
+    if isinstance(score, LabelScore):
+        return tag_figures(rows, score) if rows.task.type == TAGS else set_figures(rows, score)
+    return number_figures(rows)

@@ -14,8 +14,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.row_table import ROWS_CSV, ROWS_JSON, RowTable, TaskRows, read_rows
 from easytransfer_mtl.evaluation.run_metrics import STEP, Panel, read_dev_scores, read_metrics
 from easytransfer_mtl.files import files_in, read_json, real_path
-from easytransfer_mtl.reporting.bootstrap import RESAMPLED
-from easytransfer_mtl.tasks import CLASSIFY
+from easytransfer_mtl.tasks import AUC
 
 BEST = Path("evaluation/best")
 TRAIN_CONFIG, METRICS, CONFIG, TASKS, MODELS = "train_config.json", "metrics.csv", "config.json", "tasks.json", "models.json"
@@ -77,7 +76,7 @@ def read_source(path: Path) -> Source:
     if not path.is_dir():
         raise UserError(f"{path} is {'not a folder' if path.exists() else 'not there'}; give the folder of a run.")
     if (path / ROWS_JSON).is_file():
-        return Source(_name(path), path, _one_label_rows(path), members=_members(path))
+        return Source(_name(path), path, _rows_in(path), members=_members(path))
     if not (path / TASKS).is_file():
         raise UserError(
             f"{path} is neither the folder of a run (it has no {TASKS}) nor that of an average's scores (no {ROWS_JSON}, "
@@ -85,20 +84,23 @@ def read_source(path: Path) -> Source:
         )
     if not (path / BEST / ROWS_JSON).is_file():
         raise UserError(_not_evaluated(path))
-    return Source(_name(path), path, _one_label_rows(path / BEST), _training(path))
+    return Source(_name(path), path, _rows_in(path / BEST), _training(path))
 
 
-def _one_label_rows(folder: Path) -> RowTable:
-    """Returns the rows of the tasks that the page can show; logs the others."""
+def _rows_in(folder: Path) -> RowTable:
+    """Returns the rows of the tasks that can be scored; logs the others."""
     table = read_rows(folder)
-    shown = [item for item in table.tasks if item.task.type == CLASSIFY and item.task.metric in RESAMPLED]
-    others = [item.task.name for item in table.tasks if item not in shown]
-    if others:
-        what = f"one label a row and the first metric {' or '.join(RESAMPLED)}"
-        if not shown:
-            raise UserError(f"{folder}: report shows tasks with {what}, and there is none ({', '.join(others)}).")
-        logging.warning("report shows tasks with %s; left out: %s", what, ", ".join(others))
-    return replace(table, tasks=shown)
+    others = [item.task.name for item in table.tasks if item.task.metric == AUC and item.probabilities is None]
+    if not others:
+        return table
+    what = (
+        f"{folder / ROWS_CSV} is of an earlier version and lacks the probabilities that the AUC of {', '.join(others)} is "
+        "computed from; run evaluate again"
+    )
+    if len(others) == len(table.tasks):
+        raise UserError(f"{what}.")
+    logging.warning("%s. Left out: %s", what, ", ".join(others))
+    return replace(table, tasks=[item for item in table.tasks if item.task.name not in others])
 
 
 def source_files(source: Source) -> list[Path]:
@@ -131,7 +133,7 @@ def _members(path: Path) -> list[Source]:
         folder = path / f"model_{number}"
         if not (folder / ROWS_JSON).is_file():
             break
-        table = _one_label_rows(folder)
+        table = _rows_in(folder)
         found.append(Source(_name(Path(table.name)), folder, table))
     return found
 

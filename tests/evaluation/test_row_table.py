@@ -53,7 +53,7 @@ def test_the_loss_is_the_cross_entropy_and_finite(tmp_path: Path) -> None:
     np.testing.assert_allclose(news.loss, -np.log(news.p_label))
     assert pairs.loss[0] == 0 and pairs.loss[1] == pytest.approx(87.34, abs=0.01)
     lines = (tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == ",".join(COLUMNS) and lines[-1] == "OCNLI,1,丙,,1,2,0,1,87.3365448"
+    assert lines[0] == ",".join(COLUMNS) and lines[-1] == "OCNLI,1,丙,,1,2,0,1,87.3365448,"
 
 
 def again(folder: Path, text: str) -> None:
@@ -101,7 +101,7 @@ def test_a_table_that_was_changed_or_lost_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format_version": 2}, {"name": 5}, {"f1_labels": "some"}, {"tasks": None}, {"tasks": []}, {"tasks": [5]},
+        {"format_version": 3}, {"format_version": 1}, {"name": 5}, {"f1_labels": "some"}, {"tasks": None}, {"tasks": []}, {"tasks": [5]},
         {"tasks": [{**OCNLI.to_json(), "rows": "2", "texts": "file", "file": "a"}]},
         {"tasks": [{**OCNLI.to_json(), "rows": 2, "texts": "file", "file": "a", "source_sha256": 5}]},
         {"tasks": [{"rows": 2, "texts": "file", "file": "a"}]},

@@ -1,15 +1,17 @@
 """Evaluated runs as evaluate leaves them, with invented rows and no model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from easytransfer_mtl.evaluation.row_table import RowTable, RowTexts, task_rows, write_rows
+from easytransfer_mtl.data.encoded_rows import bits_of, encoded_labels
+from easytransfer_mtl.evaluation.row_table import RowTable, RowTexts, TaskRows, task_rows, write_rows
 from easytransfer_mtl.files import write_json, write_text
-from easytransfer_mtl.tasks import OCNLI, TNEWS, Task
+from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, OCNLI, SCORE, TAGS, TNEWS, Task
 
 ROWS = 60
 
@@ -21,14 +23,52 @@ def rows_of(
     labels, random = np.random.default_rng(1), np.random.default_rng(seed)
     parts = []
     for task in tasks:
-        truth = labels.integers(0, task.num_labels, ROWS)
-        logits = random.normal(size=(ROWS, task.num_labels))
-        logits[np.arange(ROWS), truth] += np.where(random.random(ROWS) < skill, 4.0, -1.0)
-        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         texts = [tuple(f"{task.name} 第{row}行" for _ in range(1 + bool(task.second_sequence))) for row in range(ROWS)]
         about = RowTexts([f"i{row}" for row in range(ROWS)], texts, True, f"{task.name}_dev.csv", source)
-        parts.append(task_rows(task, about, truth, probabilities.argmax(axis=1), probabilities))
+        parts.append(_INVENTED[task.type](task, about, skill, labels, random))
     return RowTable(name, "present", parts)
+
+
+def _classes(
+    task: Task, about: RowTexts, skill: float, labels: np.random.Generator, random: np.random.Generator
+) -> TaskRows:
+    truth = labels.integers(0, task.num_labels, ROWS)
+    logits = random.normal(size=(ROWS, task.num_labels))
+    logits[np.arange(ROWS), truth] += np.where(random.random(ROWS) < skill, 4.0, -1.0)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return task_rows(task, about, truth, probabilities.argmax(axis=1), probabilities)
+
+
+def _sets(task: Task, about: RowTexts, skill: float, labels: np.random.Generator, random: np.random.Generator) -> TaskRows:
+    truth = labels.integers(0, 2, (ROWS, task.num_labels))
+    probabilities = np.clip(random.normal(0.5 + skill * (truth - 0.5), 0.2), 0.001, 0.999)
+    return task_rows(task, about, truth, (probabilities >= task.threshold).astype(int), probabilities)
+
+
+def _numbers(task: Task, about: RowTexts, skill: float, labels: np.random.Generator, random: np.random.Generator) -> TaskRows:
+    truth = labels.integers(0, 11, ROWS).astype(np.float32) / 2
+    predicted = (truth + random.normal(0, 4 * (1 - skill), ROWS)).astype(np.float32)
+    return task_rows(task, about, bits_of(truth), predicted, predicted[:, np.newaxis])
+
+
+def _tags(task: Task, about: RowTexts, skill: float, labels: np.random.Generator, random: np.random.Generator) -> TaskRows:
+    """Texts of a word, a space and a word; the space has no tag, as in TFRecords."""
+    words = {"东京城": "B-LOC I-LOC I-LOC", "李四": "B-PER I-PER", "今天好": "O O O", "山": "B-LOC", "喝水": "O O"}
+    chosen = [[[*words][place] for place in labels.integers(0, len(words), 2)] for _ in range(ROWS)]
+    truth = encoded_labels(task, [" ".join(words[word] for word in row) for row in chosen])
+    other = random.integers(0, task.num_labels, truth.shape)
+    predicted = np.where(random.random(truth.shape) < skill, truth, other)
+    probabilities = 0.05 + 0.8 * np.eye(task.num_labels)[predicted]
+    about = replace(about, texts=[(" ".join(row),) for row in chosen])
+    return task_rows(task, about, truth, predicted, probabilities / probabilities.sum(axis=2, keepdims=True))
+
+
+_INVENTED = {CLASSIFY: _classes, MULTI_LABEL: _sets, SCORE: _numbers, TAGS: _tags}
+TOPICS = Task("TOPICS", (), "t", ("城市", "food", "travel", "x"), type=MULTI_LABEL, threshold=0.4, metric="micro_f1")
+GRADES = Task("GRADES", (), "t", (), type=SCORE, metric="spearman")
+PLACES = Task("PLACES", (), "t", ("O", "B-LOC", "I-LOC", "B-PER", "I-PER"), type=TAGS)
+SPAM = Task("SPAM", (), "t", ("no", "yes"), metric="auc")
+ALL_TYPES = (SPAM, TOPICS, GRADES, PLACES)
 
 
 @pytest.fixture

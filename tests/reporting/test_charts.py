@@ -45,7 +45,8 @@ def test_one_line_for_the_whole_step_needs_no_legend() -> None:
 
 
 def test_reliability_has_a_bar_per_bin() -> None:
-    chart = reliability("R", Calibration([Bin(0.5, 0.6, 1, 0.55, 0.0), Bin(0.9, 1.0, 1234, 0.95, 1.0)], 0.1, 0.9, 0.9))
+    bins = [Bin(0.5, 0.6, 1, 0.55, 0.0), Bin(0.9, 1.0, 1234, 0.95, 1.0)]
+    chart = reliability("R", Calibration(bins, 0.1, 0.9, 0.9), ("x", "y"))
     first, second = ElementTree.fromstring(chart.svg).iter("rect")
     assert float(first.get("height", "")) == 0 and float(second.get("height", "")) > 200
     assert "1,234 rows of 0.9 to 1.0" in chart.svg and "1 row of 0.5" in chart.svg

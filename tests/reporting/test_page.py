@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from easytransfer_mtl.evaluation.row_table import RowTable, RowTexts, read_rows, write_rows
-from easytransfer_mtl.reporting.page import WORST_ROWS, render
+from easytransfer_mtl.reporting.page import render
+from easytransfer_mtl.reporting.row_list import WORST_ROWS
 from easytransfer_mtl.reporting.sources import read_source
 from easytransfer_mtl.tasks import OCNLI, TNEWS, Task
 
