@@ -13,7 +13,7 @@ from easytransfer_mtl.data.tfrecords import read_tfrecords
 from easytransfer_mtl.errors import UserError, listed, shown
 from easytransfer_mtl.evaluation.row_table import ROWS_JSON, RowTable, read_rows
 from easytransfer_mtl.files import read_json, real_path
-from easytransfer_mtl.reporting.sources import same_rows
+from easytransfer_mtl.reporting.sources import run_folders, same_rows
 from easytransfer_mtl.runs.folder import RunFolder
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
@@ -50,16 +50,7 @@ def read_runs(text: str) -> list[FinishedRun]:
     Raises:
         UserError: a folder is no run's or was not evaluated, the runs are of other tasks or dev rows, or one is there twice.
     """
-    names = [text] if Path(text).is_dir() else [part.strip() for part in text.split(",")]
-    if not all(names):
-        raise UserError("--runs has an empty entry; give A,B,... without a comma at an end.")
-    if len(names) > MOST_RUNS:
-        raise UserError(f"--runs has {len(names)} folders; at most {MOST_RUNS} are taken.")
-    places = [real_path(name) for name in names]
-    twice = sorted({name for name, place in zip(names, places) if places.count(place) > 1})
-    if twice:
-        raise UserError(f"--runs: {listed(twice)} is given twice; give each run once.")
-    runs = [_read(Path(name)) for name in names]
+    runs = [_read(path) for path in run_folders(text, MOST_RUNS)]
     for run in runs[1:]:
         _check_same_rows(runs[0], run)
     return runs

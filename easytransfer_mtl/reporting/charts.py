@@ -92,9 +92,9 @@ class _Plane:
         ElementTree.SubElement(circle, "title").text = _printable(title)
 
     def bar(self, x: tuple[float, float], height: float, kind: str, title: str) -> None:
-        self.box((x[0], self.y[0]), (x[1], height), title, gap=1, **{"class": kind})
+        self.box((x[0], self.y[0]), (x[1], height), title, 1, **{"class": kind})
 
-    def box(self, low: tuple[float, float], high: tuple[float, float], title: str, gap: float = 0, **more: str) -> None:
+    def box(self, low: tuple[float, float], high: tuple[float, float], title: str, gap: float, **more: str) -> None:
         (left, bottom), (right, top) = self._place(low), self._place(high)
         width, height = max(0.0, right - left - 2 * gap), max(0.0, bottom - top)
         places = {"x": left + gap, "y": top, "width": width, "height": height}
@@ -142,10 +142,13 @@ def reliability(title: str, calibration: Calibration, axes: tuple[str, str], wha
     plane = _Plane((0.0, 1.0), (0.0, 1.0), axes, title, SQUARE)
     for item in calibration.bins:
         rows = f"{item.rows:,} {what}{'s' if item.rows > 1 else ''}"
-        about = f"{rows} of {item.low:.1f} to {item.high:.1f}: mean probability {item.confidence:.3f}, share {item.accuracy:.3f}"
+        about = (
+            f"{rows} of {item.low:.1f} to {item.high:.1f}: mean probability {item.confidence:.3f}, share {item.accuracy:.3f}"
+        )
         plane.bar((item.low, item.high), item.accuracy, "bin", about)
         middle = (item.low + item.high) / 2
-        plane.text(plane.across(middle), min(plane.down(item.accuracy), plane.down(0.06)) - 3, f"{item.rows:,}", "middle")
+        height = max(TOP + 9, min(plane.down(item.accuracy), plane.down(0.06)) - 3)
+        plane.text(plane.across(middle), height, _short(item.rows), "middle")
     plane.line((0.0, 0.0), (1.0, 1.0), "diagonal")
     return Chart(title, plane.markup(), [])
 
@@ -167,12 +170,20 @@ def shares(title: str, axis: str, lines: Mapping[str, Sequence[tuple[float, floa
         plane.line((0.0, 0.0), (1.0, 1.0), "diagonal")
     else:
         plane.line((mark, 0.0), (mark, 1.0), "mark")
-        plane.text(plane.across(mark) + (4 if mark < 0.8 else -4), TOP + 8, f"{mark:g}", "start" if mark < 0.8 else "end")
+        plane.text(
+            plane.across(mark) + (4 if mark < 0.8 else -4),
+            HEIGHT - BOTTOM - 5,
+            f"{mark:g}",
+            "start" if mark < 0.8 else "end",
+        )
     return Chart(title, plane.markup(), legend)
 
 
 def scatter(title: str, truth: np.ndarray, predicted: np.ndarray) -> Chart:
-    """Draws predicted over true numbers, float [N], and the diagonal: a dot a row, or of many rows how many each square has."""
+    """Draws predicted over true numbers, float [N], and the diagonal.
+
+    There is a dot for each row; of more than ``MOST_DOTS`` rows each square is as dark as it has rows.
+    """
     both = (truth, predicted)
     low, high = _widened(min(float(part.min()) for part in both), max(float(part.max()) for part in both))
     plane = _Plane((low, high), (low, high), ("true", "predicted"), title, SQUARE)
@@ -186,7 +197,7 @@ def scatter(title: str, truth: np.ndarray, predicted: np.ndarray) -> Chart:
             upper = (float(edges[0][column + 1]), float(edges[1][row + 1]))
             about = f"{count:,} rows: true {lower[0]:.3g} to {upper[0]:.3g}, predicted {lower[1]:.3g} to {upper[1]:.3g}"
             opacity = f"{0.15 + 0.85 * math.log1p(count) / math.log1p(counts.max()):.2f}"
-            plane.box(lower, upper, about, fill=COLOURS[0], **{"fill-opacity": opacity})
+            plane.box(lower, upper, about, 0, fill=COLOURS[0], **{"fill-opacity": opacity})
     plane.line((low, low), (high, high), "diagonal")
     return Chart(title, plane.markup(), [])
 
@@ -208,6 +219,11 @@ def _legend(names: Sequence[str]) -> list[Line]:
         Line(name, COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)])
         for number, name in enumerate(names)
     ]
+
+
+def _short(count: int) -> str:
+    """Returns a count as short as a bar is wide: 5,563 is 5.6k."""
+    return str(count) if count < 1000 else f"{count / 1000:.1f}k" if count < 100_000 else f"{count / 1e6:.1f}M"
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:

@@ -36,7 +36,7 @@ def class_figures(rows: TaskRows, score: ClassScore) -> ClassFigures:
     if rows.probabilities is not None:
         roc = roc_chart(task, rows.truth[:, np.newaxis] == np.arange(task.num_labels), rows.probabilities)
     return ClassFigures(
-        labels=labels_of(score, confusion.sum(axis=0), np.diag(confusion)),
+        labels=labels_of(score, confusion.sum(axis=0)),
         matrix=matrix_of([(label, task.label_names.get(label, "")) for label in task.label_enumerate_values], confusion),
         confusions=largest_confusions(score, 5),
         calibration=calibration,

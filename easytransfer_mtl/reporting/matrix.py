@@ -13,7 +13,7 @@ MOST_LABELS = 30
 
 @dataclass(frozen=True)
 class Label:
-    """A label's line: its code and name, its scores, how often it is true, predicted, and both; whether it counts."""
+    """A label's line: its code and name, its scores, how often it is true and how often predicted; whether it counts."""
 
     code: str
     name: str
@@ -22,7 +22,6 @@ class Label:
     f1: float
     true: int
     predicted: int
-    right: int
     counted: bool = True
 
 
@@ -50,16 +49,15 @@ class Matrix:
     labels: int
 
 
-def labels_of(score: LabelScore, predicted: np.ndarray, right: np.ndarray) -> list[Label]:
+def labels_of(score: LabelScore, predicted: np.ndarray) -> list[Label]:
     """Returns a line for each label of a score, the lowest F1 first, those that do not count last.
 
     Args:
         score: the score.
         predicted: how often each label is predicted, int [C].
-        right: how often it is right.
     """
     task = score.task
-    columns = (score.precision, score.recall, score.f1, score.support, predicted, right, score.counted)
+    columns = (score.precision, score.recall, score.f1, score.support, predicted, score.counted)
     values = zip(task.label_enumerate_values, *(column.tolist() for column in columns), strict=True)
     lines = [Label(code, task.label_names.get(code, ""), *numbers) for code, *numbers in values]
     return sorted(lines, key=lambda label: (not label.counted, label.f1))
@@ -76,7 +74,10 @@ def matrix_of(heads: Sequence[tuple[str, str]], counts: np.ndarray) -> Matrix:
     most = np.argsort(-(wrong.sum(axis=0) + wrong.sum(axis=1)), kind="stable")[:MOST_LABELS]
     shown = sorted(most.tolist()) if len(heads) > MOST_LABELS else list(range(len(heads)))
     rows = [
-        [Cell(int(counts[truth, other]), float(counts[truth, other] / max(1, counts[truth].sum())), truth == other) for other in shown]
+        [
+            Cell(int(counts[truth, other]), float(counts[truth, other] / max(1, counts[truth].sum())), truth == other)
+            for other in shown
+        ]
         for truth in shown
     ]
     return Matrix([heads[place] for place in shown], rows, len(heads))

@@ -71,7 +71,7 @@ def _ranges(truth: np.ndarray) -> tuple[list[str], np.ndarray]:
     cuts = np.unique(np.quantile(truth, np.linspace(0, 1, MOST_RANGES + 1)[1:-1]))
     numbers, places = np.unique(np.searchsorted(cuts, truth, side="left"), return_inverse=True)
     parts = [truth[places == place] for place in range(len(numbers))]
-    return [f"{part.min():.4g} to {part.max():.4g}" for part in parts], places
+    return [f"{part.min():.4g}" + (f" to {part.max():.4g}" if np.ptp(part) else "") for part in parts], places
 
 
 def _range(rows: TaskRows, name: str, places: np.ndarray) -> NumberRange:

@@ -74,7 +74,7 @@ def set_figures(rows: TaskRows, score: LabelScore) -> SetFigures:
     chosen_by = threshold_metric(task)
     is_wrong = (truth != predicted).any(axis=1)
     return SetFigures(
-        labels=labels_of(score, predicted.sum(axis=0), (truth & predicted).sum(axis=0)),
+        labels=labels_of(score, predicted.sum(axis=0)),
         matrix=_exchanged(task, truth, predicted),
         sets=_wrong_sets(task, truth[is_wrong], predicted[is_wrong]),
         wrong=int(is_wrong.sum()),

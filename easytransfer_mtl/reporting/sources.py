@@ -10,7 +10,7 @@ import numpy as np
 
 from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.train_settings import TrainSettings
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.errors import UserError, listed
 from easytransfer_mtl.evaluation.row_table import ROWS_CSV, ROWS_JSON, RowTable, TaskRows, read_rows
 from easytransfer_mtl.evaluation.run_metrics import STEP, Panel, read_dev_scores, read_metrics
 from easytransfer_mtl.files import files_in, read_json, real_path
@@ -65,6 +65,28 @@ class Source:
     table: RowTable
     training: Training | None = None
     members: list["Source"] = field(default_factory=list)
+
+
+def run_folders(text: str, most: int) -> list[Path]:
+    """Returns the folders of a comma list; a text that is itself the name of a folder is that folder.
+
+    Args:
+        text: what ``--runs`` was given.
+        most: how many folders there may be.
+
+    Raises:
+        UserError: an entry is empty, there are too many, or a folder is there twice.
+    """
+    names = [text] if Path(text).is_dir() else [part.strip() for part in text.split(",")]
+    if not all(names):
+        raise UserError("--runs has an empty entry; give A,B,... without a comma at an end.")
+    if len(names) > most:
+        raise UserError(f"--runs has {len(names):,} folders; at most {most:,} are taken.")
+    places = [real_path(name) for name in names]
+    twice = sorted({name for name, place in zip(names, places) if places.count(place) > 1})
+    if twice:
+        raise UserError(f"--runs: {listed(twice)} is given twice; give each run once.")
+    return [Path(name) for name in names]
 
 
 def read_source(path: Path) -> Source:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -64,14 +65,13 @@ def tag_figures(rows: TaskRows, score: LabelScore) -> TagFigures:
     """Returns the figures of a task of the type ``tags``."""
     matches = [row.matches() for row in entities_of_rows(rows)]
     every = [match for row in matches for match in row]
-    truth, predicted = (part[rows.truth != NO_TAG] for part in (rows.truth, rows.predicted))
-    size = rows.task.num_labels
+    predicted = np.bincount(rows.predicted[rows.truth != NO_TAG], minlength=rows.task.num_labels)
     return TagFigures(
         kinds=_kinds(rows.task, every),
         verdicts=_verdicts(rows.task, every),
         matrix=_matrix(rows.task, every),
         wrong=_wrong(rows, matches),
-        tags=labels_of(score, np.bincount(predicted, minlength=size), np.bincount(truth[truth == predicted], minlength=size)),
+        tags=labels_of(score, predicted),
         worst=_worst(rows, matches),
     )
 
@@ -83,7 +83,7 @@ def _kinds(task: Task, matches: Sequence[Match]) -> list[Label]:
     for kind in kinds_of(task):
         hits, of_true, of_predicted = right[kind], true[kind], predicted[kind]
         each = (hits / max(1, of_predicted), hits / max(1, of_true), 2 * hits / max(1, of_true + of_predicted))
-        lines.append(Label(kind, "", *each, of_true, of_predicted, hits, bool(of_true + of_predicted)))
+        lines.append(Label(kind, "", *each, of_true, of_predicted, bool(of_true + of_predicted)))
     return sorted(lines, key=lambda line: (not line.counted, line.f1))
 
 
@@ -118,9 +118,9 @@ def _wrong(rows: TaskRows, matches: Sequence[list[Match]]) -> list[WrongEntity]:
     found = Counter[tuple[str, str, str]]()
     for place, row in enumerate(matches):
         places = _places(rows, place)
+        name = partial(_named, rows.about.texts[place][0], places=places)
         wrong = [match for match in row if match.verdict != RIGHT]
-        texts = [tuple(_named(rows.about.texts[place][0], span, places) for span in (one.truth, one.predicted)) for one in wrong]
-        found.update({(*pair, match.verdict) for pair, match in zip(texts, wrong)})
+        found.update({(name(match.truth), name(match.predicted), match.verdict) for match in wrong})
     return [WrongEntity(*about, count) for about, count in found.most_common(MOST_WRONG)]
 
 
@@ -146,10 +146,9 @@ def _worst(rows: TaskRows, matches: Sequence[list[Match]]) -> RowList:
         spans = [span for match in wrong[place] for span in (match.truth, match.predicted) if span]
         groups = sorted({kinds.index(span.kind) for span in spans})
         numbers = [sum(side(match) is not None for match in matches[place]) for side in (_truth, _predicted)]
-        labels = [f"{number} {'entity' if number == 1 else 'entities'}" for number in numbers]
-        found.append(
-            ListedRow(rows.about.ids[place], groups, *labels, not wrong[place], about, _texts(rows, place, matches[place]))
-        )
+        truth, predicted = (f"{number} {'entity' if number == 1 else 'entities'}" for number in numbers)
+        texts = _texts(rows, place, matches[place])
+        found.append(ListedRow(rows.about.ids[place], groups, truth, predicted, not wrong[place], about, texts))
     return RowList.of("the most wrong entities", "kind", kinds, found)
 
 

@@ -12,7 +12,7 @@ from easytransfer_mtl.evaluation.confusions import largest_confusions
 from easytransfer_mtl.evaluation.metrics import score_task
 from easytransfer_mtl.evaluation.row_table import COLUMNS, RowTable, RowTexts, read_rows, task_rows, write_rows
 from easytransfer_mtl.files import read_json, sha256_of, write_json
-from easytransfer_mtl.tasks import OCNLI, TNEWS
+from easytransfer_mtl.tasks import MULTI_LABEL, OCNLI, TNEWS, Task
 
 TEXTS = [('"引号,逗号',), ("两\u2028行\t",), ("=1+1",), ("零\0字节",)]
 
@@ -101,7 +101,8 @@ def test_a_table_that_was_changed_or_lost_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"format_version": 3}, {"format_version": 1}, {"name": 5}, {"f1_labels": "some"}, {"tasks": None}, {"tasks": []}, {"tasks": [5]},
+        {"format_version": 3}, {"format_version": 1}, {"name": 5}, {"f1_labels": "some"},
+        {"tasks": None}, {"tasks": []}, {"tasks": [5]},
         {"tasks": [{**OCNLI.to_json(), "rows": "2", "texts": "file", "file": "a"}]},
         {"tasks": [{**OCNLI.to_json(), "rows": 2, "texts": "file", "file": "a", "source_sha256": 5}]},
         {"tasks": [{"rows": 2, "texts": "file", "file": "a"}]},
@@ -123,3 +124,51 @@ def test_the_largest_confusions_in_words() -> None:
         "TNEWS: 1 of 3 rows of 115 (农业) were predicted as 114 (股票)",
     ]
     assert largest_confusions(score_task(TNEWS, truth, truth)) == []
+
+
+def several_and_areas() -> RowTable:
+    random = np.random.default_rng(5)
+    topics = Task("TOPICS", (), "t", ("a", "b", "c"), type=MULTI_LABEL)
+    news = Task("NEWS", (), "t", ("a", "b", "c"), metric="auc")
+    spam = Task("SPAM", (), "t", ("no", "yes"), more_metrics=("auc",))
+    about = RowTexts(["1", "2"], [("天",), ("地",)], True, "f", None)
+    one, two = random.dirichlet(np.ones(3), 2).astype(np.float32), random.dirichlet(np.ones(2), 2).astype(np.float32)
+    return RowTable(
+        "x",
+        "present",
+        [
+            task_rows(topics, about, np.array([[0, 1, 1], [0, 0, 0]]), (one > 0.5).astype(int), one),
+            task_rows(news, about, np.array([2, 0]), one.argmax(axis=1), one),
+            task_rows(spam, about, np.array([1, 0]), two.argmax(axis=1), two),
+        ],
+    )
+
+
+def test_probabilities_are_kept_where_scores_need_them(tmp_path: Path) -> None:
+    table = several_and_areas()
+    write_rows(tmp_path, table)
+    found = read_rows(tmp_path)
+    for item, other in zip(found.tasks, table.tasks, strict=True):
+        assert item.probabilities is not None
+        np.testing.assert_array_equal(item.probabilities.astype(np.float32), other.probabilities)
+    assert [score.values for score in found.scores()] == [score.values for score in table.scores()]
+    again(tmp_path, (tmp_path / "rows.csv").read_text(encoding="utf-8").replace("SPAM,1,天,,yes,", "SPAM,1,天,,yes,,", 1))
+    with pytest.raises(UserError, match="is damaged"):
+        read_rows(tmp_path)
+    write_rows(tmp_path, table)
+    lines = (tmp_path / "rows.csv").read_text(encoding="utf-8").splitlines()
+    again(tmp_path, "\n".join([*lines[:-1], lines[-1].rpartition(" ")[0]]) + "\n")
+    with pytest.raises(UserError, match="rows.csv is damaged .SPAM"):
+        read_rows(tmp_path)
+
+
+def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    table = several_and_areas()
+    write_rows(tmp_path, table)
+    text = (tmp_path / "rows.csv").read_text(encoding="utf-8")
+    write_json(tmp_path / "rows.json", {**read_json(tmp_path / "rows.json"), "format_version": 1})
+    again(tmp_path, "".join(f"{line.rpartition(',')[0]}\n" for line in text.splitlines()))
+    topics, news, spam = read_rows(tmp_path).tasks
+    assert topics.probabilities is None and news.probabilities is None and spam.probabilities is not None
+    np.testing.assert_allclose(spam.probabilities, np.asarray(table.tasks[2].probabilities), atol=1e-7)
+    np.testing.assert_array_equal(topics.truth, table.tasks[0].truth)

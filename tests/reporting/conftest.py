@@ -45,7 +45,9 @@ def _sets(task: Task, about: RowTexts, skill: float, labels: np.random.Generator
     return task_rows(task, about, truth, (probabilities >= task.threshold).astype(int), probabilities)
 
 
-def _numbers(task: Task, about: RowTexts, skill: float, labels: np.random.Generator, random: np.random.Generator) -> TaskRows:
+def _numbers(
+    task: Task, about: RowTexts, skill: float, labels: np.random.Generator, random: np.random.Generator
+) -> TaskRows:
     truth = labels.integers(0, 11, ROWS).astype(np.float32) / 2
     predicted = (truth + random.normal(0, 4 * (1 - skill), ROWS)).astype(np.float32)
     return task_rows(task, about, bits_of(truth), predicted, predicted[:, np.newaxis])
@@ -64,11 +66,17 @@ def _tags(task: Task, about: RowTexts, skill: float, labels: np.random.Generator
 
 
 _INVENTED = {CLASSIFY: _classes, MULTI_LABEL: _sets, SCORE: _numbers, TAGS: _tags}
-TOPICS = Task("TOPICS", (), "t", ("城市", "food", "travel", "x"), type=MULTI_LABEL, threshold=0.4, metric="micro_f1")
-GRADES = Task("GRADES", (), "t", (), type=SCORE, metric="spearman")
-PLACES = Task("PLACES", (), "t", ("O", "B-LOC", "I-LOC", "B-PER", "I-PER"), type=TAGS)
-SPAM = Task("SPAM", (), "t", ("no", "yes"), metric="auc")
-ALL_TYPES = (SPAM, TOPICS, GRADES, PLACES)
+
+
+@pytest.fixture
+def all_tasks() -> tuple[Task, ...]:
+    """A task of each type, with several first metrics."""
+    return (
+        Task("SPAM", (), "t", ("no", "yes"), metric="auc"),
+        Task("TOPICS", (), "t", ("城市", "food", "travel", "x"), type=MULTI_LABEL, threshold=0.4, metric="micro_f1"),
+        Task("GRADES", (), "t", (), type=SCORE, metric="spearman"),
+        Task("PLACES", (), "t", ("O", "B-LOC", "I-LOC", "B-PER", "I-PER"), type=TAGS),
+    )
 
 
 @pytest.fixture

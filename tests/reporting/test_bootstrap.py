@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from easytransfer_mtl.evaluation.metrics import score_task
-from easytransfer_mtl.evaluation.row_table import RowTexts, TaskRows, task_rows
+from easytransfer_mtl.evaluation.row_table import RowTexts, TaskRows
 from easytransfer_mtl.reporting import bootstrap
 from easytransfer_mtl.reporting.bootstrap import Interval, interval_of, resampled_scores, scorer
 from easytransfer_mtl.tasks import CLASSIFY, METRICS, MULTI_LABEL, OCNLI, SCORE, TAGS, TNEWS, Task
@@ -95,7 +95,7 @@ def test_areas_and_numbers_have_intervals_that_hold_their_score() -> None:
     numbers = random.normal(size=200)
     about = RowTexts([], [], True, "f", None)
     task = Task("N", (), "t", (), type=SCORE)
-    rows = task_rows(task, about, numbers.astype(np.float32).view(np.int32), numbers + random.normal(size=200), numbers[:, None])
+    rows = TaskRows(task, about, numbers, numbers + random.normal(size=200), numbers, numbers)
     for metric in ("pearson", "spearman"):
         rows = replace(rows, task=replace(task, metric=metric))
         value = score_task(rows.task, rows.truth, rows.predicted).score

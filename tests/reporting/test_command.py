@@ -36,7 +36,7 @@ def test_pages_go_into_the_first_folder_and_replace_earlier_ones(
         assert report.run(ReportSettings(runs=str(one))) == 0  # a folder may have a comma in its name
     assert capsys.readouterr().out == f"{one / 'report.html'}\n" * 2
     second = make_run("d", 4)
-    assert report.run(ReportSettings(runs=f"{other},{second}")) == 0
+    assert report.run(ReportSettings(runs=f"{other}, {second}")) == 0
     assert (other / "comparison.html").is_file() and not (second / "comparison.html").exists()
 
 
@@ -45,7 +45,7 @@ def test_refused_runs_and_places(make_run: Callable[..., Path], tmp_path: Path) 
     for runs, output, message in (
         (f"{run},", None, "--runs has an empty entry"),
         (f"{run},{run}/../a", None, "a, .*a is given twice|is given twice"),
-        (",".join(f"{tmp_path}/r{number}" for number in range(21)), None, "There are 21 runs; at most 20 fit on a page"),
+        (",".join(f"{tmp_path}/r{number}" for number in range(21)), None, "--runs has 21 folders; at most 20 are taken"),
         (f"{run},{tmp_path}/gone", None, "gone is not there"),
         (str(run), str(run / "metrics.csv"), "metrics.csv would be written over .*, which is read"),
         (str(run), str(run / "evaluation/best/rows.csv"), "rows.csv would be written over"),

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from easytransfer_mtl.evaluation.row_table import RowTable, RowTexts, read_rows, write_rows
+from easytransfer_mtl.files import read_json, sha256_of, write_json
 from easytransfer_mtl.reporting.page import render
-from easytransfer_mtl.reporting.row_list import WORST_ROWS
+from easytransfer_mtl.reporting.row_list import LONGEST_TEXT, WORST_ROWS
 from easytransfer_mtl.reporting.sources import read_source
 from easytransfer_mtl.tasks import OCNLI, TNEWS, Task
 
@@ -135,3 +136,56 @@ def test_of_many_labels_the_most_confused_are_shown(make_run: Callable[..., Path
     task = Task("Q", ("idx", "t", "label"), "t", tuple(f"L{number}" for number in range(200)))
     page = page_of(make_run("a", tasks=(task,)))
     assert "The 30 of 200 labels with the most confusions" in page.text
+
+
+def test_every_type_and_metric_has_its_figures(make_run: Callable[..., Path], all_tasks: tuple[Task, ...]) -> None:
+    html = render([read_source(make_run("a", 2, 0.8, tasks=all_tasks))])
+    page = Page(html)
+    for text in (
+        "SPAM · AUC", "TOPICS · micro-F1", "GRADES · Spearman", "PLACES · entity F1", "ROC curves and their areas",
+        "Scores by threshold, the chosen one marked", "evaluate chooses the one with the best micro-F1",
+        "Which label in place",
+        "Most common wrong predictions", "Predicted over true numbers", "Errors: predicted minus true", "By true number",
+        "Entities by kind", "What became of the entities", "Most common wrong entities", "rows with the most wrong entities",
+    ):  # fmt: skip
+        assert text in page.text, text
+    marks = [attributes["class"] for tag, attributes in page.tags if tag == "mark"]
+    assert {"ok", "bad"} == set(marks)
+    listed = [attributes for tag, attributes in page.tags if tag == "li" and "data-label" in attributes]
+    rows = [str(attributes["data-label"]).split() for attributes in listed]
+    assert len(rows) == len(all_tasks) * WORST_ROWS
+    counts = [int(count) for _, count in re.findall(r'<option value="(\d+)">[^<]* \((\d+)\)</option>', html)]
+    assert sum(counts) == sum(map(len, rows))  # a row is under all of its labels or kinds
+
+
+def test_models_of_every_type_are_compared(make_run: Callable[..., Path], all_tasks: tuple[Task, ...]) -> None:
+    weak, strong = (make_run(*each, tasks=all_tasks) for each in (("weak", 2, 0.4), ("strong", 3, 0.95)))
+    text = page_of(weak, strong).text
+    assert "strong is better on these rows" in text and "not compared" not in text
+    assert all(task.name in text for task in all_tasks)
+
+
+def test_files_without_probabilities_say_what_is_missing(
+    make_run: Callable[..., Path], all_tasks: tuple[Task, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    news = replace(TNEWS, metric="auc")
+    folder = make_run("a", tasks=(*all_tasks, news))
+    rows = folder / "evaluation/best/rows.csv"
+    text = rows.read_text(encoding="utf-8")
+    rows.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in text.splitlines()), encoding="utf-8")
+    about = {"format_version": 1, "rows_sha256": sha256_of(rows)}
+    write_json(rows.with_suffix(".json"), {**read_json(rows.with_suffix(".json")), **about})
+    page = page_of(folder)
+    assert "run evaluate again for the scores by threshold" in page.text and "Scores by threshold" not in page.text
+    assert "SPAM · AUC" in page.text and "TNEWS · AUC" not in page.text
+    assert "lacks the probabilities that the AUC of TNEWS is computed from; run evaluate again. Left out" in caplog.text
+
+
+def test_long_texts_do_not_make_a_long_page(make_run: Callable[..., Path], all_tasks: tuple[Task, ...]) -> None:
+    folder = make_run("a", 2, 0.6, tasks=all_tasks)
+    table = read_rows(folder / "evaluation/best")
+    for item in table.tasks:
+        item.about.texts[:] = [("天 地" * 5000,) for _ in item.about.texts]
+    before = len(render([read_source(folder)]))
+    write_rows(folder / "evaluation/best", table)
+    assert len(render([read_source(folder)])) < before + 2 * len(all_tasks) * WORST_ROWS * (LONGEST_TEXT + 10)
