@@ -8,9 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
-
-import numpy as np
+from typing import TextIO
 
 from easytransfer_mtl.commands.unlabelled import STANDARD, test_files
 from easytransfer_mtl.config.predict_settings import PredictSettings
@@ -18,10 +16,12 @@ from easytransfer_mtl.data.text_files import TextFile
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import ensemble_of
 from easytransfer_mtl.evaluation.inference import HeadOutput
-from easytransfer_mtl.evaluation.tagging import entities_of, tags_of
+from easytransfer_mtl.evaluation.loaded_model import Result
 from easytransfer_mtl.files import check_outputs, replacing
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.tasks import LABEL_SEPARATOR, MULTI_LABEL, SCORE, TAGS, Task, ascii_name, task_named
+from easytransfer_mtl.tasks import SCORE, TAGS, ascii_name, task_named
+
+DECIMALS = 6
 
 
 def run(settings: PredictSettings, model_class: type[MultiTaskModel] | None = None) -> int:
@@ -72,31 +72,15 @@ def _write(stream: TextIO, file: TextFile, output: HeadOutput, form: str) -> Non
         names = ["label_name"] if task.label_names else []
         one = {SCORE: "number", TAGS: "tags"}.get(task.type)
         table.writerow(["id", one] if one else ["id", "label", *columns, *names])
-    for row, predicted, values in zip(file.rows(), output.predictions, output.probabilities, strict=True):
-        found = _tagged(task, row.texts[0], predicted) if task.type == TAGS else _found(task, predicted, values)
+    for row, values in zip(file.rows(), output.probabilities, strict=True):
+        text = row.texts[0] if task.type == TAGS else ""
+        found = Result(task, values, row.row_id, text).to_json(DECIMALS)
         if form == "jsonl":
-            stream.write(json.dumps({"id": row.row_id, **found}, ensure_ascii=False) + "\n")
+            stream.write(json.dumps(found, ensure_ascii=False) + "\n")
         elif task.type == TAGS:
             table.writerow([row.row_id, " ".join(found["tags"])])
         elif task.type == SCORE:
             table.writerow([row.row_id, found["number"]])
         else:
             names = [found["label_name"]] if task.label_names else []
-            table.writerow([row.row_id, found["label"], *(f"{value:.6f}" for value in values), *names])
-
-
-def _tagged(task: Task, text: str, predicted: np.ndarray) -> dict[str, Any]:
-    tags = tags_of(task, text, predicted)
-    return {"tags": tags, "entities": entities_of(task, text, tags)}
-
-
-def _found(task: Task, predicted: Any, values: np.ndarray) -> dict[str, Any]:
-    """Returns what ``Result.to_json`` does, with six decimals."""
-    if task.type == SCORE:
-        return {"number": round(float(values[0]), 6)}
-    label = task.label_text(predicted)
-    labels = label.split(LABEL_SEPARATOR) if label else []
-    several = {"labels": labels} if task.type == MULTI_LABEL else {}
-    names = [task.label_names.get(one, one) for one in labels] if several else [task.label_names.get(label, label)]
-    probabilities = {one: round(float(value), 6) for one, value in zip(task.label_enumerate_values, values, strict=True)}
-    return {"label": label, **several, "label_name": LABEL_SEPARATOR.join(names), "probabilities": probabilities}
+            table.writerow([row.row_id, found["label"], *(f"{value:.{DECIMALS}f}" for value in values), *names])

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from easytransfer_mtl.data.bad_rows import Problem
+from easytransfer_mtl.data.tag_units import joined_units
 from easytransfer_mtl.errors import UserError, listed, shown
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import TAGS, Task
 
 _NO_LISTS = (str, bytes, bytearray, Mapping, set, frozenset)
 
@@ -39,7 +41,8 @@ def checked_texts(texts: Any, task: Task, start: int = 0) -> list[tuple[str, ...
 
     Args:
         texts: a list, array, series or generator. For a task with one text a row is a string, or a tuple, list or array with
-            one string; for a task with pairs a tuple, list or array with two.
+            one string; for a task with pairs a tuple, list or array with two. For a task with tags it may have the
+            characters or words of a text, which become the text, words with a space between them.
         task: the task.
         start: number of the first row in messages.
 
@@ -48,6 +51,8 @@ def checked_texts(texts: Any, task: Task, start: int = 0) -> list[tuple[str, ...
     """
     count = texts_a_row(task)
     wanted = "a pair of texts, such as ('...', '...')" if count == 2 else "one text, a string"
+    if task.type == TAGS:
+        wanted += f", or the list of its {task.unit}s"
     result: list[tuple[str, ...]] = []
     for row, value in enumerate(_listed(texts, f"{task.name}: texts", "rows"), start):
         parts = [value] if isinstance(value, str) else value
@@ -59,6 +64,11 @@ def checked_texts(texts: Any, task: Task, start: int = 0) -> list[tuple[str, ...
         for part in parts:
             if not isinstance(part, str):
                 raise UserError(f"{where} has {_found(part)} for a text; the task wants {wanted}.")
+        if task.type == TAGS and len(parts) != 1:
+            joined = joined_units(parts, "the text", task.unit)
+            if isinstance(joined, Problem):
+                raise UserError(f"{where}: {joined.reason}.")
+            parts = [joined]
         if len(parts) != count:
             found = f"the one text {shown(value)}" if isinstance(value, str) else f"{len(parts)} texts: {shown(parts)}"
             raise UserError(f"{where} is {found}; the task wants {wanted}.")

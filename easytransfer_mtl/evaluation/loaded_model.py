@@ -37,7 +37,7 @@ class Result:
         values: the probabilities of the task's labels in their order, float32 [C]; of a task with numbers the number, [1];
             of a task with tags [U, C], for each unit, zeros where it has no token.
         id: the row's id, if ids were given.
-        text: the text that a task with tags read; empty of other tasks.
+        text: the text that a task with tags read, of words with a space between them; empty of other tasks.
     """
 
     task: Task
@@ -95,20 +95,23 @@ class Result:
             return {}
         return dict(zip(self.task.label_enumerate_values, map(float, self.values), strict=True))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, decimals: int | None = None) -> dict[str, Any]:
         """Returns the result as a JSON object: ``id`` if there is one, ``label``, ``label_name``, ``probabilities``.
 
         With several labels a row there is ``labels`` too, a list; of a task with numbers ``id`` and ``number`` only, of
         one with tags ``id``, ``tags`` and ``entities``.
+
+        Args:
+            decimals: of probabilities and numbers; None for all of them.
         """
         row_id = {} if self.id is None else {"id": self.id}
         if self.task.type == SCORE:
-            return {**row_id, "number": self.number}
+            return {**row_id, "number": _rounded(float(self.values[0]), decimals)}
         if self.task.type == TAGS:
             return {**row_id, "tags": self.tags, "entities": self.entities}
         several = {"labels": self.labels} if self.task.type == MULTI_LABEL else {}
         named = {"label": self.label, **several, "label_name": self.label_name}
-        return {**row_id, **named, "probabilities": self.probabilities}
+        return {**row_id, **named, "probabilities": {k: _rounded(p, decimals) for k, p in self.probabilities.items()}}
 
     def __repr__(self) -> str:
         shown: dict[str, Any] = {"task": self.task.name}
@@ -117,6 +120,10 @@ class Result:
         parts = ", ".join(f"{name}={value!r}" for name, value in shown.items())
         one = f", probability={self.values.max():.4f}" if self.task.type == CLASSIFY else ""
         return f"Result({parts}{one})"
+
+
+def _rounded(value: float, decimals: int | None) -> float:
+    return value if decimals is None else round(value, decimals)
 
 
 class LoadedModel:
@@ -151,8 +158,9 @@ class LoadedModel:
         Args:
             task: the name of one of the model's tasks.
             texts: for a task with one text, a string, or a list, array, series or generator of strings; for a task with
-                pairs, a tuple of two strings, or a list etc. of such tuples. A tuple of strings is one row. A DataFrame
-                gives the columns of the task's texts, and of an id if it has one.
+                pairs, a tuple of two strings, or a list etc. of such tuples. A tuple of strings is one row. For a task with
+                tags a row may also be the tuple, or a list in a list, of its characters or words. A DataFrame gives the
+                columns of the task's texts, and of an id if it has one.
             ids: a string for one row, a list etc. of different strings for many; the results carry them. None for no ids.
 
         Returns:
@@ -169,7 +177,7 @@ class LoadedModel:
         """Predicts one text or pair, or many, in every task that reads as many texts.
 
         Args:
-            texts: as in ``predict``.
+            texts: as in ``predict``, of tags whole texts only.
             ids: as in ``predict``.
 
         Returns:

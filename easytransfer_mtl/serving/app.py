@@ -30,8 +30,8 @@ PAGE_HEADERS = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-cache",
 }
-_PAIR = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
-_TEXTS = {"anyOf": [{"type": "string"}, *({"type": "array", "items": item} for item in ({"type": "string"}, _PAIR))]}
+_TEXT: dict[str, Any] = {"type": "string"}
+_TEXTS = {"anyOf": [_TEXT, *({"type": "array", "items": item} for item in (_TEXT, {"type": "array", "items": _TEXT}))]}
 
 
 class PredictRequest(BaseModel):
@@ -42,7 +42,8 @@ class PredictRequest(BaseModel):
     )
     task: str | None = Field(None, description="name of a task; null or left out: every task that reads as many texts a row")
     texts: Annotated[Any, WithJsonSchema(_TEXTS)] = Field(
-        description="a text, a list of texts, or a list of pairs of texts for tasks with two texts"
+        description="a text, a list of texts, or a list of lists: pairs for a task with two texts, the characters or words "
+        "of each text for a task with tags, which is to be named then"
     )
 
 

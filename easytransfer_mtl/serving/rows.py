@@ -30,7 +30,8 @@ def asked_rows(task: str | None, texts: Any, tasks: Sequence[Task], limits: Limi
 
     Args:
         task: name of a task; None for all tasks that read as many texts a row.
-        texts: a string, a list of strings, or a list of lists of two strings.
+        texts: a string, a list of strings, or a list of lists of two strings; for a named task with tags a list of lists of
+            characters or words.
         tasks: the model's.
         limits: how many texts, and how long ones.
 
