@@ -1,5 +1,6 @@
 """README's examples are the files that they show, and its commands run."""
 
+import ast
 import json
 import re
 import shlex
@@ -83,8 +84,10 @@ def test_the_own_task_of_the_readme_trains(tmp_path: Path) -> None:
     told = WarmProcess([], ROOT, script=tmp_path / "cell.py").finish().stdout.splitlines()
     assert (told[0] in ("好评", "差评"), told[1], 1 <= float(told[2]) <= 5) == (True, "['味道', '价格']", True), told
     session.close()
-    found = re.findall(r"^(REVIEW|ASPECTS|STARS)\s+60\s+\S+\s+([\d.]+)", done.stdout, re.MULTILINE)
-    assert [name for name, _ in found] == ["REVIEW", "ASPECTS", "STARS"], done.stdout
+    entities = [(entity["label"], entity["text"]) for entity in ast.literal_eval(told[3])]
+    assert entities == [("PLACE", "这家面馆"), ("PRAISE", "味道很好"), ("BLAME", "价格太贵")]
+    found = re.findall(r"^(REVIEW|ASPECTS|STARS|SPANS)\s+60\s+\S.*?\s([\d.]+)\s", done.stdout, re.MULTILINE)
+    assert [name for name, _ in found] == ["REVIEW", "ASPECTS", "STARS", "SPANS"], done.stdout
     assert all(float(score) > 0.9 for _, score in found), done.stdout
 
 

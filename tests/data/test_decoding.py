@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from published_tokenizers import write_tokenizer
 
-from easytransfer_mtl.data.decoding import decode_rows
-from easytransfer_mtl.data.encoded_rows import EncodedRows, from_features
+from easytransfer_mtl.data.decoding import decode_rows, decode_units
+from easytransfer_mtl.data.encoded_rows import EncodedRows, from_features, from_units
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.published_features import feature_builder
 from easytransfer_mtl.data.published_tokenizer import load_published
@@ -47,3 +47,11 @@ def test_a_published_tokenizer_decodes_its_own_ids(tmp_path: Path) -> None:
     builder = feature_builder(vocabulary, "none", 16)
     rows = from_features([builder.encode(("天气 好", "a"))])
     assert [text.replace(" ", "") for text in decode_rows(rows, vocabulary, True)[0]] == ["天气好", "a"]
+
+
+def test_texts_with_tags_have_one_unit_for_each_tag() -> None:
+    builder = FeatureBuilder(Tokenizer(VOCABULARY), 8)
+    characters = from_units(builder.encode_units(list(text)) for text in ("天a 龘B", "好好好好好好好", ""))
+    assert decode_units(characters, VOCABULARY, "character") == [("天a\ufffdb",), ("好" * 6,), ("",)]
+    words = from_units([builder.encode_units(["Playing", "\u200b", "龘", "天气", "plays"])])
+    assert decode_units(words, VOCABULARY, "word") == [("playing [UNK] 天气 play",)]  # the last one is cut

@@ -56,6 +56,32 @@ def test_lists_missing_values_and_truth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("task", "columns", "rows"),
+    [
+        ({"type": "multi_label", "label_enumerate_values": ["x", "y"]}, {"label": [["x", "y"], []]}, ["x,y", ""]),
+        ({"type": "score"}, {"label": np.array([3.5, 1.0])}, ["3.5", "1.0"]),
+        (
+            {"type": "tags", "unit": "word", "label_enumerate_values": "O,B-A,I-A"},
+            {"text": [["New", "York"], np.array(["a"])], "label": [["B-A", "I-A"], "O"]},
+            ["B-A I-A", "O"],
+        ),
+        (
+            {"type": "tags", "label_enumerate_values": "O,B-A,I-A"},
+            {"text": ["天地", "人"], "label": [np.array(["B-A", "I-A"]), ["O"]]},
+            ["B-A I-A", "O"],
+        ),
+    ],
+    ids=["multi_label", "score", "words", "characters"],
+)
+def test_frames_of_every_type_are_written_and_read(
+    tmp_path: Path, task: dict[str, Any], columns: dict[str, Any], rows: list[str]
+) -> None:
+    known = task_from_json({"name": "A", "first_sequence": "text", **task})
+    path = save_table(Frame({"text": ["天地", "人"], **columns}), tmp_path / "A_train.jsonl")
+    assert [row.label for row in read_csv(path, known, True).rows] == rows
+
+
+@pytest.mark.parametrize(
     ("table", "name", "message"),
     [
         (Frame({"text": ["天"]}), "a.csv", "a table is written as JSON lines; let the file's name end with .jsonl"),
