@@ -88,7 +88,7 @@ def test_the_own_task_of_the_readme_trains(tmp_path: Path) -> None:
     assert entities == [("PLACE", "这家面馆"), ("PRAISE", "味道很好"), ("BLAME", "价格太贵")]
     found = re.findall(r"^(REVIEW|ASPECTS|STARS|SPANS)\s+60\s+\S.*?\s([\d.]+)\s", done.stdout, re.MULTILINE)
     assert [name for name, _ in found] == ["REVIEW", "ASPECTS", "STARS", "SPANS"], done.stdout
-    assert all(float(score) > 0.9 for _, score in found), done.stdout
+    assert all(float(score) > 0.85 for _, score in found), done.stdout
 
 
 def test_the_own_model_of_the_readme_trains(tmp_path: Path) -> None:

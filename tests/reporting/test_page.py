@@ -143,7 +143,7 @@ def test_every_type_and_metric_has_its_figures(make_run: Callable[..., Path], al
     page = Page(html)
     for text in (
         "SPAM · AUC", "TOPICS · micro-F1", "GRADES · Spearman", "PLACES · entity F1", "ROC curves and their areas",
-        "Scores by threshold, the chosen one marked", "evaluate chooses the one with the best micro-F1",
+        "Scores by threshold, the chosen one marked", "the one with the best micro-F1 on its dev rows",
         "Which label in place",
         "Most common wrong predictions", "Predicted over true numbers", "Errors: predicted minus true", "By true number",
         "Entities by kind", "What became of the entities", "Most common wrong entities", "rows with the most wrong entities",
