@@ -39,7 +39,7 @@ def comparison_rows(results: Results, single: dict[str, list[float]]) -> list[di
         if runs is not first:
             difference = paired_difference(means, reference)
             row |= {"difference": difference.mean, "margin": difference.margin, "supported": difference.supported}
-        if alone and all(alone.values()):
+        if alone and min(alone.values()) > 0:  # a share of nothing, or of a negative correlation, says nothing
             row["delta_m"] = delta_m({task: value["mean"] for task, value in row["tasks"].items()}, alone)
         row |= {"time": cost_ratio(runs, first, "seconds"), "memory": cost_ratio(runs, first, "memory_gb")}
         rows.append(row)

@@ -88,7 +88,7 @@ def _dev_scores(member: StoredModel, names: list[str], setting: str) -> dict[str
             f"{setting}={DEV}: {path} has no dev score of {', '.join(missing)} for {member.name}. Run evaluate on its run, "
             "which writes the scores, or give the weights as numbers."
         )
-    return {name: float(found[name]) for name in names}
+    return {name: max(0.0, float(found[name])) for name in names}  # a correlation may be negative
 
 
 def _objects(path: Path, key: str) -> list[dict[str, Any]]:
@@ -99,4 +99,4 @@ def _objects(path: Path, key: str) -> list[dict[str, Any]]:
 
 
 def _is_score(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and 0 <= value <= 1
+    return type(value) in (int, float) and math.isfinite(value) and -1 <= value <= 1

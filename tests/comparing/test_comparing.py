@@ -110,6 +110,7 @@ def test_table_marks_what_the_spread_does_not_support() -> None:
     assert "difference" not in rows[0] and rows[1]["supported"] and not rows[2]["supported"]
     assert rows[1]["time"] == pytest.approx(1.2) and rows[1]["memory"] == 1.0
     assert rows[1]["delta_m"] == pytest.approx(100 * ((0.61 - 0.5) / 0.5 + (0.51333 - 0.4) / 0.4) / 2, rel=1e-3)
+    assert "delta_m" not in comparison_rows(results, {**single, "OCNLI": [-0.1]})[1]  # a negative correlation
     lines = comparison_text(rows, single).splitlines()
     assert "not supported" in lines[3] and "not supported" not in lines[2] and lines[4].startswith("single-task models")
     assert all(len(line) <= 160 for line in lines) and rows[0]["tasks"]["OCNLI"]["mean"] == pytest.approx(0.41)

@@ -67,6 +67,8 @@ def test_weights_are_numbers_or_dev_scores(folder: Path, tmp_path: Path) -> None
     write_json(run / "evaluation/summary.json", {"checkpoints": rows})
     prefix = find_models(f"{run}/model.ckpt-3,{folder}/a")
     assert member_weights("dev", prefix, "--w")["TNEWS"] == (0.3, 0.25)
+    write_json(run / "evaluation/summary.json", {"checkpoints": [{**rows[2], "scores": dict.fromkeys(names, -0.2)}]})
+    assert member_weights("dev", prefix, "--w")["TNEWS"] == (0.0, 0.25)  # a negative correlation
 
 
 @pytest.mark.parametrize(
