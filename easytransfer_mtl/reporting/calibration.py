@@ -37,8 +37,8 @@ def calibration_of(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) 
     The expected calibration error is the mean over the rows of their bin's |accuracy - mean confidence|.
 
     Args:
-        confidence: probability of each row's prediction, float [N].
-        right: whether it is the label, bool [N].
+        confidence: probability of each row's prediction, or of each label of several, float [N].
+        right: whether it is the label, or one of the row's, bool [N].
         bins: number of bins between 0 and 1.
     """
     places = np.clip((confidence * bins).astype(int), 0, bins - 1)
