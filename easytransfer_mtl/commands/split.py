@@ -6,12 +6,12 @@ import numpy as np
 
 from easytransfer_mtl.config.convert_settings import SplitSettings
 from easytransfer_mtl.data.contest_files import find_labelled, require_files
-from easytransfer_mtl.data.csv_reader import check_rows, read_csv, require_rows
 from easytransfer_mtl.data.fold_assignment import assign_folds, group_numbers
 from easytransfer_mtl.data.folds import NAME as FOLDS
 from easytransfer_mtl.data.folds import Folds, FoldSource, TaskFolds, fold_file_name, write_folds
 from easytransfer_mtl.data.learned_labels import with_labels
 from easytransfer_mtl.data.rows import Row
+from easytransfer_mtl.data.table_reader import check_rows, read_table, require_rows
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.tables import aligned
 from easytransfer_mtl.files import check_outputs, sha256_of
@@ -50,7 +50,7 @@ def _split_task(task: Task, paths: list[Path], settings: SplitSettings) -> tuple
     rows: list[Row] = []
     sources = []
     for path in paths:
-        content = read_csv(path, task, labelled=True, header=settings.header)
+        content = read_table(path, task, labelled=True, header=settings.header)
         # Skipped rows are left out here; convert writes them to a file of their own.
         check_rows(content, settings.on_bad_row, max_bad_share=settings.max_bad_share)
         require_rows(content)

@@ -11,8 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from easytransfer_mtl.data.contest_files import DEV_PART, TOTAL, ContestFile, list_files
-from easytransfer_mtl.data.csv_reader import CsvContent, read_csv, require_rows
 from easytransfer_mtl.data.features import RowEncoder
+from easytransfer_mtl.data.table_reader import TableContent, read_table, require_rows
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.inspection.characteristic_words import Word, characteristic_words
 from easytransfer_mtl.tasks import Task
@@ -130,7 +130,7 @@ def describe(
             contents = []
             for file in (file for file in files if file.task is task):
                 try:
-                    content = read_csv(file.path, task, file.labelled, header)
+                    content = read_table(file.path, task, file.labelled, header)
                     require_rows(content)
                     contents.append((file, content))
                 except UserError as error:
@@ -144,7 +144,7 @@ def describe(
 
 
 def _describe_task(
-    task: Task, contents: Sequence[tuple[ContestFile, CsvContent]], folder: Path, encoder: RowEncoder | None
+    task: Task, contents: Sequence[tuple[ContestFile, TableContent]], folder: Path, encoder: RowEncoder | None
 ) -> TaskDescription:
     lengths = [np.array([sum(map(len, row.texts)) for row in content.rows]) for _, content in contents]
     bin_width = max(1, -(-int(max(np.percentile(each, 99.5) for each in lengths)) // BINS))
@@ -171,12 +171,12 @@ def _describe_task(
     return TaskDescription(task, files, bin_width, words_from, words, _suggested(files))
 
 
-def _label_ids(content: CsvContent) -> np.ndarray:
+def _label_ids(content: TableContent) -> np.ndarray:
     ids = content.task.label_ids
     return np.array([ids[str(row.label)] for row in content.rows], np.int64)
 
 
-def _tokens(content: CsvContent, encoder: RowEncoder) -> Tokens:
+def _tokens(content: TableContent, encoder: RowEncoder) -> Tokens:
     unknown_id, unknown, lengths = encoder.tokenizer.vocabulary.unknown_id, 0, []
     for row in content.rows:
         ids = encoder.encode(row.texts).input_ids
@@ -188,7 +188,7 @@ def _tokens(content: CsvContent, encoder: RowEncoder) -> Tokens:
 
 
 def _words(
-    task: Task, contents: Sequence[tuple[ContestFile, CsvContent]], folder: Path
+    task: Task, contents: Sequence[tuple[ContestFile, TableContent]], folder: Path
 ) -> tuple[str | None, dict[str, list[Word]]]:
     by_kind = {file.kind: (file, content) for file, content in reversed(contents)}
     chosen = next((by_kind[kind] for kind in ("train", TOTAL, "dev", DEV_PART) if kind in by_kind), None)

@@ -10,11 +10,11 @@ import numpy as np
 
 from easytransfer_mtl.data.contest_files import ContestFile
 from easytransfer_mtl.data.csv_quoting import QUOTE, Quoting, read_quoting
-from easytransfer_mtl.data.csv_reader import CsvTally, stream_rows
 from easytransfer_mtl.data.encodings import BOM, LONGEST_LINE, UTF_16
 from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.shared_texts import comparable_texts
 from easytransfer_mtl.data.table_form import CONTEST, TableForm
+from easytransfer_mtl.data.table_reader import TableTally, stream_rows
 from easytransfer_mtl.data.wrong_files import table_problem, text_problem
 from easytransfer_mtl.errors import UserError, problem_of
 from easytransfer_mtl.files import naming
@@ -81,7 +81,7 @@ class FileScan:
     """
 
     file: ContestFile
-    tally: CsvTally
+    tally: TableTally
     problem: tuple[str, str] | None = None
     size: int = 0
     has_bom: bool = False
@@ -117,7 +117,7 @@ FEWEST_PUNCTUATED = 10
 
 def scan_file(file: ContestFile, header: bool = False) -> FileScan:
     """Reads a file; what makes it unreadable becomes the scan's ``problem``."""
-    scan = FileScan(file, CsvTally(file.path, file.task, file.labelled, header))
+    scan = FileScan(file, TableTally(file.path, file.task, file.labelled, header))
     try:
         scan.size = file.path.stat().st_size
         if not scan.size:

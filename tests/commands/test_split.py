@@ -10,9 +10,9 @@ import pytest
 
 from easytransfer_mtl.commands.split import run
 from easytransfer_mtl.config.convert_settings import SplitSettings
-from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.fold_assignment import text_key
 from easytransfer_mtl.data.folds import Folds, read_folds
+from easytransfer_mtl.data.table_reader import read_table
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import sha256_of
 from easytransfer_mtl.tasks import CONTEST_TASKS
@@ -40,7 +40,7 @@ def test_all_rows_with_their_ids_and_no_text_in_two_folds(tmp_path: Path, includ
     kinds = ("train", "dev") if include_dev else ("train",)
     for task in CONTEST_TASKS:
         paths = [SAMPLE / f"{task.name}_{kind}.csv" for kind in kinds]
-        rows = [row for path in paths for row in read_csv(path, task, labelled=True).rows]
+        rows = [row for path in paths for row in read_table(path, task, labelled=True).rows]
         found = folds.tasks[task.name]
         assert found.ids == [row.row_id for row in rows]
         assert [(item.name, item.sha256) for item in found.sources] == [(path.name, sha256_of(path)) for path in paths]

@@ -16,9 +16,9 @@ from stored import store_model
 
 from easytransfer_mtl.commands import convert
 from easytransfer_mtl.config.convert_settings import ConvertSettings
-from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.encoded_rows import NO_LABEL, TEACHER
 from easytransfer_mtl.data.manifest import manifest_path
+from easytransfer_mtl.data.table_reader import read_table
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
@@ -310,7 +310,7 @@ FILES = {"train_input_fp": "train", "distillation_unlabelled_fp": "test"}
 
 
 def predicted(teacher: str, task: Task, path: Path, labelled: bool) -> np.ndarray:
-    rows = read_csv(path, task, labelled).rows
+    rows = read_table(path, task, labelled).rows
     found = Predictor(teacher, tasks=CONTEST_TASKS).predict(
         task.name, map(str, range(len(rows))), [row.texts for row in rows]
     )
