@@ -187,6 +187,11 @@ class Task:
         return {label: place for place, label in enumerate(self.label_enumerate_values)}
 
     @property
+    def entity_kinds(self) -> tuple[str, ...]:
+        """Of ``tags``, the kinds of entities in the order of their first tags: ``LOC`` of ``B-LOC`` and ``I-LOC``."""
+        return tuple(dict.fromkeys(tag[2:] for tag in self.label_enumerate_values if tag != OUTSIDE))
+
+    @property
     def head_name(self) -> str:
         """EasyTransfer's name of the task's dense layer, for instance ``tnews_dense``."""
         return f"{self.scope}_dense"

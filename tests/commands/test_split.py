@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mixed_tasks import TASKS, write_mixed_tasks
 
 from easytransfer_mtl.commands.split import run
 from easytransfer_mtl.config.convert_settings import SplitSettings
@@ -121,3 +122,11 @@ def test_a_dev_file_that_is_the_train_file(tmp_path: Path) -> None:
 def test_refused_settings(tmp_path: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         split(tmp_path / "out", **settings)
+
+
+def test_tasks_of_all_types_are_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = write_mixed_tasks(tmp_path / "data", rows=60)
+    folds = split(tmp_path / "out", tmp_path / "data", folds=3, tasks_file=str(tasks))
+    assert [len(folds.tasks[task["name"]].ids) for task in TASKS] == [60] * 5
+    printed = capsys.readouterr().out
+    assert [what in printed for what in ("a label's share", "a range's share", "a kind of entity's share")] == [True] * 3

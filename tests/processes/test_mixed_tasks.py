@@ -276,7 +276,6 @@ def test_commands_for_one_label_a_row_say_so(run_here: Run, mixed: Path, trained
     for words in (
         ["check_data", tasks, data],
         ["eda", tasks, data, f"--output_dir={tmp_path / 'eda'}"],
-        ["split", tasks, data, f"--output_dir={tmp_path / 'split'}"],
         ["submit", f"--predict_checkpoint_path={trained / 'best'}", data, f"--predict_output_fp={tmp_path / 'submit'}"],
     ):
         done = run_here(*words)
