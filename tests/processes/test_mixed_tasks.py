@@ -274,7 +274,6 @@ def test_settings_without_meaning_are_refused(run_here: Run, mixed: Path, tmp_pa
 def test_commands_for_one_label_a_row_say_so(run_here: Run, mixed: Path, trained: Path, tmp_path: Path) -> None:
     tasks, data = f"--tasks_file={mixed / 'csv/tasks.json'}", f"--data_dir={mixed / 'csv'}"
     for words in (
-        ["check_data", tasks, data],
         ["eda", tasks, data, f"--output_dir={tmp_path / 'eda'}"],
         ["submit", f"--predict_checkpoint_path={trained / 'best'}", data, f"--predict_output_fp={tmp_path / 'submit'}"],
     ):
