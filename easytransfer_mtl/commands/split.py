@@ -17,10 +17,7 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.tables import aligned
 from easytransfer_mtl.files import check_outputs, sha256_of
 from easytransfer_mtl.seeding import generator
-from easytransfer_mtl.tasks import CONTEST_TASKS, SCORE, TAGS, Task, load_tasks
-
-_WHAT = {SCORE: "range", TAGS: "kind of entity"}
-"""Type of a task -> what is spread evenly over the folds, where it is not labels."""
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 
 
 def run(settings: SplitSettings) -> int:
@@ -81,7 +78,7 @@ def _report(task: Task, strata: Strata, groups: np.ndarray, folds: np.ndarray) -
     off = np.abs(shares - overall[:, None])
     part, fold = np.unravel_index(off.argmax(), off.shape)
     sizes = np.bincount(groups)
-    text, what = "premise" if task.second_sequence else "text", _WHAT.get(task.type, "label")
+    text = "premise" if task.second_sequence else "text"
     table = [[task.name, "rows", "share", *(f"fold {number}" for number in range(num_folds))]]
     for name, total, share, values in zip(strata.names, of_part, overall, shares):
         table.append([name, str(total), f"{share:.2%}", *(f"{value:.2%}" for value in values)])
@@ -89,8 +86,8 @@ def _report(task: Task, strata: Strata, groups: np.ndarray, folds: np.ndarray) -
     lines = [
         aligned(table)
         + f"{len(sizes)} groups of one {text}, the largest of {sizes.max()} rows; {sizes[sizes > 1].sum()} rows share "
-        f"theirs with another and stay together\nlargest deviation of a {what}'s share: {100 * off[part, fold]:.2f} points "
-        f"({strata.names[part]} in fold {fold})"
+        f"theirs with another and stay together\nlargest deviation of a {strata.what}'s share: "
+        f"{100 * off[part, fold]:.2f} points ({strata.names[part]} in fold {fold})"
     ]
     for name, values in zip(strata.names, counts):
         if values.any() and not values.all():

@@ -21,11 +21,13 @@ class Strata:
         names: of the S parts.
         members: bool [N, S], which parts a row is in.
         is_partition: whether every row is in one part exactly.
+        what: what a part is, for messages.
     """
 
     names: tuple[str, ...]
     members: np.ndarray
     is_partition: bool
+    what: str = "label"
 
     def assign(self, groups: np.ndarray, num_folds: int, random: np.random.Generator) -> np.ndarray:
         """Returns the fold of each row, int64 [N]; rows of a group, see ``group_numbers``, are in one fold."""
@@ -52,13 +54,13 @@ def _kinds(task: Task, rows: Sequence[Row]) -> Strata:
     members = np.zeros((len(rows), len(kinds)), bool)
     for row, of_row in zip(rows, members, strict=True):
         of_row[[kinds[tag[2:]] for tag in set(str(row.label).split()) if tag != OUTSIDE]] = True
-    return Strata(task.entity_kinds, members, is_partition=False)
+    return Strata(task.entity_kinds, members, is_partition=False, what="kind of entity")
 
 
-def _partition(names: tuple[str, ...], places: np.ndarray) -> Strata:
+def _partition(names: tuple[str, ...], places: np.ndarray, what: str = "label") -> Strata:
     members = np.zeros((len(places), len(names)), bool)
     members[np.arange(len(places)), places] = True
-    return Strata(names, members, is_partition=True)
+    return Strata(names, members, is_partition=True, what=what)
 
 
 def _ranges(numbers: np.ndarray) -> Strata:
@@ -70,4 +72,4 @@ def _ranges(numbers: np.ndarray) -> Strata:
     places = np.searchsorted(starts, numbers, side="right") - 1
     ends = [numbers[places == place].max() for place in range(len(starts))]
     names = [f"{start:g}" if start == end else f"{start:g} to {end:g}" for start, end in zip(starts, ends)]
-    return _partition(tuple(names), places)
+    return _partition(tuple(names), places, "range")
