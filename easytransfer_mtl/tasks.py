@@ -553,6 +553,6 @@ def require_one_label(tasks: Iterable[Task], what: str) -> None:
     for task in tasks:
         if task.type != CLASSIFY:
             raise UserError(
-                f"{what}: a row of a submission has one label, and {task.name} is of the type {task.type}; leave it out, and "
-                "take the predict command for it."
+                f"{what}: a row of a submission has one label, and {task.name} is of the type {task.type}; leave it "
+                "out, and take the predict command for it."
             )

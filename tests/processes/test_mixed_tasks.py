@@ -227,12 +227,17 @@ def test_the_exported_client_says_the_same(run_here: Run, mixed: Path, trained: 
             "--ema_decay=0.9",
             "--heads=places=mlp",
             "--num_accumulated_batches=2",
+            "--teacher=RUN",
+            "--teacher_data_dir=CSV",
         ),
     ],
     ids=["losses", "private", "uncertainty", "famo", "pcgrad"],
 )
-def test_settings_work_with_every_type(run_here: Run, mixed: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
-    few = ["--num_epochs=0.25", "--save_steps=5", *more]
+def test_settings_work_with_every_type(
+    run_here: Run, mixed: Path, trained: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    few = ["--num_epochs=0.25", "--save_steps=5"]
+    few += [word.replace("RUN", str(trained)).replace("CSV", str(mixed / "csv")) for word in more]
     done = run_here("train", *words_of(mixed, tmp_path / "run", *few))
     assert done.returncode == 0, done.stderr
     dev = f"--predict_input_fp={mixed / 'data/dev.list_tfrecord'}"
@@ -241,8 +246,10 @@ def test_settings_work_with_every_type(run_here: Run, mixed: Path, tmp_path: Pat
     assert all(np.isfinite(score["score"]) for score in scores_of(tmp_path / "run").values())
 
 
-def test_a_run_goes_on_as_if_it_had_not_stopped(run_here: Run, mixed: Path, tmp_path: Path) -> None:
-    few = ["--save_steps=5", "--task_sampling=proportional", "--lr_decay=none", "--warmup_ratio=0"]
+def test_a_run_with_a_teacher_goes_on_as_if_it_had_not_stopped(
+    run_here: Run, mixed: Path, trained: Path, tmp_path: Path
+) -> None:
+    few = ["--save_steps=5", "--task_sampling=proportional", "--lr_decay=none", "--warmup_ratio=0", f"--teacher={trained}"]
     for name, epochs in (("whole", 0.25), ("parts", 0.1), ("parts", 0.25)):
         done = run_here("train", *words_of(mixed, tmp_path / name, f"--num_epochs={epochs}", *few))
         assert done.returncode == 0, done.stderr
