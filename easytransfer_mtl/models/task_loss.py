@@ -28,6 +28,8 @@ class TaskLoss:
 
     row_axis = -2
     """The rows' place among the dimensions of logits."""
+    weighs_parts = False
+    """Whether equal parts of a batch count otherwise than equally in its mean loss, see ``part_factor``."""
     num_labels: int
     label_weights: tuple[float, ...] | None = None
     label_smoothing: float = 0.0
@@ -96,6 +98,16 @@ class TaskLoss:
     def mean_divergence(self, logits: tf.Tensor, teacher: tf.Tensor, label_ids: tf.Tensor, temperature: float) -> tf.Tensor:
         """Returns the mean of ``divergence`` over the rows, float32 []; ``label_ids`` of the rows say where tags are."""
         return tf.reduce_mean(self.divergence(tf.cast(logits, tf.float32), _of_rank(2, teacher), temperature))
+
+    def part_factor(self, part: tf.Tensor, whole: tf.Tensor, parts: int) -> tf.Tensor:
+        """Returns the factor, float32 [], of one of several equal parts of a batch: the mean of the products is the batch's.
+
+        Args:
+            part: label_ids of the part.
+            whole: label_ids of the batch.
+            parts: their number.
+        """
+        return tf.constant(1.0)
 
     def is_labelled(self, label_ids: tf.Tensor) -> tf.Tensor:
         """Returns which rows have a label, bool [B]; the others have ``NO_LABEL``."""
@@ -212,6 +224,7 @@ class TagLoss(TaskLoss):
     """The mean loss of the tags of all rows; tokens without a tag do not count, and a batch without tags has the loss 0."""
 
     row_axis = -3
+    weighs_parts = True
 
     def __call__(self, logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
         """Returns the mean over the tags; ``logits`` [B, S, C] or [M, B, S, C], ``label_ids`` int32 [B, S], -1 for none."""
@@ -250,11 +263,10 @@ class TagLoss(TaskLoss):
         """Returns 0: no batch is without labelled rows."""
         return tf.constant(0.0)
 
-    @staticmethod
-    def share(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
-        """Returns the share of a batch's tags that is in a part of it, float32 []; both are label_ids."""
+    def part_factor(self, part: tf.Tensor, whole: tf.Tensor, parts: int) -> tf.Tensor:
+        """Returns ``parts`` times the share of the batch's tags that is in the part."""
         own, all_tags = (tf.reduce_sum(tf.cast(ids >= 0, tf.float32)) for ids in (part, whole))
-        return tf.math.divide_no_nan(own, all_tags)
+        return parts * tf.math.divide_no_nan(own, all_tags)
 
 
 def _mean_over_tags(values: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:

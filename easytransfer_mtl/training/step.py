@@ -16,10 +16,8 @@ from easytransfer_mtl.config.train_settings import StepSettings
 from easytransfer_mtl.data.encoded_rows import TEACHER
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.models.task_loss import TagLoss
 from easytransfer_mtl.runs import gradients as grads
 from easytransfer_mtl.runs.gradients import Gradient
-from easytransfer_mtl.tasks import TAGS
 from easytransfer_mtl.training.adversarial import attacked_gradients, make_adversary
 from easytransfer_mtl.training.averages import WeightAverages
 from easytransfer_mtl.training.distillation import Distillation
@@ -35,8 +33,8 @@ distillation also teacher_probabilities, float32 [B, C] or [B, S, C], and label_
 replicas: this replica's rows."""
 Batches = dict[str, Batch]
 """Task name -> its batch."""
-TAG_SHARE = "tag_share"
-"""Key of the share, float32 [], of a batch's tags that a part of it has."""
+PART_FACTOR = "part_factor"
+"""Key of the factor, float32 [], of what is computed of a part of a batch; see ``TaskLoss.part_factor``."""
 Gradients = list[Gradient | None]
 """In the order of ``trainable_variables``."""
 
@@ -195,23 +193,21 @@ class TrainStep:
                 task_id,
             )
             objective += self.settings.rdrop_alpha / 4.0 * differ
-        if TAG_SHARE in batch:
-            factor = self._tag_factor(batch, task_id)
-            loss, accuracy, objective = factor * loss, factor * accuracy, factor * objective
+        if PART_FACTOR in batch:
+            loss, accuracy, objective = (batch[PART_FACTOR] * value for value in (loss, accuracy, objective))
         return Forward(loss, accuracy, penalty, objective)
 
-    def _tag_factor(self, batch: Batch, task_id: tf.Tensor) -> tf.Tensor:
-        """Returns the factor with which the mean over the parts of a batch is the mean over its tags; 1 without tags."""
-        factor = self.settings.num_accumulated_batches * batch[TAG_SHARE]
-        return self.model.for_task(lambda task: factor if task.type == TAGS else tf.constant(1.0), task_id)
-
     def _part_of(self, batch: Batch, part: tf.Tensor) -> Batch:
-        """Returns part number ``part`` of a batch's rows; if a task has tags, with the share of the tags that it has."""
-        rows = tf.shape(batch["label_ids"])[0] // self.settings.num_accumulated_batches
+        """Returns part number ``part`` of a batch's rows; with its factor, if a task's parts do not count by their rows."""
+        parts, losses = self.settings.num_accumulated_batches, self.model.task_losses
+        rows = tf.shape(batch["label_ids"])[0] // parts
         piece = {k: v if k == "task_id" else v[part * rows : (part + 1) * rows] for k, v in batch.items()}
-        if all(task.type != TAGS for task in self.model.tasks):
+        if not any(loss.weighs_parts for loss in losses.values()):
             return piece
-        return piece | {TAG_SHARE: TagLoss.share(piece["label_ids"], batch["label_ids"])}
+        factor = self.model.for_task(
+            lambda task: losses[task.name].part_factor(piece["label_ids"], batch["label_ids"], parts), batch["task_id"]
+        )
+        return piece | {PART_FACTOR: factor}
 
     @property
     def has_unlabelled(self) -> bool:
