@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.data.contest_files import require_files
-from easytransfer_mtl.data.csv_reader import check_rows, read_csv
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.features import RowEncoder
+from easytransfer_mtl.data.table_reader import check_rows, read_table
 from easytransfer_mtl.files import read_json
 from easytransfer_mtl.seeding import generator
 from easytransfer_mtl.tasks import Task
@@ -30,7 +30,7 @@ def measured_histograms(folder: str, tasks: tuple[Task, ...], builder: RowEncode
     files = require_files(folder, "train", tasks)
     histograms = {}
     for task in tasks:
-        content = read_csv(files[task.name], task, True)
+        content = read_table(files[task.name], task, True)
         check_rows(content)
         lengths = Counter(len(builder.encode(row.texts).input_ids) for row in content.rows)
         histograms[task.name] = dict(sorted(lengths.items()))

@@ -202,6 +202,11 @@ class Task:
         return {label: place for place, label in enumerate(self.label_enumerate_values)}
 
     @property
+    def entity_kinds(self) -> tuple[str, ...]:
+        """Of ``tags``, the kinds of entities in the order of their first tags: ``LOC`` of ``B-LOC`` and ``I-LOC``."""
+        return tuple(dict.fromkeys(tag[2:] for tag in self.label_enumerate_values if tag != OUTSIDE))
+
+    @property
     def head_name(self) -> str:
         """EasyTransfer's name of the task's dense layer, for instance ``tnews_dense``."""
         return f"{self.scope}_dense"
@@ -559,10 +564,10 @@ def task_named(name: str, tasks: tuple[Task, ...]) -> Task:
 
 
 def require_one_label(tasks: Iterable[Task], what: str) -> None:
-    """Raises UserError if a task does not have one label a row, which ``what`` is made for."""
+    """Raises UserError if a task does not have one label a row, as every row of a submission, which ``what`` is about."""
     for task in tasks:
         if task.type != CLASSIFY:
             raise UserError(
-                f"{what} works with tasks of the type {CLASSIFY} only, one label a row, and {task.name} is of the type "
-                f"{task.type}; leave it out."
+                f"{what}: a row of a submission has one label, and {task.name} is of the type {task.type}; leave it "
+                "out, and take the predict command for it."
             )

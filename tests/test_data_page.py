@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from warm_processes import WarmSession
 
-from easytransfer_mtl.data.csv_reader import read_csv
+from easytransfer_mtl.data.table_reader import read_table
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import load_tasks
 
@@ -48,7 +48,7 @@ def test_its_sentence_is_the_programs(folder: Path) -> None:
     path = folder / "DATA_DIR/REVIEW_train.csv"
     path.write_text("text,label\n好吃,5\n", encoding="utf-8")
     with pytest.raises(UserError) as caught:
-        read_csv(path, load_tasks(folder / "tasks.json")[0], labelled=True)
+        read_table(path, load_tasks(folder / "tasks.json")[0], labelled=True)
     assert str(caught.value).replace(f"{folder}/", "") in PAGE.replace("\n", " ")
 
 

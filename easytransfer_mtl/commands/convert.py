@@ -14,11 +14,11 @@ from easytransfer_mtl.data.conversion import (
     rejects_path,
     shared_texts,
 )
-from easytransfer_mtl.data.csv_reader import CsvTally
 from easytransfer_mtl.data.learned_labels import with_labels
 from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.published_features import check_units, feature_builder
 from easytransfer_mtl.data.splitting import split_tail, tail_paths
+from easytransfer_mtl.data.table_reader import TableTally
 from easytransfer_mtl.data.tokenization import Vocabulary, warn_of_words
 from easytransfer_mtl.data.vocabulary_rules import warn_of_rules
 from easytransfer_mtl.encoders.config_checks import AFTER_PADDING, check_config, model_type_of, most_tokens
@@ -124,7 +124,7 @@ def _with_dev(settings: ConvertSettings, conversions: list[Conversion]) -> list[
         if tasks.count(item.task) == 2 or not settings.dev_share:
             result.append(item)
             continue
-        form = CsvTally(item.source, item.task, item.labelled, settings.header).table_form()
+        form = TableTally(item.source, item.task, item.labelled, settings.header).table_form()
         parts = split_tail(item.source, settings.dev_share, _split_folder(item), settings.header, form)
         print(f"{item.task.name}: no dev file; the last {settings.dev_share:.0%} of {item.source.name} is dev ({parts[1]})")
         outputs = (item.output, _dev_output(item))

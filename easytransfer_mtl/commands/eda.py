@@ -15,7 +15,7 @@ from easytransfer_mtl.files import check_outputs, files_in, write_json, write_te
 from easytransfer_mtl.inspection.description import SEQUENCE_LENGTHS, TaskDescription, describe
 from easytransfer_mtl.inspection.description_text import description_text
 from easytransfer_mtl.inspection.page import page
-from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks, require_one_label
+from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
 
 PAGE, NUMBERS = "eda.html", "eda.json"
 
@@ -23,7 +23,6 @@ PAGE, NUMBERS = "eda.html", "eda.json"
 def run(settings: EdaSettings) -> int:
     """Describes the files, prints the tables and writes page and JSON; returns the exit status."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
-    require_one_label(tasks, "eda")
     tasks = with_labels(tasks, settings.data_dir, settings.header)
     files, _ = list_files(settings.data_dir, tasks)
     encoder, read = _encoder(settings)

@@ -6,23 +6,23 @@ import numpy as np
 
 from easytransfer_mtl.config.convert_settings import SplitSettings
 from easytransfer_mtl.data.contest_files import find_labelled, require_files
-from easytransfer_mtl.data.csv_reader import check_rows, read_csv, require_rows
-from easytransfer_mtl.data.fold_assignment import assign_folds, group_numbers
+from easytransfer_mtl.data.fold_assignment import group_numbers
 from easytransfer_mtl.data.folds import NAME as FOLDS
 from easytransfer_mtl.data.folds import Folds, FoldSource, TaskFolds, fold_file_name, write_folds
 from easytransfer_mtl.data.learned_labels import with_labels
 from easytransfer_mtl.data.rows import Row
+from easytransfer_mtl.data.strata import Strata, strata_of
+from easytransfer_mtl.data.table_reader import check_rows, read_table, require_rows
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.tables import aligned
 from easytransfer_mtl.files import check_outputs, sha256_of
 from easytransfer_mtl.seeding import generator
-from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks, require_one_label
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task, load_tasks
 
 
 def run(settings: SplitSettings) -> int:
     """Splits every task's rows, writes the folds and prints a table per task; returns the exit status."""
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
-    require_one_label(tasks, "split")
     tasks = with_labels(tasks, settings.data_dir, settings.header)
     if settings.include_dev:
         train, dev = find_labelled(settings.data_dir, tasks)
@@ -50,7 +50,7 @@ def _split_task(task: Task, paths: list[Path], settings: SplitSettings) -> tuple
     rows: list[Row] = []
     sources = []
     for path in paths:
-        content = read_csv(path, task, labelled=True, header=settings.header)
+        content = read_table(path, task, labelled=True, header=settings.header)
         # Skipped rows are left out here; convert writes them to a file of their own.
         check_rows(content, settings.on_bad_row, max_bad_share=settings.max_bad_share)
         require_rows(content)
@@ -58,41 +58,38 @@ def _split_task(task: Task, paths: list[Path], settings: SplitSettings) -> tuple
         sources.append(FoldSource(path.name, sha256_of(path), len(content.rows)))
     if len({source.sha256 for source in sources}) < len(sources):
         raise UserError(f"{' and '.join(map(str, paths))} are the same file twice; take --include_dev away.")
-    ids = task.label_ids
-    label_ids = np.array([ids[str(row.label)] for row in rows], np.int64)
+    strata = strata_of(task, rows)
     groups = group_numbers(row.texts[0] for row in rows)
-    random = generator(settings.seed, "folds", task.name)
-    folds = assign_folds(label_ids, groups, settings.folds, task.num_labels, random)
+    folds = strata.assign(groups, settings.folds, generator(settings.seed, "folds", task.name))
     if len(set(folds.tolist())) < settings.folds:
         raise UserError(
             f"{task.name}: {len(rows)} rows with {len(set(groups.tolist()))} different first texts do not fill "
             f"{settings.folds} folds; rows of one text stay together. Give fewer --folds."
         )
-    return TaskFolds(tuple(sources), [row.row_id for row in rows], folds), _report(task, label_ids, groups, folds)
+    return TaskFolds(tuple(sources), [row.row_id for row in rows], folds), _report(task, strata, groups, folds)
 
 
-def _report(task: Task, label_ids: np.ndarray, groups: np.ndarray, folds: np.ndarray) -> str:
-    """Returns the report on a task's folds: sizes, the share of each label in each fold, warnings."""
+def _report(task: Task, strata: Strata, groups: np.ndarray, folds: np.ndarray) -> str:
+    """Returns the report on a task's folds: sizes, the share of each part of the rows in each fold, warnings."""
     num_folds = int(folds.max()) + 1
-    counts = np.zeros((task.num_labels, num_folds), np.int64)
-    np.add.at(counts, (label_ids, folds), 1)
-    of_label, of_fold = counts.sum(axis=1), counts.sum(axis=0)
-    overall, shares = of_label / len(folds), counts / of_fold
+    counts = np.stack([strata.members[folds == fold].sum(axis=0) for fold in range(num_folds)], axis=1)
+    of_part, of_fold = counts.sum(axis=1), np.bincount(folds, minlength=num_folds)
+    overall, shares = of_part / len(folds), counts / of_fold
     off = np.abs(shares - overall[:, None])
-    label, fold = np.unravel_index(off.argmax(), off.shape)
+    part, fold = np.unravel_index(off.argmax(), off.shape)
     sizes = np.bincount(groups)
     text = "premise" if task.second_sequence else "text"
     table = [[task.name, "rows", "share", *(f"fold {number}" for number in range(num_folds))]]
-    for name, total, share, values in zip(task.label_enumerate_values, of_label, overall, shares):
+    for name, total, share, values in zip(strata.names, of_part, overall, shares):
         table.append([name, str(total), f"{share:.2%}", *(f"{value:.2%}" for value in values)])
     table.append(["rows", str(len(folds)), "", *map(str, of_fold)])
     lines = [
         aligned(table)
         + f"{len(sizes)} groups of one {text}, the largest of {sizes.max()} rows; {sizes[sizes > 1].sum()} rows share "
-        f"theirs with another and stay together\nlargest deviation of a label's share: {100 * off[label, fold]:.2f} points "
-        f"({task.label_enumerate_values[label]} in fold {fold})"
+        f"theirs with another and stay together\nlargest deviation of a {strata.what}'s share: "
+        f"{100 * off[part, fold]:.2f} points ({strata.names[part]} in fold {fold})"
     ]
-    for name, values in zip(task.label_enumerate_values, counts):
+    for name, values in zip(strata.names, counts):
         if values.any() and not values.all():
             without = ", ".join(map(str, np.flatnonzero(values == 0)))
             lines.append(f"warning: {task.name}: no row of {name} ({values.sum()} rows in all) is in fold {without}")

@@ -10,6 +10,7 @@ from easytransfer_mtl.config.sections import (
     MOST_STEPS,
     NORMALIZATIONS,
     PREPROCESS,
+    SEQUENCE_LENGTH,
     SMALLEST_SEED,
     TOKENIZER,
     TOKENIZERS,
@@ -76,7 +77,7 @@ class ConvertSettings(BadRowSettings, EasyTransferSettings):
     )
     tokenizer: str = option(PREPROCESS, TOKENIZER, "auto", choices=TOKENIZERS)
     vocabulary_rule: str = option(PREPROCESS, VOCABULARY_RULE, "auto", choices=VOCABULARY_RULES)
-    sequence_length: int = option(PREPROCESS, "padded length in tokens", 128, minimum=5, maximum=LONGEST_ROW)
+    sequence_length: int = option(PREPROCESS, "padded length in tokens", SEQUENCE_LENGTH, minimum=5, maximum=LONGEST_ROW)
     text_normalization: str = option(
         PREPROCESS,
         "nfkc folds full-width punctuation and letters to half-width (differs from the original)",

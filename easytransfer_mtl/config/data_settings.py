@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from easytransfer_mtl.config.base import CommonSettings
 from easytransfer_mtl.config.options import Conditions, OtherThan, check_effects, option
 from easytransfer_mtl.config.sections import (
+    LONGEST_ROW,
     NORMALIZATIONS,
     PREPROCESS,
+    SEQUENCE_LENGTH,
     TOKENIZER,
     TOKENIZERS,
     VOCABULARY_RULE,
@@ -21,6 +23,9 @@ class CheckDataSettings(CommonSettings):
     tasks_file: str | None = option("", "JSON file with your own tasks; default: TNEWS, OCEMOTION, OCNLI")
     data_dir: str = option(PREPROCESS, "folder of contest files; may stand without the flag's name", required=True)
     json: str | None = option(None, "file that gets the findings as JSON too")
+    sequence_length: int = option(
+        PREPROCESS, "convert's, in tokens; tags behind it are counted", SEQUENCE_LENGTH, minimum=5, maximum=LONGEST_ROW
+    )
     header: bool = option(PREPROCESS, "pass over the first line of every CSV file", False)
 
 

@@ -37,6 +37,8 @@ MOST_TOKENS_A_STEP = 1 << 28
 """Tokens in a step, including padding: 1 GB of token ids."""
 LONGEST_ROW = 65_536
 """Tokens in a row; no encoder has more positions."""
+SEQUENCE_LENGTH = 128
+"""Tokens of a converted row by default."""
 MOST_STEPS = 1_000_000_000
 MOST_EPOCHS = 100_000
 MOST_UNITS = 65_536

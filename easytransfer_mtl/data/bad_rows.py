@@ -5,7 +5,7 @@ from pathlib import Path
 
 from easytransfer_mtl.data.wrong_files import decodes
 from easytransfer_mtl.errors import UserError, listed, shown
-from easytransfer_mtl.tasks import CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, TAGS, Task
+from easytransfer_mtl.tasks import CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, TAG, TAGS, Task
 
 RANGES_SHOWN, VALUES_SHOWN = 5, 5
 SEVERAL = 3
@@ -196,11 +196,11 @@ def label_problem(label: str, values: dict[str, str], task: Task) -> Problem:
     if task.type == SCORE:
         return Problem("label", f"{shown(label)} is no label; allowed: {allowed}", shown(label))
     if task.type == TAGS:
-        unknown = [tag for tag in label.split() if tag not in labels]
+        unknown = [tag for tag in label.split() if not (TAG.fullmatch(tag) if task.learns_labels else tag in labels)]
         return Problem("label", f"unknown tag {shown(unknown[0])}; allowed: {allowed}", shown(unknown[0]))
     if task.type == MULTI_LABEL:
         given = label.split(LABEL_SEPARATOR)
-        unknown = [part for part in given if part not in labels]
+        unknown = [part for part in given if part not in labels and not task.learns_labels]
         what = f"unknown label {shown(unknown[0])}" if unknown else f"a label twice in {shown(label)}"
         about = ("labels are compared exactly: upper and lower case, white space and quotes count",) if unknown else ()
         return Problem("label", f"{what}; allowed: {allowed}", shown(label), about)

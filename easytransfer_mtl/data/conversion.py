@@ -11,11 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from easytransfer_mtl.config.sections import MAX_BAD_SHARE
-from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, stream_rows
 from easytransfer_mtl.data.features import Features, RowEncoder
 from easytransfer_mtl.data.manifest import Manifest, manifest_path, write_manifest
 from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.shared_texts import comparable_texts, shared_sentence
+from easytransfer_mtl.data.table_reader import TableTally, check_rows, require_rows, stream_rows
 from easytransfer_mtl.data.tag_units import NO_TAG, units_of
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
 from easytransfer_mtl.errors import UserError
@@ -105,7 +105,7 @@ def check_sources(
     """
     wrong = []
     for conversion in conversions:
-        tally = CsvTally(conversion.source, conversion.task, conversion.labelled, header)
+        tally = TableTally(conversion.source, conversion.task, conversion.labelled, header)
         try:
             for _ in stream_rows(tally):
                 pass
@@ -139,7 +139,7 @@ def convert_file(
     """
     started = time.perf_counter()
     check_outputs([conversion.output], [conversion.source])
-    tally = CsvTally(conversion.source, conversion.task, conversion.labelled, header)
+    tally = TableTally(conversion.source, conversion.task, conversion.labelled, header)
     source, counts = stream_rows(tally), _Counts()
 
     def before_complete() -> None:
@@ -193,14 +193,14 @@ def _manifest(conversion: Conversion, builder: RowEncoder, rows: int) -> Manifes
     )
 
 
-def _while_good(source: Iterator[Row], tally: CsvTally, on_bad_row: str) -> Iterator[Row]:
+def _while_good(source: Iterator[Row], tally: TableTally, on_bad_row: str) -> Iterator[Row]:
     """Yields rows; if bad rows are an error, stops after the first one and reads on only to find the others."""
     for row in source:
         if on_bad_row == "skip" or not tally.bad_rows:
             yield row
 
 
-def _examples(source: Iterator[Row], tally: CsvTally, builder: RowEncoder, counts: _Counts) -> Iterator[bytes]:
+def _examples(source: Iterator[Row], tally: TableTally, builder: RowEncoder, counts: _Counts) -> Iterator[bytes]:
     task = tally.task
     unlabelled: Any = {MULTI_LABEL: [0] * task.num_labels, SCORE: 0.0}.get(task.type, 0)
     unknown, padding = builder.tokenizer.vocabulary.unknown_id, builder.tokenizer.vocabulary.padding_id

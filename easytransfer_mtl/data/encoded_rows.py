@@ -28,7 +28,8 @@ class EncodedRows:
         offsets: int64 [N + 1]; row i is ``offsets[i]:offsets[i + 1]``.
         label_ids: int32 [N]; ``NO_LABEL`` for training rows without a label, zeros where labels are not read. With several
             labels a row, int32 [N, C], 0 or 1; numbers are kept as ``bits_of`` returns them; zeros of rows with tags.
-        teacher: float32 [N, C], a teacher's probabilities; None without a teacher.
+        teacher: float32 [N, C], a teacher's probabilities; of numbers [N, 1], its numbers; of rows with tags [T, C], 0 for
+            tokens that it says nothing of. None without a teacher.
         tag_ids: int32 [T], of rows with tags the tag of the unit (character or word) that a token begins, ``NO_TAG`` for
             other tokens; None for rows of other types.
         unit_numbers: int32 [T], the number of that unit in its text, -1 for other tokens; None where it is the place among
@@ -83,6 +84,11 @@ class EncodedRows:
         return found
 
     @property
+    def teacher_rank(self) -> int:
+        """Number of dimensions of a batch's teacher."""
+        return 2 if self.tag_ids is None else 3
+
+    @property
     def label_rank(self) -> int:
         """Number of dimensions of a batch's label_ids."""
         return self.label_ids.ndim if self.tag_ids is None else 2
@@ -99,7 +105,7 @@ class EncodedRows:
             self.segment_ids[:end],
             self.offsets[: count + 1],
             self.label_ids[:count],
-            None if self.teacher is None else self.teacher[:count],
+            None if self.teacher is None else self.teacher[: count if self.tag_ids is None else end],
             *self._tags_of(slice(end)),
         )
 
@@ -108,7 +114,7 @@ class EncodedRows:
         lengths = self.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         tokens = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
-        teacher = None if self.teacher is None else self.teacher[rows]
+        teacher = None if self.teacher is None else self.teacher[rows if self.tag_ids is None else tokens]
         parts = (self.input_ids[tokens], self.segment_ids[tokens], offsets, self.label_ids[rows], teacher)
         return EncodedRows(*parts, *self._tags_of(tokens))
 
@@ -121,7 +127,8 @@ class EncodedRows:
 
         Returns:
             input_ids, input_mask, segment_ids (int32 [B, S]) and label_ids (int32 [B] or [B, C]; of rows with tags
-            [B, S], ``NO_TAG`` at the padding too); with a teacher also ``TEACHER`` (float32 [B, C]).
+            [B, S], ``NO_TAG`` at the padding too); with a teacher also ``TEACHER`` (float32 [B, C]; of rows with tags
+            [B, S, C], 0 at the padding).
         """
         starts, lengths = self.offsets[rows], self.lengths[rows]
         size = int(lengths.max())
@@ -137,7 +144,11 @@ class EncodedRows:
         }
         if self.tag_ids is not None:
             batch["label_ids"] = np.where(input_mask, self.tag_ids[positions], NO_TAG).astype(np.int32)
-        return batch if self.teacher is None else {**batch, TEACHER: self.teacher[rows]}
+        if self.teacher is None:
+            return batch
+        if self.tag_ids is None:
+            return {**batch, TEACHER: self.teacher[rows]}
+        return {**batch, TEACHER: np.where(input_mask[..., None], self.teacher[positions], np.float32(0.0))}
 
 
 def bits_of(numbers: np.ndarray) -> np.ndarray:

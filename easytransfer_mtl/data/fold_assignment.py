@@ -67,3 +67,44 @@ def assign_folds(
         of_folds[fold] += of_groups[group]
         fold_of[group] = fold
     return fold_of[groups]
+
+
+def assign_folds_by_rarest(
+    members: np.ndarray, groups: np.ndarray, num_folds: int, random: np.random.Generator
+) -> np.ndarray:
+    """Assigns whole groups to folds where a row is in any number of parts: iterative stratification.
+
+    Sechidis, Tsoumakas and Vlahavas, "On the Stratification of Multi-Label Data", ECML PKDD 2011: of the parts with rows
+    left the one with the fewest comes first, since later choices can make up least for it; each of its rows goes to the fold
+    that lacks most of the part, on a tie to the one that lacks most rows. Here groups take the place of rows, those with
+    most rows of the part first, in random order among equals, and a further tie goes to the smaller fold. Groups in no part
+    come last and fill the folds up.
+
+    The package iterative-stratification has the same aim, without groups.
+
+    Args:
+        members: bool [N, S], which of S parts each row is in.
+        groups: int [N], from ``group_numbers``.
+        num_folds: K.
+        random: breaks ties.
+
+    Returns:
+        int64 [N], the fold of each row, 0 to K - 1.
+    """
+    num_groups, every_row = int(groups.max(initial=-1)) + 1, members.shape[1]
+    of_groups = np.zeros((num_groups, every_row + 1), np.int64)  # the last column counts all rows
+    np.add.at(of_groups, groups, np.column_stack([members, np.ones(len(groups), bool)]))
+    order = random.permutation(num_groups)
+    left = of_groups.sum(axis=0)
+    lacking = np.tile(left, (num_folds, 1))  # K times as many rows as the fold lacks, since integers are exact
+    fold_of, is_left = np.zeros(num_groups, np.int64), np.ones(num_groups, bool)
+    while is_left.any():
+        rows_left = np.where(left[:-1] > 0, left[:-1], np.iinfo(np.int64).max)
+        part = int(rows_left.argmin()) if (left[:-1] > 0).any() else every_row
+        chosen = order[is_left[order] & (of_groups[order, part] > 0)]
+        for group in chosen[np.argsort(-of_groups[chosen, part], kind="stable")]:
+            fold = np.lexsort((-lacking[:, every_row], -lacking[:, part]))[0]
+            lacking[fold] -= num_folds * of_groups[group]
+            left -= of_groups[group]
+            fold_of[group], is_left[group] = fold, False
+    return fold_of[groups]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from easytransfer_mtl.data.contest_files import require_files
-from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, stream_rows
+from easytransfer_mtl.data.table_reader import TableTally, check_rows, require_rows, stream_rows
 from easytransfer_mtl.errors import UserError, clipped, shown
 from easytransfer_mtl.tasks import CLASSIFY, FROM_DATA, LABEL_SEPARATOR, LONGEST_WORD, MULTI_LABEL, TAGS, Task
 
@@ -33,7 +33,7 @@ def with_labels(tasks: tuple[Task, ...], data_dir: str, header: bool = False) ->
 
 
 def _learned(task: Task, path: Path, header: bool) -> Task:
-    tally, counts = CsvTally(path, task, labelled=True, header=header), Counter[str]()
+    tally, counts = TableTally(path, task, labelled=True, header=header), Counter[str]()
     where = f"{task.name}: the labels of {path}, column {shown(task.label_name)}"
     for row in stream_rows(tally):
         label = str(row.label)

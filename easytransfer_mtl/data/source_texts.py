@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.data.contest_files import recognized_files
-from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.encoded_rows import NO_LABEL, encoded_labels
 from easytransfer_mtl.data.list_files import TaskFile
 from easytransfer_mtl.data.rows import Row
+from easytransfer_mtl.data.table_reader import read_table
 from easytransfer_mtl.errors import UserError, listed
 from easytransfer_mtl.files import sha256_of
 from easytransfer_mtl.tasks import TAGS
@@ -59,7 +59,7 @@ def rows_of(file: TaskFile, source: Path, label_ids: np.ndarray) -> list[Row]:
         UserError: the source's good rows are not the TFRecord's, by their number or by their labels.
     """
     task, labelled = (file.manifest.task, file.manifest.labelled) if file.manifest else (file.task, True)
-    rows = read_csv(source, task, labelled).rows
+    rows = read_table(source, task, labelled).rows
     if not labelled and len(rows) == len(label_ids) + 1:
         del rows[0]
     if task.type == TAGS:  # a TFRecord has no tags of spaces and of what is behind the cut

@@ -5,10 +5,10 @@ import io
 from pathlib import Path
 
 from easytransfer_mtl.data.csv_quoting import QUOTE
-from easytransfer_mtl.data.csv_reader import split_lines
 from easytransfer_mtl.data.encodings import UTF_8, byte_lines, codec
 from easytransfer_mtl.data.named_rows import records
 from easytransfer_mtl.data.table_form import CONTEST, CSV, JSON_ENDINGS, JSONL, TSV, TableForm
+from easytransfer_mtl.data.table_reader import split_lines
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import replacing
 

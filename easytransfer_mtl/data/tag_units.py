@@ -8,7 +8,7 @@ import numpy as np
 
 from easytransfer_mtl.data.bad_rows import Problem
 from easytransfer_mtl.errors import shown
-from easytransfer_mtl.tasks import CHARACTER, TAGS, Task
+from easytransfer_mtl.tasks import CHARACTER, OUTSIDE, TAGS, Task
 
 NO_TAG = -1
 """Tag id of tokens that carry none, and of the places behind a row's last tag."""
@@ -74,3 +74,18 @@ def widened(values: np.ndarray, width: int, fill: float = 0) -> np.ndarray:
     """Returns an array [N, U, ...] with ``fill`` behind each row's values, so that U is at least ``width``."""
     more = max(0, width - values.shape[1])
     return np.pad(values, [(0, 0), (0, more)] + [(0, 0)] * (values.ndim - 2), constant_values=fill) if more else values
+
+
+def tag_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Returns kind, first and last place of each entity that tags name, in their order.
+
+    An entity begins with ``B-``, or with an ``I-`` that does not follow a tag of its kind, as seqeval counts in its default
+    mode.
+    """
+    found: list[tuple[str, int, int]] = []
+    for place, (before, tag) in enumerate(zip([OUTSIDE, *tags], tags)):
+        if tag.startswith("I-") and before[2:] == tag[2:]:
+            found[-1] = (*found[-1][:2], place)
+        elif tag != OUTSIDE:
+            found.append((tag[2:], place, place))
+    return found

@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, stream_rows
 from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.table_form import ANY
+from easytransfer_mtl.data.table_reader import TableTally, check_rows, require_rows, stream_rows
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.tasks import Task
 
@@ -59,5 +59,5 @@ class TextFile:
         require_rows(tally)
         return tally.good_rows
 
-    def _tally(self) -> CsvTally:
-        return CsvTally(self.path, self.task, labelled=False, header=self.header, form=self._asked)
+    def _tally(self) -> TableTally:
+        return TableTally(self.path, self.task, labelled=False, header=self.header, form=self._asked)

@@ -2,8 +2,9 @@
 
 import inspect
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -185,7 +186,7 @@ def load_encoder(
     random_init: bool = False,
     random_pooler: bool = False,
     gelu: str = "auto",
-    take_heads: Collection[str] = (),
+    take_heads: Mapping[str, bool] = MappingProxyType({}),
 ) -> LoadedEncoder:
     """Builds an encoder and loads its weights.
 
@@ -196,7 +197,8 @@ def load_encoder(
         random_pooler: allow a checkpoint without pooler (such as a masked language model's) and draw a random one; types
             whose published checkpoints have none do not need this.
         gelu: see ``load_config``.
-        take_heads: ``head_name`` of the checkpoint's heads to return beside EasyTransfer's.
+        take_heads: ``head_name`` of the checkpoint's heads to return beside EasyTransfer's -> whether it reads the pooled
+            output.
 
     Raises:
         UserError: a file is missing or damaged, the weights do not match the config by name, or a head is missing.
@@ -212,19 +214,20 @@ def load_encoder(
         logging.info("Encoder: random start of %s", files.config_file)
         return LoadedEncoder(encoder, vocabulary, {})
     _check_heads(take_heads, weights, str(files.location))
+    of_pooled = ", ".join(name for name, reads_pooled in take_heads.items() if reads_pooled)
     arrays = kind.adapt(_without_its_heads_pooler(weights, kind), value, str(files.location))
     if (random_pooler or not kind.has_pooler) and not arrays.keys() >= set(POOLER):
         arrays = {**random_weights(encoder, clock.seed, POOLER), **arrays}
         logging.info("The checkpoint has no pooler: a random one is drawn")
-        if take_heads:
+        if of_pooled:
             logging.warning(
                 "The head %s of --take_heads reads a random pooler now, not what it was trained on, so what it has learned "
                 "is of little use; leave --take_heads out unless that is wanted.",
-                ", ".join(take_heads),
+                of_pooled,
             )
-    elif take_heads and not arrays.keys() & set(POOLER):
+    elif of_pooled and not arrays.keys() & set(POOLER):
         raise UserError(
-            f"{files.location} has no pooler, whose output the head {', '.join(take_heads)} (--take_heads) is to read: it "
+            f"{files.location} has no pooler, whose output the head {of_pooled} (--take_heads) is to read: it "
             "was trained on something else, such as the tokens' states. Leave --take_heads out, so that the head starts at "
             "random, and give --random_pooler; with both, the head starts from what it has learned, on a random pooler."
         )

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from easytransfer_mtl.data.contest_files import require_dev_files
-from easytransfer_mtl.data.csv_reader import CsvContent, check_rows, read_csv, require_rows
 from easytransfer_mtl.data.encoded_rows import EncodedRows, encoded_labels
 from easytransfer_mtl.data.manifest import manifest_path
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
+from easytransfer_mtl.data.table_reader import TableContent, check_rows, read_table, require_rows
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
@@ -60,14 +60,14 @@ def read_dev_texts(data_dir: str, members: list[StoredModel], header: bool = Fal
     """
     tasks = check_alike(members)
     found = require_dev_files(data_dir, tasks)
-    contents = [read_csv(found[task.name], task, labelled=True, header=header) for task in tasks]
+    contents = [read_table(found[task.name], task, labelled=True, header=header) for task in tasks]
     for content in contents:
         check_rows(content)
         require_rows(content)
     return [_of_texts(content) for content in contents]
 
 
-def _of_texts(content: CsvContent) -> DevRows:
+def _of_texts(content: TableContent) -> DevRows:
     task, texts = content.task, [row.texts for row in content.rows]
     label_ids = encoded_labels(task, [str(row.label) for row in content.rows])
     return DevRows(

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from easytransfer_mtl.data.tag_units import NO_TAG, widened
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError
@@ -59,10 +60,24 @@ def _joined(parts: list[TaskRows]) -> TaskRows:
     texts = [text for part in parts for text in part.about.texts]
     about = replace(parts[0].about, ids=[*map(str, numbers[order])], texts=[texts[place] for place in order])
     columns = [
-        np.concatenate([getattr(part, name) for part in parts])[order]
-        for name in ("truth", "predicted", "p_label", "p_prediction", "probabilities")
+        np.concatenate(_of_one_width([getattr(part, name) for part in parts], fill))[order]
+        for name, fill in (
+            ("truth", NO_TAG),
+            ("predicted", NO_TAG),
+            ("p_label", 0),
+            ("p_prediction", 0),
+            ("probabilities", 0),
+        )
     ]
     return TaskRows(parts[0].task, about, *columns)
+
+
+def _of_one_width(arrays: list[np.ndarray], fill: float) -> list[np.ndarray]:
+    """Returns the arrays with their second dimension, which differs where rows have tags, made equal."""
+    if arrays[0].ndim == 1:
+        return arrays
+    width = max(array.shape[1] for array in arrays)
+    return [widened(array, width, fill) for array in arrays]
 
 
 def _check_folds(members: list[StoredModel]) -> None:

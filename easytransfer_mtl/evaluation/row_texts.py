@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from easytransfer_mtl.data.contest_files import require_dev_files
-from easytransfer_mtl.data.csv_reader import CsvContent
 from easytransfer_mtl.data.decoding import decode_rows, decode_units
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.source_texts import rows_of, source_of
+from easytransfer_mtl.data.table_reader import TableContent
 from easytransfer_mtl.evaluation.row_table import RowTexts
 from easytransfer_mtl.files import sha256_of
 from easytransfer_mtl.runs.task_data import TaskData
@@ -27,7 +27,7 @@ def texts_of_records(item: TaskData, vocabulary: AnyVocabulary) -> RowTexts:
     return RowTexts([*map(str, numbers)], texts, False, item.file.path.name, manifest.source_sha256 if manifest else None)
 
 
-def texts_of_csv(content: CsvContent) -> RowTexts:
+def texts_of_csv(content: TableContent) -> RowTexts:
     """Takes ids and texts of a contest file's rows."""
     return _of_rows(content.rows, content.path)
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
-from seqeval.metrics.sequence_labeling import get_entities
 
-from easytransfer_mtl.data.tag_units import unit_spans
+from easytransfer_mtl.data.tag_units import tag_spans, unit_spans
 from easytransfer_mtl.tasks import OUTSIDE, Task
 
 
@@ -54,7 +53,7 @@ def entities_of(task: Task, text: str, tags: Sequence[str]) -> list[Entity]:
     """Returns the entities that tags name, as seqeval counts them, in their order."""
     spans = unit_spans(text, task.unit)
     found: list[Entity] = []
-    for label, first, last in get_entities(list(tags)):
+    for label, first, last in tag_spans(tags):
         start, end = spans[first][0], spans[last][1]
         found.append({"label": label, "start": start, "end": end, "text": text[start:end]})
     return found

@@ -36,21 +36,20 @@ class Word:
     share_elsewhere: float
 
 
-def characteristic_words(texts: Sequence[str], label_ids: np.ndarray, num_labels: int) -> list[list[Word]]:
+def characteristic_words(texts: Sequence[str], members: np.ndarray) -> list[list[Word]]:
     """Finds the pieces of 2 to 4 characters with the largest chi-squared statistic of "has the label" by "has the piece".
 
     Args:
         texts: one text a row, N in all; the two texts of a pair stand on lines of their own.
-        label_ids: int [N].
-        num_labels: C.
+        members: bool [N, C], which of C labels each row has.
 
     Returns:
         For each of the C labels at most ``MOST_WORDS`` pieces that are more frequent with the label than without it, the
         most characteristic first.
     """
-    nothing: list[list[Word]] = [[] for _ in range(num_labels)]
+    nothing: list[list[Word]] = [[] for _ in range(members.shape[1])]
     step = 1 + sum(min(len(text), LONGEST_TEXT) for text in texts) // MOST_CHARACTERS
-    texts, label_ids = [text[:LONGEST_TEXT] for text in texts[::step]], label_ids[::step]
+    texts, members = [text[:LONGEST_TEXT] for text in texts[::step]], members[::step]
     counter = CountVectorizer(analyzer="char", ngram_range=PIECE, min_df=FEWEST_ROWS, binary=True, dtype=np.int32)
     if len(texts) < FEWEST_ROWS:
         return nothing
@@ -65,8 +64,7 @@ def characteristic_words(texts: Sequence[str], label_ids: np.ndarray, num_labels
     pieces, has_piece = pieces[kept], has_piece[:, kept].tocsc()
     rows_with = np.asarray(has_piece.sum(axis=0)).ravel()
     found = nothing
-    for label in range(num_labels):
-        inside = label_ids == label
+    for label, inside in enumerate(members.T):
         if not inside.any() or inside.all():
             continue
         rows_inside = np.asarray(has_piece[inside].sum(axis=0)).ravel()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from easytransfer_mtl.config.sections import SEQUENCE_LENGTH
 from easytransfer_mtl.data.contest_files import AUTO_BOARDS, ContestFile, find_labelled, list_files
 from easytransfer_mtl.errors import UserError, listed
 from easytransfer_mtl.evaluation.tables import aligned
@@ -76,13 +77,16 @@ class DataReport:
         return str(scan.file.path.relative_to(self.folder))
 
 
-def check_data(folder: str | os.PathLike[str], tasks: tuple[Task, ...], header: bool = False) -> DataReport:
+def check_data(
+    folder: str | os.PathLike[str], tasks: tuple[Task, ...], header: bool = False, sequence_length: int = SEQUENCE_LENGTH
+) -> DataReport:
     """Reads all contest files in a folder and checks them.
 
     Args:
         folder: the folder; ``find_files`` says which files in it are read.
         tasks: the tasks.
         header: whether the first line of every file is a header.
+        sequence_length: in tokens, of tagged texts; what is behind it is counted.
 
     Raises:
         UserError: the folder does not exist, or no contest file is in it.
@@ -92,7 +96,7 @@ def check_data(folder: str | os.PathLike[str], tasks: tuple[Task, ...], header: 
         there = f" There is {listed(others)}." if others else ""
         raise UserError(f"{folder} has no contest file; looked for {names_looked_for()}, and in their folders.{there}")
     path = Path(folder)
-    scans = tuple(scan_file(file, header) for file in files)
+    scans = tuple(scan_file(file, header, sequence_length) for file in files)
     found = list(_folder_findings(path, tasks, files, others))
     for task in tasks:
         of_task = [scan for scan in scans if scan.file.task is task]

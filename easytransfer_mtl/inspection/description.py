@@ -11,11 +11,14 @@ import numpy as np
 from tqdm import tqdm
 
 from easytransfer_mtl.data.contest_files import DEV_PART, TOTAL, ContestFile, list_files
-from easytransfer_mtl.data.csv_reader import CsvContent, read_csv, require_rows
 from easytransfer_mtl.data.features import RowEncoder
+from easytransfer_mtl.data.strata import strata_of
+from easytransfer_mtl.data.table_reader import TableContent, read_table, require_rows
+from easytransfer_mtl.data.tag_units import units_of
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.inspection.characteristic_words import Word, characteristic_words
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.inspection.label_description import LabelDescription, describe_labels, number_range
+from easytransfer_mtl.tasks import TAGS, Task
 
 SEQUENCE_LENGTHS = (32, 64, 96, 128, 160, 256)
 MOST_CUT = 0.01
@@ -66,7 +69,7 @@ class FileDescription:
         kind: see ``ContestFile``.
         rows: good rows, which all other numbers are about.
         bad_rows: rows that are left out.
-        labels: label -> rows; None without labels.
+        labels: see ``LabelDescription``; None without labels.
         characters: column -> lengths in characters; for pairs also ``TOGETHER``.
         tokens: None without a tokenizer.
         histogram: rows by characters (of both texts), in bins of the task's ``bin_width``; the last holds all longer rows.
@@ -76,10 +79,17 @@ class FileDescription:
     kind: str
     rows: int
     bad_rows: int
-    labels: dict[str, int] | None
+    labels: LabelDescription | None
     characters: dict[str, Lengths]
     tokens: Tokens | None
     histogram: list[int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the description as a JSON object: ``labels`` is label -> rows, beside what else there is of the type."""
+        found = dataclasses.asdict(self)
+        of_type = found["labels"] or {"rows": None}
+        found["labels"] = of_type.pop("rows")
+        return found | {name: value for name, value in of_type.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -90,21 +100,25 @@ class TaskDescription:
         task: the task.
         files: train, dev, tests.
         bin_width: of the files' histograms, in characters.
+        number_range: of numbers, the ends of the histograms; else None.
         words_from: the file that ``words`` are of, or None without a labelled file.
-        words: label -> its characteristic pieces of text.
+        words: label -> its characteristic pieces of text; of numbers, range -> pieces, of tags, kind of entity -> pieces.
+        words_of: what ``words`` sets apart: a label, a range, or a kind of entity.
         suggested_length: the smallest of ``SEQUENCE_LENGTHS`` that cuts at most ``MOST_CUT`` of the train rows, or None.
     """
 
     task: Task
     files: list[FileDescription]
     bin_width: int
+    number_range: tuple[float, float] | None
     words_from: str | None
     words: dict[str, list[Word]]
+    words_of: str
     suggested_length: int | None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the description as a JSON object; the task by its name."""
-        return {**dataclasses.asdict(self), "task": self.task.name}
+        return {**dataclasses.asdict(self), "task": self.task.name, "files": [file.to_json() for file in self.files]}
 
 
 def describe(
@@ -130,7 +144,7 @@ def describe(
             contents = []
             for file in (file for file in files if file.task is task):
                 try:
-                    content = read_csv(file.path, task, file.labelled, header)
+                    content = read_table(file.path, task, file.labelled, header)
                     require_rows(content)
                     contents.append((file, content))
                 except UserError as error:
@@ -144,11 +158,11 @@ def describe(
 
 
 def _describe_task(
-    task: Task, contents: Sequence[tuple[ContestFile, CsvContent]], folder: Path, encoder: RowEncoder | None
+    task: Task, contents: Sequence[tuple[ContestFile, TableContent]], folder: Path, encoder: RowEncoder | None
 ) -> TaskDescription:
     lengths = [np.array([sum(map(len, row.texts)) for row in content.rows]) for _, content in contents]
     bin_width = max(1, -(-int(max(np.percentile(each, 99.5) for each in lengths)) // BINS))
-    files = []
+    files, bounds = [], number_range(task, [content.rows for _, content in contents])
     for (file, content), each in zip(contents, lengths):
         characters = {
             column: Lengths.of(np.array([len(row.texts[place]) for row in content.rows]))
@@ -156,10 +170,7 @@ def _describe_task(
         }
         if task.second_sequence:
             characters[TOGETHER] = Lengths.of(each)
-        labels = None
-        if file.labelled:
-            counts = np.bincount(_label_ids(content), minlength=task.num_labels)
-            labels = dict(zip(task.label_enumerate_values, map(int, counts)))
+        labels = describe_labels(task, content.rows, bounds) if file.labelled else None
         files.append(
             FileDescription(
                 str(file.path.relative_to(folder)), file.kind, len(content.rows), len(content.bad_rows), labels, characters,
@@ -167,19 +178,18 @@ def _describe_task(
                 np.bincount(np.minimum(each // bin_width, BINS - 1), minlength=BINS).tolist(),
             )
         )  # fmt: skip
-    words_from, words = _words(task, contents, folder)
-    return TaskDescription(task, files, bin_width, words_from, words, _suggested(files))
+    words_from, words, words_of = _words(task, contents, folder)
+    return TaskDescription(task, files, bin_width, bounds, words_from, words, words_of, _suggested(files))
 
 
-def _label_ids(content: CsvContent) -> np.ndarray:
-    ids = content.task.label_ids
-    return np.array([ids[str(row.label)] for row in content.rows], np.int64)
-
-
-def _tokens(content: CsvContent, encoder: RowEncoder) -> Tokens:
+def _tokens(content: TableContent, encoder: RowEncoder) -> Tokens:
     unknown_id, unknown, lengths = encoder.tokenizer.vocabulary.unknown_id, 0, []
+    task = content.task
     for row in content.rows:
-        ids = encoder.encode(row.texts).input_ids
+        if task.type == TAGS:  # each character or word is tokenized by itself
+            ids = encoder.encode_units(units_of(row.texts[0], task.unit)).features.input_ids
+        else:
+            ids = encoder.encode(row.texts).input_ids
         lengths.append(len(ids))
         unknown += ids.count(unknown_id)
     values = np.array(lengths)
@@ -188,15 +198,16 @@ def _tokens(content: CsvContent, encoder: RowEncoder) -> Tokens:
 
 
 def _words(
-    task: Task, contents: Sequence[tuple[ContestFile, CsvContent]], folder: Path
-) -> tuple[str | None, dict[str, list[Word]]]:
+    task: Task, contents: Sequence[tuple[ContestFile, TableContent]], folder: Path
+) -> tuple[str | None, dict[str, list[Word]], str]:
     by_kind = {file.kind: (file, content) for file, content in reversed(contents)}
     chosen = next((by_kind[kind] for kind in ("train", TOTAL, "dev", DEV_PART) if kind in by_kind), None)
     if chosen is None:
-        return None, {}
+        return None, {}, ""
     file, content = chosen
-    found = characteristic_words(["\n".join(row.texts) for row in content.rows], _label_ids(content), task.num_labels)
-    return str(file.path.relative_to(folder)), dict(zip(task.label_enumerate_values, found))
+    strata = strata_of(task, content.rows)
+    found = characteristic_words(["\n".join(row.texts) for row in content.rows], strata.members)
+    return str(file.path.relative_to(folder)), dict(zip(strata.names, found)), strata.what
 
 
 def _suggested(files: Sequence[FileDescription]) -> int | None:

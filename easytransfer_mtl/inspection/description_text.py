@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from easytransfer_mtl.evaluation.tables import aligned
-from easytransfer_mtl.inspection.description import MOST_CUT, SEQUENCE_LENGTHS, FileDescription, Lengths, TaskDescription
+from easytransfer_mtl.inspection.description import MOST_CUT, SEQUENCE_LENGTHS, Lengths, TaskDescription
+from easytransfer_mtl.inspection.label_text import label_tables
 
 WORDS_SHOWN = 8
 
@@ -17,9 +18,7 @@ def _task_text(item: TaskDescription) -> str:
     parts = [
         aligned([[item.task.name, "rows", "bad rows"], *([f.file, f"{f.rows:,}", f"{f.bad_rows:,}"] for f in item.files)])
     ]
-    labelled = [file for file in item.files if file.labels is not None]
-    if labelled:
-        parts.append(_labels(item, labelled))
+    parts += label_tables(item)
     table = [["characters", "mean", "median", "95%", "99%", "longest"]]
     for file in item.files:
         for column, lengths in file.characters.items():
@@ -31,19 +30,8 @@ def _task_text(item: TaskDescription) -> str:
         words = [[label, " ".join(word.word for word in found[:WORDS_SHOWN])] for label, found in item.words.items()]
         width = max(len(label) for label, _ in words)
         lines = [f"{label:<{width}}  {text}".rstrip() for label, text in words]
-        parts.append("".join(f"{line}\n" for line in [f"characteristic of a label, in {item.words_from}", *lines]))
+        parts.append("".join(f"{line}\n" for line in [f"characteristic of a {item.words_of}, in {item.words_from}", *lines]))
     return "\n".join(parts)
-
-
-def _labels(item: TaskDescription, files: Sequence[FileDescription]) -> str:
-    table = [["label", *(column for file in files for column in (file.file, "share"))]]
-    for label in item.task.label_enumerate_values:
-        row = [item.task.named(label)]
-        for file in files:
-            count = (file.labels or {})[label]
-            row += [f"{count:,}", f"{count / file.rows:.1%}"]
-        table.append(row)
-    return aligned(table)
 
 
 def numbers(lengths: Lengths) -> list[str]:

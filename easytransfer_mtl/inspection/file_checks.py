@@ -8,8 +8,10 @@ import numpy as np
 from easytransfer_mtl.data.contest_files import AUTO_BOARDS, NAMES, TOTAL
 from easytransfer_mtl.data.official_counts import BOARD_ROWS, TRAIN_ROWS, first_id, is_contest_task
 from easytransfer_mtl.errors import listed
-from easytransfer_mtl.inspection.file_scan import NO_NUMBER, FileScan, Spots
-from easytransfer_mtl.inspection.findings import ERROR, NOTE, WARNING, Finding
+from easytransfer_mtl.inspection.file_scan import NO_NUMBER, FileScan
+from easytransfer_mtl.inspection.findings import ERROR, NOTE, WARNING, Finding, Spots
+from easytransfer_mtl.inspection.label_checks import label_findings
+from easytransfer_mtl.tasks import SCORE, TAGS
 
 AS_PUBLISHED = (
     "Get the file again from the contest's page; in your own code read it with sep='\\t', header=None, "
@@ -28,6 +30,7 @@ class FileCheck:
         """Takes the file and the folder that its path is given below."""
         self.scan, self.task, self.kind = scan, scan.file.task, scan.file.kind
         self._name = str(scan.file.path.relative_to(folder))
+        self._called = {SCORE: "numbers", TAGS: "entities"}.get(self.task.type, "labels")
         self._is_train = self.kind in ("train", TOTAL)
         self._is_official = is_contest_task(self.task) and (self._is_train or self.kind in BOARDS)
 
@@ -50,8 +53,8 @@ class FileCheck:
         yield from self._bytes()
         yield from self._texts()
         yield from self._repeated()
-        if self._is_train:
-            yield from self._labels()
+        if self.scan.file.labelled:
+            yield from label_findings(self.scan.labels, self.scan.lines, self._is_train, self.finding)
 
     def _bad_rows(self) -> Iterator[Finding]:
         for cause in self.scan.tally.bad_rows.causes():
@@ -211,28 +214,19 @@ class FileCheck:
         if not scan.file.labelled:
             return
         _, groups = np.unique(scan.texts, return_inverse=True)
-        least = np.full(groups.max() + 1, np.iinfo(np.int64).max)
-        most = np.full(groups.max() + 1, -1)
-        np.minimum.at(least, groups, scan.label_ids)
-        np.maximum.at(most, groups, scan.label_ids)
+        least, most = (np.full(groups.max() + 1, bound) for bound in (np.iinfo(np.int64).max, np.iinfo(np.int64).min))
+        np.minimum.at(least, groups, scan.label_keys)
+        np.maximum.at(most, groups, scan.label_keys)
         unsure = np.flatnonzero((least != most)[groups])
         if len(unsure):
             texts = int((least != most).sum())
             pair = scan.lines[groups == groups[unsure[0]]][:2]
             message = (
-                f"equal texts have different labels (different texts: {texts:,}), such as those of lines {pair[0]:,} and "
-                f"{pair[1]:,}."
+                f"equal texts have different {self._called} (different texts: {texts:,}), such as those of lines "
+                f"{pair[0]:,} and {pair[1]:,}."
             )
             advice = "No model gets all of them right; correct or leave out those that you can judge."
             yield self._at(WARNING, "conflicting_labels", message, advice, unsure)
-
-    def _labels(self) -> Iterator[Finding]:
-        labels = self.task.label_enumerate_values
-        counts = np.bincount(self.scan.label_ids, minlength=len(labels)) if len(self.scan.label_ids) else np.zeros(0)
-        never = [label for label, count in zip(labels, counts) if not count]
-        if never:
-            message = f"no row has the label {listed(never)}."
-            yield self.finding(WARNING, "unused_labels", message, "It cannot be learned; its F1 will be 0.")
 
     def _if_any(self, level: str, check: str, message: str, advice: str, spots: Spots) -> Iterator[Finding]:
         if spots.count:

@@ -8,16 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
+from easytransfer_mtl.config.sections import SEQUENCE_LENGTH
 from easytransfer_mtl.data.contest_files import ContestFile
 from easytransfer_mtl.data.csv_quoting import QUOTE, Quoting, read_quoting
-from easytransfer_mtl.data.csv_reader import CsvTally, stream_rows
 from easytransfer_mtl.data.encodings import BOM, LONGEST_LINE, UTF_16
 from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.shared_texts import comparable_texts
 from easytransfer_mtl.data.table_form import CONTEST, TableForm
+from easytransfer_mtl.data.table_reader import TableTally, stream_rows
 from easytransfer_mtl.data.wrong_files import table_problem, text_problem
 from easytransfer_mtl.errors import UserError, problem_of
 from easytransfer_mtl.files import naming
+from easytransfer_mtl.inspection.findings import Spots
+from easytransfer_mtl.inspection.label_scan import LabelScan, label_scan
+from easytransfer_mtl.tasks import CLASSIFY
 
 BLOCK = 1 << 20
 NO_NUMBER = -1
@@ -27,19 +31,6 @@ WIDE, NARROW = re.compile("[！（），：；？]"), re.compile(r"[!(),:;?]")
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 REPLACEMENT = "\ufffd"
 """Stands where a program could not decode a character."""
-
-
-@dataclass
-class Spots:
-    """How often something occurs in a file, and the first line with it."""
-
-    count: int = 0
-    line: int | None = None
-
-    def add(self, line: int, count: int = 1) -> None:
-        """Counts an occurrence."""
-        self.count += count
-        self.line = self.line or line
 
 
 @dataclass
@@ -63,6 +54,7 @@ class FileScan:
     Attributes:
         file: the file.
         tally: its counts and bad rows.
+        labels: what the rows' labels are.
         problem: why the file cannot be read to its end, and what to do; None if it can.
         size: in bytes.
         has_bom: whether it begins with a byte order mark.
@@ -71,7 +63,7 @@ class FileScan:
         lines: int64 [N], line numbers from 1.
         id_hashes: int64 [N].
         id_numbers: int64 [N], ids as numbers, ``NO_NUMBER`` for others.
-        label_ids: int64 [N], -1 without labels.
+        label_keys: int64 [N], equal where labels are equal; -1 without labels.
         texts: int64 [N], hashes of comparable texts.
         first_texts: int64 [N], the same of the first text of a pair; the same array as ``texts`` without pairs.
         wide: rows with full-width punctuation.
@@ -81,7 +73,8 @@ class FileScan:
     """
 
     file: ContestFile
-    tally: CsvTally
+    tally: TableTally
+    labels: LabelScan
     problem: tuple[str, str] | None = None
     size: int = 0
     has_bom: bool = False
@@ -90,7 +83,7 @@ class FileScan:
     lines: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     id_hashes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     id_numbers: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    label_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    label_keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     texts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     first_texts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     wide: Spots = field(default_factory=Spots)
@@ -115,9 +108,10 @@ class FileScan:
 FEWEST_PUNCTUATED = 10
 
 
-def scan_file(file: ContestFile, header: bool = False) -> FileScan:
+def scan_file(file: ContestFile, header: bool = False, sequence_length: int = SEQUENCE_LENGTH) -> FileScan:
     """Reads a file; what makes it unreadable becomes the scan's ``problem``."""
-    scan = FileScan(file, CsvTally(file.path, file.task, file.labelled, header))
+    tally = TableTally(file.path, file.task, file.labelled, header)
+    scan = FileScan(file, tally, label_scan(file.task, sequence_length))
     try:
         scan.size = file.path.stat().st_size
         if not scan.size:
@@ -172,21 +166,26 @@ def _read_bytes(path: Path, scan: FileScan, is_contest: bool) -> bool:
 
 
 def _read_rows(scan: FileScan) -> None:
-    columns: dict[str, array[int]] = {name: array("q") for name in ("lines", "ids", "numbers", "labels", "texts", "firsts")}
+    columns: dict[str, array[int]] = {name: array("q") for name in ("lines", "ids", "numbers", "texts", "firsts")}
     tally, task = scan.tally, scan.file.task
-    label_ids, is_pair = task.label_ids, task.second_sequence is not None
+    is_pair, has_one_label = task.second_sequence is not None, task.type == CLASSIFY
     swallowed_row = re.compile(rf"(?:{'|'.join(map(re.escape, task.label_enumerate_values))})\s*(\d{{1,{LONGEST_ID}}})\s")
     before: Row | None = None
     last = NO_NUMBER
     for row in stream_rows(tally):
         number = int(row.row_id) if row.row_id.isascii() and row.row_id.isdigit() and len(row.row_id) <= LONGEST_ID else -1
         texts = comparable_texts(row.texts)
-        if before and number > last + 1 > 0 and any(str(last + 1) in swallowed_row.findall(text) for text in before.texts):
+        if (
+            has_one_label
+            and before
+            and number > last + 1 > 0
+            and any(str(last + 1) in swallowed_row.findall(text) for text in before.texts)
+        ):
             scan.swallowed.add(columns["lines"][-1], number - last - 1)
         columns["lines"].append(tally.line)
         columns["ids"].append(hash(row.row_id))
         columns["numbers"].append(number)
-        columns["labels"].append(label_ids[row.label] if row.label is not None else -1)
+        scan.labels.add(row, tally.line)
         columns["texts"].append(hash(texts))
         if is_pair:
             columns["firsts"].append(hash(texts[:1]))
@@ -194,7 +193,7 @@ def _read_rows(scan: FileScan) -> None:
         before, last = row, number
     arrays = {name: np.array(values, np.int64) for name, values in columns.items()}
     scan.lines, scan.id_hashes, scan.id_numbers = arrays["lines"], arrays["ids"], arrays["numbers"]
-    scan.label_ids, scan.texts = arrays["labels"], arrays["texts"]
+    scan.label_keys, scan.texts = np.array(scan.labels.keys, np.int64), arrays["texts"]
     scan.first_texts = arrays["firsts"] if is_pair else scan.texts
 
 

@@ -44,6 +44,19 @@ class Finding:
         return asdict(self)
 
 
+@dataclass
+class Spots:
+    """How often something occurs in a file, and the first line with it."""
+
+    count: int = 0
+    line: int | None = None
+
+    def add(self, line: int, count: int = 1) -> None:
+        """Counts an occurrence."""
+        self.count += count
+        self.line = self.line or line
+
+
 def count_by_level(findings: Sequence[Finding]) -> dict[str, int]:
     """Returns level -> number of findings."""
     return {level: sum(finding.level == level for finding in findings) for level in LEVELS}

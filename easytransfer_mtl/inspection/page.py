@@ -5,8 +5,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from easytransfer_mtl.inspection.charts import label_charts, length_charts
 from easytransfer_mtl.inspection.description import MOST_CUT, SEQUENCE_LENGTHS, TaskDescription
 from easytransfer_mtl.inspection.description_text import numbers, suggestion
+from easytransfer_mtl.inspection.label_text import NUMBERS, number_cells
 
 TEMPLATE = "page.html.jinja"
 
@@ -27,5 +29,6 @@ def page(described: Sequence[TaskDescription], data_dir: str, tokenizer: str | N
     environment.filters |= {"count": "{:,}".format, "share": "{:.1%}".format}
     return environment.get_template(TEMPLATE).render(
         described=described, data_dir=data_dir, tokenizer=tokenizer, normalization=normalization, numbers=numbers,
-        suggestion=suggestion, lengths_cut=SEQUENCE_LENGTHS, most_cut=MOST_CUT,
+        suggestion=suggestion, lengths_cut=SEQUENCE_LENGTHS, most_cut=MOST_CUT, length_charts=length_charts,
+        label_charts=label_charts, number_cells=number_cells, number_columns=NUMBERS,
     )  # fmt: skip

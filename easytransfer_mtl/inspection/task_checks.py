@@ -12,6 +12,7 @@ from easytransfer_mtl.errors import listed
 from easytransfer_mtl.inspection.file_checks import FileCheck
 from easytransfer_mtl.inspection.file_scan import FileScan
 from easytransfer_mtl.inspection.findings import NOTE, WARNING, Finding
+from easytransfer_mtl.inspection.label_scan import NumberScan
 
 TOO_DIFFERENT = 0.2
 """Difference in the shares of full-width punctuation of two files that is reported."""
@@ -42,6 +43,7 @@ class TaskCheck:
         yield from self._shared(self.train)
         if self.train.file.task.second_sequence:
             yield from self._shared_firsts(self.train)
+        yield from self._new_numbers(self.train)
 
     def _train_ids(self, train: FileScan) -> Iterator[Finding]:
         numbers = train.id_numbers
@@ -101,6 +103,18 @@ class TaskCheck:
         message = f"the first text of {_of(int(shared.sum()), len(shared))} dev rows stands in the train file too"
         message += f"; {', '.join(parts)}" if parts else ""
         yield self._at(self.dev, NOTE, "shared_first_texts", f"{message}.", "The split command keeps them together.", shared)
+
+    def _new_numbers(self, train: FileScan) -> Iterator[Finding]:
+        if self.dev is None or not isinstance(train.labels, NumberScan) or not isinstance(self.dev.labels, NumberScan):
+            return
+        known, numbers = train.labels.values, self.dev.labels.values
+        outside = (numbers < known.min()) | (numbers > known.max())
+        if outside.any():
+            message = (
+                f"{_of(int(outside.sum()), len(outside))} dev rows have numbers outside {known.min():g} to {known.max():g}"
+            )
+            advice = "A model has seen none like them; split the rows anew if they are of one kind."
+            yield self._at(self.dev, WARNING, "new_numbers", f"{message}, those of {self._name(train)}.", advice, outside)
 
     def _at(self, scan: FileScan, level: str, check: str, message: str, advice: str, found: np.ndarray) -> Finding:
         line = int(scan.lines[found.argmax()])

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from easytransfer_mtl.data.encoded_rows import NO_LABEL
 from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, SCORE, TAGS, Task
 
 EFFECTIVE_BETA = 0.999
+LEAST = 1e-30
+"""Smallest probability of a teacher whose logarithm is taken; float32 rounds some to 0."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class TaskLoss:
 
     row_axis = -2
     """The rows' place among the dimensions of logits."""
+    weighs_parts = False
+    """Whether equal parts of a batch count otherwise than equally in its mean loss, see ``part_factor``."""
     num_labels: int
     label_weights: tuple[float, ...] | None = None
     label_smoothing: float = 0.0
@@ -75,6 +80,50 @@ class TaskLoss:
         """Returns the mean of ``disagreement`` over the rows, float32 []; ``label_ids`` of the rows say where tags are."""
         return tf.reduce_mean(self.disagreement(first, second))
 
+    def divergence(self, values: tf.Tensor, teacher: tf.Tensor, temperature: float) -> tf.Tensor:
+        """Returns T^2 KL(q || p) of each row, [..., B]: p of the logits, q the teacher's distribution, at temperature T.
+
+        p = softmax(values / T), and q = softmax(ln(teacher) / T), the teacher's probabilities to the power 1/T, scaled to
+        the sum 1. T^2 keeps the size of the gradients when T changes.
+
+        Args:
+            values: logits, float32 [..., B, C].
+            teacher: probabilities, float32 [B, C].
+            temperature: T, above 0.
+        """
+        log_p = tf.nn.log_softmax(values / temperature)
+        log_q = tf.nn.log_softmax(_logarithm(teacher) / temperature)
+        return temperature**2 * tf.reduce_sum(tf.exp(log_q) * (log_q - log_p), axis=-1)
+
+    def mean_divergence(self, logits: tf.Tensor, teacher: tf.Tensor, label_ids: tf.Tensor, temperature: float) -> tf.Tensor:
+        """Returns the mean of ``divergence`` over the rows, float32 []; ``label_ids`` of the rows say where tags are."""
+        return tf.reduce_mean(self.divergence(tf.cast(logits, tf.float32), _of_rank(2, teacher), temperature))
+
+    def part_factor(self, part: tf.Tensor, whole: tf.Tensor, parts: int) -> tf.Tensor:
+        """Returns the factor, float32 [], of one of several equal parts of a batch: the mean of the products is the batch's.
+
+        Args:
+            part: label_ids of the part.
+            whole: label_ids of the batch.
+            parts: their number.
+        """
+        return tf.constant(1.0)
+
+    def is_labelled(self, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns which rows have a label, bool [B]; the others have ``NO_LABEL``."""
+        return _of_rank(1, label_ids) >= 0
+
+    def expected(self, logits: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+        """Returns the mean loss, float32 [], of labels drawn with the teacher's probabilities [B, C]."""
+        log_p = tf.nn.log_softmax(tf.cast(logits, tf.float32))
+        return -tf.reduce_mean(tf.reduce_sum(_of_rank(2, teacher) * log_p, axis=-1))
+
+    def expected_accuracy(self, logits: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+        """Returns the mean accuracy, float32 [], in the same way: the teacher's probability of the largest logit's label."""
+        teacher = _of_rank(2, teacher)
+        chosen = tf.one_hot(tf.argmax(logits, axis=-1), tf.shape(teacher)[-1])
+        return tf.reduce_mean(tf.reduce_sum(teacher * chosen, axis=-1))
+
 
 @dataclass(frozen=True)
 class MultiLabelLoss(TaskLoss):
@@ -108,6 +157,33 @@ class MultiLabelLoss(TaskLoss):
         """Returns the same divergence as ``TaskLoss``, the mean over the labels, of one Bernoulli variable each."""
         return tf.reduce_mean((tf.sigmoid(first) - tf.sigmoid(second)) * (first - second), axis=-1)
 
+    def divergence(self, values: tf.Tensor, teacher: tf.Tensor, temperature: float) -> tf.Tensor:
+        """Returns the same as ``TaskLoss``, the mean over the labels, of one Bernoulli variable each.
+
+        Both logits are divided by T: the student's, and the teacher's ln t - ln(1 - t).
+        """
+        scaled = values / temperature
+        teachers = tf.broadcast_to((_logarithm(teacher) - _logarithm(1.0 - teacher)) / temperature, tf.shape(scaled))
+        of_student, of_teacher = (
+            tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.sigmoid(teachers), logits=logits)
+            for logits in (scaled, teachers)
+        )
+        return temperature**2 * tf.reduce_mean(of_student - of_teacher, axis=-1)
+
+    def is_labelled(self, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns which rows have labels, be it none of them, bool [B]."""
+        return _of_rank(2, label_ids)[:, 0] >= 0
+
+    def expected(self, logits: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+        """Returns the mean loss of labels drawn one by one with the teacher's probabilities."""
+        values = tf.cast(logits, tf.float32)
+        labels = tf.broadcast_to(_of_rank(2, teacher), tf.shape(values))
+        return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=values))
+
+    def expected_accuracy(self, logits: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+        """Returns the mean of the teacher's probabilities of the student's decisions, labels one by one."""
+        return tf.reduce_mean(tf.where(logits > 0.0, teacher, 1.0 - teacher))
+
 
 @dataclass(frozen=True)
 class ScoreLoss(TaskLoss):
@@ -126,12 +202,29 @@ class ScoreLoss(TaskLoss):
         """Returns the same divergence as ``TaskLoss``, of normal distributions with the variance 1."""
         return tf.math.squared_difference(first, second)[..., 0]
 
+    def divergence(self, values: tf.Tensor, teacher: tf.Tensor, temperature: float) -> tf.Tensor:
+        """Returns the squared difference to the teacher's number, whatever the temperature; ``teacher`` is [B, 1]."""
+        return tf.math.squared_difference(values, teacher)[..., 0]
+
+    def is_labelled(self, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns which rows have a number, bool [B]: the bits of ``NO_LABEL`` are those of no number."""
+        return tf.not_equal(_of_rank(1, label_ids), NO_LABEL)
+
+    def expected(self, logits: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+        """Returns the mean squared difference to the teacher's numbers."""
+        return self.mean_divergence(logits, teacher, teacher, 1.0)
+
+    def expected_accuracy(self, logits: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+        """Returns 0, as ``accuracy`` does."""
+        return tf.constant(0.0)
+
 
 @dataclass(frozen=True)
 class TagLoss(TaskLoss):
     """The mean loss of the tags of all rows; tokens without a tag do not count, and a batch without tags has the loss 0."""
 
     row_axis = -3
+    weighs_parts = True
 
     def __call__(self, logits: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
         """Returns the mean over the tags; ``logits`` [B, S, C] or [M, B, S, C], ``label_ids`` int32 [B, S], -1 for none."""
@@ -149,11 +242,31 @@ class TagLoss(TaskLoss):
         assert label_ids is not None
         return _mean_over_tags(self.disagreement(first, second), _of_rank(2, label_ids))
 
-    @staticmethod
-    def share(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
-        """Returns the share of a batch's tags that is in a part of it, float32 []; both are label_ids."""
+    def mean_divergence(self, logits: tf.Tensor, teacher: tf.Tensor, label_ids: tf.Tensor, temperature: float) -> tf.Tensor:
+        """Returns the mean of ``divergence`` over the tags; one of which the teacher says nothing, only zeros, counts as 0.
+
+        It is behind the place where the teacher's models cut the text.
+        """
+        teacher = _of_rank(3, teacher)
+        found = self.divergence(tf.cast(logits, tf.float32), teacher, temperature)
+        return _mean_over_tags(tf.where(tf.reduce_any(teacher > 0.0, axis=-1), found, 0.0), _of_rank(2, label_ids))
+
+    def is_labelled(self, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns true for every row, bool [B]: rows without tags have none to be told from others."""
+        return tf.ones(tf.shape(label_ids)[:1], tf.bool)
+
+    def expected(self, logits: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+        """Returns 0: no batch is without labelled rows."""
+        return tf.constant(0.0)
+
+    def expected_accuracy(self, logits: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+        """Returns 0: no batch is without labelled rows."""
+        return tf.constant(0.0)
+
+    def part_factor(self, part: tf.Tensor, whole: tf.Tensor, parts: int) -> tf.Tensor:
+        """Returns ``parts`` times the share of the batch's tags that is in the part."""
         own, all_tags = (tf.reduce_sum(tf.cast(ids >= 0, tf.float32)) for ids in (part, whole))
-        return tf.math.divide_no_nan(own, all_tags)
+        return parts * tf.math.divide_no_nan(own, all_tags)
 
 
 def _mean_over_tags(values: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
@@ -163,9 +276,13 @@ def _mean_over_tags(values: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(sums) / tf.maximum(tf.reduce_sum(tf.cast(is_tag, tf.float32)), 1.0)
 
 
-def _of_rank(rank: int, label_ids: tf.Tensor) -> tf.Tensor:
-    """Alternating steps on tasks of several types have labels of any rank until the task is known."""
-    return label_ids if label_ids.shape.rank == rank else tf.ensure_shape(label_ids, [None] * rank)
+def _of_rank(rank: int, values: tf.Tensor) -> tf.Tensor:
+    """Alternating steps on tasks of several types have labels and a teacher of any rank until the task is known."""
+    return values if values.shape.rank == rank else tf.ensure_shape(values, [None] * rank)
+
+
+def _logarithm(probabilities: tf.Tensor) -> tf.Tensor:
+    return tf.math.log(tf.maximum(probabilities, LEAST))
 
 
 _LOSSES: dict[str, type[TaskLoss]] = {CLASSIFY: TaskLoss, MULTI_LABEL: MultiLabelLoss, SCORE: ScoreLoss, TAGS: TagLoss}

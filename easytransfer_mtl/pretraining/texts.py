@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from easytransfer_mtl.data.contest_files import NAMES, find_files
-from easytransfer_mtl.data.csv_reader import check_rows, read_csv, require_rows
+from easytransfer_mtl.data.table_reader import check_rows, read_table, require_rows
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import generator
 from easytransfer_mtl.tasks import Task
@@ -52,7 +52,7 @@ def read_texts(folder: str | os.PathLike[str], tasks: tuple[Task, ...], header: 
     for kind in NAMES:
         for name, path in find_files(folder, kind, tasks).items():
             task = next(task for task in tasks if task.name == name)
-            content = read_csv(path, task, kind in LABELLED, header)
+            content = read_table(path, task, kind in LABELLED, header)
             check_rows(content)
             require_rows(content)
             texts = dict.fromkeys(row.texts for row in content.rows if any(text.strip() for text in row.texts))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from easytransfer_mtl.config.prune_settings import PruneVocabularySettings
 from easytransfer_mtl.data.contest_files import NAMES, TOTAL, find_files, meaning_of
-from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, stream_rows
 from easytransfer_mtl.data.encodings import BOM, LONGEST_LINE
 from easytransfer_mtl.data.table_form import JSON_ENDINGS
+from easytransfer_mtl.data.table_reader import TableTally, check_rows, require_rows, stream_rows
 from easytransfer_mtl.data.tokenization import TEXT_NORMALIZATIONS, normalized_text
 from easytransfer_mtl.data.wrong_files import check_is_plain_text, head_of
 from easytransfer_mtl.errors import UserError
@@ -138,7 +138,7 @@ def _with_variants(rows: Sequence[Text]) -> list[Text]:
 
 
 def _contest_rows(file: TextFile, task: Task, settings: PruneVocabularySettings) -> Iterator[Text]:
-    tally = CsvTally(file.path, task, file.labelled, settings.header)
+    tally = TableTally(file.path, task, file.labelled, settings.header)
     for row in stream_rows(tally):
         yield row.texts
     check_rows(tally, settings.on_bad_row, max_bad_share=settings.max_bad_share)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from seqeval.metrics.sequence_labeling import get_entities
 
-from easytransfer_mtl.data.tag_units import NO_TAG, unit_spans
+from easytransfer_mtl.data.tag_units import NO_TAG, tag_spans, unit_spans
 from easytransfer_mtl.evaluation.row_table import TaskRows
-from easytransfer_mtl.tasks import CHARACTER, Task
+from easytransfer_mtl.tasks import CHARACTER
 
 RIGHT, BOUNDARY, KIND, BOTH, MISSED, INVENTED = VERDICTS = (
     "right", "wrong boundary", "wrong kind", "wrong kind and boundary", "missed", "invented",
@@ -71,11 +70,6 @@ def entities_of_rows(rows: TaskRows) -> list[RowEntities]:
     return found
 
 
-def kinds_of(task: Task) -> list[str]:
-    """Returns the kinds of entities that a task's tags name, in the order of the tags."""
-    return list(dict.fromkeys(tag[2:] for tag in task.label_enumerate_values if tag[2:]))
-
-
 def tagged_spans(text: str, unit: str, tags: int) -> list[tuple[int, int]] | None:
     """Returns where in a text, in characters, the units stand that a row's tags are of; None if it cannot be told.
 
@@ -108,7 +102,7 @@ def _has_no_token(character: str) -> bool:
 
 
 def _spans(tags: list[str]) -> list[Span]:
-    return [Span(kind, first, last + 1) for kind, first, last in get_entities(tags)]
+    return [Span(kind, first, last + 1) for kind, first, last in tag_spans(tags)]
 
 
 def _in_common(one: Span, other: Span) -> int:

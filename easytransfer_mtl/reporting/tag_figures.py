@@ -17,7 +17,6 @@ from easytransfer_mtl.reporting.entities import (
     Match,
     Span,
     entities_of_rows,
-    kinds_of,
     tagged_spans,
 )
 from easytransfer_mtl.reporting.matrix import Label, Matrix, labels_of, matrix_of
@@ -80,7 +79,7 @@ def _kinds(task: Task, matches: Sequence[Match]) -> list[Label]:
     true, predicted = (Counter(span.kind for match in matches if (span := side(match))) for side in (_truth, _predicted))
     right = Counter(match.truth.kind for match in matches if match.truth and match.verdict == RIGHT)
     lines = []
-    for kind in kinds_of(task):
+    for kind in task.entity_kinds:
         hits, of_true, of_predicted = right[kind], true[kind], predicted[kind]
         each = (hits / max(1, of_predicted), hits / max(1, of_true), 2 * hits / max(1, of_true + of_predicted))
         lines.append(Label(kind, "", *each, of_true, of_predicted, bool(of_true + of_predicted)))
@@ -97,13 +96,13 @@ def _predicted(match: Match) -> Span | None:
 
 def _verdicts(task: Task, matches: Sequence[Match]) -> list[KindLine]:
     counts = Counter((_kind(match.truth or match.predicted), match.verdict) for match in matches)
-    lines = [KindLine(kind, [counts[kind, verdict] for verdict in VERDICTS]) for kind in kinds_of(task)]
+    lines = [KindLine(kind, [counts[kind, verdict] for verdict in VERDICTS]) for kind in task.entity_kinds]
     total = KindLine("all", [sum(line.counts[place] for line in lines) for place in range(len(VERDICTS))])
     return [line for line in lines if any(line.counts)] + [total]
 
 
 def _matrix(task: Task, matches: Sequence[Match]) -> Matrix:
-    kinds = [*kinds_of(task), NONE]
+    kinds = [*task.entity_kinds, NONE]
     places, counts = {kind: place for place, kind in enumerate(kinds)}, np.zeros((len(kinds), len(kinds)), np.int64)
     for match in matches:
         counts[places[_kind(match.truth)], places[_kind(match.predicted)]] += 1
@@ -136,7 +135,7 @@ def _places(rows: TaskRows, place: int) -> list[tuple[int, int]] | None:
 
 
 def _worst(rows: TaskRows, matches: Sequence[list[Match]]) -> RowList:
-    kinds, loss = kinds_of(rows.task), rows.loss
+    kinds, loss = rows.task.entity_kinds, rows.loss
     wrong = [[match for match in row if match.verdict != RIGHT] for row in matches]
     found = []
     for place in worst_places(np.array([len(row) for row in wrong]), loss):

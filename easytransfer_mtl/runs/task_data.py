@@ -14,7 +14,7 @@ from easytransfer_mtl.data.tfrecords import padded_length_of, read_tfrecords
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.architecture import Architecture
 from easytransfer_mtl.runs.folder import TaskInput
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import TAGS, Task
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,11 @@ def _check_unlabelled(file: TaskFile) -> None:
         raise UserError(
             f"{file.path} has labels, where rows without labels are wanted. Training rows belong in --train_input_fp, dev "
             "rows are not for training; convert a file without labels with --labelled=false."
+        )
+    if file.task.type == TAGS:
+        raise UserError(
+            f"{file.path} has no tags, and {file.task.name} is of the type {TAGS}: such a file does not say which tokens "
+            f"begin a {file.task.unit}, so what a teacher says of them has no place. Leave it out."
         )
 
 

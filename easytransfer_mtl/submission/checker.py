@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, require_rows, split_lines, stream_rows
 from easytransfer_mtl.data.official_counts import BOARD_ROWS
+from easytransfer_mtl.data.table_reader import TableTally, check_rows, require_rows, split_lines, stream_rows
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import why_no_file
 from easytransfer_mtl.submission.contents import read_contents
@@ -64,7 +64,7 @@ def _read_test_ids(task: Task, path: Path, header: bool) -> list[str]:
     """Returns the ids of a test file unchanged, never renumbered."""
     if not path.is_file():
         raise UserError(f"{task.name}: the test file {path} {why_no_file(path)}. Give the file that was predicted.")
-    tally = CsvTally(path, task, labelled=False, header=header)
+    tally = TableTally(path, task, labelled=False, header=header)
     ids = [row.row_id for row in stream_rows(tally)]
     check_rows(tally)
     require_rows(tally)

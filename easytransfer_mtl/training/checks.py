@@ -22,7 +22,7 @@ from easytransfer_mtl.models.sharing.base import read_part
 from easytransfer_mtl.models.sharing.layer_weights import num_tied_layers, parse_layer_weights
 from easytransfer_mtl.models.sharing.parts import small_config
 from easytransfer_mtl.models.task_loss import TaskLoss
-from easytransfer_mtl.tasks import CLASSIFY, SCORE, Task
+from easytransfer_mtl.tasks import SCORE, Task
 from easytransfer_mtl.training.adversarial import make_adversary
 from easytransfer_mtl.training.loss_scale import SCALED
 from easytransfer_mtl.weighting import TaskWeighting
@@ -167,12 +167,6 @@ def _check_types(settings: TrainSettings, tasks: list[Task]) -> None:
         raise UserError(
             f"gradnorm_initial_losses log_classes is the loss of guessing among labels, and {numbers[0]} is of the type "
             f"{SCORE}; set --gradnorm_initial_losses=first."
-        )
-    others = [task for task in tasks if task.type != CLASSIFY]
-    if others and settings.teacher:
-        raise UserError(
-            f"teacher works with tasks of the type {CLASSIFY} only, and {others[0].name} is of the type {others[0].type}; "
-            "leave the teacher out."
         )
 
 

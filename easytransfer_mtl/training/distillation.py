@@ -5,17 +5,15 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from easytransfer_mtl.config.train_settings import DistillationSettings
-
-LEAST = 1e-30
-"""Smallest probability of a teacher whose logarithm is taken; float32 rounds some to 0."""
+from easytransfer_mtl.models.task_loss import TaskLoss
 
 
 @dataclass(frozen=True)
 class Distillation:
     """h L + (1 - h) T^2 KL(q || p): L is the labels' loss, h the hard share, T the temperature.
 
-    p = softmax(logits / T) is the student's, q = softmax(ln(teacher) / T) the teacher's distribution, which is the teacher's
-    probabilities to the power 1/T, scaled to the sum 1. T^2 keeps the size of the second term's gradients when T changes.
+    p is the student's, q the teacher's distribution at the temperature T: see ``divergence`` of the task's loss, which says
+    what takes the place of the second term where a row has another target than one label.
 
     Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", NIPS Deep Learning Workshop 2014
     (arXiv:1503.02531, 2015). They write the cross entropy of q and p, which differs from KL by the entropy of q, a constant:
@@ -32,43 +30,20 @@ class Distillation:
     hard_share: float
     unlabelled: bool = False
 
-    def loss(self, logits: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
-        """Returns the mean of T^2 KL(q || p) over the rows, float32 [].
+    def loss(self, of_task: TaskLoss, logits: tf.Tensor, teacher: tf.Tensor, label_ids: tf.Tensor) -> tf.Tensor:
+        """Returns the mean of T^2 KL(q || p) over the rows, or their tags, float32 [].
 
         Args:
-            logits: the student's, [B, C], or [M, B, C] for M dropout masks of each row.
-            probabilities: the teacher's, float32 [B, C].
+            of_task: the task's loss, which knows what the logits are of.
+            logits: the student's, [B, C], of tags [B, S, C], or with M dropout masks of each row before B.
+            teacher: what the teacher says, float32, see ``EncodedRows``.
+            label_ids: of the same rows; only tags need them.
         """
-        log_p = tf.nn.log_softmax(tf.cast(logits, tf.float32) / self.temperature)
-        log_q = tf.nn.log_softmax(tf.math.log(tf.maximum(probabilities, LEAST)) / self.temperature)
-        rows = tf.reduce_sum(tf.exp(log_q) * (log_q - log_p), axis=-1)
-        return self.temperature**2 * tf.reduce_mean(rows)
+        return of_task.mean_divergence(logits, teacher, label_ids, self.temperature)
 
     def mixture(self, labels_loss: tf.Tensor, teachers_loss: tf.Tensor) -> tf.Tensor:
         """Returns what is minimized, float32 []: h times the first plus 1 - h times the second loss."""
         return self.hard_share * labels_loss + (1.0 - self.hard_share) * teachers_loss
-
-
-def expected_loss(logits: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
-    """Returns the mean cross entropy, float32 [], of labels drawn with the teacher's probabilities.
-
-    Args:
-        logits: see ``Distillation.loss``.
-        probabilities: see ``Distillation.loss``.
-    """
-    log_p = tf.nn.log_softmax(tf.cast(logits, tf.float32))
-    return -tf.reduce_mean(tf.reduce_sum(probabilities * log_p, axis=-1))
-
-
-def expected_accuracy(logits: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
-    """Returns the mean accuracy, float32 [], in the same way: the teacher's probability of the largest logit's label.
-
-    Args:
-        logits: see ``Distillation.loss``.
-        probabilities: see ``Distillation.loss``.
-    """
-    chosen = tf.one_hot(tf.argmax(logits, axis=-1), tf.shape(probabilities)[-1])
-    return tf.reduce_mean(tf.reduce_sum(probabilities * chosen, axis=-1))
 
 
 def make_distillation(settings: DistillationSettings) -> Distillation | None:

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from easytransfer_mtl.config.train_settings import TrainSettings
-from easytransfer_mtl.data.encoded_rows import TEACHER, Batch
+from easytransfer_mtl.data.encoded_rows import TEACHER, Batch, EncodedRows
 from easytransfer_mtl.data.generated import generated_dataset
 from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.errors import UserError
@@ -29,7 +29,6 @@ BATCH_SIGNATURE = {
     "task_id": tf.TensorSpec([], tf.int32),
 }
 """Signature of one task's batch with one label a row and without a teacher: any number of rows of any length."""
-TEACHER_SIGNATURE = {TEACHER: tf.TensorSpec([None, None], tf.float32)}
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
@@ -97,14 +96,12 @@ class Distribution:
 
 
 def _dataset(batches: TrainingBatches, start: int, stop: int, shares: range, num_shares: int) -> tf.data.Dataset:
-    tasks, teacher = batches.tasks, TEACHER_SIGNATURE if batches.tasks.has_teacher else {}
-    labels = [tf.TensorSpec([None] * rows.label_rank, tf.int32) for rows in tasks.rows]
+    tasks = batches.tasks
+    specs = [_of_type(rows, tasks.has_teacher) for rows in tasks.rows]
     if batches.order is None:
-        names = [order.name for order in tasks.orders]
-        signature = {name: BATCH_SIGNATURE | teacher | {"label_ids": spec} for name, spec in zip(names, labels, strict=True)}
+        signature = {order.name: BATCH_SIGNATURE | spec for order, spec in zip(tasks.orders, specs, strict=True)}
     else:
-        any_task = labels[0] if len(set(labels)) == 1 else tf.TensorSpec(None, tf.int32)
-        signature = BATCH_SIGNATURE | teacher | {"label_ids": any_task}
+        signature = BATCH_SIGNATURE | {key: _any_of([spec[key] for spec in specs]) for key in specs[0]}
 
     def generate() -> Iterator[Batch | dict[str, Batch]]:
         for batch in batches.steps(start, stop):
@@ -112,6 +109,16 @@ def _dataset(batches: TrainingBatches, start: int, stop: int, shares: range, num
                 yield share_of(batch, share, num_shares)
 
     return generated_dataset(generate, signature)
+
+
+def _of_type(rows: EncodedRows, has_teacher: bool) -> dict[str, tf.TensorSpec]:
+    """Returns the signature of what has another number of dimensions for other types of tasks."""
+    teacher = {TEACHER: tf.TensorSpec([None] * rows.teacher_rank, tf.float32)} if has_teacher else {}
+    return {"label_ids": tf.TensorSpec([None] * rows.label_rank, tf.int32), **teacher}
+
+
+def _any_of(specs: list[tf.TensorSpec]) -> tf.TensorSpec:
+    return specs[0] if len(set(specs)) == 1 else tf.TensorSpec(None, specs[0].dtype)
 
 
 def share_of(batch: Batch | dict[str, Batch], share: int, num_shares: int) -> Batch | dict[str, Batch]:

@@ -16,13 +16,11 @@ from easytransfer_mtl.config.train_settings import StepSettings
 from easytransfer_mtl.data.encoded_rows import TEACHER
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
-from easytransfer_mtl.models.task_loss import TagLoss
 from easytransfer_mtl.runs import gradients as grads
 from easytransfer_mtl.runs.gradients import Gradient
-from easytransfer_mtl.tasks import TAGS
 from easytransfer_mtl.training.adversarial import attacked_gradients, make_adversary
 from easytransfer_mtl.training.averages import WeightAverages
-from easytransfer_mtl.training.distillation import Distillation, expected_accuracy, expected_loss
+from easytransfer_mtl.training.distillation import Distillation
 from easytransfer_mtl.training.loss_scale import SCALED, LossScale
 from easytransfer_mtl.training.rdrop import disagreement, twice
 from easytransfer_mtl.training.replicas import mean_of
@@ -31,12 +29,12 @@ from easytransfer_mtl.weighting import Signals, TaskWeighting
 
 Batch = dict[str, tf.Tensor]
 """input_ids, input_mask, segment_ids, int32 [B, S]; label_ids, int32 [B], [B, C] or [B, S]; task_id, int32 []; with
-distillation also teacher_probabilities, float32 [B, C], and label_ids may be -1, no label. With several replicas: this
-replica's rows."""
+distillation also teacher_probabilities, float32 [B, C] or [B, S, C], and label_ids may be -1, no label. With several
+replicas: this replica's rows."""
 Batches = dict[str, Batch]
 """Task name -> its batch."""
-TAG_SHARE = "tag_share"
-"""Key of the share, float32 [], of a batch's tags that a part of it has."""
+PART_FACTOR = "part_factor"
+"""Key of the factor, float32 [], of what is computed of a part of a batch; see ``TaskLoss.part_factor``."""
 Gradients = list[Gradient | None]
 """In the order of ``trainable_variables``."""
 
@@ -182,7 +180,12 @@ class TrainStep:
         of_labels = self._of_labelled_rows if self.has_unlabelled else self._of_labels
         loss, accuracy, objective = of_labels(logits, batch, task_id)
         if distillation := self.distillation:
-            soft = model.for_task(lambda task: distillation.loss(logits[task.logits_name], batch[TEACHER]), task_id)
+            soft = model.for_task(
+                lambda task: distillation.loss(
+                    model.task_losses[task.name], logits[task.logits_name], batch[TEACHER], batch["label_ids"]
+                ),
+                task_id,
+            )
             objective = distillation.mixture(objective, soft)
         if self.settings.rdrop_alpha:
             differ = model.for_task(
@@ -190,23 +193,21 @@ class TrainStep:
                 task_id,
             )
             objective += self.settings.rdrop_alpha / 4.0 * differ
-        if TAG_SHARE in batch:
-            factor = self._tag_factor(batch, task_id)
-            loss, accuracy, objective = factor * loss, factor * accuracy, factor * objective
+        if PART_FACTOR in batch:
+            loss, accuracy, objective = (batch[PART_FACTOR] * value for value in (loss, accuracy, objective))
         return Forward(loss, accuracy, penalty, objective)
 
-    def _tag_factor(self, batch: Batch, task_id: tf.Tensor) -> tf.Tensor:
-        """Returns the factor with which the mean over the parts of a batch is the mean over its tags; 1 without tags."""
-        factor = self.settings.num_accumulated_batches * batch[TAG_SHARE]
-        return self.model.for_task(lambda task: factor if task.type == TAGS else tf.constant(1.0), task_id)
-
     def _part_of(self, batch: Batch, part: tf.Tensor) -> Batch:
-        """Returns part number ``part`` of a batch's rows; if a task has tags, with the share of the tags that it has."""
-        rows = tf.shape(batch["label_ids"])[0] // self.settings.num_accumulated_batches
+        """Returns part number ``part`` of a batch's rows; with its factor, if a task's parts do not count by their rows."""
+        parts, losses = self.settings.num_accumulated_batches, self.model.task_losses
+        rows = tf.shape(batch["label_ids"])[0] // parts
         piece = {k: v if k == "task_id" else v[part * rows : (part + 1) * rows] for k, v in batch.items()}
-        if all(task.type != TAGS for task in self.model.tasks):
+        if not any(loss.weighs_parts for loss in losses.values()):
             return piece
-        return piece | {TAG_SHARE: TagLoss.share(piece["label_ids"], batch["label_ids"])}
+        factor = self.model.for_task(
+            lambda task: losses[task.name].part_factor(piece["label_ids"], batch["label_ids"], parts), batch["task_id"]
+        )
+        return piece | {PART_FACTOR: factor}
 
     @property
     def has_unlabelled(self) -> bool:
@@ -235,23 +236,26 @@ class TrainStep:
         weightings need a number of the usual size, and 0 would be the best that there is. Its part of the objective is 0.
         """
         model, label_ids = self.model, batch["label_ids"]
-        rows = tf.where(label_ids >= 0)[:, 0]
-        share = tf.cast(tf.size(rows), tf.float32) / tf.cast(tf.size(label_ids), tf.float32)
-        names = {task.logits_name for task in model.tasks}
+        is_labelled = self._is_labelled(label_ids, task_id)
+        rows = tf.where(is_labelled)[:, 0]
+        share = tf.cast(tf.size(rows), tf.float32) / tf.cast(tf.size(is_labelled), tf.float32)
+        axes = {task.logits_name: model.task_losses[task.name].row_axis for task in model.tasks}
 
         def rows_of(name: str, value: tf.Tensor) -> tf.Tensor:
             # Logits may have a dimension of dropout masks before the rows; a user's own model may have other outputs too.
-            return value if value.shape.rank == 0 else tf.gather(value, rows, axis=-2 if name in names else 0)
+            return value if value.shape.rank == 0 else tf.gather(value, rows, axis=axes.get(name, 0))
 
         def of_labels() -> tuple[tf.Tensor, tf.Tensor]:
             chosen = {name: rows_of(name, value) for name, value in logits.items()}
             return self._of_labels(chosen, {"label_ids": tf.gather(label_ids, rows)}, task_id)[:2]
 
         def expected() -> tuple[tf.Tensor, tf.Tensor]:
-            loss = model.for_task(lambda task: expected_loss(logits[task.logits_name], batch[TEACHER]), task_id)
-            accuracy = tf.constant(0.0)
+            losses, accuracy = model.task_losses, tf.constant(0.0)
+            loss = model.for_task(lambda task: losses[task.name].expected(logits[task.logits_name], batch[TEACHER]), task_id)
             if self.weighting.needs_accuracies:
-                accuracy = model.for_task(lambda task: expected_accuracy(logits[task.logits_name], batch[TEACHER]), task_id)
+                accuracy = model.for_task(
+                    lambda task: losses[task.name].expected_accuracy(logits[task.logits_name], batch[TEACHER]), task_id
+                )
             return loss, accuracy
 
         loss, accuracy = tf.cond(share > 0, of_labels, expected)
@@ -288,7 +292,7 @@ class TrainStep:
         def add_part(part: tf.Tensor, before: Computed) -> tuple[tf.Tensor, Computed]:
             piece = self._part_of(batch, part)
             found = self._gradients_of_part(piece, step * parts + tf.cast(part, tf.int64))
-            logged = self._logged(found.loss, found.accuracy, piece, batch)
+            logged = self._logged(found.loss, found.accuracy, piece, batch, batch["task_id"])
             loss, accuracy, penalty = (total + value / parts for total, value in zip(before[:3], [*logged, found.penalty]))
             sums = [total + gradient / parts for total, gradient in zip(before.gradients, grads.dense(found.gradients))]
             return part + 1, Computed(loss, accuracy, penalty, found.weights, sums)
@@ -297,21 +301,27 @@ class TrainStep:
         start = Computed(zero, zero, zero, tf.zeros(len(self.model.tasks)), [tf.zeros_like(v) for v in variables])
         return tf.while_loop(lambda part, _: part < parts, add_part, (tf.constant(0), start), parallel_iterations=1)[1]
 
-    def _logged(self, loss: tf.Tensor, accuracy: tf.Tensor, part: Batch, batch: Batch) -> list[tf.Tensor]:
+    def _logged(
+        self, loss: tf.Tensor, accuracy: tf.Tensor, part: Batch, batch: Batch, task_id: tf.Tensor
+    ) -> list[tf.Tensor]:
         """Returns a part's loss and accuracy so that the mean over the parts is the batch's."""
         if not self.has_unlabelled:
             return [loss, accuracy]
-        factor = self.settings.num_accumulated_batches * self._share_of(part, batch)
+        factor = self.settings.num_accumulated_batches * self._share_of(part, batch, task_id)
         return [factor * loss, factor * accuracy]
 
-    def _share_of(self, part: Batch, batch: Batch) -> tf.Tensor:
+    def _share_of(self, part: Batch, batch: Batch, task_id: tf.Tensor) -> tf.Tensor:
         """Returns the weight of a part's loss and accuracy in its batch's, float32 [].
 
         It is the part's share of the batch's labelled rows, or of all rows if none is labelled.
         """
-        counts_all = tf.reduce_all(batch["label_ids"] < 0)
-        own, whole = (tf.math.count_nonzero((rows["label_ids"] >= 0) | counts_all) for rows in (part, batch))
+        of_part, of_batch = (self._is_labelled(rows["label_ids"], task_id) for rows in (part, batch))
+        counts_all = tf.logical_not(tf.reduce_any(of_batch))
+        own, whole = (tf.math.count_nonzero(rows | counts_all) for rows in (of_part, of_batch))
         return tf.cast(own, tf.float32) / tf.cast(whole, tf.float32)
+
+    def _is_labelled(self, label_ids: tf.Tensor, task_id: tf.Tensor) -> tf.Tensor:
+        return self.model.for_task(lambda task: self.model.task_losses[task.name].is_labelled(label_ids), task_id)
 
     def _gradients_of_part(self, batch: Batch, time: tf.Tensor) -> Computed:
         task_id, persistent = batch["task_id"], not self.settings.scale_heads
@@ -380,7 +390,7 @@ class TrainStep:
         def add_part(part: tf.Tensor, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             piece = self._part_of(batch, part)
             found = self._forward(piece, tf.constant(task), self._time_of(task, step) * parts + tf.cast(part, tf.int64))
-            return part + 1, before + self._logged(found.loss, found.accuracy, piece, batch)[0] / parts
+            return part + 1, before + self._logged(found.loss, found.accuracy, piece, batch, tf.constant(task))[0] / parts
 
         start = (tf.constant(0), tf.constant(0.0))
         return tf.while_loop(lambda part, _: part < parts, add_part, start, parallel_iterations=1)[1]
@@ -450,7 +460,7 @@ class TrainStep:
         def computed(part: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor | None]]:
             piece = self._part_of(batch, part)
             found, *terms = self._part_gradients(piece, task, time * parts + tf.cast(part, tf.int64))
-            logged = self._logged(found.loss, found.accuracy, piece, batch)
+            logged = self._logged(found.loss, found.accuracy, piece, batch, tf.constant(task))
             gradients = grads.dense_where_any([gradient for term in terms for gradient in term])
             shares = [None if gradient is None else gradient / parts for gradient in gradients]
             return [value / parts for value in (*logged, found.penalty, found.objective)], shares

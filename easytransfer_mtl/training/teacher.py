@@ -1,4 +1,8 @@
-"""The teacher of a distillation: stored models, whose averaged probabilities of the training rows are computed once."""
+"""The teacher of a distillation: stored models, whose averaged probabilities of the training rows are computed once.
+
+Of numbers it is the models' averaged numbers; of tags the averaged probabilities of each character or word, which its first
+token carries.
+"""
 
 import gc
 import hashlib
@@ -11,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from easytransfer_mtl.config.train_settings import TrainSettings
-from easytransfer_mtl.data.encoded_rows import EncodedRows
+from easytransfer_mtl.data.encoded_rows import EncodedRows, from_units
+from easytransfer_mtl.data.published_features import feature_builder
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.data.source_texts import source_of, texts_of
+from easytransfer_mtl.data.tag_units import units_of
 from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import UserError, listed
@@ -27,7 +33,7 @@ from easytransfer_mtl.evaluation.text_encoder import TextEncoder
 from easytransfer_mtl.files import check_outputs, files_in
 from easytransfer_mtl.runs.identity import rows_sha256
 from easytransfer_mtl.runs.task_data import TaskData, check_segments
-from easytransfer_mtl.tasks import Task
+from easytransfer_mtl.tasks import SCORE, TAGS, Task
 from easytransfer_mtl.training.teacher_files import ENDING, TeacherFile
 
 Texts = list[tuple[str, ...]]
@@ -41,7 +47,7 @@ class Teacher:
     Attributes:
         members: the models.
         weights: see ``member_weights``.
-        data: the training rows by task, then those without labels.
+        data: the training rows by task, then those without labels; rows with tags know their tokens' characters or words.
         sources: TFRecord -> the CSV file of its rows; empty if the models read the TFRecords.
         texts: TFRecord -> its rows' texts; empty if the models read the TFRecords.
         files: TFRecord -> where its probabilities are kept.
@@ -105,11 +111,14 @@ class Teacher:
                 parts[path].append(outputs[name].probabilities)
             del inference
         gc.collect()  # before the student is built
-        weights = {item.file.path: self.weights.get(item.task.name) for item in missing}
-        means = {path: mean_probabilities(found, weights[path]).astype(np.float32) for path, found in parts.items()}
+        means = {item.file.path: self._mean(item, parts[item.file.path]) for item in missing}
         for path, mean in means.items():
             self.files[path].write(mean)
         return means
+
+    def _mean(self, item: TaskData, parts: list[np.ndarray]) -> np.ndarray:
+        mean = mean_probabilities(parts, self.weights.get(item.task.name)).astype(np.float32)
+        return of_tokens(mean, item.rows) if item.task.type == TAGS else mean
 
     def _rows(self, member: StoredModel, item: TaskData) -> EncodedRows:
         texts = self.texts.get(item.file.path)
@@ -150,6 +159,8 @@ def find_teacher(
             _check_reads_records(member, data, vocabulary)
     weights = member_weights(settings.teacher_weights, members, "--teacher_weights")
     files = _files(members, weights, data, bool(texts), settings.predict_precision)
+    if texts:
+        data = [_with_units(item, texts[item.file.path], vocabulary) if item.task.type == TAGS else item for item in data]
     return Teacher(
         members, weights, data, sources, texts, files, model_class, settings.predict_batch_size, settings.predict_precision
     )
@@ -171,7 +182,9 @@ def _files(
             "texts": item.file.manifest.source_sha256 if from_texts and item.file.manifest else None,
         }
         path = Path(f"{item.file.path}{ENDING}")
-        files[item.file.path] = TeacherFile(path, made_from, (len(item.rows), item.task.num_labels))
+        count = len(item.rows.input_ids) if item.task.type == TAGS else len(item.rows)
+        of_numbers = item.task.type == SCORE
+        files[item.file.path] = TeacherFile(path, made_from, (count, item.task.num_labels), of_numbers)
     return files
 
 
@@ -192,7 +205,36 @@ def _check_task(task: Task, theirs: dict[str, Task], member: StoredModel) -> Non
 
 
 def _meanings(task: Task) -> dict[str, Any]:
-    return {"labels": ",".join(task.label_enumerate_values), "number of texts": 2 if task.second_sequence else 1}
+    labels, texts = ",".join(task.label_enumerate_values), 2 if task.second_sequence else 1
+    return {"type": task.type, "labels": labels, "number of texts": texts, "unit": task.unit if task.type == TAGS else None}
+
+
+def of_tokens(of_units: np.ndarray, rows: EncodedRows) -> np.ndarray:
+    """Returns what is said of characters or words, [N, U, C], as said of the tokens that they begin with, [T, C].
+
+    It is 0 for all other tokens, and for units that nothing is said of.
+    """
+    found = np.zeros((len(rows.input_ids), of_units.shape[2]), of_units.dtype)
+    tokens = np.flatnonzero((rows.units >= 0) & (rows.units < of_units.shape[1]))
+    found[tokens] = of_units[np.repeat(np.arange(len(rows)), rows.lengths)[tokens], rows.units[tokens]]
+    return found
+
+
+def _with_units(item: TaskData, texts: Texts, vocabulary: AnyVocabulary) -> TaskData:
+    """Returns rows with tags, of which a TFRecord does not say which characters or words have no token, with their numbers.
+
+    Raises:
+        UserError: the texts are not encoded to the rows.
+    """
+    builder = feature_builder(vocabulary, item.task_input.text_normalization, item.task_input.sequence_length)
+    encoded = from_units(builder.encode_units(units_of(text, item.task.unit)) for text, *_ in texts)
+    same = np.array_equal(encoded.input_ids, item.rows.input_ids) and np.array_equal(encoded.offsets, item.rows.offsets)
+    if not same:
+        raise UserError(
+            f"{item.file.path}: its texts are encoded to other token ids now than when it was converted, so what a teacher "
+            "says of their characters or words has no place in it. Convert the data again."
+        )
+    return replace(item, rows=replace(item.rows, unit_numbers=encoded.unit_numbers))
 
 
 def _check_reads_records(member: StoredModel, data: list[TaskData], vocabulary: AnyVocabulary) -> None:

@@ -24,12 +24,14 @@ class TeacherFile:
     Attributes:
         path: the TFRecord's, with ``ENDING`` behind it.
         made_from: what the probabilities depend on; others are not used.
-        shape: rows and labels.
+        shape: rows and labels; of tags tokens and labels.
+        of_numbers: whether it holds numbers, which may be below 0, in place of probabilities.
     """
 
     path: Path
     made_from: dict[str, Any]
     shape: tuple[int, int]
+    of_numbers: bool = False
 
     def read(self) -> tuple[np.ndarray | None, str]:
         """Returns the probabilities, float32 ``shape``; or None, and why the file cannot be used."""
@@ -45,7 +47,8 @@ class TeacherFile:
             return None, f"it is damaged ({error})"
         if found is None:
             return None, "it is of another teacher or of other rows"
-        fits = found.shape == self.shape and found.dtype == np.float32 and np.isfinite(found).all() and (found >= 0).all()
+        fits = found.shape == self.shape and found.dtype == np.float32 and np.isfinite(found).all()
+        fits = fits and (self.of_numbers or (found >= 0).all())
         return (found, "") if fits else (None, "it is damaged (no probabilities of these rows)")
 
     def write(self, probabilities: np.ndarray) -> None:

@@ -148,7 +148,7 @@ def _make_step(settings: TrainSettings, prepared: Prepared, model_class: type[Mu
     plan, steps = prepared.plan, prepared.plan.steps
     tf_keras.utils.set_random_seed(stream_seed(settings.seed, "layers") % 2**32)  # for layers that a subclass adds
     clock = DropoutClock(settings.seed)
-    names = {head.name for head in prepared.heads.values()}
+    names = {head.name: head.reads_pooled for head in prepared.heads.values()}
     loaded = load_encoder(prepared.files, clock, settings.random_init, settings.random_pooler, settings.gelu, names)
     model = model_class(loaded.encoder, prepared.tasks, plan.architecture, prepared.losses)
     build_variables(model)

@@ -32,9 +32,9 @@ from benchmarks.training_speed import (
     training_speeds,
     typical_batches,
 )
-from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.encoded_rows import EncodedRows
 from easytransfer_mtl.data.features import FeatureBuilder
+from easytransfer_mtl.data.table_reader import read_table
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
 from easytransfer_mtl.encoders.bert import GRAPH_OPTIMIZER_OFF
 from easytransfer_mtl.errors import UserError
@@ -76,7 +76,7 @@ def test_generated_files_have_the_lengths_asked_for(tmp_path: Path) -> None:
     write_generated_files(tmp_path, LENGTHS, CONTEST_TASKS)
     builder = FeatureBuilder(Tokenizer(load_vocabulary(tmp_path / "vocab.txt")), 64)
     assert measured_histograms(str(tmp_path), CONTEST_TASKS, builder) == LENGTHS
-    assert not read_csv(tmp_path / "OCNLI_train.csv", CONTEST_TASKS[2], True).bad_rows
+    assert not read_table(tmp_path / "OCNLI_train.csv", CONTEST_TASKS[2], True).bad_rows
 
 
 def test_modes_see_the_same_rows_and_differ_in_padding_only(rows: list[EncodedRows]) -> None:

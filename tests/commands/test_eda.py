@@ -3,6 +3,7 @@
 import html.parser
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -182,3 +183,67 @@ def _config(path: Path) -> str:
 def test_settings_of_a_tokenizer_need_one() -> None:
     with pytest.raises(UserError, match="text_normalization has no effect"):
         EdaSettings(data_dir="x", text_normalization="nfkc")
+
+
+def own_task(folder: Path, keys: dict[str, Any], rows: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Writes JSON lines of an own task; returns the settings for it."""
+    lines = [json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in rows]
+    (folder / "SHOP_train.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    task = {"name": "SHOP", "first_sequence": "text", **keys}
+    (folder / "tasks.json").write_text(json.dumps({"tasks": [task]}), encoding="utf-8")
+    return {"data_dir": folder, "tasks_file": str(folder / "tasks.json")}
+
+
+def heights(page: Page, chart: str) -> list[float]:
+    """Returns the heights of the bars of the one chart of a name."""
+    (svg,) = re.findall(rf'<svg[^>]*aria-label="{chart}">(.*?)</svg>', page.content, re.DOTALL)
+    return [float(height) for height in re.findall(r' height="([\d.]+)"', svg)]
+
+
+def test_several_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keys = {"type": "multi_label", "label_enumerate_values": ["city", "food", "sea"]}
+    rows = [("天", ["city"]), ("地", []), ("人", ["food", "city"]), ("日", ["city"])]
+    (task,) = eda(tmp_path / "out", **own_task(tmp_path, keys, rows))["tasks"]
+    (file,) = task["files"]
+    assert (file["labels"], file["labels_a_row"]) == ({"city": 3, "food": 1, "sea": 0}, [1, 2, 1])
+    assert heights(Page(tmp_path / "out/eda.html"), "rows by number of labels") == [50, 100, 50]
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["city", "3", "75.0%"] in printed and ["labels", "a", "row", "SHOP_train.jsonl"] in printed
+
+
+def test_numbers_have_a_histogram_that_files_share(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = own_task(tmp_path, {"type": "score"}, [("天", 0), ("地", 2), ("人", 2.5), ("日", 3.5)])
+    (tmp_path / "SHOP_dev.jsonl").write_text('{"text": "月", "label": 8}\n', encoding="utf-8")
+    (task,) = eda(tmp_path / "out", **settings)["tasks"]
+    train, dev = (file["numbers"] for file in task["files"])
+    histogram = train.pop("histogram")
+    assert train == {
+        "mean": 2.0, "standard_deviation": pytest.approx(1.2748, abs=1e-4), "least": 0, "lower_quartile": 1.5,
+        "median": 2.25, "upper_quartile": 2.75, "greatest": 3.5,
+    }  # fmt: skip
+    assert task["number_range"] == [0, 8] and [place for place, rows in enumerate(histogram) if rows] == [0, 10, 12, 17]
+    assert dev["histogram"] == [0] * 39 + [1] and task["files"][0]["labels"] == {}
+    page = Page(tmp_path / "out/eda.html").content
+    assert "2.4 to 2.6: 1 rows" in page and "What sets a range apart" in page
+    assert "SHOP_train.jsonl     2      1.275      0  1.5    2.25  2.75       3.5" in capsys.readouterr().out
+
+
+def test_entities_by_kind_and_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        ("天<b>地", ["O", "B-X", "I-X", "I-X", "O"]),
+        ("天地<b>", ["B-Y", "I-X", "B-X", "I-X", "I-X"]),
+        ("天地", ["O", "O"]),
+    ]
+    keys = {"type": "tags", "label_enumerate_values": ["O", "B-X", "I-X", "B-Y"]}
+    encoder = str(ROOT / "data/tiny_bert_zh")
+    (task,) = eda(tmp_path / "out", **own_task(tmp_path, keys, rows), tokenizer_name_or_path=encoder)["tasks"]
+    (file,) = task["files"]
+    assert file["labels"] == {"X": 2, "Y": 1} and file["entity_lengths"] == [2, 0, 2] + [0] * 9
+    assert file["entities"]["X"] == {
+        "count": 3, "mean_length": pytest.approx(7 / 3), "longest": 3, "most_frequent": {"<b>": 2, "地": 1},
+    }  # fmt: skip
+    assert file["tokens"]["lengths"]["longest"] == 7
+    page = Page(tmp_path / "out/eda.html")
+    assert "b" not in page.tags and "&lt;b&gt;" in page.content
+    assert heights(page, "entities by length") == [100, 0, 100] + [0] * 9
+    assert "SHOP_train.jsonl, X       3              2.3        3" in capsys.readouterr().out

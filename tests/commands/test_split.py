@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mixed_tasks import TASKS, write_mixed_tasks
 
 from easytransfer_mtl.commands.split import run
 from easytransfer_mtl.config.convert_settings import SplitSettings
-from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.fold_assignment import text_key
 from easytransfer_mtl.data.folds import Folds, read_folds
+from easytransfer_mtl.data.table_reader import read_table
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import sha256_of
 from easytransfer_mtl.tasks import CONTEST_TASKS
@@ -40,7 +41,7 @@ def test_all_rows_with_their_ids_and_no_text_in_two_folds(tmp_path: Path, includ
     kinds = ("train", "dev") if include_dev else ("train",)
     for task in CONTEST_TASKS:
         paths = [SAMPLE / f"{task.name}_{kind}.csv" for kind in kinds]
-        rows = [row for path in paths for row in read_csv(path, task, labelled=True).rows]
+        rows = [row for path in paths for row in read_table(path, task, labelled=True).rows]
         found = folds.tasks[task.name]
         assert found.ids == [row.row_id for row in rows]
         assert [(item.name, item.sha256) for item in found.sources] == [(path.name, sha256_of(path)) for path in paths]
@@ -121,3 +122,11 @@ def test_a_dev_file_that_is_the_train_file(tmp_path: Path) -> None:
 def test_refused_settings(tmp_path: Path, settings: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         split(tmp_path / "out", **settings)
+
+
+def test_tasks_of_all_types_are_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks = write_mixed_tasks(tmp_path / "data", rows=60)
+    folds = split(tmp_path / "out", tmp_path / "data", folds=3, tasks_file=str(tasks))
+    assert [len(folds.tasks[task["name"]].ids) for task in TASKS] == [60] * 5
+    printed = capsys.readouterr().out
+    assert [what in printed for what in ("a label's share", "a range's share", "a kind of entity's share")] == [True] * 3

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.encodings import GB18030, UTF_8, UTF_16, byte_lines, encoding_of
+from easytransfer_mtl.data.table_reader import read_table
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import TNEWS, task_from_json
 
@@ -78,8 +78,8 @@ def test_the_contests_files_stay_utf_8_and_an_own_task_may_say_otherwise(tmp_pat
     path = tmp_path / "a.csv"
     path.write_bytes("".join(f"{number}\t今天的天气真好\t115\n" for number in range(9)).encode("gb18030"))
     with pytest.raises(UserError, match="in GBK or GB18030, as it seems, not tab separated UTF-8 text; convert it"):
-        read_csv(path, TNEWS, True)
+        read_table(path, TNEWS, True)
     told = task_from_json({**TNEWS.to_json(), "encoding": "GBK"})
     own = task_from_json({**TNEWS.to_json(), "name": "NEWS"})
     for task in (told, own):
-        assert len(read_csv(path, task, True).rows) == 9
+        assert len(read_table(path, task, True).rows) == 9

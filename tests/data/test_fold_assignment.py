@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from easytransfer_mtl.data.fold_assignment import assign_folds, group_numbers, text_key
+from easytransfer_mtl.data.fold_assignment import assign_folds, assign_folds_by_rarest, group_numbers, text_key
 from easytransfer_mtl.seeding import generator
 
 
@@ -91,3 +91,41 @@ def test_width_case_and_white_space_do_not_make_another_text(one: str, other: st
 
 def test_groups_are_numbered_in_the_rows_order() -> None:
     assert group_numbers(["b", "a", "B ", "c", "a"]).tolist() == [0, 1, 0, 2, 1]
+
+
+def several(rows: int, seed: int = 0) -> np.ndarray:
+    """Returns which of 12 parts each row is in; the frequent ones go together, the last two are in 7 and 5 rows."""
+    random = np.random.default_rng(seed)
+    members = random.random((rows, 12)) < [0.5, 0.4, 0.3, 0.2, 0.1, 0.08, 0.05, 0.04, 0.03, 0.02, 0, 0]
+    members[:, 1] |= members[:, 0] & (random.random(rows) < 0.5)
+    members[random.choice(rows, 7, replace=False), 10] = True
+    members[random.choice(rows, 5, replace=False), 11] = True
+    return members
+
+
+@pytest.mark.parametrize("num_folds", [2, 5])
+def test_every_one_of_several_labels_is_spread(num_folds: int) -> None:
+    members = several(2000)
+    folds = assign_folds_by_rarest(members, np.arange(2000), num_folds, generator(1, "test"))
+    counts = np.stack([members[folds == fold].sum(axis=0) for fold in range(num_folds)])
+    assert (np.ptp(counts, axis=0)[10:] <= 1).all() and np.ptp(np.bincount(folds)) <= 2
+    assert (np.ptp(counts, axis=0) <= 6).all()
+    drawn = np.random.default_rng(1).permutation(np.arange(2000) % num_folds)
+    by_chance = np.stack([members[drawn == fold].sum(axis=0) for fold in range(num_folds)])
+    assert np.ptp(counts, axis=0).sum() < 0.2 * np.ptp(by_chance, axis=0).sum()
+
+
+def test_groups_with_several_labels_are_whole_and_a_seed_decides() -> None:
+    members = several(600)
+    _, groups = premises(600)
+    first, again, other = (assign_folds_by_rarest(members, groups, 4, generator(seed, "test")) for seed in (1, 1, 2))
+    assert (first == again).all() and (first != other).any()
+    assert all(len(set(first[groups == group])) == 1 for group in set(groups))
+    assert np.ptp(np.bincount(first)) <= 10
+
+
+def test_rows_in_no_part_fill_the_folds_up() -> None:
+    members = np.zeros((20, 2), bool)
+    members[:2] = [[True, False], [True, True]]
+    folds = assign_folds_by_rarest(members, np.arange(20), 4, generator(1, "test"))
+    assert np.bincount(folds).tolist() == [5, 5, 5, 5] and folds[0] != folds[1]

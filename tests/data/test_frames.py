@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from easytransfer_mtl import save_table
-from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.frames import is_table, rows_of_table
 from easytransfer_mtl.data.rows import Row
+from easytransfer_mtl.data.table_reader import read_table
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import OCNLI, task_from_json
 
@@ -38,7 +38,7 @@ class NAType:
 def test_a_frame_is_written_and_read(tmp_path: Path) -> None:
     frame = Frame({"id": np.array([7, 8]), "text": ['天,"地"\n', "人"], "label": np.array([0, 1]), "n": [float("nan"), 1]})
     path = save_table(frame, tmp_path / "new/A_train.jsonl")
-    assert read_csv(path, TASK, True).rows == [Row("7", ('天,"地"\n',), "0"), Row("8", ("人",), "1")]
+    assert read_table(path, TASK, True).rows == [Row("7", ('天,"地"\n',), "0"), Row("8", ("人",), "1")]
     assert json.loads(path.read_text(encoding="utf-8").splitlines()[0]) == {
         "id": 7,
         "text": '天,"地"\n',
@@ -78,7 +78,7 @@ def test_frames_of_every_type_are_written_and_read(
 ) -> None:
     known = task_from_json({"name": "A", "first_sequence": "text", **task})
     path = save_table(Frame({"text": ["天地", "人"], **columns}), tmp_path / "A_train.jsonl")
-    assert [row.label for row in read_csv(path, known, True).rows] == rows
+    assert [row.label for row in read_table(path, known, True).rows] == rows
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from easytransfer_mtl.data.conversion import Conversion, convert_file, rejects_path
-from easytransfer_mtl.data.csv_reader import CsvTally, check_rows, read_csv, require_rows, stream_rows
 from easytransfer_mtl.data.features import FeatureBuilder
 from easytransfer_mtl.data.manifest import read_manifest
 from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.data.splitting import split_tail
 from easytransfer_mtl.data.table_form import BY_TASK, CSV, JSONL, TSV
+from easytransfer_mtl.data.table_reader import TableTally, check_rows, read_table, require_rows, stream_rows
 from easytransfer_mtl.data.text_files import TextFile
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
 from easytransfer_mtl.errors import UserError
@@ -86,7 +86,7 @@ def test_the_same_rows_in_every_format_and_encoding(tmp_path: Path, form: str, e
     for seed, end in ((1, "\n"), (2, "\r\n")):
         rows = made_rows(seed)
         path.write_bytes(written(rows, form, end).encode(encoding))
-        content = read_csv(path, task, labelled=True)
+        content = read_table(path, task, labelled=True)
         check_rows(content)
         assert content.rows == rows
 
@@ -114,9 +114,9 @@ def test_the_parts_of_a_split_are_read_as_the_whole(tmp_path: Path, form: str, e
             task = task_from_json({**task.to_json(), "format": "auto"})
         path = path_for(tmp_path, form)
         path.write_bytes(written(rows, form, "\r\n").encode(encoding))
-        parts = split_tail(path, 0.25, tmp_path / "split", form=CsvTally(path, task, True).table_form())
-        read = [read_csv(part, task, True).rows for part in parts]
-        whole = read_csv(path, task, True).rows
+        parts = split_tail(path, 0.25, tmp_path / "split", form=TableTally(path, task, True).table_form())
+        read = [read_table(part, task, True).rows for part in parts]
+        whole = read_table(path, task, True).rows
         assert [*read[0], *read[1]] == whole and len(read[1]) == len(whole) // 4
 
 
@@ -125,7 +125,7 @@ def test_a_text_may_hold_tabs_and_line_ends(tmp_path: Path, form: str) -> None:
     rows = [Row("1", ("天\n地\r\n人", "a\tb"), "0"), Row("2", ("", "\n"), "好")]
     path = path_for(tmp_path, form)
     path.write_bytes(written(rows, form).encode())
-    assert read_csv(path, task_for(form, "utf-8"), True).rows == rows
+    assert read_table(path, task_for(form, "utf-8"), True).rows == rows
 
 
 def test_rows_without_ids_have_their_numbers_and_blank_lines_are_none(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_rows_without_ids_have_their_numbers_and_blank_lines_are_none(tmp_path: 
     (tmp_path / "a.tsv").write_text("天\t0\n地\t1\n", encoding="utf-8")
     positional = task_from_json({**own, "columns": "text,label"})
     for name, each in (("a.csv", task), ("a.jsonl", task), ("a.tsv", positional)):
-        assert read_csv(tmp_path / name, each, True).rows == [Row("0", ("天",), "0"), Row("1", ("地",), "1")]
+        assert read_table(tmp_path / name, each, True).rows == [Row("0", ("天",), "0"), Row("1", ("地",), "1")]
 
 
 def test_clues_own_files(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_clues_own_files(tmp_path: Path) -> None:
     path = tmp_path / "train.json"
     row = {"label": "102", "label_desc": "news_entertainment", "sentence": "江疏影甜甜圈自拍", "keywords": "江疏影,自拍"}
     path.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
-    assert read_csv(path, tnews, True).rows == [Row("0", ("江疏影甜甜圈自拍",), "102")]
+    assert read_table(path, tnews, True).rows == [Row("0", ("江疏影甜甜圈自拍",), "102")]
     ocnli = task_from_json(
         {
             "name": "NLI",
@@ -165,7 +165,7 @@ def test_clues_own_files(tmp_path: Path) -> None:
         {"level": "hard", "sentence1": "人", "sentence2": "日", "label": "-", "id": 8},
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    content = read_csv(path, ocnli, True)
+    content = read_table(path, ocnli, True)
     assert content.rows == [Row("7", ("天", "地"), "neutral")]
     with pytest.raises(UserError, match="line 2: unknown label '-'; allowed: entailment,neutral,contradiction"):
         check_rows(content)
@@ -179,11 +179,11 @@ def test_several_labels_are_a_list_or_separated(tmp_path: Path) -> None:
     text = "".join(json.dumps({"t": each, "label": label}) + "\n" for each, label in lines)
     (tmp_path / "m.jsonl").write_text(text, encoding="utf-8")
     for name in ("m.csv", "m.jsonl"):
-        rows = read_csv(tmp_path / name, task, True).rows
+        rows = read_table(tmp_path / name, task, True).rows
         assert [row.label for row in rows] == ["a,c d", "", "b"]
         assert [task.target(str(row.label)) for row in rows] == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
     (tmp_path / "m.csv").write_text('t,label\n天,"a,c d"\n地,\n人,b\n', encoding="utf-8")
-    assert read_csv(tmp_path / "m.csv", task_from_json(given), True).rows == rows
+    assert read_table(tmp_path / "m.csv", task_from_json(given), True).rows == rows
     for content, message in (
         ('{"t": "天", "label": ["a", "x"]}', "unknown label 'x'; allowed: none or some of a,b,c d"),
         ('{"t": "天", "label": ["a", "a"]}', "a label twice in 'a,a'"),
@@ -192,7 +192,7 @@ def test_several_labels_are_a_list_or_separated(tmp_path: Path) -> None:
     ):
         (tmp_path / "m.jsonl").write_text(content + "\n", encoding="utf-8")
         with pytest.raises(UserError, match=message):
-            check_rows(read_csv(tmp_path / "m.jsonl", task, True))
+            check_rows(read_table(tmp_path / "m.jsonl", task, True))
 
 
 def test_numbers_in_every_format(tmp_path: Path) -> None:
@@ -200,11 +200,11 @@ def test_numbers_in_every_format(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("t,label\n天,2.5\n地,0\n", encoding="utf-8")
     (tmp_path / "s.jsonl").write_text('{"t": "天", "label": 2.5}\n{"t": "地", "label": 0}\n', encoding="utf-8")
     for name in ("s.csv", "s.jsonl"):
-        assert [row.label for row in read_csv(tmp_path / name, task, True).rows] == ["2.5", "0"]
+        assert [row.label for row in read_table(tmp_path / name, task, True).rows] == ["2.5", "0"]
     for value in ("NaN", "6", "true", "null"):
         (tmp_path / "s.jsonl").write_text(f'{{"t": "天", "label": {value}}}\n', encoding="utf-8")
         with pytest.raises(UserError, match="allowed: a number from 0 to 5"):
-            check_rows(read_csv(tmp_path / "s.jsonl", task, True))
+            check_rows(read_table(tmp_path / "s.jsonl", task, True))
 
 
 def test_set_aside_rows_keep_their_bytes(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_a_table_that_does_not_fit_is_one_sentence(
     task = task_from_json({"name": "A", "first_sequence": "text", "label_enumerate_values": "0,1", **more})
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    tally = CsvTally(path, task, labelled=True)
+    tally = TableTally(path, task, labelled=True)
     with pytest.raises(UserError, match="(?s)" + message) as caught:
         for _ in stream_rows(tally):
             pass
@@ -285,14 +285,14 @@ def test_quotes_of_tab_separated_tables(tmp_path: Path, caplog: pytest.LogCaptur
         path = tmp_path / f"{form}.tsv"
         path.write_text(content, encoding="utf-8")
         with caplog.at_level("INFO"):
-            assert CsvTally(path, task, True).table_form().format == form
-        assert [row.texts[0] for row in read_csv(path, task, True).rows] == texts
+            assert TableTally(path, task, True).table_form().format == form
+        assert [row.texts[0] for row in read_table(path, task, True).rows] == texts
         assert caplog.text.count(f"{path}: its quotes are read as") == 1  # however often the file is read
     told = [task_from_json({**task.to_json(), "format": form}) for form in (TSV, CSV)]
     path.write_text('text\tlabel\n"天"\t0\n', encoding="utf-8")
-    assert [read_csv(path, each, True).rows[0].texts[0] for each in (task, *told)] == ['"天"', '"天"', "天"]
+    assert [read_table(path, each, True).rows[0].texts[0] for each in (task, *told)] == ['"天"', '"天"', "天"]
     path.write_text('"text"\t"label"\n"天"\t0\n', encoding="utf-8")  # as pandas does with QUOTE_NONNUMERIC
-    assert read_csv(path, task, True).rows[0].texts[0] == "天"
+    assert read_table(path, task, True).rows[0].texts[0] == "天"
 
 
 def test_a_task_that_lists_its_columns_reads_headers_with_commas_and_json_lines_too(tmp_path: Path) -> None:
@@ -310,8 +310,8 @@ def test_a_task_that_lists_its_columns_reads_headers_with_commas_and_json_lines_
     for name, content in files.items():
         path = tmp_path / name
         path.write_text(content, encoding="utf-8")
-        assert read_csv(path, task, True).rows == [Row("7", ('"天"',), "0")]
-        forms.append(CsvTally(path, task, True).table_form().format)
+        assert read_table(path, task, True).rows == [Row("7", ('"天"',), "0")]
+        forms.append(TableTally(path, task, True).table_form().format)
     assert forms == ["contest", CSV, CSV, JSONL, JSONL]
 
 
@@ -321,7 +321,7 @@ def test_what_is_no_text_is_called_by_its_name_however_large(tmp_path: Path) -> 
     for columns in ([], ["text", "label"]):
         task = Task("A", tuple(columns), "text", ("0", "1"))
         with pytest.raises(UserError, match="is a zip archive"):
-            read_csv(path, task, True)
+            read_table(path, task, True)
 
 
 def test_texts_to_predict_for_a_task_that_names_its_columns(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from tokenizers import Tokenizer as LibraryTokenizer
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from easytransfer_mtl.data.conversion import Conversion, convert_file
-from easytransfer_mtl.data.csv_reader import check_rows, read_csv
 from easytransfer_mtl.data.encoded_rows import concatenate, encoded_labels, from_units
 from easytransfer_mtl.data.features import FeatureBuilder, RowEncoder
 from easytransfer_mtl.data.learned_labels import with_labels
 from easytransfer_mtl.data.published_features import check_units, feature_builder
 from easytransfer_mtl.data.published_tokenizer import PublishedVocabulary
+from easytransfer_mtl.data.table_reader import check_rows, read_table
 from easytransfer_mtl.data.tag_units import NO_TAG, padded_tags, unit_spans, units_of, widened
 from easytransfer_mtl.data.tfrecords import read_tfrecords
 from easytransfer_mtl.data.tokenization import Tokenizer, Vocabulary
@@ -131,10 +131,10 @@ def test_every_way_to_write_tags_is_the_same_row(tmp_path: Path) -> None:
         written(tmp_path, "d.jsonl", [{"text": "天地 ab c", "tags": " B-LOC  I-LOC O "}]),
     ]
     for path in paths:
-        (row,) = read_csv(path, WORDS, labelled=True).rows
+        (row,) = read_table(path, WORDS, labelled=True).rows
         assert (row.texts, row.label) == (("天地 ab c",), "B-LOC I-LOC O")
     own = written(tmp_path, "e.jsonl", [{"text": list("天地人"), "tags": tags}, {"text": "", "tags": []}])
-    assert [(row.texts, row.label) for row in read_csv(own, CHARACTERS, labelled=True).rows] == [
+    assert [(row.texts, row.label) for row in read_table(own, CHARACTERS, labelled=True).rows] == [
         (("天地人",), "B-LOC I-LOC O"),
         (("",), ""),
     ]
@@ -159,7 +159,7 @@ def test_every_way_to_write_tags_is_the_same_row(tmp_path: Path) -> None:
 def test_bad_rows_say_what_is_wrong(tmp_path: Path, task: Task, row: dict[str, Any], message: str) -> None:
     good = {"text": "天", "tags": ["O"]}
     with pytest.raises(UserError) as found:
-        check_rows(read_csv(written(tmp_path, "a.jsonl", [good, row]), task, labelled=True))
+        check_rows(read_table(written(tmp_path, "a.jsonl", [good, row]), task, labelled=True))
     assert message in str(found.value) and "line 2" in str(found.value)
 
 

@@ -11,7 +11,7 @@ from stored import encoder_of_other_ids, store_model
 
 from easytransfer_mtl.commands import evaluate
 from easytransfer_mtl.config.predict_settings import EvaluateSettings, PredictSettings
-from easytransfer_mtl.data.csv_reader import read_csv
+from easytransfer_mtl.data.table_reader import read_table
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import ensemble_of, mean_probabilities
 from easytransfer_mtl.evaluation.member_weights import member_weights
@@ -140,7 +140,7 @@ def test_models_of_different_tokenizers_are_scored_together_on_texts(
     written = {item["model"]: item for item in read_json(output / "models.json")["models"]}
     assert list(written) == [f"{folder}/a/best", f"{folder}/c/best", "average"]
     for place, task in enumerate(CONTEST_TASKS):
-        rows = read_csv(texts / f"{task.name}_dev.csv", task, labelled=True).rows
+        rows = read_table(texts / f"{task.name}_dev.csv", task, labelled=True).rows
         truth = np.array([task.label_enumerate_values.index(str(row.label)) for row in rows])
         each = [
             Predictor(str(folder / name)).predict(task.name, map(str, range(len(rows))), [row.texts for row in rows])

@@ -10,15 +10,16 @@ import pytest
 from easytransfer_mtl.commands import evaluate
 from easytransfer_mtl.config.predict_settings import EvaluateSettings
 from easytransfer_mtl.data.folds import read_folds
+from easytransfer_mtl.data.tag_units import NO_TAG
 from easytransfer_mtl.data.tokenization import load_vocabulary
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.evaluator import EvaluationOptions
 from easytransfer_mtl.evaluation.inference import Inference
-from easytransfer_mtl.evaluation.out_of_fold import score_out_of_fold
-from easytransfer_mtl.evaluation.row_table import read_rows
+from easytransfer_mtl.evaluation.out_of_fold import _joined, score_out_of_fold
+from easytransfer_mtl.evaluation.row_table import RowTexts, read_rows, task_rows
 from easytransfer_mtl.evaluation.stored_models import find_models
 from easytransfer_mtl.runs.task_data import read_task_data
-from easytransfer_mtl.tasks import CONTEST_TASKS
+from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 
 
 def test_every_row_is_scored_by_the_model_of_its_fold(runs: Path, tiny_data: Path, tiny_encoder: Path) -> None:
@@ -73,3 +74,17 @@ def test_refused_models(runs: Path, make_run: Callable[..., Path], tmp_path: Pat
     ):
         with pytest.raises(UserError, match=message):
             score_out_of_fold(find_models(text), EvaluationOptions())
+
+
+def test_folds_of_other_lengths_of_tags_are_joined() -> None:
+    task = Task("T", (), "text", ("O", "B-X"), type="tags")
+    parts = []
+    for row, width in (("1", 2), ("0", 4)):
+        about = RowTexts([row], [("text",)], False, "file", None)
+        truth = np.full((1, width), NO_TAG, np.int32)
+        truth[0, :2] = 1
+        parts.append(task_rows(task, about, truth, truth, np.full((1, width, 2), 0.5, np.float32)))
+    found = _joined(parts)
+    assert found.about.ids == ["0", "1"] and found.probabilities is not None and found.probabilities.shape == (2, 4, 2)
+    for tags in (found.truth, found.predicted):
+        assert tags.tolist() == [[1, 1, NO_TAG, NO_TAG]] * 2

@@ -9,7 +9,10 @@ from easytransfer_mtl.inspection.characteristic_words import characteristic_word
 
 def words(*rows: tuple[str, int], labels: int = 2) -> list[list[str]]:
     texts, ids = zip(*rows)
-    return [[word.word for word in found] for found in characteristic_words(texts, np.array(ids), labels)]
+    return [
+        [word.word for word in found]
+        for found in characteristic_words(texts, np.array(ids)[:, np.newaxis] == np.arange(labels))
+    ]
 
 
 def around(piece: str, label: int, rows: int = 5) -> list[tuple[str, int]]:

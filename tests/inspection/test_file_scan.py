@@ -27,7 +27,7 @@ def test_line_ends_over_the_borders_of_blocks(tmp_path: Path) -> None:
 def test_lines_ids_labels_and_equal_texts(tmp_path: Path) -> None:
     found = scan(tmp_path, "7\tＡ b\tlike\n\nx\ta  B\tanger\n".encode())
     assert found.lines.tolist() == [1, 3] and found.id_numbers.tolist() == [7, file_scan.NO_NUMBER]
-    assert found.label_ids.tolist() == [0, 3] and found.texts[0] == found.texts[1]
+    assert found.labels.counts == {"like": 1, "anger": 1} and found.texts[0] == found.texts[1]
     assert (found.rows, len(found.tally.bad_rows)) == (3, 1)
 
 

@@ -182,11 +182,13 @@ def test_tags_by_numpy() -> None:
     assert float(TagLoss(3).accuracy(tf.constant(TAG_LOGITS), tf.constant(TAG_IDS))) == pytest.approx(right.mean())
 
 
-def test_the_means_of_parts_times_their_share_are_the_batchs() -> None:
+def test_the_mean_of_parts_times_their_factor_is_the_batchs() -> None:
     parts = [(TAG_LOGITS[:1], TAG_IDS[:1]), (TAG_LOGITS[1:], TAG_IDS[1:])]
-    shares = [float(TagLoss.share(tf.constant(ids), tf.constant(TAG_IDS))) for _, ids in parts]
-    assert shares == pytest.approx([0.4, 0.6])
-    assert sum(share * tag_loss(*part) for share, part in zip(shares, parts, strict=True)) == pytest.approx(tag_loss())
+    factors = [float(TagLoss(3).part_factor(tf.constant(ids), tf.constant(TAG_IDS), 2)) for _, ids in parts]
+    assert factors == pytest.approx([0.8, 1.2])
+    products = [factor * tag_loss(*part) for factor, part in zip(factors, parts, strict=True)]
+    assert sum(products) / 2 == pytest.approx(tag_loss())
+    assert float(TaskLoss(3).part_factor(tf.constant([0]), tf.constant([0, 1]), 2)) == 1.0
 
 
 def test_a_batch_without_tags_has_no_loss_and_no_gradient() -> None:

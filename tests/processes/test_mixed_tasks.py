@@ -227,12 +227,17 @@ def test_the_exported_client_says_the_same(run_here: Run, mixed: Path, trained: 
             "--ema_decay=0.9",
             "--heads=places=mlp",
             "--num_accumulated_batches=2",
+            "--teacher=RUN",
+            "--teacher_data_dir=CSV",
         ),
     ],
     ids=["losses", "private", "uncertainty", "famo", "pcgrad"],
 )
-def test_settings_work_with_every_type(run_here: Run, mixed: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
-    few = ["--num_epochs=0.25", "--save_steps=5", *more]
+def test_settings_work_with_every_type(
+    run_here: Run, mixed: Path, trained: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    few = ["--num_epochs=0.25", "--save_steps=5"]
+    few += [word.replace("RUN", str(trained)).replace("CSV", str(mixed / "csv")) for word in more]
     done = run_here("train", *words_of(mixed, tmp_path / "run", *few))
     assert done.returncode == 0, done.stderr
     dev = f"--predict_input_fp={mixed / 'data/dev.list_tfrecord'}"
@@ -241,8 +246,10 @@ def test_settings_work_with_every_type(run_here: Run, mixed: Path, tmp_path: Pat
     assert all(np.isfinite(score["score"]) for score in scores_of(tmp_path / "run").values())
 
 
-def test_a_run_goes_on_as_if_it_had_not_stopped(run_here: Run, mixed: Path, tmp_path: Path) -> None:
-    few = ["--save_steps=5", "--task_sampling=proportional", "--lr_decay=none", "--warmup_ratio=0"]
+def test_a_run_with_a_teacher_goes_on_as_if_it_had_not_stopped(
+    run_here: Run, mixed: Path, trained: Path, tmp_path: Path
+) -> None:
+    few = ["--save_steps=5", "--task_sampling=proportional", "--lr_decay=none", "--warmup_ratio=0", f"--teacher={trained}"]
     for name, epochs in (("whole", 0.25), ("parts", 0.1), ("parts", 0.25)):
         done = run_here("train", *words_of(mixed, tmp_path / name, f"--num_epochs={epochs}", *few))
         assert done.returncode == 0, done.stderr
@@ -272,15 +279,9 @@ def test_settings_without_meaning_are_refused(run_here: Run, mixed: Path, tmp_pa
 
 
 def test_commands_for_one_label_a_row_say_so(run_here: Run, mixed: Path, trained: Path, tmp_path: Path) -> None:
-    tasks, data = f"--tasks_file={mixed / 'csv/tasks.json'}", f"--data_dir={mixed / 'csv'}"
-    for words in (
-        ["check_data", tasks, data],
-        ["eda", tasks, data, f"--output_dir={tmp_path / 'eda'}"],
-        ["split", tasks, data, f"--output_dir={tmp_path / 'split'}"],
-        ["submit", f"--predict_checkpoint_path={trained / 'best'}", data, f"--predict_output_fp={tmp_path / 'submit'}"],
-    ):
-        done = run_here(*words)
-        assert done.returncode == 2 and "TOPICS is of the type multi_label" in done.stderr, done.stderr
+    model = f"--predict_checkpoint_path={trained / 'best'}"
+    done = run_here("submit", model, f"--data_dir={mixed / 'csv'}", f"--predict_output_fp={tmp_path / 'submit'}")
+    assert done.returncode == 2 and "TOPICS is of the type multi_label" in done.stderr, done.stderr
 
 
 def test_a_report_shows_every_type(run_here: Run, trained: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from easytransfer_mtl.config.train_settings import StepSettings, WeightingSettings
+from easytransfer_mtl.data.encoded_rows import TEACHER
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
 from easytransfer_mtl.tasks import CONTEST_TASKS
 from easytransfer_mtl.training.distillation import Distillation
@@ -17,6 +18,8 @@ from easytransfer_mtl.weighting import Equal, RunFacts, TaskWeighting, make_weig
 FGM: dict[str, Any] = {"adversarial": "fgm", "adversarial_epsilon": 0.7}
 PGD: dict[str, Any] = {"adversarial": "pgd", "adversarial_steps": 2, "adversarial_alpha": 0.4, "adversarial_epsilon": 0.6}
 """Attacks as a step's settings name them."""
+TEACHER_SIGNATURE = {TEACHER: tf.TensorSpec([None, None], tf.float32)}
+"""What a batch with a teacher has more, for a task without tags."""
 
 
 def compiled(

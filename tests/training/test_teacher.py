@@ -12,7 +12,7 @@ from stored import encoder_of_other_ids, store_model
 
 from easytransfer_mtl.commands import convert
 from easytransfer_mtl.config.convert_settings import ConvertSettings
-from easytransfer_mtl.data.csv_reader import read_csv
+from easytransfer_mtl.data.table_reader import read_table
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.ensemble import mean_probabilities
 from easytransfer_mtl.evaluation.prediction import Predictor
@@ -66,7 +66,7 @@ def predicted(folder: Path, names: str, data: Path, weights: list[float] | None 
     result = {}
     models = [Predictor(str(folder / name)) for name in names]
     for task in CONTEST_TASKS:
-        rows = read_csv(data / f"{task.name}_train.csv", task, labelled=True).rows
+        rows = read_table(data / f"{task.name}_train.csv", task, labelled=True).rows
         each = [model.predict(task.name, map(str, range(len(rows))), [row.texts for row in rows]) for model in models]
         result[task.name] = mean_probabilities([item.probabilities for item in each], weights).astype(np.float32)
     return result

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from steps import FGM, batch_of, compiled, weighting_of
+from steps import FGM, TEACHER_SIGNATURE, batch_of, compiled, weighting_of
 from stored import store_model
 
 from easytransfer_mtl.commands import convert
 from easytransfer_mtl.config.convert_settings import ConvertSettings
-from easytransfer_mtl.data.csv_reader import read_csv
 from easytransfer_mtl.data.encoded_rows import NO_LABEL, TEACHER
 from easytransfer_mtl.data.manifest import manifest_path
+from easytransfer_mtl.data.table_reader import read_table
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.errors import UserError
@@ -32,7 +32,7 @@ from easytransfer_mtl.models.task_loss import TaskLoss, label_weights
 from easytransfer_mtl.runs.task_data import read_task_data
 from easytransfer_mtl.tasks import CONTEST_TASKS, OCEMOTION, OCNLI, TNEWS, Task
 from easytransfer_mtl.training.distillation import Distillation
-from easytransfer_mtl.training.distribution import BATCH_SIGNATURE, TEACHER_SIGNATURE
+from easytransfer_mtl.training.distribution import BATCH_SIGNATURE
 from easytransfer_mtl.training.preparation import prepare
 from easytransfer_mtl.training.step import Batch, Forward, TrainStep, disagreement
 from easytransfer_mtl.training.trainer import run_training
@@ -227,7 +227,12 @@ class BeforeThem(TrainStep):
         model, label_ids = self.model, batch["label_ids"]
         loss = objective = model.build_loss(logits, label_ids, task_id)
         if distillation := self.distillation:
-            soft = model.for_task(lambda task: distillation.loss(logits[task.logits_name], batch[TEACHER]), task_id)
+            soft = model.for_task(
+                lambda task: distillation.loss(
+                    model.task_losses[task.name], logits[task.logits_name], batch[TEACHER], batch["label_ids"]
+                ),
+                task_id,
+            )
             objective = distillation.mixture(loss, soft)
         if self.settings.rdrop_alpha:
             differ = model.for_task(
@@ -310,7 +315,7 @@ FILES = {"train_input_fp": "train", "distillation_unlabelled_fp": "test"}
 
 
 def predicted(teacher: str, task: Task, path: Path, labelled: bool) -> np.ndarray:
-    rows = read_csv(path, task, labelled).rows
+    rows = read_table(path, task, labelled).rows
     found = Predictor(teacher, tasks=CONTEST_TASKS).predict(
         task.name, map(str, range(len(rows))), [row.texts for row in rows]
     )

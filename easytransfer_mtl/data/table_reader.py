@@ -19,7 +19,7 @@ from easytransfer_mtl.tasks import Task
 
 
 @dataclass
-class CsvTally:
+class TableTally:
     """A data file, the format of its rows, and what was found in it so far.
 
     Attributes:
@@ -63,8 +63,8 @@ class CsvTally:
 
 
 @dataclass
-class CsvContent(CsvTally):
-    """A ``CsvTally`` of a whole file, with its good rows."""
+class TableContent(TableTally):
+    """A ``TableTally`` of a whole file, with its good rows."""
 
     rows: list[Row] = field(default_factory=list)
 
@@ -75,18 +75,18 @@ def split_lines(content: bytes) -> list[bytes]:
     return lines if lines[-1].strip(b"\r") else lines[:-1]
 
 
-def read_csv(path: str | os.PathLike[str], task: Task, labelled: bool, header: bool = False) -> CsvContent:
-    """Reads all rows of a file into memory; arguments as in ``CsvTally``, errors as in ``stream_rows``.
+def read_table(path: str | os.PathLike[str], task: Task, labelled: bool, header: bool = False) -> TableContent:
+    """Reads all rows of a file into memory; arguments as in ``TableTally``, errors as in ``stream_rows``.
 
     Returns:
         The good rows, and the problems of the bad ones, which ``check_rows`` handles.
     """
-    content = CsvContent(Path(path), task, labelled, header)
+    content = TableContent(Path(path), task, labelled, header)
     content.rows.extend(stream_rows(content))
     return content
 
 
-def stream_rows(tally: CsvTally) -> Iterator[Row]:
+def stream_rows(tally: TableTally) -> Iterator[Row]:
     """Yields the good rows of a file one by one and updates the counts.
 
     Raises:
@@ -96,7 +96,7 @@ def stream_rows(tally: CsvTally) -> Iterator[Row]:
     return _counted(tally, read_lines(tally))
 
 
-def read_lines(tally: CsvTally) -> Iterator[ReadLine]:
+def read_lines(tally: TableTally) -> Iterator[ReadLine]:
     """Yields every line of a file, or record of several lines; raises what ``stream_rows`` raises."""
     path, task = tally.path, tally.task
     if not path.is_file():
@@ -114,7 +114,7 @@ def read_lines(tally: CsvTally) -> Iterator[ReadLine]:
     return json_rows(path, form, tally.wanted) if form.format == JSONL else header_rows(path, form, tally.wanted)
 
 
-def _counted(tally: CsvTally, lines: Iterator[ReadLine]) -> Iterator[Row]:
+def _counted(tally: TableTally, lines: Iterator[ReadLine]) -> Iterator[Row]:
     for number, content, parsed in lines:
         tally.line, tally.bytes_read = number, tally.bytes_read + len(content)
         if isinstance(parsed, Problem):
@@ -126,7 +126,7 @@ def _counted(tally: CsvTally, lines: Iterator[ReadLine]) -> Iterator[Row]:
 
 
 def check_rows(
-    tally: CsvTally,
+    tally: TableTally,
     on_bad_row: str | None = None,
     rejects_path: str | os.PathLike[str] | None = None,
     max_bad_share: float = MAX_BAD_SHARE,
@@ -161,7 +161,7 @@ def check_rows(
     raise UserError(f"{tally.path}: {bad:,} bad rows, {good:,} good ones:\n{sentences}\n{advice}")
 
 
-def require_rows(tally: CsvTally) -> None:
+def require_rows(tally: TableTally) -> None:
     """Raises UserError if a file that was read to its end has no good row."""
     if not tally.good_rows:
         size = tally.path.stat().st_size
@@ -169,7 +169,7 @@ def require_rows(tally: CsvTally) -> None:
         raise UserError(f"{tally.task.name}: {tally.path} {what} ({size:,} bytes); get the file again.")
 
 
-def _write_rejects(tally: CsvTally, path: str | os.PathLike[str]) -> None:
+def _write_rejects(tally: TableTally, path: str | os.PathLike[str]) -> None:
     """Reads the file again, since its bad lines were not kept, and copies them."""
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         for number, content, parsed in read_lines(tally):

@@ -8,28 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from easytransfer_mtl.data.csv_reader import CsvContent, CsvTally, check_rows, read_csv, stream_rows
 from easytransfer_mtl.data.rows import Row
+from easytransfer_mtl.data.table_reader import TableContent, TableTally, check_rows, read_table, stream_rows
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.tasks import OCEMOTION, OCNLI, TNEWS, Task
 
 
 def read(
     folder: Path, content: bytes | str, task: Task = OCEMOTION, labelled: bool = True, header: bool = False
-) -> CsvContent:
+) -> TableContent:
     path = folder / "file.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_csv(path, task, labelled, header)
+    return read_table(path, task, labelled, header)
 
 
-def complaints(content: CsvContent) -> list[str]:
+def complaints(content: TableContent) -> list[str]:
     """Returns what is said of bad rows, a line a cause."""
     with pytest.raises(UserError) as caught:
         check_rows(content)
     return [line.strip() for line in str(caught.value).splitlines() if line.startswith("  ")]
 
 
-def only_reason(content: CsvContent) -> str:
+def only_reason(content: TableContent) -> str:
     (complaint,) = complaints(content)
     return complaint
 
@@ -149,9 +149,9 @@ def test_rows_with_an_empty_text_are_good_and_counted(tmp_path: Path) -> None:
 
 def test_a_missing_file_names_task_and_path(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="TNEWS: .*none.csv is not a file"):
-        read_csv(tmp_path / "none.csv", TNEWS, True)
+        read_table(tmp_path / "none.csv", TNEWS, True)
     with pytest.raises(UserError, match="is not a file"):
-        read_csv(tmp_path, TNEWS, True)
+        read_table(tmp_path, TNEWS, True)
 
 
 def test_all_bad_rows_are_reported_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_memory_does_not_grow_with_the_number_of_bad_rows(tmp_path: Path) -> Non
             "".join(f"{row}\ttext\tno label {row}\n{row}\tgood\tlike\n" for row in range(rows)), encoding="utf-8"
         )
         tracemalloc.start()
-        tally = CsvTally(path, OCEMOTION, True)
+        tally = TableTally(path, OCEMOTION, True)
         assert sum(1 for _ in stream_rows(tally)) == rows == len(tally.bad_rows)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
