@@ -436,27 +436,28 @@ class TrainStep:
     def _from_parts(self, batches: Batches, step: tf.Tensor) -> Combined:
         """Does the same as ``_from_each`` for a weighting that needs the parts of the batches as independent batches.
 
-        The products are of the first two parts' gradients, the step is that of the last part's; losses are means of all.
+        The products are of the first two parts' gradients. The step is of a third's or, without one, of the mean of both;
+        losses are means of all.
         """
         parts, tasks = self.settings.num_accumulated_batches, range(len(self.model.tasks))
-        values, gradients, of_penalties = [], [], []
+        values: list[list[Forward]] = [[] for _ in tasks]
+        gradients: list[list[Gradients]] = [[] for _ in tasks]
+        of_penalties: list[list[Gradients]] = [[] for _ in tasks]
         for part in range(parts):
             for task in tasks:
                 batch, time = self._batch_of(batches, task), self._time_of(task, step) * parts + part
                 piece = self._part_of(batch, tf.constant(part))
                 forward, own, of_penalty = self._part_gradients(piece, task, time)
                 loss, accuracy = self._logged(forward.loss, forward.accuracy, piece, batch)
-                values.append(forward._replace(loss=loss, accuracy=accuracy))
-                gradients.append(mean_of(grads.dense_where_any(own)))
-                of_penalties.append(of_penalty)
-        first, second, last = (gradients[len(tasks) * part : len(tasks) * (part + 1)] for part in (0, 1, parts - 1))
-        forwards = [
-            Forward(*(tf.add_n(list(each)) / parts for each in zip(*values[task :: len(tasks)], strict=True)))
-            for task in tasks
-        ]
+                values[task].append(forward._replace(loss=loss, accuracy=accuracy))
+                gradients[task].append(mean_of(grads.dense_where_any(own)))
+                of_penalties[task].append(grads.dense_where_any(of_penalty))
+        first, second = ([of_task[part] for of_task in gradients] for part in (0, 1))
+        forwards = [Forward(*(tf.add_n(list(each)) / parts for each in zip(*of_task, strict=True))) for of_task in values]
         products = cross_gram_matrix(self._read(first), self._read(second))
         signals = _joint_signals(forwards, step, None)._replace(products=products)
-        return self._combined(last, of_penalties[-len(tasks) :], forwards, signals, self.weighting.weights(signals))
+        found, stepped = ([_mean(of_task[2:] or of_task) for of_task in each] for each in (gradients, of_penalties))
+        return self._combined(found, stepped, forwards, signals, self.weighting.weights(signals))
 
     def _read(self, found: list[Gradients]) -> list[list[tf.Tensor]]:
         """Returns each task's gradients of the variables that the weighting reads, in their order among all variables."""
@@ -730,6 +731,11 @@ class TrainStep:
             yield
         finally:
             vars(optimizer).pop("update_step", None)  # every replica sets and removes it
+
+
+def _mean(parts: list[Gradients]) -> Gradients:
+    """Returns the mean of the gradients of a batch's parts, dense; None where they are None."""
+    return [None if each[0] is None else tf.add_n(list(each)) / len(each) for each in zip(*parts, strict=True)]
 
 
 def _joint_signals(forwards: Sequence[Forward], step: tf.Tensor, gram: tf.Tensor | None) -> Signals:

@@ -9,11 +9,12 @@ from easytransfer_mtl.weighting.base import Signals, TaskWeighting, state_variab
 
 
 class IndependentWeighting(TaskWeighting):
-    """Weights from products of two batches' gradients, used for the gradients of a third. Undefined with one task per step.
+    """Weights from the products of two independent batches' gradients. Undefined with one task per step.
 
     The product of gradients of one batch overestimates that of the mean gradients by the batch's noise; of two independent
-    batches it does not. The batches are the parts of a step's batch (``num_accumulated_batches``). ``gram_variables`` says
-    whose gradients the products are of.
+    batches it does not. The batches are the parts of a step's batch (``num_accumulated_batches``). With ``num_batches`` 2
+    the step is of the mean of both, with 3 of a third, which the weights do not depend on. ``gram_variables`` says whose
+    gradients the products are of.
 
     Subclasses override ``moved``. Their state is a point of the simplex.
 
@@ -21,7 +22,7 @@ class IndependentWeighting(TaskWeighting):
         shares: float32 [K], the state, at first 1 / K.
     """
 
-    num_batches = 3
+    num_batches = 2
     needs_joint_step = True
     may_be_zero = True
 

@@ -13,15 +13,14 @@ class MoDo(IndependentWeighting):
     """Chen, Fernando, Ying and Chen, "Three-way trade-off in multi-objective learning", NeurIPS 2023.
 
     With G_1 and G_2 the gradients of two independent batches, lambda <- P(lambda - gamma (G_1'G_2 + rho I) lambda), P the
-    projection onto the simplex; the step is that of a third batch's gradients with the moved lambda. The weights are K
-    lambda: they sum to K.
+    projection onto the simplex; the step is that of both batches' mean gradients with the moved lambda (equation 2.9 of the
+    longer paper, JMLR 2024). The weights are K lambda: they sum to K.
 
-    Options: ``gamma`` (0.001), ``rho`` (0.1), LibMTL's defaults.
+    Options: ``gamma`` (0.001), ``rho`` (0.1), LibMTL's defaults; TorchJD and the authors' code have gamma 0.1.
 
-    Needs ``num_accumulated_batches`` 3. Pitfall: two thirds of the rows serve the weights alone; with as many rows a step of
-    ``mgda`` has three times those that this one has. gamma is in units of an inverse squared gradient norm: 0.001 moves
-    weights in hundreds of steps at norms about 1, and not at all at 0.01. Differs from the paper in the factor K, and from
-    the authors' code in the third batch: theirs adds up the gradients of the first two for the step.
+    Needs ``num_accumulated_batches`` 2. Pitfall: gamma is in units of an inverse squared gradient norm: 0.001 moves weights
+    in hundreds of steps at norms about 1, and not at all at 0.01; 0.1 throws them from corner to corner at norms of 10.
+    Differs from the paper in the factor K. LibMTL, and the authors' code by an option, take a third batch for the step.
 
     The projection is exact at any scale.
     """

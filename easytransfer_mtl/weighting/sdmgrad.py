@@ -26,12 +26,13 @@ class SDMGrad(IndependentWeighting):
     Needs ``num_accumulated_batches`` 3. Pitfall: two thirds of the rows serve the weights alone. Differs from the paper, as
     the authors' code does, in taking one pair of batches for all steps of w, in a momentum of 0.5 for these, in dividing the
     products by the squared mean of the gradients' norms, so that a scale of all losses changes nothing, and in dividing the
-    step by 1 + lambda; and in the factor K. The authors' rate is 5, with which w jumps between corners where gradients are
-    of like length and hardly agree.
+    step by 1 + lambda; and in the factor K. The authors' rate is 5, TorchJD's 10, with which w jumps between corners where
+    gradients are of like length and hardly agree.
 
     If noise makes all norms' estimates negative w stays. The projection is exact at any scale.
     """
 
+    num_batches = 3
     starving_cure = "raise --sdmgrad_lambda, which holds the weights near 1"
 
     def __init__(self, num_tasks: int, regularizer: float = 0.3, steps: int = 20, rate: float = 0.5) -> None:
