@@ -127,8 +127,7 @@ class TrainStep:
         self.model, self.weighting, self.optimizer = model, weighting, optimizer
         self.settings = settings or StepSettings()
         weighting.check_num_batches(self.settings.num_accumulated_batches)
-        if isinstance(weighting, ElementWeighting):
-            weighting.build([model.trainable_variables[place] for place in self._read_places])
+        weighting.build([model.trainable_variables[place] for place in self._read_places])
         self.token_dropout = token_dropout
         self.distillation = distillation
         self.adversary = make_adversary(self.settings)

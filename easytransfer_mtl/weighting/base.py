@@ -112,6 +112,16 @@ class TaskWeighting(tf.Module):
         made.settings, made.run = settings, run
         return made
 
+    def build(self, variables: list[tf.Variable]) -> None:
+        """Makes state that depends on the variables; does nothing for methods without.
+
+        Called once, before the first step and before a checkpoint is restored, where the model's variables are made: state
+        that is made here has a copy for every replica.
+
+        Args:
+            variables: those whose gradients the method reads: those of the Gram matrix, in their order in the model.
+        """
+
     def check_num_batches(self, parts: int) -> None:
         """Raises UserError if a step's batch has another number of parts than the independent batches that are needed."""
         if self.num_batches not in (None, parts):

@@ -25,7 +25,7 @@ class Combination(NamedTuple):
 class ElementWeighting(TaskWeighting):
     """Combines the K gradients of each shared variable. Undefined with one task per step.
 
-    The train step calls ``build`` once, ``combine`` in every step, and ``update``, if the step is done, after it. The
+    The train step calls ``combine`` in every step, and ``update``, if the step is done, after it. The
     variables are those of the Gram matrix of all variables: shared by the tasks, in layers that are not frozen.
     Task-specific variables and frozen layers, which the method does not see, get their tasks' gradients times the weights,
     or unchanged.
@@ -39,15 +39,6 @@ class ElementWeighting(TaskWeighting):
     needs_joint_step = True
     weighs_losses = True
     kept_per_task = 0
-
-    def build(self, variables: list[tf.Variable]) -> None:
-        """Makes the state that depends on the variables; does nothing for methods without.
-
-        Called before the first step, and before a checkpoint is restored.
-
-        Args:
-            variables: those whose gradients are combined, always in this order.
-        """
 
     def combine(self, signals: Signals) -> Combination:
         """Returns the combined gradients of a step; changes no state.

@@ -43,10 +43,6 @@ class ExcessMTL(ElementWeighting):
             raise UserError(f"excess_mtl: step_size {step_size} must be 0 or more, warmup_steps {warmup_steps} 1 or more.")
         super().__init__(num_tasks, "excess_mtl")
         self.step_size, self.warmup_steps = step_size, warmup_steps
-        self.log_weights = state_variable([0.0] * num_tasks, "log_weights")
-        self.first_risks = state_variable([0.0] * num_tasks, "first_risks")
-        self.count = state_variable(0.0, "count")
-        self.squares: list[tf.Variable] = []
 
     @classmethod
     def make(cls, settings: WeightingSettings, run: RunFacts) -> "ExcessMTL":
@@ -54,12 +50,16 @@ class ExcessMTL(ElementWeighting):
         return cls(run.num_tasks, settings.excess_mtl_step_size, settings.excess_mtl_warmup_steps)
 
     def build(self, variables: list[tf.Variable]) -> None:
-        """Makes the sums of squares."""
+        """Makes the weights' logarithms, the first risks and the sums of squares."""
+        self.log_weights = state_variable([0.0] * self.num_tasks, "log_weights")
+        self.first_risks = state_variable([0.0] * self.num_tasks, "first_risks")
+        self.count = state_variable(0.0, "count")
         self.squares = [state_variable(tf.zeros([self.num_tasks, *variable.shape]), "squares") for variable in variables]
 
     def combine(self, signals: Signals) -> Combination:
         """Returns the weighted sums with the moved weights."""
-        risks = tf.add_n([excess_risks(*parts) for parts in zip(signals.gradients, self.squares, strict=True)])
+        kept = [tf.convert_to_tensor(before) for before in self.squares]  # a compiled function does not find a replica's own
+        risks = tf.add_n([excess_risks(*parts) for parts in zip(signals.gradients, kept, strict=True)])
         risks = tf.cast(risks, tf.float32)
         warming = self.count < self.warmup_steps
         first_risks = self.first_risks + tf.where(warming, risks / self.warmup_steps, 0.0)

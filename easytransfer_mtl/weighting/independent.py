@@ -26,9 +26,9 @@ class IndependentWeighting(TaskWeighting):
     needs_joint_step = True
     may_be_zero = True
 
-    def __init__(self, num_tasks: int, name: str | None = None) -> None:
-        super().__init__(num_tasks, name)
-        self.shares = state_variable([1.0 / num_tasks] * num_tasks, "shares")
+    def build(self, variables: list[tf.Variable]) -> None:
+        """Makes the state."""
+        self.shares = state_variable([1.0 / self.num_tasks] * self.num_tasks, "shares")
 
     def weights(self, signals: Signals) -> tf.Tensor:
         """Returns ``weights_of`` the moved state; NaN if a product is not finite."""

@@ -49,9 +49,6 @@ class MoCo(ElementWeighting):
             )
         super().__init__(num_tasks, "moco")
         self.beta, self.gamma, self.rho, self.decay = beta, gamma, rho, decay
-        self.shares = state_variable([1.0 / num_tasks] * num_tasks, "shares")
-        self.count = state_variable(0.0, "count")
-        self.tracked: list[tf.Variable] = []
 
     @classmethod
     def make(cls, settings: WeightingSettings, run: RunFacts) -> "MoCo":
@@ -59,14 +56,17 @@ class MoCo(ElementWeighting):
         return cls(run.num_tasks, settings.moco_beta, settings.moco_gamma, settings.moco_rho, settings.moco_decay)
 
     def build(self, variables: list[tf.Variable]) -> None:
-        """Makes the tracked gradients."""
+        """Makes lambda and the tracked gradients."""
+        self.shares = state_variable([1.0 / self.num_tasks] * self.num_tasks, "shares")
+        self.count = state_variable(0.0, "count")
         self.tracked = [state_variable(tf.zeros([self.num_tasks, *variable.shape]), "tracked") for variable in variables]
 
     def combine(self, signals: Signals) -> Combination:
         """Returns K Y lambda with the moved Y and lambda."""
         count = self.count + 1.0
         share = tf.where(count > 1.0, self.beta / count**self.decay, 1.0)
-        tracked = [followed(before, now, share) for before, now in zip(self.tracked, signals.gradients, strict=True)]
+        kept = [tf.convert_to_tensor(before) for before in self.tracked]  # a compiled function does not find a replica's own
+        tracked = [followed(before, now, share) for before, now in zip(kept, signals.gradients, strict=True)]
         gram = tf.add_n([gram_of_rows(each) for each in tracked])
         gamma, rho = self.gamma / count**self.decay, self.rho
         inputs = [tf.convert_to_tensor(self.shares), gram, gamma]

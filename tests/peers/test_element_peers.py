@@ -65,6 +65,8 @@ def test_excess_mtl_has_k_times_torchjds_weights_where_its_epsilon_does_not_coun
 def test_modo_and_sdmgrad_have_k_times_torchjds_weights(size: int) -> None:
     modo, sdmgrad = MoDo(size, 0.01, 0.2), SDMGrad(size, 0.3, 20, 0.5)
     peers = theirs.MoDoWeighting(gamma=0.01, rho=0.2), theirs.SDMGradWeighting(lr=0.5, momentum=0.5, n_iter=20, lambda_=0.3)
+    for weighting in (modo, sdmgrad):
+        weighting.build([])
     for step in range(6):
         random = np.random.default_rng(step)
         mean = random.standard_normal((size, 50))

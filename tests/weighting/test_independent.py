@@ -12,7 +12,15 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.weighting import MGDA, MoDo, SDMGrad, Signals
 from easytransfer_mtl.weighting.independent import IndependentWeighting
 
-METHODS: dict[str, Callable[[int], IndependentWeighting]] = {"modo": lambda size: MoDo(size, 0.01), "sdmgrad": SDMGrad}
+METHODS: dict[str, Callable[[int], IndependentWeighting]] = {
+    "modo": lambda size: built(MoDo(size, 0.01)),
+    "sdmgrad": lambda size: built(SDMGrad(size)),
+}
+
+
+def built(weighting: IndependentWeighting) -> IndependentWeighting:
+    weighting.build([])
+    return weighting
 
 
 def signals(products: np.ndarray) -> Signals:
@@ -30,7 +38,7 @@ def settled(weighting: IndependentWeighting, products: np.ndarray, steps: int) -
 
 def test_modo_by_hand() -> None:
     # 1/2 - 0.1 ((4, 1; 3, 2) (1/2, 1/2) + 0.5 (1/2, 1/2)) = (0.225, 0.225)
-    weighting = MoDo(2, gamma=0.1, rho=0.5)
+    weighting = built(MoDo(2, gamma=0.1, rho=0.5))
     np.testing.assert_allclose(weighting.weights(signals(np.array([[4.0, 1], [3, 2]]))), [1, 1], rtol=1e-6)
     given = signals(np.array([[4.0, 0], [2, 0]]))  # (0.275, 0.375), plus 0.175 each
     np.testing.assert_allclose(weighting.weights(given), [0.9, 1.1], rtol=1e-6)
@@ -41,7 +49,7 @@ def test_modo_by_hand() -> None:
 def test_sdmgrad_by_hand() -> None:
     # Norms 2 and 1, mean 1.5; products / 2.25 times (w + 0.5 / 2) = (0.75, 0.75): (4/3, 1/3); one step of rate 0.3:
     # (0.1, 0.4), plus 0.25 each.
-    weighting = SDMGrad(2, regularizer=0.5, steps=1, rate=0.3)
+    weighting = built(SDMGrad(2, regularizer=0.5, steps=1, rate=0.3))
     given = signals(np.diag([4.0, 1.0]))
     np.testing.assert_allclose(weighting.weights(given), (2 * np.array([0.35, 0.65]) + 0.5) / 1.5, rtol=1e-6)
     weighting.update(given)
@@ -130,7 +138,7 @@ def test_products_that_are_no_numbers_give_no_weights(name: str) -> None:
 
 
 def test_noise_beyond_all_norms_leaves_sdmgrad_where_it_is() -> None:
-    np.testing.assert_array_equal(SDMGrad(2).weights(signals(-np.eye(2))), [1, 1])
+    np.testing.assert_array_equal(built(SDMGrad(2)).weights(signals(-np.eye(2))), [1, 1])
 
 
 @pytest.mark.parametrize(
