@@ -59,4 +59,5 @@ def use_weighting(
     """Gives a model a weighting, the losses that it asks for, and their step, to be traced before the next is given."""
     losses = {task.name: loss_of(task, focal_gamma=weighting.focal_gamma) for task in model.tasks}
     model.task_losses = MappingProxyType(losses)
-    model.compile(optimizer, TrainStep(model, weighting, optimizer, StepSettings(gram_variables=gram_variables)))
+    settings = StepSettings(gram_variables=gram_variables, num_accumulated_batches=weighting.num_batches or 1)
+    model.compile(optimizer, TrainStep(model, weighting, optimizer, settings))

@@ -39,6 +39,8 @@ _NEED_TENSORFLOW = {
     "Result": "easytransfer_mtl.evaluation.loaded_model",
     "TrainStep": "easytransfer_mtl.training.step",
     "TaskWeighting": "easytransfer_mtl.weighting",
+    "ElementWeighting": "easytransfer_mtl.weighting",
+    "Combination": "easytransfer_mtl.weighting",
     "Signals": "easytransfer_mtl.weighting",
     "Head": "easytransfer_mtl.models.heads",
     "HeadFacts": "easytransfer_mtl.models.heads",

@@ -39,11 +39,11 @@ ADVERSARIES = ("none", "fgm", "pgd")
 LOSS_WEIGHTINGS = (
     "equal", "fixed", "uncertainty", "gradnorm", "dwa", "dtp", "mgda", "rlw", "imtl_l", "imtl_g", "pcgrad", "cagrad", "nash",
     "upgrad", "famo", "aligned_mtl", "fairgrad", "stch", "gls", "uw_so", "db_mtl", "config", "dualproj", "gradvac",
-    "cr_mogm", "krum",
+    "cr_mogm", "krum", "graddrop", "trimmed_mean", "excess_mtl", "moco", "modo", "sdmgrad",
 )  # fmt: skip
 GRAM_WEIGHTINGS = (
     "gradnorm", "mgda", "imtl_g", "pcgrad", "cagrad", "nash", "upgrad", "aligned_mtl", "fairgrad", "db_mtl", "config",
-    "dualproj", "gradvac", "cr_mogm", "krum",
+    "dualproj", "gradvac", "cr_mogm", "krum", "modo", "sdmgrad",
 )  # fmt: skip
 STEP_MODES = ("alternating", "joint")
 GRAM_VARIABLES = ("all", "last_layer", "pooler")
@@ -631,6 +631,91 @@ class WeightingSettings(StepModeSettings):
         minimum=1,
         maximum=1000,
         only_with={"loss_weighting": ("krum",)},
+    )
+    graddrop_leaks: str = option(
+        WEIGHTING,
+        "graddrop: what a gradient of the sign that is not drawn is multiplied by, for all tasks or tnews=0.1 (others 0)",
+        "0",
+        by_task=ByTask(float, 0.0),
+        minimum=0,
+        maximum=1,
+        only_with={"loss_weighting": ("graddrop",)},
+    )
+    trimmed_mean_trim_number: int = option(
+        WEIGHTING,
+        "trimmed_mean: values left out at each end; more than twice as many tasks are needed",
+        1,
+        minimum=0,
+        maximum=1000,
+        only_with={"loss_weighting": ("trimmed_mean",)},
+    )
+    excess_mtl_step_size: float = option(
+        WEIGHTING,
+        "excess_mtl: how fast weights follow the relative excess risks",
+        0.01,
+        minimum=0,
+        maximum=1000,
+        only_with={"loss_weighting": ("excess_mtl",)},
+    )
+    excess_mtl_warmup_steps: int = option(
+        WEIGHTING,
+        "excess_mtl: first steps, with equal weights, whose excess risks the later ones are relative to",
+        1,
+        minimum=1,
+        maximum=MOST_STEPS,
+        only_with={"loss_weighting": ("excess_mtl",)},
+    )
+    moco_beta: float = option(
+        WEIGHTING,
+        "moco: share of a step's gradients in the tracked ones, above 0",
+        0.5,
+        above=0,
+        maximum=1,
+        only_with={"loss_weighting": ("moco",)},
+    )
+    moco_gamma: float = option(
+        WEIGHTING, "moco: rate of the weights", 0.1, minimum=0, maximum=1000, only_with={"loss_weighting": ("moco",)}
+    )
+    moco_rho: float = option(
+        WEIGHTING, "moco: pull to equal weights", 0.0, minimum=0, maximum=1000, only_with={"loss_weighting": ("moco",)}
+    )
+    moco_decay: float = option(
+        WEIGHTING,
+        "moco: power of the step number that both rates are divided by",
+        0.5,
+        minimum=0,
+        maximum=10,
+        only_with={"loss_weighting": ("moco",)},
+    )
+    modo_gamma: float = option(
+        WEIGHTING, "modo: rate of the weights", 0.001, minimum=0, maximum=1000, only_with={"loss_weighting": ("modo",)}
+    )
+    modo_rho: float = option(
+        WEIGHTING, "modo: pull to equal weights", 0.1, minimum=0, maximum=1000, only_with={"loss_weighting": ("modo",)}
+    )
+    sdmgrad_lambda: float = option(
+        WEIGHTING,
+        "sdmgrad: share of the mean gradient; 0 is MGDA, large values the plain sum",
+        0.3,
+        minimum=0,
+        maximum=1_000_000,
+        only_with={"loss_weighting": ("sdmgrad",)},
+    )
+    sdmgrad_steps: int = option(
+        WEIGHTING,
+        "sdmgrad: steps of the weights in each train step",
+        20,
+        minimum=1,
+        maximum=10_000,
+        only_with={"loss_weighting": ("sdmgrad",)},
+    )
+    sdmgrad_rate: float = option(
+        WEIGHTING,
+        "sdmgrad: rate of these steps (the authors' 5 can jump)",
+        0.5,
+        minimum=0,
+        maximum=1000,
+        only_with={"loss_weighting": ("sdmgrad",)},
     )
 
 

@@ -112,28 +112,3 @@ def copies_summed(gradient: Gradient | None, size: tf.Tensor) -> Gradient | None
     is_of_copies = tf.equal(tf.size(gradient.indices) % (2 * size), 0)
     values = tf.cond(is_of_copies, summed, lambda: gradient.values)
     return tf.IndexedSlices(values, gradient.indices, gradient.dense_shape)
-
-
-@tf.function(jit_compile=True, autograph=False)
-def weighted_sum(factors: tf.Tensor, parts: list[tf.Tensor]) -> tf.Tensor:
-    """Returns the sum of N tensors of one shape, multiplied by ``factors`` [N], in one pass over them."""
-    return sum(factors[place] * part for place, part in enumerate(parts))
-
-
-def gram_matrix(gradients: list[list[tf.Tensor]]) -> tf.Tensor:
-    """Returns the inner products of K gradients, each a list of dense tensors, float64 [K, K].
-
-    Products and sums are float64: if gradients nearly cancel, float32 sums over millions of numbers lose their difference,
-    and the squares of small gradients become 0.
-    """
-    return tf.add_n([_inner_products(list(parts)) for parts in zip(*gradients, strict=True)])
-
-
-@tf.function(jit_compile=True, autograph=False)
-def _inner_products(parts: list[tf.Tensor]) -> tf.Tensor:
-    """Returns the inner products of K tensors of one shape, float64 [K, K], in one pass over them."""
-    flat = [tf.reshape(tf.cast(part, tf.float64), [-1]) for part in parts]
-    size = len(flat)
-    found = {(one, other): tf.reduce_sum(flat[one] * flat[other]) for one in range(size) for other in range(one + 1)}
-    rows = [[found[max(one, other), min(one, other)] for other in range(size)] for one in range(size)]
-    return tf.stack([tf.stack(row) for row in rows])

@@ -25,7 +25,7 @@ from easytransfer_mtl.models.task_loss import TaskLoss
 from easytransfer_mtl.tasks import SCORE, Task
 from easytransfer_mtl.training.adversarial import make_adversary
 from easytransfer_mtl.training.loss_scale import SCALED
-from easytransfer_mtl.weighting import TaskWeighting
+from easytransfer_mtl.weighting import ElementWeighting, TaskWeighting
 
 
 def check_settings(settings: TrainSettings) -> None:
@@ -143,7 +143,8 @@ def check_model(
     _check_types(settings, tasks)
     _check_sharing(settings, config, weighting)
     _check_delivered(architecture, tasks, config.num_hidden_layers)
-    if weighting.needs_gram:
+    weighting.check_num_batches(settings.num_accumulated_batches)
+    if weighting.needs_gram or weighting.num_batches:
         _check_gram_variables(settings, weighting, architecture, tasks, config)
 
 
@@ -186,7 +187,9 @@ def _check_sharing(settings: TrainSettings, config: PretrainedConfig, weighting:
 def _check_soft(settings: TrainSettings, config: PretrainedConfig, weighting: TaskWeighting) -> None:
     parse_layer_weights("soft_layers", settings.soft_layers, num_tied_layers(config))
     wants = {
-        f"loss_weighting {weighting.name} compares the tasks' gradients of shared variables": weighting.needs_gram,
+        f"loss_weighting {weighting.name} compares the tasks' gradients of shared variables": (
+            weighting.needs_gram or weighting.num_batches is not None or isinstance(weighting, ElementWeighting)
+        ),
         "log_gradients_every compares the tasks' gradients of shared variables": settings.log_gradients_every > 0,
         "scale_heads false weighs the gradients of shared variables only": not settings.scale_heads,
     }

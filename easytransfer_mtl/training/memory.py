@@ -16,7 +16,7 @@ from easytransfer_mtl.models.sharing.parts import small_config
 from easytransfer_mtl.runs.memory import SLOTS, count_parameters, shortage, states_bytes
 from easytransfer_mtl.tasks import Task
 from easytransfer_mtl.training.plan import RunPlan
-from easytransfer_mtl.weighting import TaskWeighting
+from easytransfer_mtl.weighting import ElementWeighting, TaskWeighting
 
 PROGRAM_GB, BRANCHES_GB = 1.1, 0.2
 """For TensorFlow, the data and the compiled graph; for graphs with a branch per task; measured on small encoders."""
@@ -109,9 +109,12 @@ def _copies(settings: TrainSettings, weighting: TaskWeighting, num_tasks: int) -
     """
     gradients = 1 + (settings.num_accumulated_batches > 1) + (settings.adversarial != "none")
     of_all = weighting.needs_gram and (settings.gram_variables or weighting.gram_variables) == "all"
-    if of_all or (settings.step_mode == "joint" and settings.num_accumulated_batches > 1):
-        gradients += num_tasks
+    by_element = isinstance(weighting, ElementWeighting)
+    if of_all or by_element or (settings.step_mode == "joint" and settings.num_accumulated_batches > 1):
+        gradients += num_tasks * (weighting.num_batches or 1)
     if settings.sharing == "soft" and settings.soft_weight > 0:
         gradients += DISTANCE_COPIES
     kept = 1 + SLOTS[settings.optimizer] + (settings.ema_decay > 0)
+    if isinstance(weighting, ElementWeighting):
+        kept += num_tasks * weighting.kept_per_task
     return kept + max(gradients, MEAN_COPIES if settings.swa_checkpoints else 0)

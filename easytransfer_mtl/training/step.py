@@ -5,7 +5,7 @@ compute the task weights, run the backward pass inside ``_with_attack``, and cal
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -25,7 +25,8 @@ from easytransfer_mtl.training.loss_scale import SCALED, LossScale
 from easytransfer_mtl.training.rdrop import disagreement, twice
 from easytransfer_mtl.training.replicas import mean_of
 from easytransfer_mtl.training.token_dropout import TokenDropout
-from easytransfer_mtl.weighting import Signals, TaskWeighting
+from easytransfer_mtl.weighting import ElementWeighting, Signals, TaskWeighting
+from easytransfer_mtl.weighting.task_sums import cross_gram_matrix, gram_matrix, weighted_sum
 
 Batch = dict[str, tf.Tensor]
 """input_ids, input_mask, segment_ids, int32 [B, S]; label_ids, int32 [B], [B, C] or [B, S]; task_id, int32 []; with
@@ -116,13 +117,15 @@ class TrainStep:
         """Takes the parts; the default settings are EasyTransfer's.
 
         Raises:
-            UserError: the weighting is for another number of tasks, or the settings have an attack on word embeddings that
-                the model does not train.
+            UserError: the weighting is for another number of tasks or batches, or the settings have an attack on word
+                embeddings that the model does not train.
         """
         if weighting.num_tasks != len(model.tasks):
             raise UserError(f"The weighting is for {weighting.num_tasks} tasks; the model has {len(model.tasks)}.")
         self.model, self.weighting, self.optimizer = model, weighting, optimizer
         self.settings = settings or StepSettings()
+        weighting.check_num_batches(self.settings.num_accumulated_batches)
+        weighting.build([model.trainable_variables[place] for place in self._read_places])
         self.token_dropout = token_dropout
         self.distillation = distillation
         self.adversary = make_adversary(self.settings)
@@ -354,16 +357,21 @@ class TrainStep:
     def _joint(self, batches: Batches) -> dict[str, tf.Tensor]:
         """Does a step on the weighted sum of all tasks' losses.
 
-        Weightings without a Gram matrix need one backward pass, weightings with a Gram matrix one per task. If the Gram
-        matrix covers only some variables, the passes per task end at these, and a full pass for the weighted sum follows.
+        Weightings without gradients need one backward pass, weightings with a Gram matrix and those that combine gradients
+        one per task. If the Gram matrix covers only some variables, the passes per task end at these, and a full pass for
+        the weighted sum follows.
 
         With ``num_accumulated_batches`` above 1 each task's batch is computed in as many equal parts, whose results are
         averaged before they are weighted. The weights are those of the whole batches, so every task has a pass of its own.
         """
         step = tf.identity(self.optimizer.iterations)
         whole_gram = self.weighting.needs_gram and self._gram_kind == "all"
-        one_by_one = whole_gram or self.settings.num_accumulated_batches > 1
-        combined = self._from_each(batches, step) if one_by_one else self._from_sum(batches, step)
+        combines = isinstance(self.weighting, ElementWeighting)
+        one_by_one = whole_gram or combines or self.settings.num_accumulated_batches > 1
+        if self.weighting.num_batches:
+            combined = self._from_parts(batches, step)
+        else:
+            combined = self._from_each(batches, step) if one_by_one else self._from_sum(batches, step)
         gradients, weights, signals, penalty = combined
 
         def losses_after() -> tf.Tensor:
@@ -406,7 +414,7 @@ class TrainStep:
                     found = [
                         grads.zeros_for_none(self._differentiate(tape, part.objective, read), read) for part in forwards
                     ]
-                    gram = grads.gram_matrix([mean_of(grads.dense(part)) for part in found])
+                    gram = gram_matrix([mean_of(grads.dense(part)) for part in found])
                 signals = _joint_signals(forwards, step, gram)
                 weights = tf.stop_gradient(self.weighting.weights(signals))
             objectives = _objectives(forwards, weights)
@@ -421,29 +429,90 @@ class TrainStep:
         return Combined(gradients, weights, signals, _penalty(forwards))
 
     def _from_each(self, batches: Batches, step: tf.Tensor) -> Combined:
-        """Differentiates every task's loss and, separately, its penalty, which the Gram matrix leaves out."""
-        variables, forwards, found, of_penalties = self.model.trainable_variables, [], [], []
-        for task in range(len(self.model.tasks)):
-            forward, gradients, penalty_gradients = self._task_gradients(self._batch_of(batches, task), task, step)
-            forwards.append(forward)
-            found.append(mean_of(grads.dense_where_any(gradients)))
-            of_penalties.append(penalty_gradients)
-        gram = None
-        if self.weighting.needs_gram:
-            read = sorted(grads.positions_of(self.gram_variables, variables))
-            wanted = [variables[place] for place in read]
-            gram = grads.gram_matrix([grads.zeros_for_none([task[place] for place in read], wanted) for task in found])
-        signals = _joint_signals(forwards, step, gram)
-        weights = self.weighting.weights(signals)
+        """Differentiates every task's loss and, separately, its penalty, which the weighting does not see."""
+        tasks = range(len(self.model.tasks))
+        forwards, found, of_penalties = zip(
+            *(self._task_gradients(self._batch_of(batches, task), task, step) for task in tasks)
+        )
+        found = [mean_of(grads.dense_where_any(gradients)) for gradients in found]
+        signals = _joint_signals(forwards, step, gram_matrix(self._read(found)) if self.weighting.needs_gram else None)
+        if not isinstance(self.weighting, ElementWeighting):
+            return self._combined(found, of_penalties, forwards, signals, self.weighting.weights(signals))
+        signals = signals._replace(gradients=[tf.stack(parts) for parts in zip(*self._read(found), strict=True)])
+        gradients, weights, moved = self.weighting.combine(signals)
+        return self._combined(found, of_penalties, forwards, signals._replace(moved=moved), weights, gradients)
+
+    def _from_parts(self, batches: Batches, step: tf.Tensor) -> Combined:
+        """Does the same as ``_from_each`` for a weighting that needs the parts of the batches as independent batches.
+
+        The products are of the first two parts' gradients. The step is of a third's or, without one, of the mean of both;
+        losses are means of all.
+        """
+        parts, tasks = self.settings.num_accumulated_batches, range(len(self.model.tasks))
+        values: list[list[Forward]] = [[] for _ in tasks]
+        gradients: list[list[Gradients]] = [[] for _ in tasks]
+        of_penalties: list[list[Gradients]] = [[] for _ in tasks]
+        for part in range(parts):
+            for task in tasks:
+                batch, time = self._batch_of(batches, task), self._time_of(task, step) * parts + part
+                piece = self._part_of(batch, tf.constant(part))
+                forward, own, of_penalty = self._part_gradients(piece, task, time)
+                loss, accuracy = self._logged(forward.loss, forward.accuracy, piece, batch)
+                values[task].append(forward._replace(loss=loss, accuracy=accuracy))
+                gradients[task].append(mean_of(grads.dense_where_any(own)))
+                of_penalties[task].append(grads.dense_where_any(of_penalty))
+        first, second = ([of_task[part] for of_task in gradients] for part in (0, 1))
+        forwards = [Forward(*(tf.add_n(list(each)) / parts for each in zip(*of_task, strict=True))) for of_task in values]
+        products = cross_gram_matrix(self._read(first), self._read(second))
+        signals = _joint_signals(forwards, step, None)._replace(products=products)
+        found, stepped = ([_mean(of_task[2:] or of_task) for of_task in each] for each in (gradients, of_penalties))
+        return self._combined(found, stepped, forwards, signals, self.weighting.weights(signals))
+
+    def _read(self, found: list[Gradients]) -> list[list[tf.Tensor]]:
+        """Returns each task's gradients of the variables that the weighting reads, in their order among all variables."""
+        places, variables = self._read_places, self.model.trainable_variables
+        wanted = [variables[place] for place in places]
+        return [grads.zeros_for_none([task[place] for place in places], wanted) for task in found]
+
+    @property
+    def _read_places(self) -> list[int]:
+        return sorted(grads.positions_of(self.gram_variables, self.model.trainable_variables))
+
+    def _combined(
+        self,
+        found: list[Gradients],
+        of_penalties: Sequence[Gradients],
+        forwards: Sequence[Forward],
+        signals: Signals,
+        weights: tf.Tensor,
+        by_element: list[tf.Tensor] | None = None,
+    ) -> Combined:
+        """Adds up the tasks' gradients times the weights, and the penalties'.
+
+        Args:
+            found: each task's gradients, dense.
+            of_penalties: each task's gradients of its penalty.
+            forwards: the tasks' results.
+            signals: input of the weighting.
+            weights: float32 [K].
+            by_element: the gradients that an ``ElementWeighting`` has combined.
+        """
+        variables = self.model.trainable_variables
         shared = grads.positions_of(self.model.shared_variables, variables)
+        weighted = not isinstance(self.weighting, ElementWeighting) or self.weighting.weighs_losses
+        of_place = {} if by_element is None else dict(zip(self._read_places, by_element, strict=True))
         combined = []
         for place, variable in enumerate(variables):
             own = [task for task in range(len(found)) if found[task][place] is not None]
+            if place in of_place:
+                combined.append(of_place[place])
+                continue
             if not own:  # no loss depends on it; penalties are added below
                 combined.append(tf.zeros_like(variable))
                 continue
-            factors = tf.gather(weights, own) if place in shared or self.settings.scale_heads else tf.ones(len(own))
-            combined.append(grads.weighted_sum(factors, [found[task][place] for task in own]))
+            scales = weighted and (place in shared or self.settings.scale_heads)
+            factors = tf.gather(weights, own) if scales else tf.ones(len(own))
+            combined.append(weighted_sum(factors, [found[task][place] for task in own]))
         for penalty_gradients in of_penalties:
             combined = grads.added(combined, penalty_gradients)
         return Combined(combined, weights, signals, _penalty(forwards))
@@ -507,7 +576,7 @@ class TrainStep:
             losses.append(forward.loss)
             gradients = self._differentiate(tape, forward.objective, variables)
             found.append(grads.dense(grads.zeros_for_none(gradients, variables)))
-        return tf.stack(losses), grads.gram_matrix(found)
+        return tf.stack(losses), gram_matrix(found)
 
     # Gradients, both modes.
 
@@ -673,7 +742,12 @@ class TrainStep:
             vars(optimizer).pop("update_step", None)  # every replica sets and removes it
 
 
-def _joint_signals(forwards: list[Forward], step: tf.Tensor, gram: tf.Tensor | None) -> Signals:
+def _mean(parts: list[Gradients]) -> Gradients:
+    """Returns the mean of the gradients of a batch's parts, dense; None where they are None."""
+    return [None if each[0] is None else tf.add_n(list(each)) / len(each) for each in zip(*parts, strict=True)]
+
+
+def _joint_signals(forwards: Sequence[Forward], step: tf.Tensor, gram: tf.Tensor | None) -> Signals:
     losses, accuracies = (tf.stack(mean_of([tf.stop_gradient(each[part]) for each in forwards])) for part in (0, 1))
     return Signals(losses, tf.ones_like(losses, tf.bool), step, accuracies, gram)
 
@@ -690,5 +764,5 @@ def _objectives(forwards: list[Forward], weights: tf.Tensor) -> tuple[tf.Tensor,
     return tf.reduce_sum(weights * losses) + penalty, tf.reduce_sum(losses) + penalty
 
 
-def _penalty(forwards: list[Forward]) -> tf.Tensor:
+def _penalty(forwards: Sequence[Forward]) -> tf.Tensor:
     return tf.add_n([part.penalty for part in forwards])

@@ -1,4 +1,5 @@
-"""Loss weightings, computed from losses or from the Gram matrix of the task gradients; no encoders, no Keras models."""
+"""Loss weightings, computed from losses, from products of the task gradients or from these themselves; no encoders, no Keras
+models."""
 
 from easytransfer_mtl.config.train_settings import WeightingSettings
 from easytransfer_mtl.errors import UserError
@@ -12,21 +13,28 @@ from easytransfer_mtl.weighting.db_mtl import DBMTL
 from easytransfer_mtl.weighting.dtp import DTP
 from easytransfer_mtl.weighting.dualproj import DualProj
 from easytransfer_mtl.weighting.dwa import DWA
+from easytransfer_mtl.weighting.elements import Combination, ElementWeighting
 from easytransfer_mtl.weighting.equal import Equal
+from easytransfer_mtl.weighting.excess_mtl import ExcessMTL
 from easytransfer_mtl.weighting.fairgrad import FairGrad
 from easytransfer_mtl.weighting.famo import FAMO
 from easytransfer_mtl.weighting.fixed import Fixed
 from easytransfer_mtl.weighting.gls import GLS
+from easytransfer_mtl.weighting.graddrop import GradDrop
 from easytransfer_mtl.weighting.gradnorm import GradNorm
 from easytransfer_mtl.weighting.gradvac import GradVac
 from easytransfer_mtl.weighting.imtl_g import IMTLG
 from easytransfer_mtl.weighting.imtl_l import IMTLL
 from easytransfer_mtl.weighting.krum import Krum
 from easytransfer_mtl.weighting.mgda import MGDA
+from easytransfer_mtl.weighting.moco import MoCo
+from easytransfer_mtl.weighting.modo import MoDo
 from easytransfer_mtl.weighting.nash import Nash
 from easytransfer_mtl.weighting.pcgrad import PCGrad
 from easytransfer_mtl.weighting.rlw import RLW
+from easytransfer_mtl.weighting.sdmgrad import SDMGrad
 from easytransfer_mtl.weighting.stch import STCH
+from easytransfer_mtl.weighting.trimmed_mean import TrimmedMean
 from easytransfer_mtl.weighting.uncertainty import Uncertainty
 from easytransfer_mtl.weighting.upgrad import UPGrad
 from easytransfer_mtl.weighting.uw_so import UWSO
@@ -35,16 +43,20 @@ __all__ = [
     "AlignedMTL",
     "CAGrad",
     "CRMOGM",
+    "Combination",
     "ConFIG",
     "DBMTL",
     "DTP",
     "DWA",
     "DualProj",
+    "ElementWeighting",
     "Equal",
+    "ExcessMTL",
     "FAMO",
     "FairGrad",
     "Fixed",
     "GLS",
+    "GradDrop",
     "GradNorm",
     "GradVac",
     "IMTLG",
@@ -52,13 +64,17 @@ __all__ = [
     "Krum",
     "METHODS",
     "MGDA",
+    "MoCo",
+    "MoDo",
     "Nash",
     "PCGrad",
     "RLW",
     "RunFacts",
+    "SDMGrad",
     "STCH",
     "Signals",
     "TaskWeighting",
+    "TrimmedMean",
     "UPGrad",
     "UWSO",
     "Uncertainty",
@@ -92,6 +108,12 @@ METHODS: dict[str, type[TaskWeighting]] = {
     "gradvac": GradVac,
     "cr_mogm": CRMOGM,
     "krum": Krum,
+    "graddrop": GradDrop,
+    "trimmed_mean": TrimmedMean,
+    "excess_mtl": ExcessMTL,
+    "moco": MoCo,
+    "modo": MoDo,
+    "sdmgrad": SDMGrad,
 }
 
 

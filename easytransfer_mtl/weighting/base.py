@@ -1,11 +1,13 @@
 """Base class of the loss weightings, which compute K weights from the losses or gradients of K tasks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from easytransfer_mtl.config.train_settings import WeightingSettings
+from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.seeding import DEFAULT_SEED
 
 
@@ -18,6 +20,10 @@ class Signals(NamedTuple):
         step: int64 [], number of steps before this one.
         accuracies: float32 [K], share of correctly classified rows in each task's batch, if ``needs_accuracies``.
         gram: float64 [K, K], inner products of the unweighted losses' gradients, if ``needs_gram``.
+        gradients: for an ``ElementWeighting``, the unweighted losses' gradients of each variable, float32 [K, *shape].
+        moved: for an ``ElementWeighting``, in ``update``: what ``combine`` returned as ``moved``.
+        products: if ``num_batches``, float64 [K, K]: element ij is the inner product of task i's gradient on the first batch
+            with task j's on the second.
     """
 
     losses: tf.Tensor
@@ -25,6 +31,9 @@ class Signals(NamedTuple):
     step: tf.Tensor
     accuracies: tf.Tensor | None = None
     gram: tf.Tensor | None = None
+    gradients: Sequence[tf.Tensor] = ()
+    moved: tuple[tf.Tensor, ...] = ()
+    products: tf.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ class TaskWeighting(tf.Module):
     Attributes:
         num_tasks: K.
         needs_gram: ``weights`` needs the Gram matrix of the task gradients.
+        num_batches: number of independent batches of every task that the method needs, the parts of a step's batch
+            (``num_accumulated_batches``), see ``IndependentWeighting``; None for any number of parts, of one batch.
         needs_joint_step: every step must have a batch of every task.
         needs_accuracies: ``update`` needs the accuracies.
         needs_losses_after: ``update`` needs the losses on the same batch after the step.
@@ -71,6 +82,7 @@ class TaskWeighting(tf.Module):
     """
 
     needs_gram = False
+    num_batches: int | None = None
     needs_joint_step = False
     needs_accuracies = False
     needs_losses_after = False
@@ -99,6 +111,25 @@ class TaskWeighting(tf.Module):
         made = cls(run.num_tasks)
         made.settings, made.run = settings, run
         return made
+
+    def build(self, variables: list[tf.Variable]) -> None:
+        """Makes state that depends on the variables; does nothing for methods without.
+
+        Called once, before the first step and before a checkpoint is restored, where the model's variables are made: state
+        that is made here has a copy for every replica.
+
+        Args:
+            variables: those whose gradients the method reads: those of the Gram matrix, in their order in the model.
+        """
+
+    def check_num_batches(self, parts: int) -> None:
+        """Raises UserError if a step's batch has another number of parts than the independent batches that are needed."""
+        if self.num_batches not in (None, parts):
+            raise UserError(
+                f"loss_weighting {self.name} needs {self.num_batches} independent batches of every task in a step, and "
+                f"num_accumulated_batches is {parts}; set --num_accumulated_batches={self.num_batches}, or choose another "
+                "method."
+            )
 
     def weights(self, signals: Signals) -> tf.Tensor:
         """Returns the weights, float32 [K]."""

@@ -28,7 +28,7 @@ class CRMOGM(GramWeighting):
     the method: with ``mgda`` they sum to K.
 
     Options: ``method`` (mgda; pcgrad, cagrad, each with its default options), ``alpha`` (0.9), constant over the run; the
-    paper's theory lets it rise towards 1 as the learning rate falls.
+    paper's corollary 1 lets it rise from 0 towards 1 as the learning rate falls.
 
     Heads: as for the method.
 

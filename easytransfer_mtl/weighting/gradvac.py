@@ -28,7 +28,8 @@ class GradVac(GramWeighting):
 
     Pitfall: as with ``pcgrad``, the sum can conflict with a task if there are more than two, and it depends on the order. A
     target stays where a pair of tasks was early: tasks that come to conflict later are held together for about 1 / beta
-    steps. Differs from the paper in taking all variables of the Gram matrix together (the paper's experiments take each
+    steps. LibMTL moves a target only where a gradient is turned, TorchJD as here; both have a beta of 0.5. Differs from the
+    paper in taking all variables of the Gram matrix together (the paper's experiments take each
     layer by itself), and in targets of at most 1 - 1e-6, since the multiple is unbounded at 1.
 
     A task with a zero gradient is passed over. Each turn reaches its target to 1e-6 for norms up to 1e8 apart and cosines up

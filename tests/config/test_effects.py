@@ -130,7 +130,7 @@ def test_options_without_conditions_always_have_an_effect() -> None:
             {"loss_weighting": "uncertainty", "gram_variables": "pooler"},
             "gram_variables has no effect with loss_weighting uncertainty. Set --loss_weighting=gradnorm or mgda or imtl_g "
             "or pcgrad or cagrad or nash or upgrad or aligned_mtl or fairgrad or db_mtl or config or dualproj or gradvac or "
-            "cr_mogm or krum, or leave it out.",
+            "cr_mogm or krum or modo or sdmgrad, or leave it out.",
         ),
         (
             {"sharing": "soft", "experts": 7},

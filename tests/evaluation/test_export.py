@@ -363,7 +363,8 @@ def test_a_learned_weighting_is_no_part_of_the_export(name: str, run: RunFolder,
     names, labels = zip(*((task.name, task.num_labels) for task in CONTEST_TASKS))
     settings = WeightingSettings(loss_weighting=name, step_mode="joint", task_weights="tnews=2" if name == "fixed" else None)
     weighting = make_weighting(settings, RunFacts(list(names), list(labels)))
-    compiled(model, make_optimizer("adam", 1e-3, 0.0), weighting)
+    parts = weighting.num_batches or 1
+    compiled(model, make_optimizer("adam", 1e-3, 0.0), weighting, num_accumulated_batches=parts)
     best = export_model(model, run, INPUTS, {"step": 1})
     again, _ = load_exported(str(best))
     heads = {f"{task.head_name}/{part}" for task in CONTEST_TASKS for part in ("kernel", "bias")}

@@ -53,10 +53,11 @@ def test_two_devices_train_as_one(
     assert_same_weights(weights_of(tmp_path / "model"), one_process)
 
 
+@pytest.mark.parametrize("weighting", ["upgrad", "moco"])
 def test_joint_steps_of_two_devices_are_those_of_one(
-    run_here: Run, two_devices: Run, train_words: list[str], tmp_path: Path
+    weighting: str, run_here: Run, two_devices: Run, train_words: list[str], tmp_path: Path
 ) -> None:
-    joint = ("--step_mode=joint", "--loss_weighting=upgrad", "--num_epochs=0.28", "--save_steps=0", "--ema_decay=0.9")
+    joint = ("--step_mode=joint", f"--loss_weighting={weighting}", "--num_epochs=0.28", "--save_steps=0", "--ema_decay=0.9")
     one = run_here(*train_words, "--train_batch_size=16", *joint, f"--model_dir={tmp_path / 'one'}")
     assert one.returncode == 0, one.stderr
     two = two_devices(*train_words, *joint, f"--model_dir={tmp_path / 'two'}")

@@ -16,13 +16,14 @@ from warm_processes import WarmProcess
 Run = Callable[..., subprocess.CompletedProcess[str]]
 FILES = {
     "weighting": ["--loss_weighting=docs/extending/weighting.py:HardestFirst", "--hardest_power=2", "--step_mode=joint"],
+    "elements": ["--loss_weighting=docs/extending/elements.py:SignMajority", "--step_mode=joint"],
     "head": ["--heads=tnews=docs/extending/head.py:CosineHead,ocnli=mlp:8", "--cosine_scale=8"],
     "feature": ["--features=tnews=cls+docs/extending/feature.py:Spread"],
     "sharing": ["--sharing=docs/extending/sharing.py:ScaledStates", "--states_scale=1.5"],
     "sampling": ["--task_sampling=docs/extending/sampling.py:SmallestFirst", "--even_after=3"],
     "application": ["--config=docs/extending/application.json"],
 }
-OF_TRAINING = ("weighting", "sampling")
+OF_TRAINING = ("weighting", "elements", "sampling")
 STEPS = 12
 
 
@@ -65,7 +66,7 @@ def trained(
 
 def _epochs(name: str) -> float:
     """Returns epochs of the sample's rows that are ``STEPS`` - 1 steps, of three batches each with joint ones."""
-    return 8 * (STEPS - 1) * (3 if name == "weighting" else 1) / 1620 + 1e-6
+    return 8 * (STEPS - 1) * (3 if name in ("weighting", "elements") else 1) / 1620 + 1e-6
 
 
 def tensors(folder: Path) -> dict[str, np.ndarray]:

@@ -154,6 +154,8 @@ def test_counting_leaves_what_is_built_afterwards_as_it_is() -> None:
         ({**GRAM, "adversarial": "fgm"}, 4), (GRAM, 3), ({**GRAM, "gram_variables": "last_layer"}, 0),
         ({"loss_weighting": "gradnorm", "step_mode": "joint"}, 0), ({"num_accumulated_batches": 2}, 1),
         ({"step_mode": "joint", "num_accumulated_batches": 2}, 4),
+        ({"step_mode": "joint", "loss_weighting": "graddrop"}, 3), ({"step_mode": "joint", "loss_weighting": "moco"}, 6),
+        ({"step_mode": "joint", "loss_weighting": "modo", "num_accumulated_batches": 2}, 7),
         ({"optimizer": "adagrad"}, -1), ({"optimizer": "lamb"}, 0), ({"optimizer": "adadelta"}, 0), ({"sharing": "soft"}, 2),
         ({"sharing": "soft", "soft_weight": 0.0}, 0), ({"sharing": "mmoe"}, 0),
     ],

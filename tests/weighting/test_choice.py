@@ -19,13 +19,19 @@ from easytransfer_mtl.weighting import (
     METHODS,
     STCH,
     UWSO,
+    ExcessMTL,
     FairGrad,
     Fixed,
+    GradDrop,
     GradNorm,
     GradVac,
     Krum,
+    MoCo,
+    MoDo,
     RunFacts,
+    SDMGrad,
     TaskWeighting,
+    TrimmedMean,
     make_weighting,
 )
 
@@ -72,7 +78,8 @@ def test_every_option_is_a_methods_or_of_all_methods() -> None:
     assert {item.name for item in options if not item.only_with} == {"loss_weighting", "step_mode"}
     assert all(set(item.only_with) == {"loss_weighting"} for item in options if item.only_with)
     gram = options_of(StepSettings)["gram_variables"]
-    assert gram.only_with == {"loss_weighting": tuple(name for name, method in METHODS.items() if method.needs_gram)}
+    reading = tuple(name for name, method in METHODS.items() if method.needs_gram or method.num_batches)
+    assert gram.only_with == {"loss_weighting": reading}
 
 
 def test_options_reach_the_method(tmp_path: Path) -> None:
@@ -111,6 +118,18 @@ def test_options_reach_the_method(tmp_path: Path) -> None:
     assert isinstance(averaged, CRMOGM) and averaged.alpha == 0.5 and averaged.method.name == "cagrad"
     krum = made(loss_weighting="krum", step_mode="joint", krum_selected=2)
     assert isinstance(krum, Krum) and (krum.outliers, krum.selected) == (0, 2)
+    graddrop = made(loss_weighting="graddrop", step_mode="joint", graddrop_leaks="ocnli=0.5")
+    assert isinstance(graddrop, GradDrop) and graddrop._leaks.numpy().tolist() == [0, 0, 0.5] and graddrop._seed == 3
+    trimmed = made(loss_weighting="trimmed_mean", step_mode="joint", trimmed_mean_trim_number=0)
+    assert isinstance(trimmed, TrimmedMean) and trimmed.trim_number == 0
+    excess = made(loss_weighting="excess_mtl", step_mode="joint", excess_mtl_step_size=0.5, excess_mtl_warmup_steps=7)
+    assert isinstance(excess, ExcessMTL) and (excess.step_size, excess.warmup_steps) == (0.5, 7)
+    moco = made(loss_weighting="moco", step_mode="joint", moco_beta=0.2, moco_gamma=0.3, moco_rho=0.4, moco_decay=0.6)
+    assert isinstance(moco, MoCo) and (moco.beta, moco.gamma, moco.rho, moco.decay) == (0.2, 0.3, 0.4, 0.6)
+    modo = made(loss_weighting="modo", step_mode="joint", modo_gamma=0.2, modo_rho=0.3)
+    assert isinstance(modo, MoDo) and (modo.gamma, modo.rho) == (0.2, 0.3)
+    sdmgrad = made(loss_weighting="sdmgrad", step_mode="joint", sdmgrad_lambda=0.2, sdmgrad_steps=3, sdmgrad_rate=0.4)
+    assert isinstance(sdmgrad, SDMGrad) and (sdmgrad.regularizer, sdmgrad.steps, sdmgrad.rate) == (0.2, 3, 0.4)
 
 
 @pytest.mark.parametrize("name", JOINT)
@@ -153,6 +172,11 @@ def test_method_that_weighs_tasks_refuses_a_single_one(name: str) -> None:
         ({"loss_weighting": "cr_mogm", "cr_mogm_alpha": 1.0, "step_mode": "joint"}, "alpha 1.0 from 0 to below 1"),
         ({"loss_weighting": "fairgrad", "fairgrad_alpha": 0.1, "step_mode": "joint"}, "fairgrad_alpha: 0.1 is too small"),
         ({"loss_weighting": "stch", "stch_preferences": "ocnli=0", "step_mode": "joint"}, "ocnli=0"),
+        (
+            {"loss_weighting": "trimmed_mean", "trimmed_mean_trim_number": 2, "step_mode": "joint"},
+            "3 tasks are too few for trim_number 2",
+        ),
+        ({"loss_weighting": "graddrop", "graddrop_leaks": "ocnli=2", "step_mode": "joint"}, "ocnli=2"),
         ({"loss_weighting": "krum", "krum_outliers": 1, "step_mode": "joint"}, "3 tasks are too few for outliers 1"),
     ],
 )
