@@ -457,7 +457,7 @@ class TrainStep:
                 batch, time = self._batch_of(batches, task), self._time_of(task, step) * parts + part
                 piece = self._part_of(batch, tf.constant(part))
                 forward, own, of_penalty = self._part_gradients(piece, task, time)
-                loss, accuracy = self._logged(forward.loss, forward.accuracy, piece, batch)
+                loss, accuracy = self._logged(forward.loss, forward.accuracy, piece, batch, tf.constant(task))
                 values[task].append(forward._replace(loss=loss, accuracy=accuracy))
                 gradients[task].append(mean_of(grads.dense_where_any(own)))
                 of_penalties[task].append(grads.dense_where_any(of_penalty))
