@@ -132,6 +132,9 @@ def test_a_file_of_no_probabilities_is_not_used(tmp_path: Path) -> None:
     for bad in (good[:1], good.astype(np.float64), -good, good * np.nan):
         file.write(bad)
         assert file.read()[0] is None
+    file.write(-good)
+    numbers, _ = replace(file, of_numbers=True).read()
+    np.testing.assert_array_equal(numbers, -good)
 
 
 def converted(source: Path, encoder: Path, output: Path, **more: Any) -> Path:
