@@ -26,7 +26,8 @@ class RunPlan:
         sizes: rows of each task's batches, summed over all replicas.
         steps: number of steps, warm-up, and steps between checkpoints.
         order: which task's batch each step gets; None for joint steps.
-        weighting: computes the tasks' weights.
+        facts: what weightings depend on.
+        weighting: computes the tasks' weights; without a copy of its state for every replica, see ``make_weighting``.
         losses: task name -> its loss, without label weights, which need the labels.
         architecture: of the model.
         rates: factors of the learning rate.
@@ -35,6 +36,7 @@ class RunPlan:
     sizes: list[int]
     steps: StepPlan
     order: TaskOrder | None
+    facts: RunFacts
     weighting: TaskWeighting
     losses: dict[str, TaskLoss]
     architecture: Architecture
@@ -66,13 +68,15 @@ def plan_run(
     epoch = max(1, rows // per_step)
     alternates = settings.step_mode != "joint"
     order = make_task_order(settings, names, num_rows, settings.num_epochs, epoch, settings.seed) if alternates else None
-    weighting = make_weighting(settings, RunFacts(names, [_answers(task) for task in tasks], epoch, settings.seed))
+    facts = RunFacts(names, [_answers(task) for task in tasks], epoch, settings.seed)
+    weighting = make_weighting(settings, facts)
     architecture = choose_architecture(settings, tasks, config.num_hidden_layers)
     check_model(settings, tasks, config, architecture, weighting)
     return RunPlan(
         sizes=sizes,
         steps=steps,
         order=order,
+        facts=facts,
         weighting=weighting,
         losses=_losses(settings, tasks, weighting),
         architecture=architecture,

@@ -38,6 +38,7 @@ from easytransfer_mtl.training.preparation import Prepared, describe, prepare
 from easytransfer_mtl.training.start_heads import start_heads
 from easytransfer_mtl.training.step import TrainStep
 from easytransfer_mtl.training.step_log import StepLog
+from easytransfer_mtl.weighting import make_weighting
 
 USUAL = ("learning_rate", "train_batch_size", "num_epochs", "seed", "optimizer", "step_mode", "loss_weighting")
 PATHS = ("_fp", "_dir", "_path", "config", "tables")
@@ -157,7 +158,8 @@ def _make_step(settings: TrainSettings, prepared: Prepared, model_class: type[Mu
     optimizer = make_optimizer(settings.optimizer, schedule, settings.weight_decay_ratio)
     optimizer.set_rate_shares(plan.rates.of_variables(model))
     optimizer.build(model.trainable_variables)
-    step = TrainStep(model, plan.weighting, optimizer, settings, prepared.token_dropout, make_distillation(settings))
+    weighting = make_weighting(settings, plan.facts)  # here, so that every replica has a copy of its state
+    step = TrainStep(model, weighting, optimizer, settings, prepared.token_dropout, make_distillation(settings))
     model.compile(optimizer, step)
     return step
 

@@ -118,7 +118,7 @@ METHODS: dict[str, type[TaskWeighting]] = {
 
 
 def make_weighting(settings: WeightingSettings, run: RunFacts) -> TaskWeighting:
-    """Builds the weighting that the settings name.
+    """Builds the weighting that the settings name; in a strategy's scope, every replica has a copy of its state.
 
     Raises:
         UserError: an option is invalid; the method needs more than one task, or every task in every step.

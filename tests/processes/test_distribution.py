@@ -53,7 +53,7 @@ def test_two_devices_train_as_one(
     assert_same_weights(weights_of(tmp_path / "model"), one_process)
 
 
-@pytest.mark.parametrize("weighting", ["upgrad", "moco"])
+@pytest.mark.parametrize("weighting", ["upgrad", "uncertainty", "moco"])
 def test_joint_steps_of_two_devices_are_those_of_one(
     weighting: str, run_here: Run, two_devices: Run, train_words: list[str], tmp_path: Path
 ) -> None:

@@ -65,10 +65,10 @@ def hard(sizes: tuple[int, ...] = SIZES) -> Iterator[np.ndarray]:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_the_order_of_the_tasks_is_of_no_account(name: str) -> None:
-    for gradients in hard():
+    for gradients in hard((2, 16)):
         order = np.random.default_rng(1).permutation(len(gradients))
         one, other = (built(METHODS[name](len(gradients))) for _ in range(2))
-        for step in range(3):
+        for step in range(2):
             combined, weights = done(one, gradients, step)
             again, moved = done(other, gradients[order], step)
             np.testing.assert_allclose(moved, weights[order], rtol=2e-5, atol=1e-7)
