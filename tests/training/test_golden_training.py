@@ -30,7 +30,7 @@ ADAM, ADAMW, CONSTANT = "nodrop_noshuffle_adam", "nodrop_noshuffle_adamw", "nodr
 LOSS, NORM, WEIGHT, SLOT, LOGIT = 1e-5, 1e-5, 5e-6, 5e-5, 1e-5
 """Largest allowed differences; NORM is relative, SLOT relative to the slot's largest value, the others absolute."""
 LENGTHS = np.array([41, 61, 128])
-"""To which batches are padded, as by ``--length_buckets``: the graph is compiled for each length. The original's were 128."""
+"""To which batches are padded, as by ``--length_buckets``: each length is compiled for. The original's batches were 128."""
 
 
 class KerasFormAdam(tf_keras.optimizers.Adam):
