@@ -45,6 +45,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(os.environ["TF_XLA_FLAGS"].partition("=")[2])
 
 
+@pytest.fixture(autouse=True, scope="session")
+def compiled_once() -> None:
+    """Lets this process find what another one, or another test, has compiled."""
+    if "tensorflow" in sys.modules:
+        from stable_names import name_by_content
+
+        name_by_content()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def memory_given_back() -> Iterator[None]:
     """Gives back what a file's models and graphs took, which refer to themselves, before the next file adds its own.

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm_processes import WarmProcess
 
 from easytransfer_mtl import environment
 from easytransfer_mtl.environment import YNNPACK_OPTION, check_environment
@@ -15,6 +16,12 @@ from easytransfer_mtl.errors import UserError
 
 SETUP = Path(__file__).parents[1] / "setup.py"
 GOOD = {"tensorflow": "2.20.0", "tf-keras": "2.20.1", "transformers": "4.57.6"}
+
+
+def warm(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a program in a process of its own that begins with TensorFlow imported."""
+    (folder / "program.py").write_text(program, encoding="utf-8")
+    return WarmProcess([], folder, script=folder / "program.py").finish()
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, **versions: str | None) -> None:
@@ -63,19 +70,18 @@ def test_xla_keeps_its_sums_where_it_would_give_them_away(
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_no_sum_is_computed_by_ynnpack(kept: bool) -> None:
+def test_no_sum_is_computed_by_ynnpack(kept: bool, tmp_path: Path) -> None:
+    given = "" if kept else f"{YNNPACK_OPTION}=reduce"
     program = f"""
 import os
-if {not kept}:
-    os.environ["XLA_FLAGS"] = "{YNNPACK_OPTION}=reduce"
-from easytransfer_mtl.environment import YNNPACK_OPTION, check_environment
+os.environ["XLA_FLAGS"] = "{given}"  # XLA reads it when it is first needed
+from easytransfer_mtl.environment import check_environment
 check_environment()
 import tensorflow as tf
 means = tf.function(lambda values: tf.reduce_mean(values + 1.0, -1), jit_compile=True)
 print(means.experimental_get_compiler_ir(tf.ones([2048, 128]))(stage="optimized_hlo"))
 """
-    others = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    done = subprocess.run([sys.executable, "-c", program], env=others, capture_output=True, text=True)
+    done = warm(program, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "reduce(" in done.stdout and ("ynn" in done.stdout) != kept
 
@@ -147,7 +153,7 @@ def test_pytorch_beside_tensorflow_is_not_imported(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stderr
 
 
-def test_keras_does_not_call_saving_and_scoring_slow() -> None:
+def test_keras_does_not_call_saving_and_scoring_slow(tmp_path: Path) -> None:
     code = """
 import time
 
@@ -166,5 +172,5 @@ model.compile("sgd", "mse")
 model.fit(numpy.ones((8, 2)), numpy.ones((8, 1)), batch_size=1, verbose=0, callbacks=[Slow()])
 tensorflow.get_logger().warning("others stay")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = warm(code, tmp_path)
     assert done.returncode == 0 and "others stay" in done.stderr and "is slow" not in done.stderr, done.stderr

@@ -1,9 +1,10 @@
 """One process at a time in a run's folder, and a folder that cannot be one is told before anything is done."""
 
-import multiprocessing
 import os
 import socket
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +23,34 @@ from easytransfer_mtl.training.trainer import run_training
 Settings = Callable[..., Any]
 
 
-def hold(folder: str, held: Any) -> None:
-    """Holds a run's folder until it is killed."""
-    with run_lock(Path(folder)):
-        held.set()
-        multiprocessing.Event().wait()
+HOLDS = """
+import sys
+from pathlib import Path
+from easytransfer_mtl.runs.lock import run_lock
+with run_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+"""Holds a run's folder until it is killed; it needs no TensorFlow."""
 
 
 @pytest.fixture
-def holder(tmp_path: Path) -> Any:
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds ``tmp_path/run``."""
-    context = multiprocessing.get_context("spawn")
-    held = context.Event()
-    process = context.Process(target=hold, args=(str(tmp_path / "run"), held), daemon=True)
-    process.start()
-    assert held.wait(120)
-    yield process
-    process.kill()
-    process.join()
+    command = [sys.executable, "-c", HOLDS, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_second_process_is_refused_and_told_who_holds_the_folder(holder: Any, tmp_path: Path) -> None:
+def test_a_second_process_is_refused_and_told_who_holds_the_folder(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"in use by process {holder.pid} on {socket.gethostname()}"):
         with run_lock(tmp_path / "run"):
             pytest.fail("both hold it")
@@ -54,9 +58,9 @@ def test_a_second_process_is_refused_and_told_who_holds_the_folder(holder: Any, 
         pass
 
 
-def test_a_process_that_was_killed_holds_nothing(holder: Any, tmp_path: Path) -> None:
+def test_a_process_that_was_killed_holds_nothing(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     holder.kill()
-    holder.join()
+    holder.wait()
     assert names(tmp_path / "run") == [".lock"]
     with run_lock(tmp_path / "run"):
         pass
@@ -115,10 +119,14 @@ def test_a_link_to_nowhere_in_the_place_of_a_runs_own_folder_is_told_at_the_star
 
 
 def test_a_training_and_an_evaluation_beside_a_training_are_refused(
-    holder: Any, tiny_settings: Settings, tiny_data: Path, tmp_path: Path
+    holder: subprocess.Popen[str],
+    trained: Callable[..., Path],
+    tiny_settings: Settings,
+    tiny_data: Path,
+    tmp_path: Path,
 ) -> None:
     dev = str(tiny_data / "dev.list_tfrecord")
-    run_training(tiny_settings(num_epochs=0.1, model_dir=str(tmp_path / "other")))
+    trained(tiny_settings(num_epochs=0.1, model_dir=str(tmp_path / "other")))
     for path in (tmp_path / "other").iterdir():
         path.rename(tmp_path / "run" / path.name)
     before = names(tmp_path / "run")
@@ -175,9 +183,9 @@ def test_evaluating_what_is_no_run_makes_no_folder(tmp_path: Path) -> None:
 
 
 def test_tables_that_could_not_be_written_are_told_before_the_models_are_scored(
-    tiny_settings: Settings, tiny_data: Path, tmp_path: Path
+    trained: Callable[..., Path], tiny_settings: Settings, tmp_path: Path
 ) -> None:
-    run_training(tiny_settings(num_epochs=0.1))
+    trained(tiny_settings(num_epochs=0.1))
     (tmp_path / "file").touch()
     settings = EvaluateSettings(
         checkpoints=str(tmp_path / "run" / "model.ckpt-1"), output_dir=str(tmp_path / "file" / "tables"),

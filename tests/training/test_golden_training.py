@@ -29,6 +29,8 @@ from easytransfer_mtl.training.distribution import BATCH_SIGNATURE
 ADAM, ADAMW, CONSTANT = "nodrop_noshuffle_adam", "nodrop_noshuffle_adamw", "nodrop_noshuffle_constlr_clip1e9"
 LOSS, NORM, WEIGHT, SLOT, LOGIT = 1e-5, 1e-5, 5e-6, 5e-5, 1e-5
 """Largest allowed differences; NORM is relative, SLOT relative to the slot's largest value, the others absolute."""
+LENGTHS = np.array([41, 61, 128])
+"""To which batches are padded, as by ``--length_buckets``: each length is compiled for. The original's batches were 128."""
 
 
 class KerasFormAdam(tf_keras.optimizers.Adam):
@@ -111,7 +113,7 @@ def replay(golden: Path, golden_model: Callable[..., MultiTaskModel], rows: list
         result = Replay(model, 0.0, 0.0, [], {key: [variable.numpy()] for key, variable in watched.items()})
         for step in record["steps"]:
             task = [item.name for item in CONTEST_TASKS].index(step["task"])
-            batch = {**rows[task].batch(np.array(step["rows"])), "task_id": np.int32(task)}
+            batch = {**rows[task].batch(np.array(step["rows"]), LENGTHS), "task_id": np.int32(task)}
             np.testing.assert_array_equal(batch["label_ids"], step["labels"])
             outputs = train_step({key: tf.constant(value) for key, value in batch.items()})
             result.loss = max(result.loss, abs(float(outputs["losses"][int(batch["task_id"])]) - step["loss"]))
