@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from easytransfer_mtl.environment import check_environment
+from easytransfer_mtl.environment import check_environment, make_deterministic
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 
 check_environment()  # before any test imports TensorFlow and transformers
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests/golden"
+LONG_FIRST = ("processes", "training", "pretraining", "comparing", "commands", "evaluation")
 LETTERS = "天地人日月山水火木金土心手口目耳田禾米竹"
 TINY_CONFIG = {
     "model_type": "bert", "vocab_size": 5 + len(LETTERS), "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -45,13 +46,21 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(os.environ["TF_XLA_FLAGS"].partition("=")[2])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the folders first whose tests train: begun last, one of their files would keep one process busy alone."""
+    places = {folder: place for place, folder in enumerate(LONG_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], len(places)))
+
+
 @pytest.fixture(autouse=True, scope="session")
-def compiled_once() -> None:
-    """Lets this process find what another one, or another test, has compiled."""
+def as_in_trainings() -> None:
+    """Makes this process compute the same, whatever ran in it before, and find what another one, or another test, has
+    compiled."""
     if "tensorflow" in sys.modules:
         from stable_names import name_by_content
 
         name_by_content()
+        make_deterministic()
 
 
 @pytest.fixture(autouse=True, scope="module")
