@@ -5,4 +5,4 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 make_environment test
-exec "$PYTHON" -m pytest --numprocesses=4 --dist=loadfile --no-loadscope-reorder "$@"
+exec "$PYTHON" -m pytest --numprocesses=4 --dist=loadfile "$@"

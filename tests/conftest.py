@@ -23,7 +23,6 @@ from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 check_environment()  # before any test imports TensorFlow and transformers
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = ROOT / "tests/golden"
-LONG_FIRST = ("processes", "training", "pretraining", "comparing", "commands", "evaluation")
 LETTERS = "天地人日月山水火木金土心手口目耳田禾米竹"
 TINY_CONFIG = {
     "model_type": "bert", "vocab_size": 5 + len(LETTERS), "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
@@ -44,12 +43,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Removes what was compiled."""
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ["TF_XLA_FLAGS"].partition("=")[2])
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the folders first whose tests train: begun last, one of their files would keep one process busy alone."""
-    places = {folder: place for place, folder in enumerate(LONG_FIRST)}
-    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], len(places)))
 
 
 @pytest.fixture(autouse=True, scope="session")
