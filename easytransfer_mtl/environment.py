@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any, TextIO
 
+from easytransfer_mtl.compiled_code import name_by_content
 from easytransfer_mtl.errors import UserError
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -94,6 +95,7 @@ def import_tensorflow(with_bert: bool) -> None:
         import tensorflow
 
         tensorflow.config.list_physical_devices()
+        name_by_content()
         if not with_bert:
             return
         import tf_keras  # noqa: F401

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from easytransfer_mtl.compiled_code import FLAGS, FOLDER, name_by_content
 from easytransfer_mtl.environment import check_environment, make_deterministic
 from easytransfer_mtl.tasks import CONTEST_TASKS, Task
 
@@ -36,13 +37,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the first process; xdist's others inherit
         paths = [str(ROOT), str(ROOT / "tests/support"), *filter(None, [os.environ.get("PYTHONPATH")])]
         os.environ |= {"PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": "-1", "HF_HUB_OFFLINE": "1"}
-        os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={tempfile.mkdtemp(prefix='compiled_')}"
+        os.environ[FLAGS] = f"{FOLDER}={tempfile.mkdtemp(prefix='compiled_')}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Removes what was compiled."""
     if not hasattr(config, "workerinput"):
-        shutil.rmtree(os.environ["TF_XLA_FLAGS"].partition("=")[2])
+        shutil.rmtree(os.environ[FLAGS].partition("=")[2])
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -50,8 +51,6 @@ def as_in_trainings() -> None:
     """Makes this process compute the same, whatever ran in it before, and find what another one, or another test, has
     compiled."""
     if "tensorflow" in sys.modules:
-        from stable_names import name_by_content
-
         name_by_content()
         make_deterministic()
 

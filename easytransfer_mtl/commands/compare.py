@@ -27,6 +27,7 @@ from easytransfer_mtl.comparing.report import TABLES, write_comparison
 from easytransfer_mtl.comparing.runs import Job, RunResult, TrainingProcesses
 from easytransfer_mtl.comparing.trials import SINGLE, Trial
 from easytransfer_mtl.comparing.variants import Variant, check_common, parse_seeds, parse_variants, training_of
+from easytransfer_mtl.compiled_code import sharing_compiled
 from easytransfer_mtl.config.by_task import task_part
 from easytransfer_mtl.config.options import options_of
 from easytransfer_mtl.config.study_settings import VARIANTS, CompareSettings
@@ -54,7 +55,7 @@ def run(settings: CompareSettings) -> int:
     if settings.trains and (not settings.predict_input_fp or settings.tables):
         raise UserError("compare needs --predict_input_fp, the dev files that scores are taken on, and takes no --tables.")
     compare = (_search if settings.budget else _compare) if settings.trains else _compare_finished
-    with run_lock(Path(settings.model_dir or "")):
+    with run_lock(Path(settings.model_dir or "")), sharing_compiled():
         return compare(settings)
 
 

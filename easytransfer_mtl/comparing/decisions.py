@@ -7,7 +7,7 @@ from typing import Any
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
 BUDGET = "budget.json"
 
 

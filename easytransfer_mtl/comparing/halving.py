@@ -1,9 +1,11 @@
 """Successive halving (Jamieson and Talwalkar 2016, arXiv:1502.07943) of variants within a budget of time.
 
-As in the paper every rung gets an equal part of the time, and the better half goes on. Departures: a rung trains anew for a
-fraction of the length, with a learning rate schedule of its own, since a schedule that was planned for the whole length says
-little in its first part; the time of the last rung, which is of the full length, is set aside first; seeds are added where
-variants are near the cut; and the plain sum and the best fixed weights go on whatever they score.
+As in the paper every rung gets an equal part of the time, and the better half goes on; or a smaller part, as in Hyperband
+(Li et al. 2018, arXiv:1603.06560), where halves would leave the first rung less time for training than for starting.
+Departures: a rung trains anew for a fraction of the length, with a learning rate schedule of its own, since a schedule that
+was planned for the whole length says little in its first part; the time of the last rung, which is of the full length, is
+set aside first; seeds are added where variants are near the cut; and the plain sum and the best fixed weights go on
+whatever they score.
 """
 
 import logging
@@ -38,7 +40,9 @@ MEASURED = (1 / 16, 1 / 4, 1 / 8, 3 / 16, 3 / 32, 5 / 32)
 """Lengths that the reference is measured at: the first two, far apart since starts differ by seconds; the others if one of
 these was interrupted."""
 FINALISTS = 4
-"""The halving ends with at most so many."""
+"""The rungs end with at most so many."""
+FACTORS = (2, 3, 4, 8, 16)
+"""One of so many variants goes on after a rung: half of them, or fewer after fewer rungs, which each have more time then."""
 NO_ACCIDENT = 4
 """So many trainings that all fail do so for a reason that is not theirs, such as a full disk; the search stops then."""
 FIRST_SEEDS = 0.75
@@ -69,8 +73,8 @@ class Halving:
         """
         self._measure()
         left = list(self._contest.names)
-        sizes = rung_sizes(len(left))
-        self._check_budget(sizes)
+        self._check_budget()
+        sizes = rung_sizes(len(left), self._take("one goes on of", _is_factor, self._factor))
         for number, keep in enumerate(sizes, 1):
             length = self._take(
                 f"rung {number} length", _is_length, partial(self._length, left, len(sizes) - number + 1, number)
@@ -82,15 +86,17 @@ class Halving:
         return self._final(left)
 
     def _measure(self) -> None:
-        seed = self._contest.seeds[0]
-        for fraction in MEASURED:
+        # Side by side, as all trainings after them, which take longer so if they share the cores.
+        seed, first = self._contest.seeds[0], 2
+        for fractions in (MEASURED[:first], *[[fraction] for fraction in MEASURED[first:]]):
             if not self._costs.known:
-                self._run("measuring", [Trial(self._contest.reference, fraction, seed)])
+                self._run("measuring", [Trial(self._contest.reference, fraction, seed) for fraction in fractions])
         if not self._costs.known:
             raise UserError(f"{self._decisions.path.parent}: every short training was interrupted; use another --model_dir.")
 
-    def _check_budget(self, sizes: list[int]) -> None:
-        needed = self._time.spent + self._rungs_at_least(sizes) + self._reserve(1)
+    def _check_budget(self) -> None:
+        shortest = rung_sizes(len(self._contest.names), FACTORS[-1])
+        needed = self._time.spent + self._rungs_at_least(shortest) + self._reserve(1)
         if self._decisions.made("rung 1 length") or self._decisions.made("final variants") or needed <= self._contest.budget:
             return
         whole = self._costs.of(self._contest.reference, 1)
@@ -101,6 +107,17 @@ class Halving:
             "fewer --variants, or a lower --num_epochs; what is finished is kept."
         )
 
+    def _factor(self) -> int:
+        """Returns the smallest factor with which the first rung trains for as long as it starts, or, if there is none, the
+        one with the longest first rung."""
+        names, fractions = self._contest.names, dict.fromkeys(FACTORS, 0.0)
+        for factor in FACTORS:
+            first = self._length(names, len(rung_sizes(len(names), factor)), 1) if len(names) > FINALISTS else None
+            fractions[factor] = first["fraction"] if first else 1.0
+            if self._costs.of(self._contest.reference, fractions[factor]) >= 2 * self._costs.start:
+                return factor
+        return max(FACTORS, key=fractions.__getitem__)
+
     def _rungs_at_least(self, sizes: list[int]) -> float:
         entering = [len(self._contest.names), *sizes][: len(sizes)]
         one = self._costs.of(self._contest.reference, SHORTEST) * UNKNOWN
@@ -109,7 +126,7 @@ class Halving:
     def _reserve(self, num_seeds: int, names: Sequence[str] | None = None) -> float:
         """Returns the time to set aside for the full length: of ``names``, or of as many as can be left by then."""
         reference, fixed = self._contest.reference, self._contest.fixed
-        if names is None and not rung_sizes(len(self._contest.names)):
+        if names is None and len(self._contest.names) <= FINALISTS:
             names = self._contest.names
         if names is None:
             others = [self._costs.of(name, 1) for name in self._contest.names]
@@ -309,10 +326,14 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and value > 0
 
 
-def rung_sizes(num_variants: int) -> list[int]:
-    """Returns how many variants go on after each rung: half of them each time, until there are at most ``FINALISTS``."""
+def _is_factor(value: Any) -> bool:
+    return type(value) is int and value in FACTORS
+
+
+def rung_sizes(num_variants: int, factor: int) -> list[int]:
+    """Returns how many variants go on after each rung: one of ``factor`` each time, until ``FINALISTS`` are left."""
     sizes = []
     while num_variants > FINALISTS:
-        num_variants = ceil(num_variants / 2)
+        num_variants = max(FINALISTS, ceil(num_variants / factor))
         sizes.append(num_variants)
     return sizes

@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 
 from easytransfer_mtl.comparing.variants import command_line
@@ -107,7 +108,8 @@ class RunResult:
     """The result of a training.
 
     Attributes:
-        scores: task name -> score of the checkpoint with the best mean.
+        scores: task name -> score of the trained checkpoint with the best mean, the last of equal ones; the checkpoint from
+            before the first step says nothing of a variant, and short trainings are often worse than it.
         best_step: step of that checkpoint.
         seconds: wall time; None if the training was interrupted and resumed.
         memory_gb: maximum resident size, 10^9 bytes; None in the same case.
@@ -163,8 +165,8 @@ class TrainingProcesses:
         started = time.perf_counter()
         memory_gb = self._train(job.folder, [*job.flags, f"--model_dir={model}"])
         seconds = time.perf_counter() - started
-        summary = read_json(job.folder / SUMMARY, "summary of a run")
-        best = next(row for row in summary["checkpoints"] if row["best"])
+        trained = [row for row in read_json(job.folder / SUMMARY, "summary of a run")["checkpoints"] if row["step"] > 0]
+        best = max(reversed(trained), key=itemgetter("mean"))
         costs = (seconds, memory_gb) if fresh else (None, None)
         result = RunResult(best["scores"], best["step"], *costs)
         write_json(job.folder / RESULT, asdict(result))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from easytransfer_mtl.data.datasets import without_tuning
 from easytransfer_mtl.data.encoded_rows import EncodedRows, bits_of, concatenate, from_arrays
 from easytransfer_mtl.data.features import Features
 from easytransfer_mtl.data.manifest import read_manifest
@@ -105,7 +106,7 @@ def read_tfrecords(path: str | os.PathLike[str], num_labels: int, vocabulary_siz
     parts: list[EncodedRows] = []
     size = length = 0
     label = _label_of(num_labels, kind)
-    dataset = tf.data.TFRecordDataset(str(path))
+    dataset = tf.data.TFRecordDataset(str(path)).with_options(without_tuning())
     try:
         for serialized in dataset.batch(RECORDS_PER_READ):
             length = length or _sequence_length(path, serialized[0].numpy(), label)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from easytransfer_mtl.data.datasets import generated_dataset
 from easytransfer_mtl.data.encoded_rows import Batch
-from easytransfer_mtl.data.generated import generated_dataset
 from easytransfer_mtl.data.pipeline import RowOrder
 from easytransfer_mtl.pretraining.masking import Masking
 from easytransfer_mtl.pretraining.rows import WordRows

@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from easytransfer_mtl.config.train_settings import TrainSettings
+from easytransfer_mtl.data.datasets import generated_dataset
 from easytransfer_mtl.data.encoded_rows import TEACHER, Batch, EncodedRows
-from easytransfer_mtl.data.generated import generated_dataset
 from easytransfer_mtl.data.pipeline import TrainingBatches
 from easytransfer_mtl.errors import UserError
 

@@ -166,7 +166,8 @@ def test_what_is_done_is_not_repeated_and_single_tasks_give_the_gain(
         started.append(folder.relative_to(tmp_path / "study").as_posix())
         names = [folder.parent.name] if "single" in folder.parts else ["TNEWS", "OCEMOTION", "OCNLI"]
         scores = {name: 0.5 + 0.01 * len(started) for name in names}
-        rows = [{"step": 3, "scores": scores, "mean": 0.5, "best": True}]
+        rows = [{"step": step, "scores": scores, "mean": 0.5, "best": False} for step in (2, 3)]
+        rows.append({"step": 0, "scores": dict.fromkeys(names, 0.9), "mean": 0.9, "best": True})
         write_json(folder / "model/evaluation/summary.json", {"checkpoints": rows})
         return 1.5
 
@@ -177,6 +178,8 @@ def test_what_is_done_is_not_repeated_and_single_tasks_give_the_gain(
     written = json.loads((tmp_path / "study/compare.json").read_text(encoding="utf-8"))
     assert set(written["single_task"]) == {"TNEWS", "OCEMOTION", "OCNLI"} and len(written["single_task"]["OCNLI"]) == 2
     assert all("delta_m" in row for row in written["variants"])
+    result = json.loads((tmp_path / "study/dwa/seed_1/result.json").read_text(encoding="utf-8"))
+    assert result["best_step"] == 3 and max(result["scores"].values()) < 0.9  # not the start's, which no variant has changed
     (tmp_path / "study/dwa/seed_1/result.json").unlink()
     assert compare(settings) == 0
     assert started[10:] == ["dwa/seed_1"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from easytransfer_mtl.comparing import halving
 from easytransfer_mtl.comparing.contest import Contest, Found
 from easytransfer_mtl.comparing.costs import Costs, makespan
 from easytransfer_mtl.comparing.decisions import Decisions
@@ -26,8 +27,10 @@ class Killed(Exception):
 class Runner:
     """Takes scores and seconds from functions; what it has run once is finished, as a folder with a result is."""
 
-    def __init__(self, score: Callable[[Trial], float], slow: Callable[[str], float] = lambda name: 1.0) -> None:
-        self.score, self.slow = score, slow
+    def __init__(
+        self, score: Callable[[Trial], float], slow: Callable[[str], float] = lambda name: 1.0, start: float = START
+    ) -> None:
+        self.score, self.slow, self.start = score, slow, start
         self.finished: dict[Trial, Outcome] = {}
         self.started: list[Trial] = []
         self.kill_after: int | None = None
@@ -44,7 +47,7 @@ class Runner:
                 if len(self.started) == self.kill_after:
                     raise Killed
                 self.started.append(trial)
-                seconds = (START + RATE * trial.fraction) * self.slow(trial.name)
+                seconds = (self.start + RATE * trial.fraction) * self.slow(trial.name)
                 self.finished[trial] = Outcome(self.score(trial), None if trial in self.interrupted else seconds)
             found[trial] = self.finished[trial]
         return found
@@ -103,7 +106,8 @@ def test_seconds_are_expected_from_those_that_were_measured() -> None:
 
 
 def test_half_of_the_variants_go_on_until_few_are_left() -> None:
-    assert rung_sizes(42) == [21, 11, 6, 3] and rung_sizes(5) == [3] and rung_sizes(4) == []
+    assert rung_sizes(42, 2) == [21, 11, 6, 4] and rung_sizes(5, 2) == [4] and rung_sizes(4, 2) == []
+    assert rung_sizes(42, 4) == [11, 4] and rung_sizes(42, 16) == [4] == rung_sizes(5, 16)
 
 
 def test_seeds_are_spent_where_the_spread_could_turn_the_cut() -> None:
@@ -132,6 +136,24 @@ def test_the_best_goes_through_and_the_baselines_are_always_there(tmp_path: Path
     assert dropped["m1"].rung == 1 and dropped["m1"].score == pytest.approx(0.531, abs=2e-3)
     assert dropped["m1"].reference == pytest.approx(0.501, abs=2e-3)
     assert len(runner.started) == len(set(runner.started))
+
+
+def test_where_starts_take_most_of_the_time_fewer_rungs_are_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def first_rung(start: float, budget: float) -> tuple[int, int, float]:
+        folder = tmp_path / f"{start}_{budget}_{len(halving.FACTORS)}"
+        folder.mkdir()
+        found = search(folder, Runner(quality, start=start), contest(budget))
+        decisions = json.loads((folder / "budget.json").read_text(encoding="utf-8"))["decisions"]
+        assert "m13" in found.seeds and sum(found.seconds.values()) <= budget * 1.02
+        return decisions["one goes on of"], max(item.rung for item in found.dropped), decisions["rung 1 length"]["fraction"]
+
+    factor, rungs, fraction = first_rung(10.0, 3500.0)
+    assert factor == 2 and rungs == 2 and fraction * RATE >= 10.0
+    factor, rungs, fraction = first_rung(20.0, 3500.0)
+    assert factor == 4 and rungs == 1 and fraction * RATE >= 20.0
+    monkeypatch.setattr(halving, "FACTORS", (2,))
+    _, more_rungs, shorter = first_rung(20.0, 3500.0)
+    assert more_rungs == 2 and shorter * RATE < 20.0
 
 
 @pytest.mark.parametrize("budget", [1700.0, 2500.0, 6000.0, 20000.0])

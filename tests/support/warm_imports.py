@@ -7,10 +7,7 @@ from easytransfer_mtl.environment import check_environment, import_tensorflow
 check_environment()
 import_tensorflow(with_bert=True)
 
-from stable_names import name_by_content  # noqa: E402
-
 from easytransfer_mtl.commands import convert, evaluate, predict, pretrain, submit, train  # noqa: E402, F401
 
-name_by_content()
 gc.collect()
 gc.freeze()  # what is imported stays: no process looks at it again, nor copies the pages on which that would be noted

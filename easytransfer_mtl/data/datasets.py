@@ -1,4 +1,4 @@
-"""A tf.data dataset of batches that are generated in Python."""
+"""tf.data datasets: of batches that are generated in Python, and the options of all."""
 
 import weakref
 from collections.abc import Callable, Iterator
@@ -20,7 +20,18 @@ def generated_dataset(generate: Callable[[], Iterator[Any]], signature: Any) -> 
     reference = weakref.ref(generate)
     dataset = tf.data.Dataset.from_generator(lambda: _alive(reference)(), output_signature=signature)
     dataset.generate = generate
-    return dataset.prefetch(4)
+    return dataset.prefetch(4).with_options(without_tuning())
+
+
+def without_tuning() -> tf.data.Options:
+    """Returns the options of a dataset in which nothing is tuned while it runs.
+
+    Tuning has a thread that sleeps for as long again as the iterator has run, up to a minute, and the iterator's end waits
+    for it (TensorFlow 2.21): so long every training stood still after its last step.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def _alive(reference: weakref.ref[Any]) -> Any:
