@@ -28,14 +28,18 @@ def weighting_costs(
         Name -> seconds, ratio to the joint step with equal weights (spreads), and memory_gb, from a process of its own.
     """
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of one function traced many times, as is meant here
+    methods = weightings(tasks)
+    # First, since the steps of all methods in one process take several times as much.
+    memory_gb = {name: cost_of(Case(*size, *shape, weighting=name)).memory_gb for name in methods}
+    memory_gb[ALTERNATING] = cost_of(Case(*size, *shape)).memory_gb
     model = make_model(*size, tasks)
     batches = joint_batches(*shape, tasks)
     steps: dict[str, Callable[[], float]] = {}
-    for name, (weighting, gram_variables) in weightings(tasks).items():
+    for name, (weighting, gram_variables) in methods.items():
         step = joint_step(model, weighting, gram_variables)
         steps[name] = lambda step=step: step.seconds([batches])
         steps[name]()  # traces now, while the model has this weighting
-    use_weighting(model, model.optimizer, weightings(tasks)["equal"][0])
+    use_weighting(model, model.optimizer, methods["equal"][0])
     alternating = TimedStep(model, "bfloat16")
     steps[ALTERNATING] = lambda: alternating.seconds(list(batches.values()))
     steps[ALTERNATING]()
@@ -43,11 +47,11 @@ def weighting_costs(
     for _ in range(rounds):
         for name, measure in steps.items():
             seconds[name].append(measure())
-    costs: dict[str, dict[str, float | dict[str, float]]] = {
-        name: {"seconds": spread(times), "ratio": spread([a / b for a, b in zip(times, seconds["equal"])])}
+    return {
+        name: {
+            "seconds": spread(times),
+            "ratio": spread([a / b for a, b in zip(times, seconds["equal"])]),
+            "memory_gb": memory_gb[name],
+        }
         for name, times in seconds.items()
     }
-    for name in costs:
-        case = Case(*size, *shape) if name == ALTERNATING else Case(*size, *shape, weighting=name)
-        costs[name]["memory_gb"] = cost_of(case).memory_gb
-    return costs

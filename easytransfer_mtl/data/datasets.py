@@ -26,8 +26,8 @@ def generated_dataset(generate: Callable[[], Iterator[Any]], signature: Any) -> 
 def without_tuning() -> tf.data.Options:
     """Returns the options of a dataset in which nothing is tuned while it runs.
 
-    Tuning has a thread that sleeps for as long again as the iterator has run, up to a minute, and the iterator's end waits
-    for it (TensorFlow 2.21): so long every training stood still after its last step.
+    Tuning has a thread that sleeps for about as long as the iterator has run so far, and often the iterator's end does not
+    wake it but waits (TensorFlow 2.21): so long trainings stood still after their last step.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
