@@ -36,7 +36,8 @@ from easytransfer_mtl.errors import UserError
 PARTS = 64
 """Lengths are multiples of a 64th of the whole one."""
 SHORTEST = 1 / 16
-MEASURED = (1 / 16, 1 / 4, 1 / 8, 3 / 16, 3 / 32, 5 / 32)
+FIRST = "first training"
+MEASURED = (1 / 4, 1 / 8, 3 / 16, 3 / 32, 5 / 32)
 """Lengths that the reference is measured at: the first two, far apart since starts differ by seconds; the others if one of
 these was interrupted."""
 FINALISTS = 4
@@ -86,11 +87,13 @@ class Halving:
         return self._final(left)
 
     def _measure(self) -> None:
-        # Side by side, as all trainings after them, which take longer so if they share the cores.
-        seed, first = self._contest.seeds[0], 2
-        for fractions in (MEASURED[:first], *[[fraction] for fraction in MEASURED[first:]]):
+        reference, seed, pair = self._contest.reference, self._contest.seeds[0], 2
+        # It compiles what all others find, so that its time says nothing of theirs.
+        self._run(FIRST, [Trial(reference, SHORTEST, seed)])
+        # Side by side, as those after them, which take longer where they share the cores.
+        for fractions in (MEASURED[:pair], *[[fraction] for fraction in MEASURED[pair:]]):
             if not self._costs.known:
-                self._run("measuring", [Trial(self._contest.reference, fraction, seed) for fraction in fractions])
+                self._run("measuring", [Trial(reference, fraction, seed) for fraction in fractions])
         if not self._costs.known:
             raise UserError(f"{self._decisions.path.parent}: every short training was interrupted; use another --model_dir.")
 
@@ -295,7 +298,7 @@ class Halving:
             failed.update({trial.name: problem for trial, problem in wrong.items()})
         for trial, found in good.items():
             self._scores.setdefault(trial.fraction, {}).setdefault(trial.name, {})[trial.seed] = found.score
-        self._time.add(what.partition(",")[0], good)
+        self._time.add(what.partition(",")[0], good, is_typical=what != FIRST)
 
     def _take(self, name: str, fits: Callable[[Any], bool], decide: Callable[[], Any]) -> Any:
         """Returns a decision, which was perhaps read from a file."""

@@ -13,10 +13,11 @@ class Ledger:
         self._contest, self._costs = contest, costs
         self._batches: list[tuple[str, dict[Trial, float | None]]] = []
 
-    def add(self, part: str, outcomes: dict[Trial, Outcome]) -> None:
-        """Adds trials that were started together in a part of the search."""
+    def add(self, part: str, outcomes: dict[Trial, Outcome], is_typical: bool = True) -> None:
+        """Adds trials that were started together in a part of the search; others can be expected to cost the same only if
+        these are typical."""
         for trial, found in outcomes.items():
-            if found.seconds is not None:
+            if found.seconds is not None and is_typical:
                 self._costs.add(trial.name, trial.fraction, found.seconds)
         self._batches.append((part, {trial: found.seconds for trial, found in outcomes.items()}))
 

@@ -180,7 +180,17 @@ def test_too_little_time_is_told_once_the_plain_sum_was_measured(tmp_path: Path)
     runner = Runner(quality)
     with pytest.raises(UserError, match=r"--budget: 10 min is too short: a training of equal takes about 1 min 50 s; "):
         search(tmp_path, runner, contest(600))
-    assert [trial.name for trial in runner.started] == ["equal", "equal"]
+    assert runner.started == [Trial("equal", fraction, 1) for fraction in (1 / 16, 1 / 4, 1 / 8)]
+
+
+def test_the_first_training_compiles_for_all_and_its_time_is_not_expected_of_others(tmp_path: Path) -> None:
+    runner = Runner(quality)
+    runner.finished[Trial("equal", SHORTEST, 1)] = Outcome(0.5, 80.0)
+    with pytest.raises(UserError, match="a training of equal takes about 1 min 50 s"):
+        search(tmp_path, runner, contest(600))
+    runner.finished[Trial("equal", SHORTEST, 1)] = Outcome(0.5, 2000.0)
+    found = search(tmp_path, runner, contest())
+    assert found.seconds["first training"] == 2000.0 and sum(found.seconds.values()) <= 4500
 
 
 def test_few_variants_are_trained_at_full_length_at_once(tmp_path: Path) -> None:
@@ -224,10 +234,10 @@ def test_decisions_hold_whatever_is_measured_later(tmp_path: Path) -> None:
 
 def test_the_time_of_an_interrupted_training_is_estimated(tmp_path: Path) -> None:
     runner = Runner(quality)
-    runner.interrupted = {Trial("equal", 1 / 16, 1), Trial("m13", 1.0, 1)}
+    runner.interrupted = {Trial("equal", 1 / 4, 1), Trial("m13", 1.0, 1)}
     found = search(tmp_path, runner)
-    assert Trial("equal", 1 / 8, 1) in runner.started  # measured at another length
-    assert sum(found.seconds.values()) == pytest.approx(runner.seconds + (START + RATE / 16) + (START + RATE))
+    assert Trial("equal", 3 / 16, 1) in runner.started  # measured at another length
+    assert sum(found.seconds.values()) == pytest.approx(runner.seconds + (START + RATE / 4) + (START + RATE))
 
 
 def test_what_fails_is_dropped_and_not_tried_again_once_that_is_decided(tmp_path: Path) -> None:
