@@ -1,4 +1,4 @@
-"""Values by task as text: one for all, or ``ocnli=1.5,tnews=1``."""
+"""Values by task as text: one for all, ``ocnli=1.5,tnews=1``, or one for all but some, ``1,ocnli=1.5``."""
 
 import math
 from collections.abc import Callable
@@ -18,9 +18,9 @@ class ByTask:
 
     Attributes:
         kind: type of a value: ``float``, ``int`` or ``str``.
-        otherwise: value of tasks that are not named; with None the reader's default applies, and without one the task is
-            left out.
-        one_for_all: whether the text may be one value for all tasks.
+        otherwise: value of tasks that are not named, if the text has none for all others; with None the reader's default
+            applies, and without one the task is left out.
+        one_for_all: whether the text may be one value for all tasks, or begin with one for those that it does not name.
         keeps_case: whether ``str`` values keep their case instead of being lower-cased.
     """
 
@@ -47,16 +47,16 @@ def parse_by_task(
         UserError: the text is neither a value nor NAME=VALUE,...; a name is no task's name or is given twice; a value is
             missing, not a number, or not allowed.
     """
-    if how.one_for_all and "=" not in text and (text.strip() or how.kind is not str):
-        value = _value(option, text, text, how, " is neither a number nor NAME=NUMBER,..")
+    for_all, items = _parts(text) if how.one_for_all else ("", text)
+    found = {}
+    if how.one_for_all and (for_all or not (items or how.kind is str)):
+        value = _value(option, text, for_all, how, f"{_where(text, for_all)} is neither a number nor NAME=NUMBER,..")
         found = dict.fromkeys(task_names, value)
-    else:
-        found = {}
-        for name, item in _items(option, text, task_names).items():
-            written = item.partition("=")[2]
-            if how.kind is str and not written.strip():
-                raise UserError(f"{option} {shown(text)}: {name} has no value; write {name.lower()}=VALUE.")
-            found[name] = _value(option, text, written, how, f": {shown(item)} is not NAME=NUMBER")
+    for name, item in _items(option, items, task_names).items():
+        written = item.partition("=")[2]
+        if how.kind is str and not written.strip():
+            raise UserError(f"{option} {shown(text)}: {name} has no value; write {name.lower()}=VALUE.")
+        found[name] = _value(option, text, written, how, f": {shown(item)} is not NAME=NUMBER")
     for name, value in found.items():
         if wrong := problem(value):
             raise UserError(f"{option} {shown(text)}: {shown(value)} for {name} {wrong}.")
@@ -66,11 +66,22 @@ def parse_by_task(
 
 
 def task_part(text: str, task_name: str) -> str:
-    """Returns the setting's text for a run of one task only: other tasks' items are removed."""
+    """Returns the setting's text for a run of one task only: its item, or the value of tasks that are not named."""
+    for_all, items = _parts(text)
+    parts = [part.strip() for part in items.split(",")]
+    return ",".join(item for item in parts if item.partition("=")[0].strip().lower() == task_name.lower()) or for_all
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """Returns the value for all tasks that are not named, and the items of those that are."""
     if "=" not in text:
-        return text
-    items = [part.strip() for part in text.split(",")]
-    return ",".join(item for item in items if item.partition("=")[0].strip().lower() == task_name.lower())
+        return text.strip(), ""
+    first, _, items = text.partition(",")
+    return (first.strip(), items) if "=" not in first else ("", text)
+
+
+def _where(text: str, part: str) -> str:
+    return "" if part == text.strip() else f": {shown(part)}"
 
 
 def _value(option: str, text: str, written: str, how: ByTask, otherwise: str) -> Any:

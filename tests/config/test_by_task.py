@@ -75,8 +75,11 @@ def test_text_that_is_no_numbers(text: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     "text, values",
-    [("0.2", [0.2] * 3), ("ocnli=3", [7, 7, 3]), (" 1e-1 ", [0.1] * 3), ("tnews=1,OCNLI=2", [1, 7, 2]), (3, [3] * 3)],
-)
+    [
+        ("0.2", [0.2] * 3), ("ocnli=3", [7, 7, 3]), (" 1e-1 ", [0.1] * 3), ("tnews=1,OCNLI=2", [1, 7, 2]), (3, [3] * 3),
+        ("2, ocnli=3", [2, 2, 3]), ("2,tnews=1,ocemotion=4,ocnli=3", [1, 4, 3]),
+    ],
+)  # fmt: skip
 def test_one_number_for_all_or_each_its_own(text: str | int, values: list[float]) -> None:
     assert list(read("factor", text).values()) == values
 
@@ -84,6 +87,9 @@ def test_one_number_for_all_or_each_its_own(text: str | int, values: list[float]
 def test_text_that_is_neither() -> None:
     for text in ("", "two", "1,2,3", "inf"):
         assert complaint("factor", text) == f"factor '{text}' is neither a number nor NAME=NUMBER,..."
+    assert complaint("factor", "two,ocnli=1") == "factor 'two,ocnli=1': 'two' is neither a number nor NAME=NUMBER,..."
+    assert "'2' is no task" in complaint("factor", "1,2,ocnli=1") and "'2' is no task" in complaint("factor", "ocnli=1,2")
+    assert complaint("factor", "0,ocnli=1") == "factor '0,ocnli=1': 0.0 for TNEWS is too small; it must be more than 0."
 
 
 def test_rates_are_from_0_to_below_1() -> None:
@@ -123,7 +129,7 @@ def test_a_task_that_is_not_named_is_left_out_where_nothing_stands_for_it() -> N
     "text, values",
     [
         ("Mean+cls", dict.fromkeys(NAMES, "mean+cls")), ("ocnli=Pair, TNEWS = cls", {"OCNLI": "pair", "TNEWS": "cls"}),
-        ("", {}), (" ", {}), (None, {}),
+        ("", {}), (" ", {}), (None, {}), ("Mean,ocnli=cls", {"TNEWS": "mean", "OCEMOTION": "mean", "OCNLI": "cls"}),
     ],
 )  # fmt: skip
 def test_one_text_for_all_or_each_its_own(text: str | None, values: dict[str, str]) -> None:
@@ -133,7 +139,7 @@ def test_one_text_for_all_or_each_its_own(text: str | None, values: dict[str, st
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("mean,ocnli=cls", "'mean' is no task"), ("ocnli=", "OCNLI has no value; write ocnli=VALUE"),
+        ("mean,max,ocnli=cls", "'max' is no task"), ("ocnli=cls,mean", "'mean' is no task"), ("ocnli=", "OCNLI has no value; write ocnli=VALUE"),
         ("ocnli=a,OCNLI=b", "'ocnli' is no task or given twice"), ("cmnli=a", "'cmnli' is no task"),
     ],
 )  # fmt: skip
@@ -143,8 +149,11 @@ def test_text_that_is_no_texts(text: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     "text, part",
-    [("mean", "mean"), ("ocnli=pair, TNEWS=cls", "TNEWS=cls"), ("ocnli=pair", ""), ("", ""), ("0.1", "0.1")],
-)
+    [
+        ("mean", "mean"), ("ocnli=pair, TNEWS=cls", "TNEWS=cls"), ("ocnli=pair", ""), ("", ""), ("0.1", "0.1"),
+        ("mean, ocnli=pair", "mean"), ("mean,ocnli=pair,tnews=cls", "tnews=cls"),
+    ],
+)  # fmt: skip
 def test_part_of_one_task(text: str, part: str) -> None:
     assert task_part(text, "TNEWS") == part
 

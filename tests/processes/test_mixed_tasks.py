@@ -54,7 +54,7 @@ def words_of(mixed: Path, run: Path, *more: str) -> list[str]:
         f"--model_dir={run}",
         "--train_batch_size=16",
         "--learning_rate=3e-3",
-        "--features=fire=max,same=max,topics=max,people=max",
+        "--features=max,places=sequence",
         *more,
     ]
 
