@@ -139,7 +139,8 @@ def test_one_text_for_all_or_each_its_own(text: str | None, values: dict[str, st
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("mean,max,ocnli=cls", "'max' is no task"), ("ocnli=cls,mean", "'mean' is no task"), ("ocnli=", "OCNLI has no value; write ocnli=VALUE"),
+        ("mean,max,ocnli=cls", "'max' is no task"), ("ocnli=cls,mean", "'mean' is no task"),
+        ("ocnli=", "OCNLI has no value; write ocnli=VALUE"),
         ("ocnli=a,OCNLI=b", "'ocnli' is no task or given twice"), ("cmnli=a", "'cmnli' is no task"),
     ],
 )  # fmt: skip
