@@ -114,7 +114,7 @@ def _check_tagging(name: str, feature: FeatureSpec, head: HeadSpec) -> None:
     if not feature.is_sequence:
         raise UserError(
             f"features {name}={feature.text} is one vector per row, and {name} is of the type {TAGS}, whose head reads "
-            f"a state per token. Set {name}=sequence (or last4.sequence), behind what all others read if that is given: "
+            f"a state per token. Set {name}=sequence (or last4.sequence); behind what all others read, it is "
             f"--features=FEATURE,{name}=sequence."
         )
 
