@@ -99,7 +99,7 @@ class HeadSettings(Settings):
     features: str | None = option(
         MODEL,
         "what tasks read, one for all, ocnli=pair,tnews=cls+mean, or cls,ocnli=pair: pooled (the original), cls, mean, max, "
-        "attention, attention_shared, pair, sequence, of the last layer or after layer4., first2., last4., mix. (last4.mean), "
+        "attention, attention_shared, pair, sequence, of the last layer or after layer4., first2., last4., mix. (mix.mean), "
         "and ngrams:65536:64, joined by +; default pooled, for heads of sequences sequence",
         by_task=ByTask(str, keeps_case=True),
         own_code=True,
