@@ -21,6 +21,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "stch": ("stch_mu=1",),
     "uw_so": ("uw_so_temperature=5",),
     "cr_mogm": ("cr_mogm_method=pcgrad",),
+    "moco": ("moco_decay=0",),
 }
 """Method -> values of its main option that are tried beside the default; other methods have none, or none that matters."""
 MOST_TASKS_WITH_TWO_WEIGHTS = 6

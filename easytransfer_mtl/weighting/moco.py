@@ -29,7 +29,8 @@ class MoCo(ElementWeighting):
 
     Pitfall: gamma is in units of an inverse squared gradient norm. Gradients of norm 0.01 leave the weights where they
     start, at 1; norms above 10 throw them from corner to corner of the simplex, where all but one task have weight 0. The
-    step lags 1 / beta_t steps behind, ever more as beta_t falls, while the parameters move on. Differs from the paper in the
+    step lags 1 / beta_t steps behind, ever more as beta_t falls, while the parameters move on: with Adam the contest's tasks
+    were not learned at all unless ``decay`` was 0 (docs/weighting.md). Differs from the paper in the
     factor K, in no bound on the norm of y_i (neither has the authors' code), and in starting y_i at the first gradient
     instead of 0, which would make the first 1 / beta steps short. The authors' code has 2 gamma for gamma; LibMTL divides
     gradients by their norms, multiplies them by the losses, and takes a softmax for the projection.

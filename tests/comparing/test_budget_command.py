@@ -106,11 +106,15 @@ def test_a_search_fills_the_table(study: dict[str, Any], started: list[str], tmp
     assert written["variants"][2]["pairs"] == 2 and written["variants"][2]["supported"] is True
     assert all("delta_m" in row for row in written["variants"]) and set(written["single_task"]) == set(NAMES)
     dropped = {item["name"]: item for item in written["dropped"]}
-    assert dropped["uncertainty"]["rung"] == 2 and dropped["uncertainty"]["score"] < 0.6
+    rung = dropped["uncertainty"]["rung"]  # how many there are depends on what starts take
+    assert rung >= 1 and dropped["uncertainty"]["score"] < 0.6
     assert not dropped.keys() & set(names) and written["budget_seconds"] == 7200
     with open(tmp_path / "study/compare.csv", encoding="utf-8", newline="") as stream:
         lines = list(csv.DictReader(stream))
-    assert {line["variant"]: line["rung"] for line in lines}.items() >= {"famo": "full length", "uncertainty": "2"}.items()
+    assert {line["variant"]: line["rung"] for line in lines}.items() >= {
+        "famo": "full length",
+        "uncertainty": str(rung),
+    }.items()
     assert "single-task models" in text and "of 2 h 00 min" in text and "dropped" in text
     number = len(started)
     assert compare(settings) == 0 and len(started) == number and capsys.readouterr().out == text
@@ -222,13 +226,13 @@ sys.exit(main())
 
 
 def test_a_killed_search_goes_on(study: dict[str, Any], tmp_path: Path) -> None:
-    """With real trainings, killed in the third."""
+    """With real trainings, killed in the fourth."""
     study |= {"variants": "fixed task_weights=ocnli=2", "seeds": "1", "jobs": 1, "num_epochs": 0.4}
     words = ["compare", *(f"--{name}={str(value).lower() if value is True else value}" for name, value in study.items())]
     folder, script, log = tmp_path / "study", tmp_path / "search.py", tmp_path / "started"
     script.write_text(SEARCH, encoding="utf-8")
     killed = WarmProcess(words, tmp_path, script)
-    killed.wait_until((folder / "equal/seed_1/model/.lock").exists, "the third training")
+    killed.wait_until((folder / "equal/seed_1/model/.lock").exists, "the fourth training")
     killed.send_signal(signal.SIGKILL)
     assert killed.finish().returncode == -signal.SIGKILL
     done = WarmProcess(words, tmp_path, script).finish()
@@ -237,5 +241,6 @@ def test_a_killed_search_goes_on(study: dict[str, Any], tmp_path: Path) -> None:
     written = read_json(folder / "compare.json")
     assert [row["variant"] for row in written["variants"]] == ["equal", "fixed, tuned: ocnli=2"]
     started = [Path(line).relative_to(folder).as_posix() for line in log.read_text(encoding="utf-8").splitlines()]
-    assert started[:4] == ["equal/length_0.0625/seed_1", "equal/length_0.25/seed_1", "equal/seed_1", "equal/seed_1"]
-    assert len(started) == 8 == len(set(started)) + 1
+    lengths = ["length_0.0625/", "length_0.25/", "length_0.125/"]
+    assert started[:5] == [f"equal/{length}seed_1" for length in (*lengths, "", "")]
+    assert len(started) == 9 == len(set(started)) + 1

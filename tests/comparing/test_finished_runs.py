@@ -95,7 +95,8 @@ def test_finished_runs_stand_beside_variants(
 ) -> None:
     def train(self: TrainingProcesses, folder: Path, flags: list[str]) -> float:
         scores = dict.fromkeys(("TNEWS", "OCEMOTION", "OCNLI"), 0.5)
-        write_json(folder / "model/evaluation/summary.json", {"checkpoints": [{"step": 3, "scores": scores, "best": True}]})
+        best = {"step": 3, "scores": scores, "mean": 0.5, "best": True}
+        write_json(folder / "model/evaluation/summary.json", {"checkpoints": [best]})
         return 1.5
 
     monkeypatch.setattr(TrainingProcesses, "_train", train)
