@@ -47,10 +47,12 @@ def sharing_compiled() -> Iterator[None]:
 def name_by_content() -> None:
     """Names functions that XLA compiles from now on by a hash of their graph, and numbers those of one graph; if what is
     compiled is kept."""
+    if FOLDER not in os.environ.get(FLAGS, ""):
+        return
     from tensorflow.python.eager.polymorphic_function import atomic_function
 
     numbered = atomic_function.from_func_graph
-    if FOLDER not in os.environ.get(FLAGS, "") or getattr(numbered, "is_by_content", False):
+    if getattr(numbered, "is_by_content", False):
         return
 
     def from_func_graph(name: str, graph: Any, attrs: Any, *more: Any, **others: Any) -> Any:

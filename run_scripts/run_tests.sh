@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs them in 4 processes, also where there are fewer cores: every training leaves a few MB in
-# TensorFlow's library of functions, for good, and each of 4 processes stays below 2 GB, which each of 2 would not.
+# TensorFlow's library of functions, for good: up to 2.4 GB in each of 4 processes, and more in each of 2.
 # usage: bash run_scripts/run_tests.sh [pytest arguments]
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"

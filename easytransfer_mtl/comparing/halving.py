@@ -36,7 +36,6 @@ from easytransfer_mtl.errors import UserError
 PARTS = 64
 """Lengths are multiples of a 64th of the whole one."""
 SHORTEST = 1 / 16
-FIRST = "first training"
 MEASURED = (1 / 4, 1 / 8, 3 / 16, 3 / 32, 5 / 32)
 """Lengths that the reference is measured at: the first two, far apart since starts differ by seconds; the others if one of
 these was interrupted."""
@@ -89,7 +88,7 @@ class Halving:
     def _measure(self) -> None:
         reference, seed, pair = self._contest.reference, self._contest.seeds[0], 2
         # It compiles what all others find, so that its time says nothing of theirs.
-        self._run(FIRST, [Trial(reference, SHORTEST, seed)])
+        self._run("first training", [Trial(reference, SHORTEST, seed)], is_typical=False)
         # Side by side, as those after them, which take longer where they share the cores.
         for fractions in (MEASURED[:pair], *[[fraction] for fraction in MEASURED[pair:]]):
             if not self._costs.known:
@@ -275,8 +274,11 @@ class Halving:
         chosen = self._affordable([reference, *near], 1.0, time)
         return chosen if reference in names and len(chosen) > 1 else []
 
-    def _run(self, what: str, trials: list[Trial], failed: dict[str, str] | None = None) -> None:
-        """Runs trials that were not run yet, and keeps scores and seconds; ``failed`` gets what failed, and why."""
+    def _run(self, what: str, trials: list[Trial], failed: dict[str, str] | None = None, is_typical: bool = True) -> None:
+        """Runs trials that were not run yet, and keeps scores and seconds; ``failed`` gets what failed, and why.
+
+        ``is_typical`` is as in ``Ledger.add``.
+        """
         trials = [trial for trial in trials if trial.seed not in self._scores.get(trial.fraction, {}).get(trial.name, {})]
         if not trials:
             return
@@ -298,7 +300,7 @@ class Halving:
             failed.update({trial.name: problem for trial, problem in wrong.items()})
         for trial, found in good.items():
             self._scores.setdefault(trial.fraction, {}).setdefault(trial.name, {})[trial.seed] = found.score
-        self._time.add(what.partition(",")[0], good, is_typical=what != FIRST)
+        self._time.add(what.partition(",")[0], good, is_typical)
 
     def _take(self, name: str, fits: Callable[[Any], bool], decide: Callable[[], Any]) -> Any:
         """Returns a decision, which was perhaps read from a file."""
