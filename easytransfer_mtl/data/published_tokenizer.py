@@ -16,7 +16,7 @@ from typing import Any
 
 import tokenizers
 
-from easytransfer_mtl.data.tokenization import LINES, PUBLISHED, Vocabulary, normalized_text
+from easytransfer_mtl.data.tokenization import LINES, PUBLISHED, Template, Vocabulary, normalized_text
 from easytransfer_mtl.errors import UserError, clipped, shown
 from easytransfer_mtl.files import read_json
 
@@ -42,6 +42,8 @@ class PublishedVocabulary:
         source: the file, for errors.
         sha256: hash of the file's canonical form: JSON with sorted keys, without what has no effect on the ids.
         frame_ids: ids that the template puts around texts.
+        template: where a pair has them.
+        special_ids: ids that stand for no text: those of the template and of the roles, and what the file calls special.
         mask_id: id of the token that stands for a hidden one, or None.
         unknown_id: id of text that has no token, or None if every text has tokens.
         padding_id: id that fills rows up; 0 if the file names none. Masks are made from lengths, never from this id.
@@ -83,7 +85,11 @@ class PublishedVocabulary:
         padding_id = padding.get("pad_id", next((added[name] for name in PADDING_NAMES if name in added), 0))
         self.padding_id = padding_id if padding_id in self.ids.values() else 0
         self.unknown_id = model.get("unk_id", self.ids.get(model.get("unk_token")))
-        self.has_types = len(set(self._plain.encode("a", "a").type_ids)) > 1
+        pair = self._plain.encode("a", "a")
+        self.template = _template(pair)
+        self.special_ids = {index for index, token in self._plain.get_added_tokens_decoder().items() if token.special}
+        self.special_ids |= {*self.frame_ids, self.padding_id, self.mask_id, self.unknown_id} - {None}
+        self.has_types = len(set(pair.type_ids)) > 1
         self.settings: dict[str, Any] = dict(self._role_names(_special(rows[0])))
         if (value.get("pre_tokenizer") or {}).get("add_prefix_space"):
             self.settings["add_prefix_space"] = True
@@ -180,13 +186,25 @@ class PublishedTokenizer:
         Raises:
             UserError: the tokenizer fails on the texts.
         """
-        given = [SURROGATE.sub("\ufffd", normalized_text(text, self.text_normalization)) for text in texts]
+        given = [self.normalized(text) for text in texts]
         with _refused(self.vocabulary.source, f"cannot encode {shown(texts)}"):
             return self.vocabulary.truncating(length).encode(*given)
 
+    def encode_text(self, text: str) -> tokenizers.Encoding:
+        """Encodes a text without the template and without truncation; text and errors as in ``encode``.
+
+        The offsets are places in ``normalized(text)``.
+        """
+        with _refused(self.vocabulary.source, f"cannot encode {shown(text)}"):
+            return self.vocabulary.library_tokenizer.encode(self.normalized(text), add_special_tokens=False)
+
+    def normalized(self, text: str) -> str:
+        """Returns the text that the library is given: with the text normalization, and U+FFFD for lone surrogates."""
+        return SURROGATE.sub("\ufffd", normalized_text(text, self.text_normalization))
+
     def encode_units(self, units: Sequence[str], length: int) -> tokenizers.Encoding:
         """Encodes words (or characters) one by one, with the template, cut to ``length`` tokens; errors as in ``encode``."""
-        given = [SURROGATE.sub("\ufffd", normalized_text(unit, self.text_normalization)) for unit in units]
+        given = [self.normalized(unit) for unit in units]
         with _refused(self.vocabulary.source, f"cannot encode {shown(units)}"):
             return self.vocabulary.truncating(length).encode(given, is_pretokenized=True)
 
@@ -219,6 +237,13 @@ def _listed_types(rows: list[tokenizers.Encoding]) -> str:
 
 def _special(row: tokenizers.Encoding) -> list[int]:
     return [index for index, mark in zip(row.ids, row.special_tokens_mask, strict=True) if mark]
+
+
+def _template(pair: tokenizers.Encoding) -> Template:
+    """Returns the special tokens before, between and behind the texts of an encoded pair."""
+    first, second = (pair.sequence_ids.index(text) for text in (0, 1))
+    behind_first, behind_second = (len(pair.ids) - pair.sequence_ids[::-1].index(text) for text in (0, 1))
+    return Template(tuple(pair.ids[:first]), tuple(pair.ids[behind_first:second]), tuple(pair.ids[behind_second:]))
 
 
 def _has_separator(row: tokenizers.Encoding) -> bool:

@@ -12,6 +12,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from easytransfer_mtl.errors import UserError, shown
 from easytransfer_mtl.files import placeholder
@@ -40,6 +41,14 @@ MOST_BYTES = 16 << 20
 """Largest vocab.txt that is read; the largest published ones have 5 MB."""
 
 
+class Template(NamedTuple):
+    """Ids of the special tokens of a row: ``before`` a ``after``, or ``before`` a ``between`` b ``after``."""
+
+    before: tuple[int, ...]
+    between: tuple[int, ...]
+    after: tuple[int, ...]
+
+
 class Vocabulary:
     """The tokens of a vocab.txt and their ids.
 
@@ -49,6 +58,8 @@ class Vocabulary:
         rule: one of ``VOCABULARY_RULES``: how the ids follow from the file that the tokens were first read from.
         sha256: hash of the ids of all tokens that can occur in a text; equal for files, and rules, that give the same ids.
         frame_ids: ids of [CLS] and [SEP].
+        template: where a row has them.
+        special_ids: ids of [PAD], [UNK], [CLS], [SEP] and [MASK].
         mask_id: id of [MASK], or None.
         unknown_id: id of [UNK].
         padding_id: 0, with which EasyTransfer filled rows up.
@@ -71,7 +82,10 @@ class Vocabulary:
             hint = f" A line is {shown(spaced)}; it must be the token and nothing else." if spaced else ""
             raise UserError(f"{source}: the tokens {missing} are missing; it is not a BERT vocab.txt.{hint}")
         self.frame_ids = (self.ids["[CLS]"], self.ids["[SEP]"])
+        cls, sep = self.frame_ids
+        self.template = Template((cls,), (sep,), (sep,))
         self.mask_id, self.unknown_id = self.ids.get(MASK_TOKEN), self.ids["[UNK]"]
+        self.special_ids = {self.ids[token] for token in (*SPECIAL_TOKENS, MASK_TOKEN) if token in self.ids}
         self._found = found_ids(tokens)
         self.sha256 = hashlib.sha256("\n".join(self._identity()).encode("utf-8")).hexdigest()
 

@@ -9,6 +9,7 @@ import tf_keras
 from transformers import PretrainedConfig
 from transformers.activations_tf import get_tf_activation
 
+from easytransfer_mtl.encoders.config_checks import AFTER_PADDING
 from easytransfer_mtl.encoders.finite import check_finite
 from easytransfer_mtl.encoders.fused.gelu import bias_gelu
 from easytransfer_mtl.encoders.fused.graphs import own_graph
@@ -19,14 +20,21 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.cross_entropy import tied_cross_entropy
 from easytransfer_mtl.seeding import truncated_normal
 
-CLS = "cls.predictions"
-"""Name prefix of the head in PyTorch models, except ALBERT."""
+PLACES = {"albert": ("predictions", "predictions", "LayerNorm")} | dict.fromkeys(
+    AFTER_PADDING, ("lm_head", "lm_head", "layer_norm")
+)
+"""Model type -> prefix of the bias and of the layers, and name of the LayerNorm, in PyTorch models."""
+USUAL_PLACES = ("cls.predictions", "cls.predictions.transform", "LayerNorm")
 _STORED = re.compile(
     r"(?:.+[./])?(?:mlm___)?cls[./]predictions[./]"
     r"(?:transform[./](dense|LayerNorm)[./](weight|kernel|bias|gamma|beta)|(?:output_)?bias)(?::0)?"
 )
 _STORED_ALBERT = re.compile(r"predictions\.(?:(dense|LayerNorm)\.(weight|bias)|bias)")
 """The names in PyTorch's ALBERT; Google's ALBERT uses those of BERT."""
+_STORED_ROBERTA = re.compile(
+    r"(?:.+/)?lm_head[./](?:(dense|layer_norm)[./](weight|kernel|bias|gamma|beta)(?::0)?|bias(?::0)?)"
+)
+"""The names in RoBERTa and XLM-R; the copies that PyTorch files may have, ``lm_head.decoder``, are not among them."""
 _NORM_NAMES = {"weight": "gamma", "bias": "beta"}
 
 
@@ -60,7 +68,9 @@ class MaskedWordHead(tf_keras.layers.Layer):
         kernel = truncated_normal((hidden, width), config.initializer_range, seed, "masked_words")
         self.by_name["transform/dense/kernel"].assign(kernel)
         self.by_name["transform/LayerNorm/gamma"].assign(np.ones(width, np.float32))
-        self._activation, self._epsilon = config.hidden_act, config.layer_norm_eps
+        # RoBERTa's head has this activation whatever the encoder's is.
+        self._activation = "gelu" if config.model_type in AFTER_PADDING else config.hidden_act
+        self._epsilon = config.layer_norm_eps
 
     def token_losses(self, states: tf.Tensor, table: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns each token's cross entropy and whether it is predicted correctly (1 or 0), float32 [P].
@@ -114,10 +124,10 @@ class MaskedWordHead(tf_keras.layers.Layer):
             model_type: the encoder's model type.
             model_class: transformers' class of the encoder, for instance ``BertModel``.
         """
-        prefix, layers = ("predictions", "predictions") if model_type == "albert" else (CLS, f"{CLS}.transform")
+        prefix, layers, norm = PLACES.get(model_type, USUAL_PLACES)
         arrays = {}
         for name, variable in self.by_name.items():
-            last = name.removeprefix("transform/").replace("/", ".")
+            last = name.removeprefix("transform/").replace("/", ".").replace("LayerNorm", norm)
             last = re.sub("(kernel|gamma)$", "weight", last.replace("beta", "bias"))
             value = variable.numpy()
             arrays[f"{layers if '/' in name else prefix}.{last}"] = value.T if name.endswith("/kernel") else value
@@ -138,13 +148,13 @@ def stored_head(weight_file: WeightFile) -> dict[str, np.ndarray]:
     """Returns the arrays of the masked-word head in a weight file of any layout, by the names in ``MaskedWordHead``."""
     found = {}
     for stored, array in weight_file.arrays.items():
-        match = _STORED.fullmatch(stored) or _STORED_ALBERT.fullmatch(stored)
+        match = _STORED.fullmatch(stored) or _STORED_ALBERT.fullmatch(stored) or _STORED_ROBERTA.fullmatch(stored)
         if match is None:
             continue
         layer, part = match.groups()
         if layer is None:
             found["bias"] = array
-        elif layer == "LayerNorm":
+        elif layer in ("LayerNorm", "layer_norm"):
             found[f"transform/LayerNorm/{_NORM_NAMES.get(part, part) if '/' not in stored else part}"] = array
         else:
             is_transposed = part == "weight"  # PyTorch's Linear stores [out, in]

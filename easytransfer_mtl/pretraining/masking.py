@@ -9,11 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from easytransfer_mtl.data.encoded_rows import Batch
-from easytransfer_mtl.data.tokenization import MASK_TOKEN, Vocabulary
+from easytransfer_mtl.data.published_tokenizer import MASK_NAMES, AnyVocabulary
+from easytransfer_mtl.data.tokenization import MASK_TOKEN, PUBLISHED
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.words import START
 
-NOT_TEXT = re.compile(r"\[(PAD|UNK|CLS|SEP|MASK|unused\d+)\]")
+UNUSED = re.compile(r"\[unused\d+\]")
 MASKED, REPLACED = 0.8, 0.1
 LONGEST_RUN, RUN_LENGTHS = 3, np.array([6, 3, 2]) / 11
 """Maximum number of words in a run, and the probabilities of 1, 2 and 3 words."""
@@ -30,7 +31,7 @@ class Masking:
     Attributes:
         kind: ``token``, ``wwm`` or ``ngram``.
         share: expected share of each row's tokens that is chosen, without special tokens.
-        mask_id: id of [MASK].
+        mask_id: id of [MASK] or <mask>.
         others: int32, ids of possible replacements: all except special and unused tokens.
         signature: the TensorSpecs of the result of ``apply``.
     """
@@ -132,7 +133,7 @@ class Masking:
         return np.where(draw < MASKED, self.mask_id, np.where(draw < MASKED + REPLACED, others, labels))
 
 
-def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str) -> Masking:
+def make_masking(kind: str, share: float, vocabulary: AnyVocabulary, source: str) -> Masking:
     """Builds the masking for a vocabulary.
 
     Args:
@@ -142,11 +143,16 @@ def make_masking(kind: str, share: float, vocabulary: Vocabulary, source: str) -
         source: its origin, for error messages.
 
     Raises:
-        UserError: the vocabulary has no [MASK], or only special tokens.
+        UserError: the vocabulary has no token for masked ones, or only special tokens.
     """
     if vocabulary.mask_id is None:
-        raise UserError(f"{source} has no token {MASK_TOKEN}, which pre-training needs.")
-    others = [index for token, index in vocabulary.ids.items() if token.strip() and not NOT_TEXT.fullmatch(token)]
+        names = " or ".join(MASK_NAMES if vocabulary.tokenizer == PUBLISHED else [MASK_TOKEN])
+        raise UserError(f"{source} has no token {names}, which pre-training needs.")
+    others = [
+        index
+        for token, index in vocabulary.ids.items()
+        if token.strip() and not UNUSED.fullmatch(token) and index not in vocabulary.special_ids
+    ]
     if not others:
         raise UserError(f"{source} holds special tokens only.")
     return Masking(kind, share, vocabulary.mask_id, np.array(others, np.int32))

@@ -12,8 +12,8 @@ from easytransfer_mtl.config.pretrain_settings import TEXTS, PretrainSettings
 from easytransfer_mtl.data.encoded_rows import Batch
 from easytransfer_mtl.data.length_buckets import STEPS_PER_LENGTH, bucket_count, bucket_lengths
 from easytransfer_mtl.data.pipeline import RowOrder
-from easytransfer_mtl.data.tokenization import Tokenizer, Vocabulary
-from easytransfer_mtl.encoders.config_checks import AFTER_PADDING, most_tokens
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, PublishedVocabulary
+from easytransfer_mtl.encoders.config_checks import most_tokens
 from easytransfer_mtl.encoders.finding import EncoderFiles
 from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.encoders.loading import check_embeddings, load_config
@@ -26,7 +26,7 @@ from easytransfer_mtl.pretraining.memory import check_memory
 from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows
 from easytransfer_mtl.pretraining.texts import Source, hold_out, read_texts
 from easytransfer_mtl.pretraining.word_vectors import WordVectors, read_word_vectors
-from easytransfer_mtl.pretraining.words import WordTokenizer, chinese_segmenter
+from easytransfer_mtl.pretraining.words import chinese_segmenter, word_tokenizer
 from easytransfer_mtl.runs.folder import check_run_outputs
 from easytransfer_mtl.runs.identity import find_encoder_files
 from easytransfer_mtl.runs.memory import check_tokens
@@ -69,11 +69,6 @@ def prepare(settings: PretrainSettings) -> Prepared:
     _check_numbers(settings)
     files = find_encoder_files(settings)
     vocabulary = files.vocabulary
-    if not isinstance(vocabulary, Vocabulary):
-        raise UserError(
-            f"pretrain needs a vocab.txt: it hides whole words, packs texts and starts word vectors by the pieces of "
-            f"EasyTransfer's WordPiece, and {files.vocabulary_file} splits by other rules. Train this encoder without it."
-        )
     source = f"vocabulary {files.vocabulary_file}"
     masking = make_masking(settings.masking, settings.mask_share, vocabulary, source)
     config = _checked_config(settings, files)
@@ -86,7 +81,7 @@ def prepare(settings: PretrainSettings) -> Prepared:
     check_run_outputs(Path(settings.model_dir), "final", read)
     texts = [text for source in sources for text in source.texts]
     train_texts, held_out_texts = hold_out(texts, settings.held_out, settings.seed)
-    tokenizer = WordTokenizer(Tokenizer(vocabulary, settings.text_normalization), segment)
+    tokenizer = word_tokenizer(vocabulary, settings.text_normalization, segment)
     builder = RowBuilder(tokenizer, settings.sequence_length, settings.packing == "full", settings.seed)
     train, held_out = builder.build(train_texts), builder.build(held_out_texts)
     if not len(train) or not len(held_out):
@@ -110,11 +105,6 @@ def _check_numbers(settings: PretrainSettings) -> None:
 
 def _checked_config(settings: PretrainSettings, files: EncoderFiles) -> PretrainedConfig:
     config = load_config(files)
-    if config.model_type in AFTER_PADDING:
-        raise UserError(
-            f"{files.config_file}: pretrain has no head for masked words like that of model_type {config.model_type}. Train "
-            "this encoder without it, or pre-train one of another type."
-        )
     check_embeddings(files, config)
     check_tokens(settings.train_batch_size, settings.sequence_length)
     check_precision(config, settings.precision)
@@ -127,12 +117,19 @@ def _checked_config(settings: PretrainSettings, files: EncoderFiles) -> Pretrain
     return config
 
 
-def _vectors(settings: PretrainSettings, vocabulary: Vocabulary) -> WordVectors | None:
+def _vectors(settings: PretrainSettings, vocabulary: AnyVocabulary) -> WordVectors | None:
     if settings.word_vectors is None:
         return None
     if not settings.random_init:
         raise UserError("word_vectors would replace trained embeddings; give --random_init too, or leave it out.")
-    return None if settings.word_vectors == TEXTS else read_word_vectors(settings.word_vectors, vocabulary)
+    if settings.word_vectors == TEXTS:
+        return None
+    if isinstance(vocabulary, PublishedVocabulary):
+        raise UserError(
+            f"word_vectors {settings.word_vectors} holds words, and the tokens of {vocabulary.source} are pieces with "
+            f"marks of their own; only word_vectors={TEXTS}, which needs no words, works with it."
+        )
+    return read_word_vectors(settings.word_vectors, vocabulary)
 
 
 def _plan(settings: PretrainSettings, num_rows: int) -> StepPlan:

@@ -7,6 +7,7 @@ import numpy as np
 
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows, from_features
 from easytransfer_mtl.data.features import Features, truncated_lengths
+from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.texts import Text
 from easytransfer_mtl.pretraining.words import SPECIAL, EncodedText, WordTokenizer
 from easytransfer_mtl.seeding import generator
@@ -43,16 +44,30 @@ class RowBuilder:
 
     A row of single texts is [CLS] a [SEP] b [SEP] c [SEP], with segment 0 throughout; attention covers the whole row and
     positions count through it. A single text that is longer than a row is split into several pieces. A pair is [CLS] a [SEP]
-    b [SEP] with the segments 0 and 1, cut as in training.
+    b [SEP] with the segments 0 and 1; the longer text is cut first, as in training. A published tokenizer's template takes
+    the place of [CLS] and [SEP].
     """
 
     def __init__(self, tokenizer: WordTokenizer, sequence_length: int, packs: bool, seed: int) -> None:
-        """Takes the tokenizer, the maximum number of tokens per row, whether single texts share rows, and the run's seed."""
+        """Takes the tokenizer, the maximum number of tokens per row, whether single texts share rows, and the run's seed.
+
+        Raises:
+            UserError: the length leaves no room for two texts.
+        """
+        template = tokenizer.vocabulary.template
+        special = sum(len(ids) for ids in template)
+        if sequence_length < special + 2:
+            raise UserError(
+                f"sequence_length is {sequence_length}; with the tokenizer's {special} special tokens of a pair it must be "
+                f"at least {special + 2}."
+            )
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
         self.packs = packs
         self.seed = seed
-        self._cls, self._sep = tokenizer.tokenizer.vocabulary.frame_ids
+        self._before, self._between, self._after = template
+        self._room_for_pair = sequence_length - special
+        self._room = sequence_length - len(self._before)
 
     def build(self, texts: list[Text]) -> WordRows:
         """Returns the rows of the texts; texts without any token are skipped."""
@@ -65,26 +80,29 @@ class RowBuilder:
         return WordRows(from_features(features for features, _ in rows), parts)
 
     def _cut_pair(self, first: EncodedText, second: EncodedText) -> list[EncodedText]:
-        kept = truncated_lengths(len(first.ids), len(second.ids), self.sequence_length - 3)
+        kept = truncated_lengths(len(first.ids), len(second.ids), self._room_for_pair)
         return [first.cut(0, kept[0]), second.cut(0, kept[1])]
 
     def _pieces(self, text: EncodedText) -> list[EncodedText]:
-        size = self.sequence_length - 2
+        size = self._room - len(self._after)
         return [text.cut(start, start + size) for start in range(0, len(text.ids), size)]
 
     def _packed(self, pieces: list[EncodedText]) -> list[list[EncodedText]]:
         if not self.packs:
             return [[piece] for piece in pieces]
         pieces = [pieces[place] for place in generator(self.seed, "packing").permutation(len(pieces))]
-        packed = pack([len(piece.ids) + 1 for piece in pieces], self.sequence_length - 1)
+        packed = pack([len(piece.ids) + len(self._after) for piece in pieces], self._room)
         return [[pieces[place] for place in places] for places in packed]
 
     def _row(self, texts: list[EncodedText], is_pair: bool) -> tuple[Features, list[int]]:
-        ids, parts = [self._cls], [SPECIAL]
+        ids, parts = [*self._before], [SPECIAL] * len(self._before)
+        second = 0
         for text in texts:
-            ids += [*text.ids, self._sep]
-            parts += [*text.parts, SPECIAL]
-        return Features(ids, len(texts[0].ids) + 2 if is_pair else len(ids)), parts
+            behind = self._between if is_pair and not second else self._after
+            ids += [*text.ids, *behind]
+            parts += [*text.parts, *[SPECIAL] * len(behind)]
+            second = second or len(ids)
+        return Features(ids, second if is_pair else len(ids)), parts
 
 
 def pack(sizes: list[int], capacity: int) -> list[list[int]]:

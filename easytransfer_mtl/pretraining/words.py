@@ -1,12 +1,13 @@
-"""Marks which WordPiece tokens of a text form a word, using a Chinese segmenter."""
+"""Marks which tokens of a text form a word, using a Chinese segmenter."""
 
 import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, PublishedTokenizer, PublishedVocabulary
 from easytransfer_mtl.data.tokenization import CHUNK, Tokenizer
 from easytransfer_mtl.errors import UserError
 
@@ -29,15 +30,26 @@ class EncodedText(NamedTuple):
         return EncodedText(self.ids[start:stop], [START, *parts[1:]] if parts else parts)
 
 
-class WordTokenizer:
-    """Tokenizes texts and marks the starts of words.
+class WordTokenizer(Protocol):
+    """Tokenizes texts and marks the starts of words."""
+
+    @property
+    def vocabulary(self) -> AnyVocabulary:
+        """The vocabulary of the ids."""
+
+    def encode(self, text: str) -> EncodedText:
+        """Returns the ids of a text, without special tokens, and their parts."""
+
+
+class PieceTokenizer:
+    """Tokenizes texts with EasyTransfer's WordPiece and marks the starts of words.
 
     Words with Chinese characters are the segmenter's. Other words are the tokenizer's (a run of letters or digits, a
     punctuation mark), with all their ``##`` pieces. Without a segmenter every token is a word.
     """
 
     def __init__(self, tokenizer: Tokenizer, segment: Segmenter | None) -> None:
-        self.tokenizer = tokenizer
+        self.tokenizer, self.vocabulary = tokenizer, tokenizer.vocabulary
         self._segment = segment
         self._continues = [token.startswith("##") and len(token) > 2 for token in tokenizer.vocabulary.tokens]
 
@@ -61,6 +73,37 @@ class WordTokenizer:
             ids += pieces
             end = chunk.end()
         return EncodedText(ids, parts)
+
+
+class PublishedWordTokenizer:
+    """Tokenizes texts with a published tokenizer and marks the starts of words.
+
+    All words are the segmenter's, for which a run of Latin letters or digits is one too. A token that begins within a word
+    belongs to the token before, so that a token that is longer than the segmenter's word stays whole. Without a segmenter
+    every token is a word.
+    """
+
+    def __init__(self, tokenizer: PublishedTokenizer, segment: Segmenter | None) -> None:
+        self.tokenizer, self.vocabulary = tokenizer, tokenizer.vocabulary
+        self._segment = segment
+
+    def encode(self, text: str) -> EncodedText:
+        """Returns the ids of ``PublishedTokenizer.encode_text`` with their parts."""
+        found = self.tokenizer.encode_text(text)
+        if self._segment is None:
+            return EncodedText(found.ids, [START] * len(found.ids))
+        starts = {0, *accumulate(len(word) for word in self._segment(self.tokenizer.normalized(text)))}
+        places = [start for start, _ in found.offsets]
+        # Tokens that share a character, as bytes do, begin at the same place.
+        new = [place in starts and place != before for place, before in zip(places, [None, *places], strict=False)]
+        return EncodedText(found.ids, [START if is_new else INSIDE for is_new in new])
+
+
+def word_tokenizer(vocabulary: AnyVocabulary, text_normalization: str, segment: Segmenter | None) -> WordTokenizer:
+    """Returns the tokenizer of a vocabulary's words."""
+    if isinstance(vocabulary, PublishedVocabulary):
+        return PublishedWordTokenizer(PublishedTokenizer(vocabulary, text_normalization), segment)
+    return PieceTokenizer(Tokenizer(vocabulary, text_normalization), segment)
 
 
 def chinese_segmenter() -> Segmenter:

@@ -15,7 +15,7 @@ from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.encoders.loading import load_encoder
 from easytransfer_mtl.files import read_json, write_json
 from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows
-from easytransfer_mtl.pretraining.words import WordTokenizer
+from easytransfer_mtl.pretraining.words import PieceTokenizer
 
 LETTERS = "天地人日月山水火木金土心手口目耳田禾米竹"
 
@@ -102,4 +102,4 @@ def make_encoder(encoder_folder: Callable[..., Path]) -> Callable[..., Encoder]:
 def word_rows(tokenizer: Tokenizer) -> WordRows:
     """Rows of single texts of 1 to 8 tokens and one of a pair."""
     texts = [("天地人日月山水火"[: 1 + place % 8],) for place in range(20)] + [("天地", "日月")]
-    return RowBuilder(WordTokenizer(tokenizer, None), 12, False, 5).build(texts)
+    return RowBuilder(PieceTokenizer(tokenizer, None), 12, False, 5).build(texts)

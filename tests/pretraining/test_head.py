@@ -51,6 +51,26 @@ def in_layout(layout: str, values: dict[str, np.ndarray]) -> WeightFile:
     return WeightFile(Path("x"), "safetensors", named | others)
 
 
+ROBERTA = {
+    "torch": ("dense.weight", "dense.bias", "layer_norm.weight", "layer_norm.bias", "bias"),
+    "tf2": ("dense/kernel:0", "dense/bias:0", "layer_norm/gamma:0", "layer_norm/beta:0", "bias:0"),
+}
+
+
+@pytest.mark.parametrize("layout", ROBERTA)
+def test_robertas_head_is_found(layout: str) -> None:
+    values = arrays()
+    scope = "lm_head." if layout == "torch" else "tfx_roberta_for_masked_lm/lm_head/"
+    named = {scope + name: value for name, value in zip(ROBERTA[layout], values.values(), strict=True)}
+    if layout == "torch":
+        named["lm_head.dense.weight"] = named["lm_head.dense.weight"].T
+        named |= {"lm_head.decoder.weight": np.ones((9, 4)), "lm_head.decoder.bias": np.ones(9)}
+    found = stored_head(WeightFile(Path("x"), "safetensors", named))
+    assert found.keys() == values.keys()
+    for name, value in values.items():
+        np.testing.assert_array_equal(found[name], value)
+
+
 def head(seed: int = 1) -> MaskedWordHead:
     return MaskedWordHead(CONFIG, 4, seed)
 

@@ -1,11 +1,14 @@
 """Masks: the share that was asked for, whole words and runs, 80/10/10, nothing special, and a function of the generator."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
+from published_tokenizers import tokenizer_json, write_tokenizer
 
 from easytransfer_mtl.data.encoded_rows import Batch
+from easytransfer_mtl.data.published_tokenizer import load_published
 from easytransfer_mtl.data.tokenization import Vocabulary
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.masking import Masking, make_masking
@@ -13,6 +16,7 @@ from easytransfer_mtl.pretraining.words import INSIDE, SPECIAL, START
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]", *(f"t{number}" for number in range(50))]
 FIRST, MASK = 6, 4
+XLMR, BERTS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>"), ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def masking(kind: str = "token", share: float = 0.15) -> Masking:
@@ -141,3 +145,19 @@ def test_a_vocabulary_without_mask_token_or_text_is_an_error() -> None:
         make_masking("token", 0.15, Vocabulary(TOKENS[:4]), "x")
     with pytest.raises(UserError, match="special tokens only"):
         make_masking("token", 0.15, Vocabulary(TOKENS[:6]), "x")
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "wordpiece"])
+def test_of_a_published_tokenizer_every_token_but_its_special_ones_may_be_shown(kind: str, tmp_path: Path) -> None:
+    vocabulary = load_published(write_tokenizer(tmp_path, kind))
+    special = {index for token, index in vocabulary.ids.items() if token in (*XLMR, *BERTS)}
+    assert len(special) == 5
+    made = make_masking("token", 0.15, vocabulary, "test")
+    assert made.mask_id == vocabulary.mask_id
+    assert set(made.others.tolist()) == set(vocabulary.ids.values()) - special
+
+
+def test_a_published_tokenizer_without_mask_token_is_an_error(tmp_path: Path) -> None:
+    added = [token for token in tokenizer_json("unigram")["added_tokens"] if token["content"] != "<mask>"]
+    with pytest.raises(UserError, match=r"x has no token \[MASK\] or <mask>"):
+        make_masking("token", 0.15, load_published(write_tokenizer(tmp_path, added_tokens=added)), "x")

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from published_tokenizers import write_tokenizer
 
 from easytransfer_mtl.data.features import FeatureBuilder
+from easytransfer_mtl.data.published_features import PublishedFeatureBuilder
+from easytransfer_mtl.data.published_tokenizer import PublishedTokenizer, load_published
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
+from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows, pack
-from easytransfer_mtl.pretraining.words import INSIDE, SPECIAL, START, WordTokenizer
+from easytransfer_mtl.pretraining.texts import Text
+from easytransfer_mtl.pretraining.words import INSIDE, SPECIAL, START, PieceTokenizer, PublishedWordTokenizer
 
 CLS, SEP = 2, 3
 
@@ -18,7 +23,7 @@ def two_by_two(text: str) -> list[str]:
 
 
 def builder(tokenizer: Tokenizer, length: int = 12, packs: bool = True) -> RowBuilder:
-    return RowBuilder(WordTokenizer(tokenizer, two_by_two), length, packs, seed=5)
+    return RowBuilder(PieceTokenizer(tokenizer, two_by_two), length, packs, seed=5)
 
 
 def as_lists(rows: WordRows) -> list[tuple[list[int], list[int], list[int]]]:
@@ -81,6 +86,32 @@ def test_pairs_are_as_in_training(pair: tuple[str, str], tokenizer: Tokenizer) -
     assert [part == SPECIAL for part in parts] == [index in (CLS, SEP) for index in ids]
 
 
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "wordpiece"])
+def test_rows_of_a_published_tokenizer_have_its_template(kind: str, tmp_path: Path) -> None:
+    tokenizer = PublishedTokenizer(load_published(write_tokenizer(tmp_path, kind)))
+    builder = RowBuilder(PublishedWordTokenizer(tokenizer, None), 64, True, seed=5)
+    texts: list[Text] = [("今天天气好",), ("hello",), ("明天", "天气不好")]
+    pair, singles = as_lists(builder.build(texts))
+    expected = PublishedFeatureBuilder(tokenizer, 64).encode(texts[2])
+    assert pair[0] == expected.input_ids
+    assert pair[1] == [int(place >= expected.first_length) for place in range(len(pair[0]))]
+    for ids, _, parts in (pair, singles):
+        assert [part == SPECIAL for part in parts] == [index in tokenizer.vocabulary.frame_ids for index in ids]
+    one, other = (tokenizer.encode(text, 64).ids for text in texts[:2])
+    assert singles[0] in ([*one, *other[1:]], [*other, *one[1:]])
+    assert set(singles[1]) == {0}
+
+
+def test_rows_have_room_for_two_texts(tmp_path: Path) -> None:
+    tokenizer = PublishedTokenizer(load_published(write_tokenizer(tmp_path)))
+    with pytest.raises(
+        UserError, match="sequence_length is 5; with the tokenizer's 4 special tokens of a pair .* at least 6"
+    ):
+        RowBuilder(PublishedWordTokenizer(tokenizer, None), 5, True, seed=5)
+    ((ids, _, _),) = as_lists(RowBuilder(PublishedWordTokenizer(tokenizer, None), 6, True, seed=5).build([("好天", "看书")]))
+    assert len(ids) == 6
+
+
 def test_a_pair_with_one_text_is_a_single_one_and_none_has_no_row(tokenizer: Tokenizer) -> None:
     rows = builder(tokenizer).build([("", "天地"), ("\u200b",), ("", " ")])
     assert [ids for ids, _, _ in as_lists(rows)] == [[CLS, *tokenizer.ids("天地"), SEP]]
@@ -88,7 +119,7 @@ def test_a_pair_with_one_text_is_a_single_one_and_none_has_no_row(tokenizer: Tok
 
 
 def test_packing_is_a_function_of_the_seed(tiny_encoder: Path) -> None:
-    tokenizer = WordTokenizer(Tokenizer(load_vocabulary(tiny_encoder / "vocab.txt")), None)
+    tokenizer = PieceTokenizer(Tokenizer(load_vocabulary(tiny_encoder / "vocab.txt")), None)
     texts = [("天地人日月山水"[: 1 + place % 7],) for place in range(40)]
     one, same, other = (as_lists(RowBuilder(tokenizer, 16, True, seed).build(texts)) for seed in (1, 1, 2))
     assert one == same != other

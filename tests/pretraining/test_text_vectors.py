@@ -8,14 +8,14 @@ from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.pretraining.rows import RowBuilder, WordRows
 from easytransfer_mtl.pretraining.text_vectors import WINDOW, text_vectors
 from easytransfer_mtl.pretraining.texts import Text
-from easytransfer_mtl.pretraining.words import WordTokenizer
+from easytransfer_mtl.pretraining.words import PieceTokenizer
 
 SIZE = 40
 TEXTS: list[Text] = [("天地人日月山水火木",), ("天地天人",), ("水火", "山水山"), ("木",), ("人日人日人",)]
 
 
 def build(tokenizer: Tokenizer, texts: list[Text], packs: bool = True) -> WordRows:
-    return RowBuilder(WordTokenizer(tokenizer, None), 16, packs, 5).build(texts)
+    return RowBuilder(PieceTokenizer(tokenizer, None), 16, packs, 5).build(texts)
 
 
 def information(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:

@@ -6,10 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from published_tokenizers import ODD, TEXTS, tokenizer_json, write_tokenizer
 
+from easytransfer_mtl.data.published_tokenizer import PublishedTokenizer, load_published
 from easytransfer_mtl.data.tokenization import Tokenizer, load_vocabulary
 from easytransfer_mtl.errors import UserError
-from easytransfer_mtl.pretraining.words import INSIDE, START, EncodedText, Segmenter, WordTokenizer, chinese_segmenter
+from easytransfer_mtl.pretraining.words import (
+    INSIDE,
+    START,
+    EncodedText,
+    PieceTokenizer,
+    PublishedWordTokenizer,
+    Segmenter,
+    chinese_segmenter,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +40,7 @@ def latin(tmp_path: Path) -> Tokenizer:
 def words(tokenizer: Tokenizer, segments: list[str], normalization: str = "none") -> list[list[str]]:
     """Returns the tokens of the joined segments, word by word."""
     tokenizer.text_normalization = normalization
-    encoded = WordTokenizer(tokenizer, lambda text: segments).encode("".join(segments))
+    encoded = PieceTokenizer(tokenizer, lambda text: segments).encode("".join(segments))
     result: list[list[str]] = []
     for index, part in zip(*encoded, strict=True):
         if part == START:
@@ -60,7 +70,7 @@ def test_space_and_dropped_characters_separate(latin: Tokenizer) -> None:
 
 
 def test_without_a_segmenter_every_token_is_a_word(latin: Tokenizer) -> None:
-    encoded = WordTokenizer(latin, None).encode("abcde天地")
+    encoded = PieceTokenizer(latin, None).encode("abcde天地")
     assert encoded.parts == [START] * 5 and encoded.ids == latin.ids("abcde天地")
 
 
@@ -80,7 +90,7 @@ def sample_texts() -> Iterator[str]:
 def test_ids_are_the_tokenizers_and_pieces_never_start_a_word(normalization: str, jieba: Segmenter) -> None:
     tokenizer = Tokenizer(load_vocabulary(ROOT / "data/tiny_bert_zh/vocab.txt"), normalization)
     tokens = list(tokenizer.vocabulary.ids)
-    encoder = WordTokenizer(tokenizer, jieba)
+    encoder = PieceTokenizer(tokenizer, jieba)
     inside = 0
     for text in sample_texts():
         ids, parts = encoder.encode(text)
@@ -89,6 +99,64 @@ def test_ids_are_the_tokenizers_and_pieces_never_start_a_word(normalization: str
         assert all(part == INSIDE for index, part in zip(ids, parts) if tokens[index].startswith("##"))
         inside += sum(part == INSIDE for part in parts)
     assert inside > 1000
+
+
+@pytest.fixture(params=["unigram", "bpe", "wordpiece"])
+def published(request: pytest.FixtureRequest, tmp_path: Path) -> PublishedTokenizer:
+    return PublishedTokenizer(load_published(write_tokenizer(tmp_path, request.param)))
+
+
+def test_published_ids_are_those_of_a_row_and_words_come_together(published: PublishedTokenizer, jieba: Segmenter) -> None:
+    encoder = PublishedWordTokenizer(published, jieba)
+    for text in [*TEXTS, *ODD, *list(sample_texts())[:200]]:
+        row = published.encode((text,), 100_000)
+        ids, parts = encoder.encode(text)
+        assert ids == [index for index, special in zip(row.ids, row.special_tokens_mask) if not special]
+        assert len(parts) == len(ids) and (not parts or parts[0] == START) and not set(parts) - {START, INSIDE}
+        assert PublishedWordTokenizer(published, None).encode(text) == (ids, [START] * len(ids))
+
+
+def test_a_published_token_that_begins_within_a_word_belongs_to_it(tmp_path: Path) -> None:
+    tokens = [
+        "<s>",
+        "<pad>",
+        "</s>",
+        "<unk>",
+        "\u2581",
+        "今天",
+        "天",
+        "气好",
+        "好",
+        "h",
+        "ello",
+        "\u2581w",
+        "or",
+        "ld",
+        "k",
+        "g",
+    ]
+    model = {**tokenizer_json("unigram")["model"], "vocab": [[token, -1.0] for token in tokens], "unk_id": 3}
+    vocabulary = load_published(write_tokenizer(tmp_path, model=model))
+
+    def words(segments: list[str]) -> list[list[str]]:
+        encoded = PublishedWordTokenizer(PublishedTokenizer(vocabulary), lambda text: segments).encode("".join(segments))
+        result: list[list[str]] = []
+        for index, part in zip(*encoded, strict=True):
+            if part == START:
+                result.append([])
+            result[-1].append(tokens[index])
+        return result
+
+    assert words(["今天", "天气", "好"]) == [["\u2581", "今天"], ["天", "气好"]]
+    assert words(["今天", "天", "气", "好", "好"]) == [["\u2581", "今天"], ["天"], ["气好"], ["好"]]
+    assert words(["hello", " ", "world"]) == [["\u2581", "h", "ello"], ["\u2581w", "or", "ld"]]
+    assert words(["天", "\u338f", "天"]) == [["\u2581", "天"], ["k", "g"], ["天"]]  # the sign of kg, one character
+
+
+def test_the_bytes_of_a_character_stay_together(tmp_path: Path) -> None:
+    tokenizer = PublishedTokenizer(load_published(write_tokenizer(tmp_path, "bpe")))
+    ids, parts = PublishedWordTokenizer(tokenizer, list).encode("龘鑫")
+    assert len(ids) == 7 and parts == [START, INSIDE, INSIDE, INSIDE, START, INSIDE, INSIDE]  # with the space before
 
 
 def test_jieba_cuts_words_and_keeps_every_character(jieba: Segmenter) -> None:

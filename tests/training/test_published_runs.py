@@ -18,6 +18,7 @@ from easytransfer_mtl.config.convert_settings import ConvertSettings
 from easytransfer_mtl.config.predict_settings import EvaluateSettings, SubmitSettings
 from easytransfer_mtl.config.pretrain_settings import PretrainSettings
 from easytransfer_mtl.data.manifest import manifest_path
+from easytransfer_mtl.data.published_tokenizer import load_published
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.interface import Encoder
 from easytransfer_mtl.errors import UserError
@@ -196,10 +197,28 @@ def test_token_dropout_needs_a_mask(settings: Callable[..., Any], encoder: Path)
         train.run(settings(token_dropout=0.1))
 
 
-def test_pretraining_is_refused(encoder: Path, texts: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "wordpiece"])
+@pytest.mark.parametrize("masking", ["token", "wwm"])
+def test_pretraining_and_training_on_it(
+    kind: str, masking: str, encoder: Path, texts: Path, tmp_path: Path, settings: Callable[..., Any]
+) -> None:
+    write_tokenizer(encoder, kind)
     flags = [f"--pretrain_model_name_or_path={encoder}", f"--data_dir={texts}", f"--model_dir={tmp_path / 'pre'}"]
-    with pytest.raises(UserError, match="pretrain needs a vocab.txt: .*tokenizer.json splits by other rules"):
-        pretrain.run(load_settings(PretrainSettings, [*flags, "--random_init"], "pretrain"))
+    flags += ["--random_init", "--sequence_length=16", "--train_steps=2", "--length_buckets=1", f"--masking={masking}"]
+    assert pretrain.run(load_settings(PretrainSettings, [*flags, "--word_vectors=texts"], "pretrain")) == 0
+    final = tmp_path / "pre" / "final"
+    assert load_published(final / "tokenizer.json").sha256 == load_published(encoder / "tokenizer.json").sha256
+    assert train.run(settings(pretrain_model_name_or_path=str(final), random_init=False, random_pooler=True)) == 0
+
+
+def test_pretraining_takes_no_words_for_pieces(encoder: Path, texts: Path, tmp_path: Path) -> None:
+    flags = [f"--pretrain_model_name_or_path={encoder}", f"--data_dir={texts}", f"--model_dir={tmp_path / 'pre'}"]
+    with pytest.raises(UserError, match="word_vectors x.txt holds words, .* only word_vectors=texts"):
+        pretrain.run(
+            load_settings(
+                PretrainSettings, [*flags, "--random_init", "--sequence_length=16", "--word_vectors=x.txt"], "pretrain"
+            )
+        )
 
 
 def test_convert_refuses_before_work(encoder: Path, texts: Path, tmp_path: Path) -> None:

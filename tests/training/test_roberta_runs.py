@@ -1,6 +1,7 @@
 """XLM-R and RoBERTa as published: from a masked language model and its tokenizer.json to predictions and best/."""
 
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +24,11 @@ from easytransfer_mtl.data.published_tokenizer import load_published
 from easytransfer_mtl.encoders.dropout import DropoutClock
 from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_encoder
+from easytransfer_mtl.encoders.weight_files import read_weights
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.evaluation.prediction import Predictor
-from easytransfer_mtl.pretraining.preparation import prepare as prepare_pretraining
+from easytransfer_mtl.pretraining.model import MaskedLanguageModel
+from easytransfer_mtl.pretraining.trainer import run_pretraining
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 POSITIONS = 16
@@ -180,10 +183,27 @@ def test_without_tokenizer_json_the_way_to_it_is_told(encoder: Path) -> None:
     assert "AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)" in str(error.value)
 
 
-def test_pretraining_has_no_head_for_them(encoder: Path, tiny_encoder: Path) -> None:
-    (encoder / "tokenizer.json").unlink()
-    shutil.copyfile(tiny_encoder / "vocab.txt", encoder / "vocab.txt")
-    with pytest.raises(UserError, match="pretrain has no head for masked words like that of model_type"):
-        prepare_pretraining(
-            PretrainSettings(pretrain_model_name_or_path=str(encoder), data_dir=str(SAMPLE), model_dir=str(encoder / "run"))
-        )
+def test_pretraining_goes_on_with_their_head(
+    encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
+) -> None:
+    settings = PretrainSettings(
+        pretrain_model_name_or_path=str(encoder), data_dir=str(SAMPLE), model_dir=str(tmp_path / "run"), train_steps=2,
+        random_pooler=True, sequence_length=POSITIONS, train_batch_size=8, length_buckets=1, held_out=0.02, packing="none",
+    )  # fmt: skip
+    with caplog.at_level(logging.INFO):
+        done = run_pretraining(settings)
+    assert "Masked-word head: taken from" in caplog.text
+    masked = getattr(transformers, f"TF{FAMILIES[request.node.callspec.params['encoder']][0]}ForMaskedLM")
+    start = MaskedLanguageModel(
+        load_encoder(find_encoder(str(encoder)), DropoutClock(0), random_pooler=True).encoder, settings
+    )
+    start.take(read_weights(encoder))
+    ids, labels = tf.constant([[0, 9, 4, 12, 2]]), tf.constant([9, 12])
+    batch = {"input_ids": ids, "input_mask": tf.ones_like(ids), "segment_ids": tf.zeros_like(ids), "labels": labels}
+    for model, theirs in (
+        (start, masked.from_pretrained(encoder)),
+        (done.model, tensorflow_model(masked, done.final)),
+    ):
+        losses, _ = model.token_losses({**batch, "positions": tf.constant([1, 3])}, False, "float32")
+        scores = tf.gather(theirs(ids).logits[0], [1, 3])
+        np.testing.assert_allclose(losses, tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores), atol=1e-4)
