@@ -195,6 +195,7 @@ def test_a_training_that_was_left_behind_is_waited_for(
     job = Job("equal", tmp_path / "job", tiny_settings(predict_input_fp=str(tiny_data / "dev.list_tfrecord")))
     with ThreadPoolExecutor(1) as pool:
         with run_lock(job.folder / "model"):
+            (job.folder / "train.log").touch()  # as a training leaves; a folder that stays empty is removed with its lock
             running = pool.submit(TrainingProcesses(0, False, waits=True).run, job)
             assert waiting.wait(60) and not running.done()
             left_behind.set()
