@@ -70,18 +70,8 @@ def test_an_encoder_with_a_pruned_vocabulary_and_settings_of_its_own(
     assert recorder.names(recorder.run(*words)[1])[0] == "convert"
 
 
-def test_an_encoder_is_pre_trained_further_if_asked_for(recorder: Any, encoder: Path) -> None:
-    done, commands = recorder.run("--encoder", encoder, "--prune", "--pretrain", "--seeds", "7")
-    assert done.returncode == 0, done.stderr
-    assert recorder.names(commands) == ["prune_vocabulary", "convert", "pretrain", "train --seed=7", "submit", "evaluate"]
-    pretrain = commands[2]
-    assert f"--pretrain_model_name_or_path={recorder.output}/encoder" in pretrain and "--random_init" not in pretrain
-    assert f"--pretrain_model_name_or_path={recorder.output}/pretrain/final" in commands[3]
-
-
-@pytest.mark.parametrize("flag", ["--prune", "--pretrain"])
-def test_a_vocabulary_without_weights_has_nothing_to_go_on_from(recorder: Any, encoder: Path, flag: str) -> None:
-    done, commands = recorder.run("--vocab", encoder / "vocab.txt", flag)
+def test_a_vocabulary_without_weights_cannot_be_pruned(recorder: Any, encoder: Path) -> None:
+    done, commands = recorder.run("--vocab", encoder / "vocab.txt", "--prune")
     assert done.returncode == 2 and "usage: bash run_scripts/run_recipe.sh" in done.stderr
     assert commands == []
 
