@@ -10,7 +10,19 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "easytransfer_mtl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
-    ("tasks", "config", "files", "errors", "values", "own_code", "seeding", "environment", "machine", "compiled_code"),
+    (
+        "tasks",
+        "config",
+        "files",
+        "errors",
+        "values",
+        "own_code",
+        "seeding",
+        "environment",
+        "machine",
+        "compiled_code",
+        "progress",
+    ),
     ("data", "encoders", "weighting"),
     ("models",),
     ("runs",),

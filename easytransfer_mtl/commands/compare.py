@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
-from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import PretrainedConfig
 
@@ -38,6 +37,7 @@ from easytransfer_mtl.encoders.finding import find_encoder
 from easytransfer_mtl.encoders.loading import load_config
 from easytransfer_mtl.errors import Stopped, UserError
 from easytransfer_mtl.files import check_outputs
+from easytransfer_mtl.progress import progress_bar
 from easytransfer_mtl.runs.callbacks import stopping_signals
 from easytransfer_mtl.runs.lock import run_lock
 from easytransfer_mtl.tasks import CONTEST_TASKS, load_tasks
@@ -296,7 +296,7 @@ def _run_all(
 
     caught = [number for number in stopping_signals() if number != signal.SIGINT]
     before = {number: signal.signal(number, interrupt) for number in caught}
-    with ThreadPoolExecutor(settings.jobs) as pool, tqdm(total=len(jobs), desc=what, unit=" runs", disable=None) as bar:
+    with ThreadPoolExecutor(settings.jobs) as pool, progress_bar(len(jobs), what, " runs") as bar:
         try:
             futures = [pool.submit(trainings.run, job) for job in jobs]
             with logging_redirect_tqdm():

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from easytransfer_mtl.config.sections import MAX_BAD_SHARE
 from easytransfer_mtl.data.features import Features, RowEncoder
@@ -20,6 +19,7 @@ from easytransfer_mtl.data.tag_units import NO_TAG, units_of
 from easytransfer_mtl.data.tfrecords import serialize, write_tfrecords
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.files import check_outputs, sha256_of
+from easytransfer_mtl.progress import progress_bar
 from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, TAGS, Task
 
 
@@ -205,7 +205,7 @@ def _examples(source: Iterator[Row], tally: TableTally, builder: RowEncoder, cou
     unlabelled: Any = {MULTI_LABEL: [0] * task.num_labels, SCORE: 0.0}.get(task.type, 0)
     unknown, padding = builder.tokenizer.vocabulary.unknown_id, builder.tokenizer.vocabulary.padding_id
     size = tally.path.stat().st_size
-    with tqdm(total=size, desc=f"convert {tally.path.name}", unit="B", unit_scale=True, disable=None, leave=False) as bar:
+    with progress_bar(size, f"convert {tally.path.name}", "B", unit_scale=True) as bar:
         for row in source:
             features, target = _encoded(row, task, builder, unlabelled, counts)
             counts.text_hashes.append(hash(comparable_texts(row.texts)))

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from easytransfer_mtl.config.predict_settings import PredictingSettings
 from easytransfer_mtl.data.table_form import BY_TASK
@@ -21,6 +20,7 @@ from easytransfer_mtl.evaluation.prediction import Prediction, Predictor, label_
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.files import files_in
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.progress import progress_bar
 from easytransfer_mtl.tasks import CONTEST_TASKS, TAGS, Task, load_tasks, task_named
 
 ROWS_AT_ONCE = 16_384
@@ -146,7 +146,7 @@ def _outputs_of(predictor: Predictor, file: TextFile, size: int) -> HeadOutput:
     task = file.task
     found, of_tags = HeadOutput.empty(task, size), []
     rows, start = file.rows(), 0
-    with tqdm(total=size, desc=f"predict {task.name}", unit=" rows", disable=None, leave=False) as bar:
+    with progress_bar(size, f"predict {task.name}", " rows") as bar:
         while texts := [row.texts for row in itertools.islice(rows, ROWS_AT_ONCE)]:
             part = slice(start, start := start + len(texts))
             if start > size:

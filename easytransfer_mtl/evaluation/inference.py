@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows
 from easytransfer_mtl.data.pipeline import evaluation_batches
@@ -15,6 +14,7 @@ from easytransfer_mtl.encoders.kinds import check_precision
 from easytransfer_mtl.errors import NonFiniteError
 from easytransfer_mtl.evaluation.tagging import most_probable_tags
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.progress import progress_bar
 from easytransfer_mtl.tasks import MULTI_LABEL, SCORE, TAGS, Task, ascii_name
 
 
@@ -103,7 +103,7 @@ class Inference:
             task.name: HeadOutput.empty(task, len(rows), rows.most_units) for task in self.model.tasks if task.name in heads
         }
         tagging = {task.name: task for task in self.model.tasks if task.type == TAGS}
-        bar = tqdm(total=len(rows), desc=what, unit=" rows", disable=None if what else True, leave=False)
+        bar = progress_bar(len(rows), what, " rows", is_shown=bool(what))
         for numbers, batch in evaluation_batches(rows, self.batch_size):
             for name, output in self.batch_outputs(batch, heads).items():
                 if name in tagging:

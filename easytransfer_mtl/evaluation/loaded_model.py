@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from easytransfer_mtl.data.frames import is_table, rows_of_table
 from easytransfer_mtl.errors import UserError, shown
@@ -21,6 +20,7 @@ from easytransfer_mtl.evaluation.prediction import Predictor, checked_batch_size
 from easytransfer_mtl.evaluation.stored_models import StoredModel, check_alike, find_models, stored_model_at
 from easytransfer_mtl.evaluation.tagging import Entity, entities_of, most_probable_tags, tags_of
 from easytransfer_mtl.models.multitask_model import MultiTaskModel
+from easytransfer_mtl.progress import progress_bar
 from easytransfer_mtl.tasks import CLASSIFY, CONTEST_TASKS, LABEL_SEPARATOR, MULTI_LABEL, SCORE, TAGS, Task, task_named
 
 BATCHES_AT_ONCE = 16
@@ -232,7 +232,7 @@ class LoadedModel:
             check_lengths(names, rows, tasks[0])
         found: dict[str, list[Result]] = {task.name: [] for task in tasks}
         what = f"predict {', '.join(found)}"
-        bar = tqdm(total=len(rows), desc=what, unit=" rows", disable=True if is_one else None, leave=False)
+        bar = progress_bar(len(rows), what, " rows", is_shown=not is_one)
         for start in range(0, len(rows), self._rows_at_once):
             part = slice(start, start + self._rows_at_once)
             for name, results in self.results(tasks, rows[part], names and names[part]).items():

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from easytransfer_mtl.data.contest_files import DEV_PART, TOTAL, ContestFile, list_files
 from easytransfer_mtl.data.features import RowEncoder
@@ -18,6 +17,7 @@ from easytransfer_mtl.data.tag_units import units_of
 from easytransfer_mtl.errors import UserError
 from easytransfer_mtl.inspection.characteristic_words import Word, characteristic_words
 from easytransfer_mtl.inspection.label_description import LabelDescription, describe_labels, number_range
+from easytransfer_mtl.progress import progress_bar
 from easytransfer_mtl.tasks import TAGS, Task
 
 SEQUENCE_LENGTHS = (32, 64, 96, 128, 160, 256)
@@ -139,7 +139,7 @@ def describe(
     if not files:
         raise UserError(f"{folder} has no contest file; `easytransfer_mtl check_data` says what is looked for.")
     wrong, found = [], []
-    with tqdm(total=len(files), desc="eda", unit=" files", disable=None, leave=False) as bar:
+    with progress_bar(len(files), "eda", " files") as bar:
         for task in tasks:
             contents = []
             for file in (file for file in files if file.task is task):
