@@ -1,5 +1,6 @@
 """Runs rows through a model: label ids and probabilities of the task heads, in the order of the rows."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -81,7 +82,10 @@ class Inference:
         self.source = source
         self.compiled = compiled
         rows = tf.TensorSpec([None, None], tf.int32)
-        self._step = tf.function(model.predict_step, input_signature=[{name: rows for name in SEQUENCE_FEATURES}])
+        # TensorFlow counts how often a function was traced by its code, and would warn of the fifth model of an average. A
+        # partial function has no code.
+        step = functools.partial(model.predict_step)
+        self._step = tf.function(step, input_signature=[{name: rows for name in SEQUENCE_FEATURES}])
 
     def outputs(
         self, rows: EncodedRows, heads: Sequence[str], what: str, max_batches: int | None = None

@@ -1,5 +1,6 @@
 """Rows through a model: probabilities come back in the rows' order, whatever the batches."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,3 +106,12 @@ def test_probabilities_that_are_no_numbers_are_an_error(
     with pytest.raises(UserError, match=r"predict: some.ckpt gives probabilities that are no numbers .* for 24 of 24 rows"):
         Inference(model, 8, source="some.ckpt").outputs(rows, ["OCNLI"], "predict")
     Inference(model, 8).outputs(rows, ["TNEWS"], "predict")
+
+
+def test_many_models_are_no_reason_to_warn_of_tracing(
+    model: MultiTaskModel, rows: EncodedRows, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "tensorflow"):
+        for _ in range(6):
+            Inference(model, 24).outputs(rows, ["OCNLI"], "test", max_batches=1)
+    assert not caplog.records
