@@ -10,19 +10,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "easytransfer_mtl"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
-    (
-        "tasks",
-        "config",
-        "files",
-        "errors",
-        "values",
-        "own_code",
-        "seeding",
-        "environment",
-        "machine",
-        "compiled_code",
-        "progress",
-    ),
+    ("tasks", "config", "files", "errors", "values", "own_code", "seeding", "environment", "machine", "compiled_code",
+     "progress"),
     ("data", "encoders", "weighting"),
     ("models",),
     ("runs",),
@@ -31,7 +20,7 @@ LEVELS = (
     ("comparing", "reporting", "diagnosis"),
     ("commands",),
     ("__main__",),
-)
+)  # fmt: skip
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 MODEL_CODE = ("easytransfer_mtl.models", "easytransfer_mtl.encoders", "transformers", "tf_keras", "keras", "torch")
 

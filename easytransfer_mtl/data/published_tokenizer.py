@@ -42,8 +42,6 @@ class PublishedVocabulary:
         source: the file, for errors.
         sha256: hash of the file's canonical form: JSON with sorted keys, without what has no effect on the ids.
         frame_ids: ids that the template puts around texts.
-        template: where a pair has them.
-        special_ids: ids that stand for no text: those of the template and of the roles, and what the file calls special.
         mask_id: id of the token that stands for a hidden one, or None.
         unknown_id: id of text that has no token, or None if every text has tokens.
         padding_id: id that fills rows up; 0 if the file names none. Masks are made from lengths, never from this id.
@@ -85,11 +83,7 @@ class PublishedVocabulary:
         padding_id = padding.get("pad_id", next((added[name] for name in PADDING_NAMES if name in added), 0))
         self.padding_id = padding_id if padding_id in self.ids.values() else 0
         self.unknown_id = model.get("unk_id", self.ids.get(model.get("unk_token")))
-        pair = self._plain.encode("a", "a")
-        self.template = _template(pair)
-        self.special_ids = {index for index, token in self._plain.get_added_tokens_decoder().items() if token.special}
-        self.special_ids |= {*self.frame_ids, self.padding_id, self.mask_id, self.unknown_id} - {None}
-        self.has_types = len(set(pair.type_ids)) > 1
+        self.has_types = len(set(self._plain.encode("a", "a").type_ids)) > 1
         self.settings: dict[str, Any] = dict(self._role_names(_special(rows[0])))
         if (value.get("pre_tokenizer") or {}).get("add_prefix_space"):
             self.settings["add_prefix_space"] = True
@@ -107,6 +101,25 @@ class PublishedVocabulary:
     def special_tokens_of_a_pair(self) -> int:
         """Number of tokens that the template puts around two texts."""
         return self._plain.num_special_tokens_to_add(True)
+
+    @property
+    def template(self) -> Template:
+        """The special tokens before, between and behind the texts of a pair.
+
+        Raises:
+            UserError: the tokenizer has no token for any of ``PROBES``, so that nothing shows where the texts are.
+        """
+        for text in PROBES:
+            pair = self._plain.encode(text, text)
+            if {0, 1} <= set(pair.sequence_ids):
+                return _template(pair)
+        raise UserError(f"{self.source} has no token for Chinese text, Latin letters or digits. {_AGAIN}")
+
+    @property
+    def special_ids(self) -> set[int | None]:
+        """Ids that stand for no text: those of the template and of the roles, and what the file calls special."""
+        special = {index for index, token in self._plain.get_added_tokens_decoder().items() if token.special}
+        return special | {*self.frame_ids, self.padding_id, self.mask_id, self.unknown_id}
 
     def truncating(self, length: int) -> tokenizers.Tokenizer:
         """Returns the tokenizer that truncates rows to ``length`` tokens, longest text first; kept for the next call.

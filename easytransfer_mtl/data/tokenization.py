@@ -58,8 +58,6 @@ class Vocabulary:
         rule: one of ``VOCABULARY_RULES``: how the ids follow from the file that the tokens were first read from.
         sha256: hash of the ids of all tokens that can occur in a text; equal for files, and rules, that give the same ids.
         frame_ids: ids of [CLS] and [SEP].
-        template: where a row has them.
-        special_ids: ids of [PAD], [UNK], [CLS], [SEP] and [MASK].
         mask_id: id of [MASK], or None.
         unknown_id: id of [UNK].
         padding_id: 0, with which EasyTransfer filled rows up.
@@ -82,16 +80,24 @@ class Vocabulary:
             hint = f" A line is {shown(spaced)}; it must be the token and nothing else." if spaced else ""
             raise UserError(f"{source}: the tokens {missing} are missing; it is not a BERT vocab.txt.{hint}")
         self.frame_ids = (self.ids["[CLS]"], self.ids["[SEP]"])
-        cls, sep = self.frame_ids
-        self.template = Template((cls,), (sep,), (sep,))
         self.mask_id, self.unknown_id = self.ids.get(MASK_TOKEN), self.ids["[UNK]"]
-        self.special_ids = {self.ids[token] for token in (*SPECIAL_TOKENS, MASK_TOKEN) if token in self.ids}
         self._found = found_ids(tokens)
         self.sha256 = hashlib.sha256("\n".join(self._identity()).encode("utf-8")).hexdigest()
 
     def __len__(self) -> int:
         """Returns the number of ids up to the last one that a token of a text can have."""
         return max(self._found.values()) + 1
+
+    @property
+    def template(self) -> Template:
+        """[CLS] before the texts, [SEP] between and behind them."""
+        cls, sep = self.frame_ids
+        return Template((cls,), (sep,), (sep,))
+
+    @property
+    def special_ids(self) -> set[int | None]:
+        """Ids that stand for no text: those of [PAD], [UNK], [CLS], [SEP] and [MASK]."""
+        return {self.ids.get(token) for token in (*SPECIAL_TOKENS, MASK_TOKEN)}
 
     @property
     def is_read_alike(self) -> bool:

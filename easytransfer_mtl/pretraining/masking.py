@@ -148,10 +148,11 @@ def make_masking(kind: str, share: float, vocabulary: AnyVocabulary, source: str
     if vocabulary.mask_id is None:
         names = " or ".join(MASK_NAMES if vocabulary.tokenizer == PUBLISHED else [MASK_TOKEN])
         raise UserError(f"{source} has no token {names}, which pre-training needs.")
+    special = vocabulary.special_ids
     others = [
         index
         for token, index in vocabulary.ids.items()
-        if token.strip() and not UNUSED.fullmatch(token) and index not in vocabulary.special_ids
+        if token.strip() and not UNUSED.fullmatch(token) and index not in special
     ]
     if not others:
         raise UserError(f"{source} holds special tokens only.")

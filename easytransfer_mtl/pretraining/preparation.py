@@ -74,6 +74,8 @@ def prepare(settings: PretrainSettings) -> Prepared:
     config = _checked_config(settings, files)
     segment = None if settings.masking == "token" else chinese_segmenter()
     vectors = _vectors(settings, vocabulary)
+    tokenizer = word_tokenizer(vocabulary, settings.text_normalization, segment)
+    builder = RowBuilder(tokenizer, settings.sequence_length, settings.packing == "full", settings.seed)
     tasks = load_tasks(settings.tasks_file) if settings.tasks_file else CONTEST_TASKS
     sources = read_texts(settings.data_dir, tasks, settings.header)
     read = [*files_in(files.folder), *(item.path for item in sources), *settings.named_files]
@@ -81,8 +83,6 @@ def prepare(settings: PretrainSettings) -> Prepared:
     check_run_outputs(Path(settings.model_dir), "final", read)
     texts = [text for source in sources for text in source.texts]
     train_texts, held_out_texts = hold_out(texts, settings.held_out, settings.seed)
-    tokenizer = word_tokenizer(vocabulary, settings.text_normalization, segment)
-    builder = RowBuilder(tokenizer, settings.sequence_length, settings.packing == "full", settings.seed)
     train, held_out = builder.build(train_texts), builder.build(held_out_texts)
     if not len(train) or not len(held_out):
         raise UserError(f"The texts in {settings.data_dir} have no token of {files.vocabulary_file} to train on.")

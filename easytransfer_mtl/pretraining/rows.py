@@ -96,13 +96,11 @@ class RowBuilder:
 
     def _row(self, texts: list[EncodedText], is_pair: bool) -> tuple[Features, list[int]]:
         ids, parts = [*self._before], [SPECIAL] * len(self._before)
-        second = 0
-        for text in texts:
-            behind = self._between if is_pair and not second else self._after
+        for text, behind in zip(texts, [self._between, self._after] if is_pair else [self._after] * len(texts), strict=True):
             ids += [*text.ids, *behind]
             parts += [*text.parts, *[SPECIAL] * len(behind)]
-            second = second or len(ids)
-        return Features(ids, second if is_pair else len(ids)), parts
+        first_length = len(self._before) + len(texts[0].ids) + len(self._between)
+        return Features(ids, first_length if is_pair else len(ids)), parts
 
 
 def pack(sizes: list[int], capacity: int) -> list[list[int]]:

@@ -59,7 +59,7 @@ class PieceTokenizer:
             known = self.tokenizer.ids(text)
             return EncodedText(known, [START] * len(known))
         text = self.tokenizer.normalized(text)
-        starts = {0, *accumulate(len(word) for word in self._segment(text))}
+        starts = _word_starts(text, self._segment)
         ids: list[int] = []
         parts: list[int] = []
         end = -1
@@ -92,11 +92,15 @@ class PublishedWordTokenizer:
         found = self.tokenizer.encode_text(text)
         if self._segment is None:
             return EncodedText(found.ids, [START] * len(found.ids))
-        starts = {0, *accumulate(len(word) for word in self._segment(self.tokenizer.normalized(text)))}
+        starts = _word_starts(self.tokenizer.normalized(text), self._segment)
         places = [start for start, _ in found.offsets]
         # Tokens that share a character, as bytes do, begin at the same place.
         new = [place in starts and place != before for place, before in zip(places, [None, *places], strict=False)]
         return EncodedText(found.ids, [START if is_new else INSIDE for is_new in new])
+
+
+def _word_starts(text: str, segment: Segmenter) -> set[int]:
+    return {0, *accumulate(len(word) for word in segment(text))}
 
 
 def word_tokenizer(vocabulary: AnyVocabulary, text_normalization: str, segment: Segmenter | None) -> WordTokenizer:

@@ -264,3 +264,14 @@ def test_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(published_tokenizer, "MOST_BYTES", 1000)
     with pytest.raises(UserError, match="too large: at most 1,000 bytes"):
         load_published(path)
+
+
+def test_a_tokenizer_without_latin_letters_has_a_template_too(tmp_path: Path) -> None:
+    """BPE without a token for unknown text leaves out what it does not know."""
+    special = {"<s>": 0, "<pad>": 1, "</s>": 2, "<mask>": 3}
+    model = {"type": "BPE", "vocab": {**special, "天": 4, "气": 5}, "merges": [], "unk_token": None, "fuse_unk": False}
+    value = tokenizer_json("unigram")
+    added = [{**token, "id": special[token["content"]]} for token in value["added_tokens"] if token["content"] in special]
+    vocabulary = load_published(write_tokenizer(tmp_path, model=model, added_tokens=added, normalizer=None))
+    assert vocabulary.library_tokenizer.encode("a", "a").ids == [0, 2, 2, 2]
+    assert vocabulary.template == ((0,), (2, 2), (2,))

@@ -37,16 +37,21 @@ def latin(tmp_path: Path) -> Tokenizer:
     return Tokenizer(load_vocabulary(tmp_path / "vocab.txt"))
 
 
-def words(tokenizer: Tokenizer, segments: list[str], normalization: str = "none") -> list[list[str]]:
-    """Returns the tokens of the joined segments, word by word."""
-    tokenizer.text_normalization = normalization
-    encoded = PieceTokenizer(tokenizer, lambda text: segments).encode("".join(segments))
+def by_word(encoded: EncodedText, tokens: list[str]) -> list[list[str]]:
+    """Returns the tokens word by word."""
     result: list[list[str]] = []
     for index, part in zip(*encoded, strict=True):
         if part == START:
             result.append([])
-        result[-1].append(list(tokenizer.vocabulary.ids)[index])
+        result[-1].append(tokens[index])
     return result
+
+
+def words(tokenizer: Tokenizer, segments: list[str], normalization: str = "none") -> list[list[str]]:
+    """Returns the tokens of the joined segments, word by word."""
+    tokenizer.text_normalization = normalization
+    encoded = PieceTokenizer(tokenizer, lambda text: segments).encode("".join(segments))
+    return by_word(encoded, list(tokenizer.vocabulary.ids))
 
 
 def test_characters_of_a_word_are_together(latin: Tokenizer) -> None:
@@ -117,35 +122,13 @@ def test_published_ids_are_those_of_a_row_and_words_come_together(published: Pub
 
 
 def test_a_published_token_that_begins_within_a_word_belongs_to_it(tmp_path: Path) -> None:
-    tokens = [
-        "<s>",
-        "<pad>",
-        "</s>",
-        "<unk>",
-        "\u2581",
-        "今天",
-        "天",
-        "气好",
-        "好",
-        "h",
-        "ello",
-        "\u2581w",
-        "or",
-        "ld",
-        "k",
-        "g",
-    ]
+    tokens = "<s> <pad> </s> <unk> \u2581 今天 天 气好 好 h ello \u2581w or ld k g".split(" ")
     model = {**tokenizer_json("unigram")["model"], "vocab": [[token, -1.0] for token in tokens], "unk_id": 3}
     vocabulary = load_published(write_tokenizer(tmp_path, model=model))
 
     def words(segments: list[str]) -> list[list[str]]:
         encoded = PublishedWordTokenizer(PublishedTokenizer(vocabulary), lambda text: segments).encode("".join(segments))
-        result: list[list[str]] = []
-        for index, part in zip(*encoded, strict=True):
-            if part == START:
-                result.append([])
-            result[-1].append(tokens[index])
-        return result
+        return by_word(encoded, tokens)
 
     assert words(["今天", "天气", "好"]) == [["\u2581", "今天"], ["天", "气好"]]
     assert words(["今天", "天", "气", "好", "好"]) == [["\u2581", "今天"], ["天"], ["气好"], ["好"]]

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import NoReturn
 
 SECONDS = 3600
 """What hangs ends at last; no machine that is merely slow or busy takes that long."""
@@ -69,16 +70,20 @@ class WarmProcess:
         end = time.monotonic() + SECONDS
         while not happened():
             assert self.poll() is None, f"ended before {what!r}:\n{self.stderr[-3000:]}"
-            assert time.monotonic() < end, f"waited too long for {what!r}:\n{self.stderr[-3000:]}"
+            if time.monotonic() > end:
+                self._give_up()
             time.sleep(0.001)
 
     def wait(self) -> int:
         """Waits for its end and returns its exit code; one that takes too long is killed."""
         self._process.join(SECONDS)
         if self._process.exitcode is None:
-            self.kill()
-            raise subprocess.TimeoutExpired(self._words, SECONDS, self.stdout, self.stderr)
+            self._give_up()
         return self._process.exitcode
+
+    def _give_up(self) -> NoReturn:
+        self.kill()
+        raise subprocess.TimeoutExpired(self._words, SECONDS, self.stdout, self.stderr)
 
     def kill(self) -> None:
         """Kills it if it still runs."""
