@@ -42,9 +42,9 @@ def build(tiny_encoder: Path) -> Build:
 
 
 def did(step: TrainStep, batch: Any, precision: str = "float16") -> dict[str, np.ndarray]:
-    """Does a step as training does and returns its logs."""
+    """Does a step, in a graph as training does unless it is float32's, and returns its logs."""
     with step.model.encoder.computing_in(precision):
-        logs = tf.function(step, autograph=False)(batch)
+        logs = (step if precision == "float32" else tf.function(step, autograph=False))(batch)
     return {name: value.numpy() for name, value in logs.items()}
 
 
