@@ -109,7 +109,8 @@ def test_the_parameters_are_those_of_the_built_model(kind: str, case: str, memor
 
 
 def test_counting_allocates_nothing_of_the_models_size() -> None:
-    config = BertConfig(vocab_size=10**9, hidden_size=1024, num_attention_heads=16, intermediate_size=4096)
+    wide = {"hidden_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 16, "intermediate_size": 4096}
+    config = BertConfig(vocab_size=10**9, **wide)
     three = Architecture(
         sharing=replace(Architecture().sharing, sharing="soft"), features={"TNEWS": "cls+ngrams:1000000:64"}
     )
