@@ -109,8 +109,9 @@ def test_the_parameters_are_those_of_the_built_model(kind: str, case: str, memor
 
 
 def test_counting_allocates_nothing_of_the_models_size() -> None:
-    wide = {"hidden_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 16, "intermediate_size": 4096}
-    config = BertConfig(vocab_size=10**9, **wide)
+    config = BertConfig(
+        vocab_size=10**9, hidden_size=1024, num_hidden_layers=2, num_attention_heads=16, intermediate_size=4096
+    )
     three = Architecture(
         sharing=replace(Architecture().sharing, sharing="soft"), features={"TNEWS": "cls+ngrams:1000000:64"}
     )
