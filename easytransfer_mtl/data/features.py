@@ -7,6 +7,9 @@ from typing import Any, Protocol
 from easytransfer_mtl.data.tokenization import Tokenizer
 from easytransfer_mtl.errors import UserError, shown
 
+SPECIAL_TOKENS_OF_A_PAIR = 3
+"""[CLS] a [SEP] b [SEP]"""
+
 
 @dataclass(frozen=True)
 class Features:
@@ -65,6 +68,15 @@ def check_texts(texts: tuple[str, ...]) -> None:
         raise UserError(f"{shown(texts)} is a string where a tuple of one or two texts is wanted; write (text,).")
 
 
+def check_length(sequence_length: int, special_tokens: int) -> None:
+    """Raises UserError if rows of ``sequence_length`` tokens, ``special_tokens`` in a pair, have no room for two texts."""
+    if sequence_length < special_tokens + 2:
+        raise UserError(
+            f"sequence_length is {sequence_length}; with the {special_tokens} special tokens of a pair it must be at least "
+            f"{special_tokens + 2}."
+        )
+
+
 def truncated_lengths(first: int, second: int, limit: int) -> tuple[int, int]:
     """Returns the lengths of a pair truncated to ``limit`` tokens in total.
 
@@ -93,10 +105,9 @@ class FeatureBuilder:
         """Takes the tokenizer and the padded length in tokens.
 
         Raises:
-            UserError: the length leaves no room for a text.
+            UserError: the length leaves no room for two texts.
         """
-        if sequence_length < 5:
-            raise UserError(f"sequence_length is {sequence_length}; it must be at least 5.")
+        check_length(sequence_length, SPECIAL_TOKENS_OF_A_PAIR)
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
         self._cls, self._sep = tokenizer.vocabulary.frame_ids
@@ -113,7 +124,7 @@ class FeatureBuilder:
             ids = [self._cls, *first[: self.sequence_length - 2], self._sep]
             return Features(ids, len(ids))
         second = self.tokenizer.ids(texts[1])
-        keep_first, keep_second = truncated_lengths(len(first), len(second), self.sequence_length - 3)
+        keep_first, keep_second = truncated_lengths(len(first), len(second), self.sequence_length - SPECIAL_TOKENS_OF_A_PAIR)
         ids = [self._cls, *first[:keep_first], self._sep]
         first_length = len(ids)
         if keep_second:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from easytransfer_mtl.data.features import FeatureBuilder, Features, RowEncoder, UnitFeatures, check_texts
+from easytransfer_mtl.data.features import FeatureBuilder, Features, RowEncoder, UnitFeatures, check_length, check_texts
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary, PublishedTokenizer, PublishedVocabulary
 from easytransfer_mtl.data.tokenization import Tokenizer
 from easytransfer_mtl.errors import UserError
@@ -27,11 +27,7 @@ class PublishedFeatureBuilder:
         Raises:
             UserError: the length leaves no room for two texts.
         """
-        least = tokenizer.vocabulary.special_tokens_of_a_pair + 2
-        if sequence_length < least:
-            raise UserError(
-                f"sequence_length is {sequence_length}; with {tokenizer.vocabulary.source} it must be at least {least}."
-            )
+        check_length(sequence_length, tokenizer.vocabulary.special_tokens_of_a_pair)
         tokenizer.vocabulary.truncating(sequence_length)  # loads it now, so that no row waits for it
         self._has_types = tokenizer.vocabulary.has_types
         self.tokenizer = tokenizer

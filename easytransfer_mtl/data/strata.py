@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from easytransfer_mtl.data.fold_assignment import assign_folds, assign_folds_by_rarest
+from easytransfer_mtl.data.number_ranges import number_ranges
 from easytransfer_mtl.data.rows import Row
 from easytransfer_mtl.tasks import CLASSIFY, MULTI_LABEL, OUTSIDE, TAGS, Task
 
@@ -46,7 +47,8 @@ def strata_of(task: Task, rows: Sequence[Row]) -> Strata:
         return Strata(task.label_enumerate_values, members, is_partition=False)
     if task.type == CLASSIFY:
         return _partition(task.label_enumerate_values, np.array(targets, np.int64))
-    return _ranges(np.array(targets, np.float64))
+    names, places = number_ranges(np.array(targets, np.float64), MOST_RANGES)
+    return _partition(tuple(names), places, "range")
 
 
 def _kinds(task: Task, rows: Sequence[Row]) -> Strata:
@@ -61,15 +63,3 @@ def _partition(names: tuple[str, ...], places: np.ndarray, what: str = "label") 
     members = np.zeros((len(places), len(names)), bool)
     members[np.arange(len(places)), places] = True
     return Strata(names, members, is_partition=True, what=what)
-
-
-def _ranges(numbers: np.ndarray) -> Strata:
-    """Divides numbers at quantiles that are among them, so that equal numbers are in one range."""
-    ordered = np.sort(numbers)
-    starts = np.unique(ordered)
-    if len(starts) > MOST_RANGES:
-        starts = np.unique(ordered[np.arange(MOST_RANGES) * len(ordered) // MOST_RANGES])
-    places = np.searchsorted(starts, numbers, side="right") - 1
-    ends = [numbers[places == place].max() for place in range(len(starts))]
-    names = [f"{start:g}" if start == end else f"{start:g} to {end:g}" for start, end in zip(starts, ends)]
-    return _partition(tuple(names), places, "range")

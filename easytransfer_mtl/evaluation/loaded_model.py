@@ -108,7 +108,8 @@ class Result:
         if self.task.type == SCORE:
             return {**row_id, "number": _rounded(float(self.values[0]), decimals)}
         if self.task.type == TAGS:
-            return {**row_id, "tags": self.tags, "entities": self.entities}
+            tags = self.tags
+            return {**row_id, "tags": tags, "entities": entities_of(self.task, self.text, tags)}
         several = {"labels": self.labels} if self.task.type == MULTI_LABEL else {}
         named = {"label": self.label, **several, "label_name": self.label_name}
         return {**row_id, **named, "probabilities": {k: _rounded(p, decimals) for k, p in self.probabilities.items()}}

@@ -6,8 +6,7 @@ from itertools import chain
 import numpy as np
 
 from easytransfer_mtl.data.encoded_rows import Batch, EncodedRows, from_features
-from easytransfer_mtl.data.features import Features, truncated_lengths
-from easytransfer_mtl.errors import UserError
+from easytransfer_mtl.data.features import Features, check_length, truncated_lengths
 from easytransfer_mtl.pretraining.texts import Text
 from easytransfer_mtl.pretraining.words import SPECIAL, EncodedText, WordTokenizer
 from easytransfer_mtl.seeding import generator
@@ -56,11 +55,7 @@ class RowBuilder:
         """
         template = tokenizer.vocabulary.template
         special = sum(len(ids) for ids in template)
-        if sequence_length < special + 2:
-            raise UserError(
-                f"sequence_length is {sequence_length}; with the tokenizer's {special} special tokens of a pair it must be "
-                f"at least {special + 2}."
-            )
+        check_length(sequence_length, special)
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
         self.packs = packs

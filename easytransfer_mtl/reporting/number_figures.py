@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from easytransfer_mtl.data.number_ranges import number_ranges
 from easytransfer_mtl.evaluation.metrics import score_task
 from easytransfer_mtl.evaluation.row_table import TaskRows
 from easytransfer_mtl.reporting.charts import Chart, histogram, scatter
@@ -47,7 +48,7 @@ class NumberFigures:
 def number_figures(rows: TaskRows) -> NumberFigures:
     """Returns the figures of a task of the type ``score``."""
     truth, predicted = rows.truth.astype(np.float64), rows.predicted.astype(np.float64)
-    errors, names, places = predicted - truth, *_ranges(truth)
+    errors, names, places = predicted - truth, *number_ranges(truth, MOST_RANGES)
     return NumberFigures(
         scatter=scatter("Predicted over true numbers", truth, predicted),
         errors=histogram("Errors: predicted minus true", "error", errors, 0.0),
@@ -58,20 +59,6 @@ def number_figures(rows: TaskRows) -> NumberFigures:
         ranges=[_range(rows, name, np.flatnonzero(places == place)) for place, name in enumerate(names)],
         worst=_worst(rows, errors, names, places),
     )
-
-
-def _ranges(truth: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Returns the names of ranges of the true numbers, and the number of each row's range.
-
-    Few different numbers have one each; of others, ranges of about as many rows.
-    """
-    values = np.unique(truth)
-    if len(values) <= MOST_RANGES:
-        return [f"{value:.4g}" for value in values], np.searchsorted(values, truth)
-    cuts = np.unique(np.quantile(truth, np.linspace(0, 1, MOST_RANGES + 1)[1:-1]))
-    numbers, places = np.unique(np.searchsorted(cuts, truth, side="left"), return_inverse=True)
-    parts = [truth[places == place] for place in range(len(numbers))]
-    return [f"{part.min():.4g}" + (f" to {part.max():.4g}" if np.ptp(part) else "") for part in parts], places
 
 
 def _range(rows: TaskRows, name: str, places: np.ndarray) -> NumberRange:

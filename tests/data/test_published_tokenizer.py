@@ -158,7 +158,7 @@ def test_mask_comes_from_lengths_and_padding_is_the_tokenizers(tmp_path: Path) -
 
 def test_too_short_a_length(tmp_path: Path) -> None:
     vocabulary = load_published(write_tokenizer(tmp_path))
-    with pytest.raises(UserError, match="sequence_length is 5; .*tokenizer.json it must be at least 6"):
+    with pytest.raises(UserError, match="sequence_length is 5; with the 4 special tokens of a pair it must be at least 6"):
         feature_builder(vocabulary, "none", 5)
 
 

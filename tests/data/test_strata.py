@@ -62,6 +62,13 @@ def test_numbers_are_divided_at_quantiles_and_equal_ones_stay_together() -> None
     assert np.ptp(means) < 0.1 * numbers.std() and np.ptp(np.bincount(folds)) <= 2
 
 
+def test_folds_are_balanced_where_one_number_has_most_rows() -> None:
+    numbers = np.concatenate([np.zeros(900), np.arange(1.0, 101.0)])
+    found = strata_of(GRADES, rows_of([f"{number:g}" for number in numbers]))
+    folds = found.assign(np.arange(1000), 5, generator(1, "test"))
+    assert np.bincount(folds[numbers > 0]).tolist() == [20] * 5
+
+
 def test_one_value_is_one_range() -> None:
     found = strata_of(GRADES, rows_of(["3"] * 7))
     assert found.names == ("3",) and found.members.all()

@@ -104,9 +104,7 @@ def test_rows_of_a_published_tokenizer_have_its_template(kind: str, tmp_path: Pa
 
 def test_rows_have_room_for_two_texts(tmp_path: Path) -> None:
     tokenizer = PublishedTokenizer(load_published(write_tokenizer(tmp_path)))
-    with pytest.raises(
-        UserError, match="sequence_length is 5; with the tokenizer's 4 special tokens of a pair .* at least 6"
-    ):
+    with pytest.raises(UserError, match="sequence_length is 5; with the 4 special tokens of a pair it must be at least 6"):
         RowBuilder(PublishedWordTokenizer(tokenizer, None), 5, True, seed=5)
     ((ids, _, _),) = as_lists(RowBuilder(PublishedWordTokenizer(tokenizer, None), 6, True, seed=5).build([("好天", "看书")]))
     assert len(ids) == 6
