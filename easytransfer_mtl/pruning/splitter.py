@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Self
+from typing import TypeVar
 
 from easytransfer_mtl.data.published_tokenizer import AnyVocabulary
 from easytransfer_mtl.data.tokenization import CJK_CHARACTER
@@ -12,6 +12,7 @@ from easytransfer_mtl.pruning.texts import Text
 
 NewIds = Mapping[int, int]
 """Id of a kept token in the full vocabulary -> its id in the pruned one; the order stays."""
+AnySplitter = TypeVar("AnySplitter", bound="Splitter")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Splitter(ABC):
         """Returns kept ids together with those that they are made of."""
 
     @abstractmethod
-    def pruned(self, new_ids: NewIds) -> Self:
+    def pruned(self: AnySplitter, new_ids: NewIds) -> AnySplitter:
         """Returns the tokenizer of the kept tokens.
 
         Raises:
@@ -70,11 +71,11 @@ class Splitter(ABC):
         """
 
     @abstractmethod
-    def first_difference(self, pruned: Self, new_ids: NewIds, rows: Sequence[Text]) -> Text | None:
+    def first_difference(self: AnySplitter, pruned: AnySplitter, new_ids: NewIds, rows: Sequence[Text]) -> Text | None:
         """Returns the first row that the pruned tokenizer does not split into the same tokens, or None."""
 
     @abstractmethod
-    def loss(self, pruned: Self, new_ids: NewIds, rows: Sequence[Text]) -> Loss:
+    def loss(self: AnySplitter, pruned: AnySplitter, new_ids: NewIds, rows: Sequence[Text]) -> Loss:
         """Counts what the texts of rows lose."""
 
     @abstractmethod

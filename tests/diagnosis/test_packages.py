@@ -41,6 +41,8 @@ def test_the_supported_pythons_are_those_of_setup() -> None:
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
     (first, last) = PYTHONS
     assert f'python_requires=">={first[0]}.{first[1]},<{last[0]}.{last[1] + 1}"' in text
+    tools = (ROOT / "pyproject.toml").read_text(encoding="utf-8")  # they find what the oldest does not have
+    assert f'target-version = "py{first[0]}{first[1]}"' in tools and f'python_version = "{first[0]}.{first[1]}"' in tools
 
 
 @pytest.mark.parametrize("version", [(3, 9), (3, 13)])
