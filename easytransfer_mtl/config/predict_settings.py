@@ -30,7 +30,7 @@ TASKS_HELP = (
 
 CHECKPOINT_WEIGHTS_HELP = (
     "with checkpoints: the models' weights in the average, 0.5,0.3,0.2 in their order, or dev: each model's own dev score "
-    "of each task; default: equal"
+    "of each task; or by task, tnews=0.5:0.3:0.2,ocnli=dev; default: equal"
 )
 
 

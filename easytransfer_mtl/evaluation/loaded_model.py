@@ -282,8 +282,8 @@ def load(
     Args:
         path: a run's folder, its ``best/``, or a checkpoint prefix of a run or of EasyTransfer, see ``stored_model_at``; for
             an average a list of them, or a string as ``--checkpoints`` takes it (``A,B`` or a pattern).
-        weights: with several models, their weights in the average: numbers in their order, or ``dev`` for each model's own
-            dev score of each task; None for equal ones.
+        weights: with several models, their weights in the average: numbers in their order, or a text as
+            ``--checkpoint_weights`` takes it (``dev``, ``tnews=1:2,ocnli=dev``); None for equal ones.
         batch_size: rows per batch.
         precision: ``float32``, or ``bfloat16`` for speed where the processor has instructions for it.
         model_class: the class the model was trained with, if the folder does not name it.

@@ -1,4 +1,4 @@
-"""The models' weights in an average: given numbers, or each model's own dev scores."""
+"""The models' weights in an average, for all tasks or by task: given numbers, or each model's own dev scores."""
 
 import logging
 import math
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from easytransfer_mtl.config.by_task import ByTask, parse_by_task
 from easytransfer_mtl.errors import UserError, listed, shown
 from easytransfer_mtl.evaluation.export import EXPORT_FILE
 from easytransfer_mtl.evaluation.stored_models import StoredModel
@@ -13,7 +14,7 @@ from easytransfer_mtl.files import read_json
 from easytransfer_mtl.values import to_number
 
 TaskWeights = dict[str, tuple[float, ...]]
-"""Task name -> one weight per model, 0 or more, with a sum above 0; empty for equal weights."""
+"""Task name -> one weight per model, 0 or more, with a sum above 0; tasks that are not there have equal weights."""
 DEV = "dev"
 SUMMARY = "evaluation/summary.json"
 LARGEST = 1e6
@@ -25,21 +26,24 @@ def member_weights(text: str | None, members: Sequence[StoredModel], setting: st
 
     Args:
         text: one number per model, separated by commas; or ``dev``: a model's weight in a task is its dev score of that
-            task, which best/ holds, or evaluation/summary.json of the run of a checkpoint. None or "" for equal weights.
+            task, which best/ holds, or evaluation/summary.json of the run of a checkpoint. Or by task, with colons:
+            ``tnews=1:1:2,ocnli=dev``, see ``parse_by_task``; other tasks have equal weights. None or "" for equal ones.
         members: the models, of the same tasks.
         setting: the flag, for errors.
 
     Raises:
-        UserError: the number of weights is not that of the models, one is negative or no number, all are 0, or a model has
-            no dev score.
+        UserError: the number of weights is not that of the models, one is negative or no number, all of a task are 0, a
+            model has no dev score, or a name is no task's.
     """
     if not text:
         return {}
     names = [task.name for task in members[0].folder.read_tasks()[0]]
-    if text.strip() == DEV:
-        weights = _of_dev_scores(members, names, setting)
+    if "=" in text:
+        given = parse_by_task(setting, text, names, ByTask(str), None, lambda value: None)
     else:
-        weights = dict.fromkeys(names, _of_numbers(text, members, setting))
+        given = dict.fromkeys(names, text.strip())
+    scores = _of_dev_scores(members, [name for name, value in given.items() if value == DEV], setting)
+    weights = {name: scores.get(name) or _of_numbers(value, members, setting) for name, value in given.items()}
     for name, values in weights.items():
         if not sum(values):
             raise UserError(f"{setting}: all weights of {name} are 0; at least one model needs a weight above 0.")
@@ -50,7 +54,7 @@ def member_weights(text: str | None, members: Sequence[StoredModel], setting: st
 
 
 def _of_numbers(text: str, members: Sequence[StoredModel], setting: str) -> tuple[float, ...]:
-    parts = [part.strip() for part in text.split(",")]
+    parts = [part.strip() for part in text.replace(":", ",").split(",")]
     if len(parts) != len(members):
         names = listed([member.name for member in members])
         raise UserError(f"{setting} has {len(parts)} weights for {len(members)} models ({names}); give one for each.")
@@ -68,6 +72,8 @@ def _number(part: str, setting: str) -> float:
 
 
 def _of_dev_scores(members: Sequence[StoredModel], names: list[str], setting: str) -> TaskWeights:
+    if not names:
+        return {}
     found = [_dev_scores(member, names, setting) for member in members]
     return {name: tuple(scores[name] for scores in found) for name in names}
 

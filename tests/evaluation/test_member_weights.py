@@ -59,6 +59,9 @@ def test_weights_are_numbers_or_dev_scores(folder: Path, tmp_path: Path) -> None
     assert member_weights(None, members, "--w") == member_weights("", members, "--w") == {}
     assert member_weights("0.5, 2", members, "--w") == dict.fromkeys(names, (0.5, 2.0))
     assert member_weights("dev", members, "--w") == dict(zip(names, [(0.25, 0.5), (0.5, 0.25), (0.75, 0.0)]))
+    by_task = {"TNEWS": (1.0, 3.0), "OCNLI": (0.75, 0.0)}
+    assert member_weights("ocnli=dev, tnews=1:3", members, "--w") == by_task
+    assert member_weights("2:1,ocnli=dev,tnews=1:3", members, "--w") == {**by_task, "OCEMOTION": (2.0, 1.0)}
     run = Path(shutil.copytree(folder / "a", tmp_path / "run"))
     rows = [
         {"step": step, "weights": kind, "scores": dict.fromkeys(names, score)}
@@ -87,6 +90,12 @@ def test_weights_are_numbers_or_dev_scores(folder: Path, tmp_path: Path) -> None
             "--w=dev: .*/c/best/export.json has no dev score of TNEWS, OCEMOTION, OCNLI for .*/c/best. Run evaluate",
         ),
         ("dev", "b", "--w: all weights of OCNLI are 0"),
+        ("ocnli=dev", "b", "--w: all weights of OCNLI are 0"),
+        ("tnews=dev", "ac", "--w=dev: .*/c/best/export.json has no dev score of TNEWS for .*/c/best. Run evaluate"),
+        ("tnews=1:2:3", "ab", "--w has 3 weights for 2 models"),
+        ("tnews=1:x", "ab", "--w: 'x' is no number"),
+        ("tnews=", "ab", "--w 'tnews=': TNEWS has no value; write tnews=VALUE"),
+        ("cmnli=1:2", "ab", "--w 'cmnli=1:2': 'cmnli' is no task or given twice; the tasks are tnews, ocemotion, ocnli"),
     ],
 )
 def test_weights_that_cannot_be(text: str, names: str, message: str, folder: Path) -> None:
