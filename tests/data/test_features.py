@@ -102,5 +102,7 @@ def test_every_row_fits_and_has_the_layout(length: int) -> None:
 
 @pytest.mark.parametrize("length", [-1, 0, 4])
 def test_a_length_without_room_is_refused(length: int) -> None:
-    with pytest.raises(UserError, match=f"sequence_length is {length}; .* it must be at least 5"):
+    with pytest.raises(
+        UserError, match=f"sequence_length is {length}; with the 3 special tokens of a pair it must be at least 5"
+    ):
         FeatureBuilder(TOKENIZER, length)
