@@ -58,7 +58,7 @@ enter_data_dir() {
 from_start() { case "$1" in /*) echo "$1" ;; *) echo "$STARTED_IN/$1" ;; esac; }
 
 # Flags of the scripts themselves, each with a value; all others are train's.
-OWN=" --vocab --encoder --output --config --folds --seeds "
+OWN=" --vocab --encoder --output --config --folds --seeds --beside "
 
 # contest_arguments DEFAULT_OUTPUT DATA_DIR (--vocab FILE | --encoder NAME_OR_FOLDER) [--output DIR] [others]: sets DATA_DIR,
 # VOCAB or ENCODER, OUTPUT, and FLAGS to the others, own ones as two words; fails if something is missing.
@@ -88,9 +88,14 @@ choose_config() {
   [ -n "$VOCAB" ] || return 0
   CONFIG="run_scripts/config/$1_from_scratch.json"
   ENCODER="$OUTPUT/encoder"
-  mkdir -p "$ENCODER"
-  cp "run_scripts/config/encoders/$2.json" "$ENCODER/config.json"
-  cp "$VOCAB" "$ENCODER/vocab.txt"
+  make_encoder "$2" "$VOCAB" "$ENCODER"
+}
+
+# make_encoder SMALL VOCAB FOLDER: writes the folder of the small encoder, without weights, that encoders/SMALL.json describes.
+make_encoder() {
+  mkdir -p "$3"
+  cp "run_scripts/config/encoders/$1.json" "$3/config.json"
+  cp "$2" "$3/vocab.txt"
 }
 
 # unless_there FILE TEXT COMMAND...: runs a command unless its last output is there; then says TEXT.

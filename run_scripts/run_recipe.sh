@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # The recipe of docs/recipe.md: convert, pre-train, one training a seed, and a submission of their average.
 # usage: bash run_scripts/run_recipe.sh DATA_DIR (--vocab VOCAB_TXT | --encoder NAME_OR_FOLDER) [--seeds S,S,...]
-#                                       [--config FILE] [--prune] [--both] [--output DIR] [train flags]
+#                                       [--config FILE] [--prune] [--both] [--beside VOCAB_TXT] [--output DIR] [train flags]
 #   DATA_DIR   as run_contest.sh's
 #   --vocab    pre-train a 4-layer, 256-wide RoFormer on the contest's texts from random weights over this vocab.txt
 #   --encoder  fine-tune a pre-trained encoder instead: Hugging Face name or folder, EasyTransfer name, TF1 prefix
 #   --config   settings; default: run_scripts/config/recipe_from_scratch.json with --vocab, recipe_pretrained.json with --encoder
 #   --prune    with --encoder: first cut its vocabulary to the tokens of DATA_DIR's texts (docs/vocabulary_pruning.md)
 #   --both     average the plain weights and the moving averages (ema_decay) of each training, not the better of the two
+#   --beside   with --encoder: for TNEWS average in, one model a seed, a 2-layer, 128-wide RoFormer over this vocab.txt, trained
+#              from random weights by recipe_from_scratch.json without the train flags
 #   --seeds    different whole numbers, a training each; default: 1,2,3
 #   --output   default: runs/recipe
 # Started again with the same arguments, it goes on where it stopped. Other arguments need another --output.
@@ -17,19 +19,21 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 contest_arguments runs/recipe "$@" || usage
 set -- ${FLAGS[@]+"${FLAGS[@]}"}
-SEEDS=1,2,3 FLAGS=() SETTINGS="" PRUNE="" BOTH=""
+SEEDS=1,2,3 FLAGS=() SETTINGS="" PRUNE="" BOTH="" BESIDE=""
 while [ $# -gt 0 ]; do
   case "$1" in
     --seeds) SEEDS="$2"; shift 2 ;;
     --config) SETTINGS="$(from_start "$2")"; shift 2 ;;
     --prune) PRUNE=1; shift ;;
     --both) BOTH=1; shift ;;
+    --beside) BESIDE="$(from_start "$2")"; shift 2 ;;
     --seed | --seed=*) usage ;;  # every training would have it, and the average would be of one model
     *) FLAGS+=("$1"); shift ;;
   esac
 done
 [[ "$SEEDS" =~ ^[0-9]+(,[0-9]+)*$ && -z "$(tr , '\n' <<< "$SEEDS" | sort | uniq -d)" ]] || usage
 [ -z "$PRUNE" ] || [ -z "$VOCAB" ] || usage  # that vocabulary has no weights yet
+[ -z "$BESIDE" ] || { [ -z "$VOCAB" ] && [ -f "$BESIDE" ]; } || usage
 require_environment
 choose_config recipe roformer_4l_256h
 CONFIG="${SETTINGS:-$CONFIG}"
@@ -41,9 +45,25 @@ if [ -n "$PRUNE" ]; then
   ENCODER="$OUTPUT/encoder"
 fi
 
-say "convert"
-"$PYTHON" -m easytransfer_mtl convert --config="$CONFIG" --data_dir="$DATA_DIR" --output_dir="$OUTPUT/data" \
-  --tokenizer_name_or_path="$ENCODER"
+# convert FOLDER: converts the contest's files to FOLDER/data as CONFIG and ENCODER want them.
+convert() {
+  say "convert"
+  "$PYTHON" -m easytransfer_mtl convert --config="$CONFIG" --data_dir="$DATA_DIR" --output_dir="$1/data" \
+    --tokenizer_name_or_path="$ENCODER"
+}
+
+# train_seeds FOLDER [train flags]: trains ENCODER once a seed on FOLDER/data.
+train_seeds() {
+  local folder="$1" seed
+  shift
+  for seed in ${SEEDS//,/ }; do
+    say "seed $seed of $SEEDS"
+    train_once "$folder/seed_$seed" --train_input_fp="$folder/data/train.list_tfrecord" \
+      --predict_input_fp="$folder/data/dev.list_tfrecord" --seed="$seed" "$@"
+  done
+}
+
+convert "$OUTPUT"
 
 if [ -n "$VOCAB" ]; then
   say "pre-training"
@@ -53,11 +73,7 @@ if [ -n "$VOCAB" ]; then
   ENCODER="$OUTPUT/pretrain/final"
 fi
 
-for SEED in ${SEEDS//,/ }; do
-  say "seed $SEED of $SEEDS"
-  train_once "$OUTPUT/seed_$SEED" --train_input_fp="$OUTPUT/data/train.list_tfrecord" \
-    --predict_input_fp="$OUTPUT/data/dev.list_tfrecord" --seed="$SEED" ${FLAGS[@]+"${FLAGS[@]}"}
-done
+train_seeds "$OUTPUT" ${FLAGS[@]+"${FLAGS[@]}"}
 
 if [ -n "$BOTH" ]; then
   MODELS=""
@@ -66,11 +82,27 @@ if [ -n "$BOTH" ]; then
   done
 fi
 
+# train_beside: trains the small models, and sets WEIGHTS so that they have half of TNEWS and no part in the other tasks.
+train_beside() {
+  local CONFIG=run_scripts/config/recipe_from_scratch.json ENCODER="$OUTPUT/beside/encoder" each others small
+  say "beside"
+  make_encoder roformer_2l_128h "$BESIDE" "$ENCODER"
+  convert "$OUTPUT/beside"
+  train_seeds "$OUTPUT/beside" --random_init
+  each="$(sed 's/[0-9][0-9]*/1/g; s/,/:/g' <<< "$SEEDS")"
+  others="${BOTH:+$each:}$each" small="$each"
+  [ -z "$BOTH" ] || small="${each//1/2}"
+  WEIGHTS=(--checkpoint_weights="$others:${each//1/0},tnews=$others:$small")
+}
+
+WEIGHTS=()
+if [ -n "$BESIDE" ]; then train_beside; fi
+
 say "submission"
 "$PYTHON" -m easytransfer_mtl submit --checkpoints="$MODELS" --data_dir="$DATA_DIR" \
-  --predict_output_fp="$OUTPUT/submission"
+  --predict_output_fp="$OUTPUT/submission" ${WEIGHTS[@]+"${WEIGHTS[@]}"}
 
 say "the average on the dev files"
 "$PYTHON" -m easytransfer_mtl evaluate --config="$CONFIG" --checkpoints="$MODELS" \
-  --predict_input_fp="$OUTPUT/data/dev.list_tfrecord" --output_dir="$OUTPUT/evaluation"
+  --data_dir="$DATA_DIR" --output_dir="$OUTPUT/evaluation" ${WEIGHTS[@]+"${WEIGHTS[@]}"}
 echo "submission: $OUTPUT/submission/result.zip"

@@ -70,6 +70,55 @@ def test_an_encoder_with_a_pruned_vocabulary_and_settings_of_its_own(
     assert recorder.names(recorder.run(*words)[1])[0] == "convert"
 
 
+def test_a_small_model_over_another_vocabulary_is_trained_beside_each_training(
+    recorder: Any, encoder: Path, root: Path
+) -> None:
+    words = ("--encoder", encoder, "--both", "--seeds", "1,2", "--beside", encoder / "vocab.txt", "--num_epochs=2")
+    done, commands = recorder.run(*words)
+    assert done.returncode == 0, done.stderr
+    once = ["convert", "train --seed=1", "train --seed=2"]
+    assert recorder.names(commands) == [*once, *once, "submit", "evaluate"]
+    beside = recorder.output / "beside"
+    small = json.loads((beside / "encoder/config.json").read_text(encoding="utf-8"))
+    assert (small["num_hidden_layers"], small["hidden_size"]) == (2, 128)
+    assert (beside / "encoder/vocab.txt").read_bytes() == (encoder / "vocab.txt").read_bytes()
+    for words in commands[4:6]:
+        assert f"--pretrain_model_name_or_path={beside}/encoder" in words and "--random_init" in words
+        assert f"--train_input_fp={beside}/data/train.list_tfrecord" in words and "--num_epochs=2" not in words
+    assert all("--config=run_scripts/config/recipe_from_scratch.json" in words for words in commands[3:6])
+    kinds = [f"{recorder.output}/seed_{seed}/model.ckpt-*{kind}" for seed in (1, 2) for kind in ("", "@ema")]
+    models = ",".join([*kinds, f"{beside}/seed_1/best", f"{beside}/seed_2/best"])
+    for words in commands[-2:]:
+        assert f"--checkpoints={models}" in words and f"--data_dir={root / 'data/sample'}" in words
+        assert "--checkpoint_weights=1:1:1:1:0:0,tnews=1:1:1:1:2:2" in words
+    assert "--config=run_scripts/config/recipe_pretrained.json" in commands[-1]
+
+
+@pytest.mark.parametrize(
+    "words, weights",
+    [
+        (("--seeds=7",), "1:0,tnews=1:1"),
+        (("--both", "--seeds=10"), "1:1:0,tnews=1:1:2"),
+        ((), "1:1:1:0:0:0,tnews=1:1:1:1:1:1"),
+    ],
+)
+def test_small_models_beside_have_half_of_tnews(recorder: Any, encoder: Path, words: tuple[str, ...], weights: str) -> None:
+    done, commands = recorder.run("--encoder", encoder, "--beside", encoder / "vocab.txt", *words)
+    assert done.returncode == 0, done.stderr
+    assert all(f"--checkpoint_weights={weights}" in words for words in commands[-2:])
+
+
+def test_a_small_model_beside_needs_an_encoder_and_a_vocabulary(recorder: Any, encoder: Path, tmp_path: Path) -> None:
+    for words in (
+        ("--vocab", encoder / "vocab.txt", "--beside", encoder / "vocab.txt"),
+        ("--encoder", encoder, "--beside", tmp_path / "none.txt"),
+        ("--encoder", encoder, "--beside"),
+    ):
+        done, commands = recorder.run(*words)
+        assert done.returncode == 2 and "usage: bash run_scripts/run_recipe.sh" in done.stderr
+        assert commands == []
+
+
 def test_a_vocabulary_without_weights_cannot_be_pruned(recorder: Any, encoder: Path) -> None:
     done, commands = recorder.run("--vocab", encoder / "vocab.txt", "--prune")
     assert done.returncode == 2 and "usage: bash run_scripts/run_recipe.sh" in done.stderr
