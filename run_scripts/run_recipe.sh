@@ -65,6 +65,24 @@ train_seeds() {
 
 convert "$OUTPUT"
 
+WEIGHTS=() SMALL=""
+# train_beside: trains the small models, first since they take minutes: a vocab.txt that does not fit is not found after hours.
+# Sets SMALL to their models, and WEIGHTS so that these have half of TNEWS and no part in the other tasks.
+train_beside() {
+  local CONFIG=run_scripts/config/recipe_from_scratch.json ENCODER="$OUTPUT/beside/encoder" each others small
+  say "beside"
+  make_encoder roformer_2l_128h "$BESIDE" "$ENCODER"
+  convert "$OUTPUT/beside"
+  train_seeds "$OUTPUT/beside" --random_init
+  SMALL="$MODELS" MODELS=""
+  each="$(sed 's/[0-9][0-9]*/1/g; s/,/:/g' <<< "$SEEDS")"
+  others="${BOTH:+$each:}$each" small="$each"
+  [ -z "$BOTH" ] || small="${each//1/2}"
+  WEIGHTS=(--checkpoint_weights="$others:${each//1/0},tnews=$others:$small")
+}
+
+if [ -n "$BESIDE" ]; then train_beside; fi
+
 if [ -n "$VOCAB" ]; then
   say "pre-training"
   unless_there "$OUTPUT/pretrain/final/pretraining.json" "pre-trained before: $OUTPUT/pretrain" \
@@ -81,22 +99,7 @@ if [ -n "$BOTH" ]; then
     MODELS="$MODELS${MODELS:+,}$OUTPUT/seed_$SEED/model.ckpt-*,$OUTPUT/seed_$SEED/model.ckpt-*@ema"
   done
 fi
-
-# train_beside: trains the small models, and sets WEIGHTS so that they have half of TNEWS and no part in the other tasks.
-train_beside() {
-  local CONFIG=run_scripts/config/recipe_from_scratch.json ENCODER="$OUTPUT/beside/encoder" each others small
-  say "beside"
-  make_encoder roformer_2l_128h "$BESIDE" "$ENCODER"
-  convert "$OUTPUT/beside"
-  train_seeds "$OUTPUT/beside" --random_init
-  each="$(sed 's/[0-9][0-9]*/1/g; s/,/:/g' <<< "$SEEDS")"
-  others="${BOTH:+$each:}$each" small="$each"
-  [ -z "$BOTH" ] || small="${each//1/2}"
-  WEIGHTS=(--checkpoint_weights="$others:${each//1/0},tnews=$others:$small")
-}
-
-WEIGHTS=()
-if [ -n "$BESIDE" ]; then train_beside; fi
+MODELS="$MODELS${SMALL:+,$SMALL}"
 
 say "submission"
 "$PYTHON" -m easytransfer_mtl submit --checkpoints="$MODELS" --data_dir="$DATA_DIR" \

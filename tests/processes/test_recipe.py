@@ -76,16 +76,18 @@ def test_a_small_model_over_another_vocabulary_is_trained_beside_each_training(
     words = ("--encoder", encoder, "--both", "--seeds", "1,2", "--beside", encoder / "vocab.txt", "--num_epochs=2")
     done, commands = recorder.run(*words)
     assert done.returncode == 0, done.stderr
-    once = ["convert", "train --seed=1", "train --seed=2"]
-    assert recorder.names(commands) == [*once, *once, "submit", "evaluate"]
+    once = ["train --seed=1", "train --seed=2"]
+    assert recorder.names(commands) == ["convert", "convert", *once, *once, "submit", "evaluate"]
     beside = recorder.output / "beside"
     small = json.loads((beside / "encoder/config.json").read_text(encoding="utf-8"))
     assert (small["num_hidden_layers"], small["hidden_size"]) == (2, 128)
     assert (beside / "encoder/vocab.txt").read_bytes() == (encoder / "vocab.txt").read_bytes()
-    for words in commands[4:6]:
+    for words in commands[2:4]:
         assert f"--pretrain_model_name_or_path={beside}/encoder" in words and "--random_init" in words
         assert f"--train_input_fp={beside}/data/train.list_tfrecord" in words and "--num_epochs=2" not in words
-    assert all("--config=run_scripts/config/recipe_from_scratch.json" in words for words in commands[3:6])
+    assert all("--config=run_scripts/config/recipe_from_scratch.json" in words for words in commands[1:4])
+    for words in commands[4:6]:
+        assert f"--pretrain_model_name_or_path={encoder}" in words and "--num_epochs=2" in words
     kinds = [f"{recorder.output}/seed_{seed}/model.ckpt-*{kind}" for seed in (1, 2) for kind in ("", "@ema")]
     models = ",".join([*kinds, f"{beside}/seed_1/best", f"{beside}/seed_2/best"])
     for words in commands[-2:]:
@@ -106,6 +108,16 @@ def test_small_models_beside_have_half_of_tnews(recorder: Any, encoder: Path, wo
     done, commands = recorder.run("--encoder", encoder, "--beside", encoder / "vocab.txt", *words)
     assert done.returncode == 0, done.stderr
     assert all(f"--checkpoint_weights={weights}" in words for words in commands[-2:])
+
+
+def test_a_vocabulary_that_does_not_fit_is_known_before_the_encoder_is_trained(recorder: Any, encoder: Path) -> None:
+    words = ("--encoder", encoder, "--seeds=7", "--beside", encoder / "vocab.txt")
+    done, commands = recorder.run(*words, fails="--random_init")
+    assert (done.returncode, recorder.names(commands)) == (3, ["convert", "convert", "train --seed=7"])
+    assert "--random_init" in commands[-1]
+    done, commands = recorder.run(*words)
+    once = ["convert", "convert", "train --seed=7", "train --seed=7"]
+    assert (done.returncode, recorder.names(commands)) == (0, [*once, "submit", "evaluate"])
 
 
 def test_a_small_model_beside_needs_an_encoder_and_a_vocabulary(recorder: Any, encoder: Path, tmp_path: Path) -> None:
