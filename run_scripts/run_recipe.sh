@@ -69,16 +69,16 @@ WEIGHTS=() SMALL=""
 # train_beside: trains the small models, first since they take minutes: a vocab.txt that does not fit is not found after hours.
 # Sets SMALL to their models, and WEIGHTS so that these have half of TNEWS and no part in the other tasks.
 train_beside() {
-  local CONFIG=run_scripts/config/recipe_from_scratch.json ENCODER="$OUTPUT/beside/encoder" each others small
+  local CONFIG=run_scripts/config/recipe_from_scratch.json ENCODER="$OUTPUT/beside/encoder" each others share
   say "beside"
   make_encoder roformer_2l_128h "$BESIDE" "$ENCODER"
   convert "$OUTPUT/beside"
   train_seeds "$OUTPUT/beside" --random_init
   SMALL="$MODELS" MODELS=""
   each="$(sed 's/[0-9][0-9]*/1/g; s/,/:/g' <<< "$SEEDS")"
-  others="${BOTH:+$each:}$each" small="$each"
-  [ -z "$BOTH" ] || small="${each//1/2}"
-  WEIGHTS=(--checkpoint_weights="$others:${each//1/0},tnews=$others:$small")
+  others="${BOTH:+$each:}$each" share="$each"
+  [ -z "$BOTH" ] || share="${each//1/2}"
+  WEIGHTS=(--checkpoint_weights="$others:${each//1/0},tnews=$others:$share")
 }
 
 if [ -n "$BESIDE" ]; then train_beside; fi
